@@ -1,0 +1,89 @@
+"""Read any layer of a network while it runs, safely from many threads at once.
+
+Hooks are put on once, when the model is loaded (`prepare`), and hand what they see to an observer in the caller's own context
+variable. Threads that share one model therefore never see one another's maps, and nothing is left behind on the model.
+"""
+
+import os
+import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+
+import torch
+
+from vizlib.errors import unknown
+
+_observer = ContextVar("vizlib_observer", default=None)
+_forward_slots = threading.BoundedSemaphore(os.cpu_count() or 1)  # more forwards at a time than cores only slows all of them
+
+
+def prepare(model):
+    """Make a model ready to be looked into, once, before it is shared: evaluation mode, no gradients, nothing in place, hooks on.
+
+    An in-place ReLU would rewrite the layer before it is read. Preparing twice changes nothing. Returns the model.
+    """
+    model.eval().requires_grad_(False)
+    if getattr(model, "_convscope_prepared", False):
+        return model
+    for name, module in model.named_modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False
+        if name:
+            module.register_forward_hook(partial(_after_forward, name))
+    model._convscope_prepared = True
+    return model
+
+
+def _after_forward(name, module, arguments, output):
+    observer = _observer.get()
+    if observer is not None and isinstance(output, torch.Tensor):
+        observer(name, module, output)
+
+
+@contextmanager
+def observing(observer):
+    """Within `with observing(f)`, f(layer_name, module, output) is called after each module of a prepared model, in this thread only."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+def forward(model, images, observer=None):
+    """Logits (N, classes) of images (N, C, H, W); `observer`, if given, sees every module's output."""
+    with _forward_slots, torch.inference_mode(), observing(observer):
+        return model(images)
+
+
+class call_names:
+    """Names the calls of one forward pass: a module called again, as torchvision's shared ReLUs are, becomes "name#2", "name#3"."""
+
+    def __init__(self):
+        self._calls = {}
+
+    def __call__(self, name):
+        self._calls[name] = count = self._calls.get(name, 0) + 1
+        return name if count == 1 else f"{name}#{count}"
+
+
+def capture(model, images, layer_names):
+    """Feature maps of some layers for some images.
+
+    images: (N, C, H, W), normalised, on the model's device. Returns logits (N, classes) and a dictionary from each layer name to its
+    output, a clone. "name#2" is the second call of a module. UserError if a layer does not exist or is not reached.
+    """
+    wanted, found, all_names, called = set(layer_names), {}, [], call_names()
+
+    def keep(name, module, output):
+        name = called(name)
+        all_names.append(name)
+        if name in wanted:
+            found[name] = output.detach().clone()
+
+    logits = forward(model, images, keep)
+    for name in layer_names:
+        if name not in found:
+            raise unknown("layer", name, all_names)
+    return logits, {name: found[name] for name in layer_names}

@@ -1,0 +1,11 @@
+"""What goes wrong from outside: one sentence a user can act on."""
+
+
+class UserError(ValueError):
+    """Bad input. The message says what is wrong and what is possible, in one or two sentences, and may be shown as it is."""
+
+
+def unknown(kind, name, allowed):
+    """A UserError for a name that is not among the allowed ones; `kind` is the word for it ("architecture", "layer")."""
+    shown = str(name)[:60]
+    return UserError(f"There is no {kind} named {shown!r}. Possible: {', '.join(map(str, allowed)) or 'none here'}.")

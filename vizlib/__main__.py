@@ -1,0 +1,3 @@
+from vizlib.command_line import main
+
+raise SystemExit(main())

@@ -1,0 +1,81 @@
+"""Res2Net: a residual block whose 3x3 convolution is a small hierarchy of scales.
+
+Gao et al., Res2Net: A New Multi-scale Backbone Architecture, https://arxiv.org/abs/1904.01169
+"""
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from vizlib.architectures import register
+from vizlib.architectures.initialisation import kaiming_convolutions
+from vizlib.architectures.resnet_cifar import projection_shortcut, two_blocks
+
+
+@register()
+def res2net18(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
+    """Res2Net with the layout of ResNet-18: four groups of channels in a block, each seeing further than the one before.
+
+    Source: Gao et al. 2019, https://arxiv.org/abs/1904.01169
+    """
+    return Res2Net(num_classes, in_channels, widths)
+
+
+class Res2Net(nn.Module):
+    def __init__(self, num_classes, in_channels, widths):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.relu1 = nn.ReLU()
+        self.stage1 = two_blocks(Res2NetBlock, widths[0], widths[0], stride=1)
+        self.stage2 = two_blocks(Res2NetBlock, widths[0], widths[1], stride=2)
+        self.stage3 = two_blocks(Res2NetBlock, widths[1], widths[2], stride=2)
+        self.stage4 = two_blocks(Res2NetBlock, widths[2], widths[3], stride=2)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(widths[3], num_classes)
+        kaiming_convolutions(self)
+
+    def forward(self, images):
+        maps = self.relu1(self.bn1(self.conv1(images)))
+        maps = self.stage4(self.stage3(self.stage2(self.stage1(maps))))
+        return self.fc(self.flatten(self.pool(maps)))
+
+
+class Res2NetBlock(nn.Module):
+    """1x1 convolution, four scales, 1x1 convolution, shortcut.
+
+    The scales are y1 = x1, y2 = K2(x2), y3 = K3(x3 + y2), y4 = K4(x4 + y3), as in the paper's equation 1: K is a 3x3 convolution on a
+    quarter of the channels. A block that strides follows the authors' code, since the paper's text says nothing of it: the 3x3
+    convolutions stride, nothing is added between the scales (their sizes differ), and x1 is average-pooled 3x3.
+    """
+
+    def __init__(self, in_channels, out_channels, stride=1):
+        super().__init__()
+        width = out_channels // 4
+        self.strides = stride != 1
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.relu1 = nn.ReLU()
+        self.scale1 = nn.AvgPool2d(3, stride=stride, padding=1) if self.strides else nn.Identity()
+        self.scale2 = _scale(width, stride)
+        self.scale3 = _scale(width, stride)
+        self.scale4 = _scale(width, stride)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.shortcut = projection_shortcut(in_channels, out_channels, stride)
+
+    def forward(self, maps):
+        x1, x2, x3, x4 = self.relu1(self.bn1(self.conv1(maps))).chunk(4, dim=1)
+        y1 = self.scale1(x1)
+        y2 = self.scale2(x2)
+        y3 = self.scale3(x3 if self.strides else x3 + y2)
+        y4 = self.scale4(x4 if self.strides else x4 + y3)
+        branch = self.bn2(self.conv2(torch.cat([y1, y2, y3, y4], dim=1)))
+        return branch + self.shortcut(maps)
+
+
+def _scale(width, stride):
+    convolution = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(OrderedDict(conv=convolution, bn=nn.BatchNorm2d(width), relu=nn.ReLU()))

@@ -1,0 +1,129 @@
+"""One small network written three ways: with bare tensors, as a Module, and as a Sequential. The three compute the same.
+
+Their state_dicts have the same keys and shapes (conv1.weight, conv1.bias, conv2..., fc...), so weights move freely between them:
+conv 5x5 and ReLU, conv 3x3 and ReLU, flatten, linear. Kaiming-normal weights, zero biases.
+"""
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from vizlib.architectures import register
+
+WIDTHS = (32, 16)  # channels after conv1 and after conv2
+
+
+@register()
+def three_layer_functional(num_classes=10, in_channels=3, image_size=32, widths=WIDTHS):
+    """The three-layer network with bare tensors and torch.nn.functional: every step in plain sight.
+
+    The computation is `three_layer_forward`. Source: the form of the CS231n and EECS 498 assignments on PyTorch (the "barebones" part).
+    """
+    return ThreeLayerFunctional(num_classes, in_channels, image_size, widths)
+
+
+@register()
+def three_layer_module(num_classes=10, in_channels=3, image_size=32, widths=WIDTHS):
+    """The three-layer network as a class of its own, an nn.Module with a forward method.
+
+    Source: the same assignments, the "module API" part.
+    """
+    return ThreeLayerModule(num_classes, in_channels, image_size, widths)
+
+
+@register()
+def three_layer_sequential(num_classes=10, in_channels=3, image_size=32, widths=WIDTHS):
+    """The three-layer network as a list of named layers, an nn.Sequential of an OrderedDict.
+
+    Source: the same assignments, the "sequential API" part.
+    """
+    layers = OrderedDict(
+        conv1=nn.Conv2d(in_channels, widths[0], kernel_size=5, padding=2),
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(widths[0], widths[1], kernel_size=3, padding=1),
+        relu2=nn.ReLU(),
+        flatten=nn.Flatten(),
+        fc=nn.Linear(widths[1] * image_size**2, num_classes),
+    )
+    return _kaiming_weights_zero_biases(nn.Sequential(layers))
+
+
+# First form: bare tensors
+
+
+def three_layer_forward(images, conv1, conv2, fc, look=lambda name, tensor: tensor):
+    """Logits (N, classes) of images (N, C, H, W). conv1, conv2 and fc are pairs (weight, bias) of tensors.
+
+    `look(name, tensor)` is called with each result and returns it; it is there for watching only.
+    """
+    weight, bias = conv1
+    maps = look("conv1", F.conv2d(images, weight, bias, padding=2))
+    maps = look("relu1", F.relu(maps))
+    weight, bias = conv2
+    maps = look("conv2", F.conv2d(maps, weight, bias, padding=1))
+    maps = look("relu2", F.relu(maps))
+    vectors = look("flatten", maps.flatten(start_dim=1))
+    weight, bias = fc
+    return look("fc", F.linear(vectors, weight, bias))
+
+
+class Marker(nn.Module):
+    """Returns its argument unchanged, so that a forward hook sees it. It may keep the weight and bias that made the argument."""
+
+    def __init__(self, *weight_shape):
+        super().__init__()
+        if weight_shape:
+            self.weight = nn.Parameter(torch.empty(weight_shape))
+            self.bias = nn.Parameter(torch.empty(weight_shape[0]))
+
+    def forward(self, tensor):
+        return tensor
+
+
+class ThreeLayerFunctional(nn.Module):
+    """Keeps the tensors of `three_layer_forward` and lets hooks see each of its results under the names of the Sequential form."""
+
+    def __init__(self, num_classes, in_channels, image_size, widths):
+        super().__init__()
+        self.conv1 = Marker(widths[0], in_channels, 5, 5)
+        self.relu1 = Marker()
+        self.conv2 = Marker(widths[1], widths[0], 3, 3)
+        self.relu2 = Marker()
+        self.flatten = Marker()
+        self.fc = Marker(num_classes, widths[1] * image_size**2)
+        _kaiming_weights_zero_biases(self)
+
+    def forward(self, images):
+        conv1, conv2, fc = ((layer.weight, layer.bias) for layer in (self.conv1, self.conv2, self.fc))
+        return three_layer_forward(images, conv1, conv2, fc, look=lambda name, tensor: getattr(self, name)(tensor))
+
+
+# Second form: a Module
+
+
+class ThreeLayerModule(nn.Module):
+    def __init__(self, num_classes, in_channels, image_size, widths):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, widths[0], kernel_size=5, padding=2)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(widths[0], widths[1], kernel_size=3, padding=1)
+        self.relu2 = nn.ReLU()
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(widths[1] * image_size**2, num_classes)
+        _kaiming_weights_zero_biases(self)
+
+    def forward(self, images):
+        maps = self.relu1(self.conv1(images))
+        maps = self.relu2(self.conv2(maps))
+        return self.fc(self.flatten(maps))
+
+
+def _kaiming_weights_zero_biases(model):
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight"):
+            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+        else:
+            nn.init.zeros_(parameter)
+    return model

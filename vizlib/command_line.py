@@ -1,0 +1,173 @@
+"""python -m vizlib: train networks, evaluate them and check them for class collapse, with no browser."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from vizlib import __version__
+from vizlib.errors import UserError
+
+DESCRIPTION = """\
+Convscope on the command line: train small image classifiers, evaluate them, check them for class collapse.
+
+  python -m vizlib list                                       what there is: runs, architectures, data sets, recipes
+  python -m vizlib train --architecture lenet --data digits   train into runs/, on a CPU or a GPU
+  python -m vizlib evaluate RUN                               answer the held-out images again, print the scores
+  python -m vizlib check RUN                                  does it answer one class? exit status 1 if it does
+  python -m vizlib download cifar10                           fetch CIFAR-10 (170 MB) into the data folder
+
+RUN is a name from `list`, or the path of a run folder. Pictures are looked for in the folder CONVSCOPE_DATA names, else in data/.
+"""
+
+
+def main(arguments=None):
+    """Run one command. Returns the exit status: 0 fine, 1 collapsed (check only), 2 bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except UserError as error:
+        print(f"convscope: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("convscope: stopped.", file=sys.stderr)
+        return 130
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m vizlib", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"convscope {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="runs, architectures, data sets and recipes")
+    listing.set_defaults(command=_list)
+
+    training = commands.add_parser("train", help="train a network into a new run folder", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    training.add_argument("--architecture", "-a", required=True, help="a name from `list`")
+    training.add_argument("--data", "-d", required=True, help='a name from `list`, such as "digits", "cifar10" or "folder:flowers"')
+    training.add_argument("--recipe", "-r", default="one_cycle", help="a name from `list`")
+    training.add_argument("--epochs", type=int, help="instead of the recipe's")
+    training.add_argument("--batch-size", type=int, help="instead of the recipe's")
+    training.add_argument("--learning-rate", type=float, help="instead of the recipe's")
+    training.add_argument("--validation", type=int, help="training images held out to choose the best epoch")
+    training.add_argument("--seed", type=int, default=0, help="of the weights, the order of images and the held-out ones")
+    training.add_argument("--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)')
+    training.add_argument("--name", help="of the run (default: architecture, data and time)")
+    training.add_argument("--title", default="", help="a few words shown beside the name")
+    training.add_argument("--out", type=Path, help="the folder that the run folder is made in (default: CONVSCOPE_RUNS, else runs/)")
+    training.set_defaults(command=_train)
+
+    evaluating = commands.add_parser("evaluate", help="answer the held-out images with a run's weights")
+    evaluating.add_argument("run", metavar="RUN")
+    evaluating.add_argument("--device", default="cpu", help='"cpu", "cuda" or "cuda:1"')
+    evaluating.set_defaults(command=_evaluate)
+
+    checking = commands.add_parser("check", help="the collapse verdict; exit status 1 when collapsed")
+    checking.add_argument("run", metavar="RUN")
+    checking.set_defaults(command=_check)
+
+    downloading = commands.add_parser("download", help="fetch a public data set")
+    downloading.add_argument("dataset", choices=["cifar10"])
+    downloading.set_defaults(command=_download)
+    return parser
+
+
+def _list(options):
+    from vizlib import architectures, datasets, runs
+    from vizlib.training.recipes import RECIPES
+
+    found, problems = runs.list_runs()
+    print("Runs (shipped in checkpoints/, yours in runs/)")
+    for run in found:
+        best = f"validation accuracy {run.best['val_accuracy']:.3f}" if run.best else "no checkpoint yet"
+        print(f"  {run.run_id:32} {run.config['architecture']:24} {run.config['dataset']:20} {run.status:12} {best}")
+    for problem in problems:
+        print(f"  ! {problem}")
+    print("\nArchitectures")
+    for name in architectures.names():
+        print(f"  {name:24} {architectures.get(name).summary}")
+    print("\nData sets on this machine")
+    for name in datasets.names():
+        print(f"  {name}")
+    print("\nRecipes")
+    for recipe in RECIPES.values():
+        print(f"  {recipe.name:24} {recipe.summary}")
+
+
+def _train(options):
+    from vizlib import architectures, datasets, runs
+    from vizlib.training import process
+    from vizlib.training.recipes import recipe
+
+    chosen = recipe(options.recipe, epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate)
+    architectures.get(options.architecture)
+    dataset = datasets.load(options.data)
+    process.keep_freed_memory()
+    from vizlib.training.loop import make_config, train
+
+    config = make_config(options.architecture, dataset, chosen, seed=options.seed, validation=options.validation, title=options.title)
+    name = options.name or f"{options.architecture}-{options.data.replace(':', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = (options.out or runs.runs_root()) / name
+    run = train(folder, config, device=_device(options.device or process.default_device()))
+    print(f"written to {run.folder}")
+    print(_verdict(run).sentence)
+
+
+def _evaluate(options):
+    from vizlib import datasets
+    from vizlib.predictions import class_scores
+    from vizlib.training.loop import evaluate
+
+    run = _run(options.run)
+    dataset = datasets.load(run.config["dataset"])
+    predictions = evaluate(run.folder, run.config, dataset, _device(options.device))
+    confusion = predictions.confusion()
+    print(f"{run.run_id} on {dataset.note}")
+    print(f"accuracy {predictions.accuracy:.4f} on {len(predictions.labels):,} images\n")
+    print(f"  {'class':16} {'precision':>9} {'recall':>9} {'images':>9}")
+    for class_name, precision, recall, count in zip(run.class_names, *class_scores(confusion)):
+        print(f"  {class_name[:16]:16} {precision:9.3f} {recall:9.3f} {count:9,}")
+
+
+def _check(options):
+    from vizlib.collapse import COLLAPSED
+
+    verdict = _verdict(_run(options.run))
+    print(verdict.sentence)
+    if verdict.never_predicted:
+        print(f"Never answered: {', '.join(verdict.never_predicted)}.")
+    print(f"Accuracy {verdict.accuracy:.4f}, majority baseline {verdict.majority_share:.4f}, balanced accuracy {verdict.balanced_accuracy:.4f}, kappa {verdict.kappa:.4f}.")
+    if verdict.cause:
+        print(f"Likely cause. {verdict.cause}\nTry: {'; '.join(verdict.remedies)}.")
+    return 1 if verdict.level == COLLAPSED else 0
+
+
+def _download(options):
+    from vizlib.datasets import data_root
+    from vizlib.datasets.cifar10 import download
+
+    download(data_root(), say=lambda share: print(f"\r{100 * share:3.0f} % of 170 MB", end="", flush=True))
+    print("\nCIFAR-10 is there.")
+
+
+def _run(name):
+    """A run by its id, or by the path of its folder."""
+    from vizlib import runs
+
+    return runs.read_run(Path(name)) if Path(name).is_dir() and "/" in name.replace("\\", "/") else runs.open_run(name)
+
+
+def _verdict(run):
+    from vizlib.collapse import judge_run
+
+    return judge_run(run)
+
+
+def _device(name):
+    """A device that can be used. UserError naming the ones there are."""
+    import torch
+
+    possible = ["cpu"] + [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if name not in possible and not (name == "cuda" and torch.cuda.is_available()):
+        raise UserError(f"There is no device {name!r} here. Possible: {', '.join(possible)}.")
+    return name

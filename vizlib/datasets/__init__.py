@@ -1,0 +1,143 @@
+"""The data sets this machine has, by name. A file dropped into this folder is found and listed at once.
+
+Pictures lie under the data root: the folder named by CONVSCOPE_DATA, else data/. A data set is named like its reader ("digits",
+"cifar10"), or READER:FOLDER for readers of whatever folders are there ("folder:trash", "csv:knee").
+"""
+
+import importlib
+import os
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Sequence
+
+import numpy as np
+
+from vizlib.errors import UserError, unknown
+
+_readers = {}
+
+
+def data_root():
+    """The folder that pictures are looked for in."""
+    return Path(os.environ.get("CONVSCOPE_DATA") or "data")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some pictures with their labels.
+
+    pictures: a sequence of uint8 arrays (H, W, C): one array (N, H, W, C), or files opened when asked for.
+    labels: int64 (N,). image_ids: (N,) strings, the same for one picture wherever its data set is stored.
+    """
+
+    pictures: Sequence
+    labels: np.ndarray
+    image_ids: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, rows):
+        """The split of only these rows, in their order."""
+        pictures = self.pictures[rows] if isinstance(self.pictures, np.ndarray) else self.pictures.take(rows)
+        return Split(pictures, self.labels[rows], self.image_ids[rows])
+
+    def images(self, image_size):
+        """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the given (C, H, W)."""
+        from vizlib.images import fit
+
+        if isinstance(self.pictures, np.ndarray) and self.pictures.shape[1:] == (*image_size[1:], image_size[0]):
+            return np.ascontiguousarray(self.pictures.transpose(0, 3, 1, 2))
+        images = np.empty((len(self), *image_size), np.uint8)
+        for row, picture in enumerate(self.pictures):
+            images[row] = fit(picture, image_size).transpose(2, 0, 1)
+        return images
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled pictures. `splits` has "train" and "test", and "val" where the source brings one; `test` is never trained on.
+
+    mean and std: of the training pixels by channel, in [0, 1]. note: which copy this is and what its test split consists of.
+    ordered: whether the classes are grades, one above the other. others: splits that only serve to look a picture up.
+    """
+
+    name: str
+    class_names: list
+    image_size: tuple
+    mean: list
+    std: list
+    splits: dict
+    note: str
+    ordered: bool = False
+
+    def picture(self, image_id):
+        """The uint8 picture (H, W, C) of an id; KeyError if this copy lacks it."""
+        for split in self.splits.values():
+            rows = np.flatnonzero(split.image_ids == image_id)
+            if len(rows):
+                return split.pictures[int(rows[0])]
+        raise KeyError(image_id)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one kind of data set is found and read: `find(root)` names what is there, `read(name, root)` gives the Dataset."""
+
+    name: str
+    find: Callable
+    read: Callable
+    missing: str  # what to do where it is not on this machine
+
+
+def register(name, *, find, missing):
+    """Decorator for a function read(name, root) -> Dataset. A reader's name taken twice raises ValueError."""
+
+    def decorate(read):
+        if name in _readers:
+            raise ValueError(f"a reader of data sets named {name!r} is registered already")
+        _readers[name] = Reader(name, find, read, missing)
+        return read
+
+    return decorate
+
+
+def readers():
+    """All readers by name."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return dict(sorted(_readers.items()))
+
+
+def names():
+    """The data sets on this machine, by name. Looks at folders, opens no picture."""
+    root = data_root()
+    return [name for reader in readers().values() for name in reader.find(root)]
+
+
+def load(name):
+    """The Dataset of that name. UserError if it is not on this machine, with what to do about it."""
+    reader = readers().get(name.partition(":")[0])
+    if reader is None:
+        raise unknown("data set", name, names())
+    if name not in reader.find(data_root()):
+        raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
+    return reader.read(name, data_root())
+
+
+def hold_out(split, count, seed):
+    """Two splits: the rest, and `count` pictures drawn from it by seed. UserError if too few would be left to train on."""
+    if not 0 < count <= len(split) // 2:
+        raise UserError(f"Cannot hold out {count} of {len(split)} images for validation: between 1 and {len(split) // 2} is possible.")
+    order = np.random.default_rng(seed).permutation(len(split))
+    return split.take(np.sort(order[count:])), split.take(np.sort(order[:count]))
+
+
+def channel_statistics(images):
+    """Mean and standard deviation by channel, in [0, 1], of uint8 images (N, C, H, W)."""
+    levels = [np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(images.shape[1])]
+    values = np.arange(256) / 255
+    means = [float((values * counts).sum() / counts.sum()) for counts in levels]
+    stds = [float(np.sqrt((np.square(values - mean) * counts).sum() / counts.sum())) for mean, counts in zip(means, levels)]
+    return [round(mean, 4) for mean in means], [round(max(std, 1e-3), 4) for std in stds]

@@ -1,0 +1,95 @@
+"""CIFAR-10: 32x32 colour pictures of ten classes, from torchvision's files or from class folders.
+
+A picture's id is its row in the official files ("train/45012", "test/7"), so that predictions find their pictures in either copy.
+Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+"""
+
+import numpy as np
+
+from vizlib.datasets import Dataset, Split, register
+from vizlib.datasets.folders import PictureFiles
+from vizlib.errors import UserError
+
+CLASS_NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+MEAN, STD = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]  # of the 50,000 official training pictures
+MISSING = "Get it with `python -m vizlib download cifar10` (170 MB), or put it as DATA/cifar10/{train,test}/CLASS/*.png (DATA is CONVSCOPE_DATA or data/)."
+
+
+def _official(root):
+    return root / "cifar-10-batches-py"
+
+
+def find_cifar10(root):
+    folders = all((root / "cifar10" / part / name).is_dir() for part in ("train", "test") for name in CLASS_NAMES)
+    return ["cifar10"] if folders or _official(root).is_dir() else []
+
+
+def _read_official(root):
+    from torchvision.datasets import CIFAR10  # checks the files' MD5 before it unpickles them
+
+    splits = {}
+    for part in ("train", "test"):
+        source = CIFAR10(str(root), train=part == "train", download=False)
+        ids = np.array([f"{part}/{row}" for row in range(len(source.data))])
+        splits[part] = Split(source.data, np.array(source.targets, np.int64), ids)
+    return splits, "CIFAR-10, official files: 50,000 training and 10,000 test images"
+
+
+def _read_folder(folder):
+    """One split of class folders, in the order of the file names, which are rows where they are numbers."""
+    files = [(file, label) for label, name in enumerate(CLASS_NAMES) for file in (folder / name).glob("*.png")]
+    files.sort(key=lambda pair: pair[0].stem)
+    return [file for file, _ in files], np.array([label for _, label in files], np.int64)
+
+
+def _read_folders(root):
+    splits, rows = {}, {}
+    for part in ("train", "test"):
+        files, labels = _read_folder(root / "cifar10" / part)
+        rows[part] = [int(file.stem) if file.stem.isdigit() else -1 for file in files]
+        # Where train/ and test/ share one numbering, test/ was taken from the official training rows.
+        of_training = part == "train" or min(rows["test"], default=-1) > max(rows["train"], default=-1) > 0
+        ids = np.array([f"{'train' if of_training else 'test'}/{row if row >= 0 else file.stem}" for row, file in zip(rows[part], files)])
+        splits[part] = Split(PictureFiles(files), labels, ids)
+    if splits["test"].image_ids[0].startswith("train/"):
+        count, first, last = len(rows["test"]), min(rows["test"]), max(rows["test"])
+        return splits, f"{count:,} held-out images of the CIFAR-10 training set (rows {first:,} to {last:,}), the other {len(rows['train']):,} for training"
+    return splits, f"CIFAR-10 as class folders: {len(rows['train']):,} training and {len(rows['test']):,} test images"
+
+
+@register("cifar10", find=find_cifar10, missing=MISSING)
+def read_cifar10(name, root):
+    splits, note = _read_official(root) if _official(root).is_dir() else _read_folders(root)
+    return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note)
+
+
+ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+ARCHIVE_BYTES, ARCHIVE_MD5 = 170_498_071, "c58f30108f718f92721af3b95e74349a"
+
+
+def download(root, say=lambda share: None):
+    """Fetch the official files into `root`; say(share) tells the progress in [0, 1]. UserError if the host cannot be reached.
+
+    Written to a temporary file first, its checksum compared before anything is unpacked, so that a broken download leaves nothing.
+    """
+    import hashlib
+    import tarfile
+    import urllib.request
+
+    root.mkdir(parents=True, exist_ok=True)
+    partial, digest, done = root / "cifar-10-python.tar.gz.tmp", hashlib.md5(usedforsecurity=False), 0
+    try:
+        with urllib.request.urlopen(ADDRESS, timeout=20) as source, open(partial, "wb") as target:
+            while block := source.read(1 << 18):
+                target.write(block)
+                digest.update(block)
+                done += len(block)
+                say(min(1.0, done / ARCHIVE_BYTES))
+        if digest.hexdigest() != ARCHIVE_MD5:
+            raise UserError("The download of CIFAR-10 was damaged on its way: try again.")
+        with tarfile.open(partial) as archive:
+            archive.extractall(root, filter="data")
+    except OSError as error:
+        raise UserError(f"CIFAR-10 could not be downloaded ({error}). Without a network, put it into {root}/cifar10/train/CLASS and test/CLASS.") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""A folder for each class: ROOT/NAME/{train,test}/CLASS/*.png, or ROOT/NAME/CLASS/*.png, of which a fifth is then held out."""
+
+import numpy as np
+
+from vizlib.datasets import Dataset, Split, channel_statistics, hold_out, register
+from vizlib.errors import UserError
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+STATISTICS_IMAGES = 2000  # enough for a mean and a deviation to three digits
+LARGEST_SIDE = 224
+
+
+class PictureFiles:
+    """Picture files as a sequence of uint8 arrays (H, W, 3), each opened when asked for."""
+
+    def __init__(self, paths):
+        self.paths = list(paths)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, row):
+        from vizlib.images import open_image
+
+        try:
+            return open_image(self.paths[row].read_bytes())
+        except OSError as error:
+            raise UserError(f"The picture {self.paths[row].name!r} cannot be read any more: {error.strerror}.") from error
+
+    def take(self, rows):
+        return PictureFiles([self.paths[row] for row in rows])
+
+
+def class_folders(folder):
+    """The folders directly below, in order, that hold pictures."""
+    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and not path.name.startswith("."))
+    return [path for path in below if any(file.suffix.lower() in ENDINGS for file in path.iterdir())]
+
+
+def _parts(folder):
+    """The split folders there are, by name; the folder itself under "" where classes lie directly in it."""
+    found = {part: folder / part for part in ("train", "val", "test") if (folder / part).is_dir() and class_folders(folder / part)}
+    if "train" in found and "test" in found:
+        return found
+    listed = (folder / "train_img.csv").is_file()  # then the folders are no classes
+    return {"": folder} if len(class_folders(folder)) >= 2 and not listed else {}
+
+
+def find_folders(root):
+    if not root.is_dir():
+        return []
+    return [f"folder:{path.name}" for path in sorted(root.iterdir()) if path.is_dir() and path.name != "cifar10" and _parts(path)]
+
+
+def read_split(part, class_names, id_prefix):
+    """All pictures of one split folder, class by class."""
+    paths, labels = [], []
+    for label, class_name in enumerate(class_names):
+        files = sorted(file for file in (part / class_name).glob("*") if file.suffix.lower() in ENDINGS)
+        paths += files
+        labels += [label] * len(files)
+    ids = np.array([f"{id_prefix}{path.parent.name}/{path.name}" for path in paths])
+    return Split(PictureFiles(paths), np.array(labels, np.int64), ids)
+
+
+def picture_size(split):
+    """(3, H, W): the median height and width of some pictures, at most LARGEST_SIDE."""
+    sizes = np.array([split.pictures[int(row)].shape[:2] for row in np.linspace(0, len(split) - 1, 15)])
+    height, width = np.minimum(np.median(sizes, axis=0), LARGEST_SIDE)
+    return 3, int(height), int(width)
+
+
+def describe(name, class_names, splits, note, ordered):
+    """The Dataset of these splits, with its size and pixel statistics measured on some training pictures."""
+    size = picture_size(splits["train"])
+    rows = np.random.default_rng(0).permutation(len(splits["train"]))[:STATISTICS_IMAGES]
+    mean, std = channel_statistics(splits["train"].take(rows).images(size))
+    return Dataset(name, class_names, size, mean, std, splits, note, ordered)
+
+
+@register(
+    "folder",
+    find=find_folders,
+    missing="Put pictures into DATA/NAME/CLASS/, or DATA/NAME/train/CLASS/ and DATA/NAME/test/CLASS/, where DATA is CONVSCOPE_DATA or data/.",
+)
+def read_folders(name, root):
+    folder = root / name.partition(":")[2]
+    parts = _parts(folder)
+    class_names = [path.name for path in class_folders(next(iter(parts.values())))]
+    splits = {part: read_split(path, class_names, f"{part}/" if part else "") for part, path in parts.items()}
+    note = f"{folder.name}, class folders"
+    if "" in splits:
+        everything = splits.pop("")
+        splits["train"], splits["test"] = hold_out(everything, len(everything) // 5, seed=0)
+        note += ", a fifth held out by seed 0"
+    return describe(name, class_names, splits, note, ordered=all(text.isdigit() for text in class_names))

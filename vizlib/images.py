@@ -1,0 +1,168 @@
+"""Pictures from outside: opened safely, prepared for a network, written as PNG; and a few photographs that installed packages bring."""
+
+import importlib.util
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from vizlib.errors import UserError, unknown
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+MAX_BYTES = 50_000_000
+MAX_PIXELS = 25_000_000  # Pillow's own limit is 179 million, which is over 800 MB of memory from a file of 172 kB
+
+# Read from the packages' own folders, without importing them. Taking the scikit-image lines away is all it needs to do without it.
+_PHOTOGRAPHS = {
+    "temple": ("sklearn", "datasets/images/china.jpg"),
+    "flower": ("sklearn", "datasets/images/flower.jpg"),
+    "cat": ("skimage", "data/chelsea.png"),
+    "coffee": ("skimage", "data/coffee.png"),
+    "astronaut": ("skimage", "data/astronaut.png"),
+    "rocket": ("skimage", "data/rocket.jpg"),
+    "motorcycle": ("skimage", "data/motorcycle_left.png"),
+}
+
+
+def open_image(data):
+    """The first frame of a picture file, as it is meant to be seen: uint8 (H, W, 3).
+
+    data: the file's bytes; the format is told by content. Turned as EXIF says, transparency over white, greys of more than 8 bits
+    stretched so that the least value is black and the greatest white. UserError if it is no such picture, damaged, over 50 MB or
+    over 25 million pixels; the size is looked at before any pixel is unpacked.
+    """
+    if not data:
+        raise UserError("This file is empty. Choose a picture file.")
+    if len(data) > MAX_BYTES:
+        raise UserError(f"This file has {len(data) / 1e6:.0f} MB; pictures of up to {MAX_BYTES // 1_000_000} MB can be opened.")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+            _check_size(*picture.size)
+            return _as_rgb(ImageOps.exif_transpose(picture))
+    except UserError:
+        raise
+    except Image.DecompressionBombError:
+        raise _too_large("over 170 million") from None
+    except UnidentifiedImageError:
+        raise UserError(f"This is not a picture that can be read here. Possible: {', '.join(FORMATS)}.") from None
+    except Exception as error:  # Pillow's readers raise whatever they stumble over in a damaged file: OSError, SyntaxError, struct.error ...
+        raise UserError("This picture is damaged or incomplete. Save it again as PNG or JPEG, or choose another.") from error
+
+
+def _check_size(width, height):
+    if width < 1 or height < 1:
+        raise UserError("This picture has no pixels. Choose another.")
+    if width * height > MAX_PIXELS:
+        raise _too_large(f"{width:,} x {height:,}")
+
+
+def _too_large(pixels):
+    return UserError(f"This picture has {pixels} pixels; up to {MAX_PIXELS // 1_000_000} million can be opened. Make it smaller first.")
+
+
+def _as_rgb(picture):
+    if picture.mode.startswith(("I", "F")):  # Pillow would clip these at 255: nearly all of a 16-bit picture would be white
+        grey = _stretched(np.asarray(picture))
+        return np.repeat(grey[..., None], 3, axis=2)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    return np.array(picture.convert("RGB"))
+
+
+def _stretched(values):
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise UserError("This picture holds values that are not numbers. Save it again as PNG or JPEG.")
+    scale = 255 / (high - low) if high > low else 0.0
+    return np.round(np.subtract(values, low, dtype=np.float64) * scale).astype(np.uint8)
+
+
+def photograph_names():
+    """Names of the photographs that can be had here with no download, a tuple."""
+    return tuple(name for name in _PHOTOGRAPHS if _photograph_path(name))
+
+
+def photograph(name):
+    """A photograph of that name, uint8 (H, W, 3). UserError if there is none."""
+    path = _photograph_path(name) if name in _PHOTOGRAPHS else None
+    if path is None:
+        raise unknown("photograph", name, photograph_names())
+    return open_image(path.read_bytes())
+
+
+def _photograph_path(name):
+    package, inside = _PHOTOGRAPHS[name]
+    found = importlib.util.find_spec(package)
+    path = Path(found.origin).parent / inside if found and found.origin else None
+    return path if path and path.is_file() else None
+
+
+def fit(picture, image_size):
+    """A picture cut and resized to what a network takes: uint8 (H, W, C) of the given size (C, H, W), with C 1 or 3.
+
+    The middle is cut out in the input's proportions and resized; a picture of the right size keeps every bit.
+    """
+    channels, height, width = image_size
+    return np.ascontiguousarray(_resized(_with_channels(picture, channels), height, width).reshape(height, width, channels))
+
+
+def to_network_input(picture, input_size, mean, std):
+    """What a network receives for a picture.
+
+    picture: uint8 (H, W), (H, W, 1) or (H, W, 3). input_size: (C, H, W) with C 1 or 3. mean, std: C numbers each, for values in [0, 1].
+    Returns received, uint8 (H, W, C), the very pixels that the tensor encodes, and the tensor (1, C, H, W), float32, normalised.
+    The picture is made to fit as `fit` says. UserError for other shapes.
+    """
+    import torch
+
+    channels = input_size[0]
+    received = fit(picture, input_size)
+    scaled = torch.from_numpy(received.copy()).permute(2, 0, 1)[None].to(torch.float32) / 255
+    mean, std = (torch.tensor(values, dtype=torch.float32).reshape(1, channels, 1, 1) for values in (mean, std))
+    return received, ((scaled - mean) / std).contiguous()
+
+
+def _with_channels(picture, channels):
+    """uint8 (H, W) for one channel, (H, W, 3) for three."""
+    picture = _drawable(picture)
+    if channels not in (1, 3):
+        raise UserError(f"This network wants {channels} channels; pictures can be given to networks of 1 or 3.")
+    if channels == 3 and picture.ndim == 2:
+        return np.repeat(picture[..., None], 3, axis=2)
+    if channels == 1 and picture.ndim == 3:
+        return np.array(Image.fromarray(picture).convert("L"))
+    return picture
+
+
+def _resized(picture, height, width):
+    if picture.shape[:2] == (height, width):
+        return picture
+    full_height, full_width = picture.shape[:2]
+    crop_height = max(1, min(full_height, round(full_width * height / width)))
+    crop_width = max(1, min(full_width, round(full_height * width / height)))
+    top, left = (full_height - crop_height) // 2, (full_width - crop_width) // 2
+    cropped = Image.fromarray(np.ascontiguousarray(picture[top : top + crop_height, left : left + crop_width]))
+    # Lanczos averages over all pixels when shrinking and is smooth when enlarging; BOX would enlarge to blocks, whose edges excite conv1.
+    return np.array(cropped.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _drawable(array):
+    """uint8 (H, W) or (H, W, 3), from those or (H, W, 1); UserError for anything else."""
+    array = np.asarray(array)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if array.dtype != np.uint8 or array.size == 0 or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] == 3):
+        raise UserError(f"A picture is uint8 (H, W), (H, W, 1) or (H, W, 3); this is {array.dtype} {array.shape}.")
+    return array
+
+
+def png_bytes(array, scale=1):
+    """An array uint8 (H, W), (H, W, 1) or (H, W, 3) as the bytes of a PNG file, each pixel `scale` x `scale` large, sharp."""
+    if scale != int(scale) or scale < 1:
+        raise UserError(f"The enlargement is a whole number from 1; this is {scale}.")
+    enlarged = _drawable(array).repeat(int(scale), axis=0).repeat(int(scale), axis=1)
+    file = io.BytesIO()
+    Image.fromarray(enlarged).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,101 @@
+"""What a trained network answered on held-out images: the file, the confusion matrix, and which images are in a cell."""
+
+import os
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from vizlib.errors import UserError
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers to N held-out images of K classes.
+
+    labels: int64 (N,). logits: float16 or float32 (N, K). image_ids: strings (N,), where the data set finds each picture.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    image_ids: np.ndarray
+
+    @property
+    def predicted_labels(self):
+        return self.logits.argmax(axis=1)
+
+    @property
+    def probabilities(self):
+        """Softmax of the logits, float32 (N, K)."""
+        shifted = np.exp(self.logits.astype(np.float32) - self.logits.max(axis=1, keepdims=True).astype(np.float32))
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+    @property
+    def accuracy(self):
+        """A fraction in [0, 1]."""
+        return float(np.mean(self.predicted_labels == self.labels))
+
+    def confusion(self):
+        """Counts, int (K, K): row the true class, column the predicted one, by scikit-learn."""
+        from sklearn.metrics import confusion_matrix
+
+        return confusion_matrix(self.labels, self.predicted_labels, labels=np.arange(self.logits.shape[1]))
+
+    def cell(self, true_label, predicted_label):
+        """The rows of one cell of the matrix, the most confident answer first, and the probability given to that answer."""
+        rows = np.flatnonzero((self.labels == true_label) & (self.predicted_labels == predicted_label))
+        confidence = self.probabilities[rows, predicted_label]
+        order = np.argsort(-confidence, kind="stable")
+        return rows[order], confidence[order]
+
+
+def save_predictions(path, predictions):
+    """Write predictions.npz, logits as float16, so that a reader finds the old file or the whole new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb") as file:
+        np.savez_compressed(
+            file, labels=predictions.labels.astype(np.int16), logits=predictions.logits.astype(np.float16), image_ids=predictions.image_ids
+        )
+    os.replace(temporary, path)
+
+
+def load_predictions(path, num_classes):
+    """The Predictions in a file. UserError if there is none, if it is damaged, or if it is of another number of classes."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            labels, logits, image_ids = (file[name] for name in ("labels", "logits", "image_ids"))
+    except FileNotFoundError:
+        raise UserError(f"This run has no predictions yet. Make them with: python -m vizlib evaluate {path.parent.name}") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise UserError(f"The predictions of this run are damaged. Make them anew with: python -m vizlib evaluate {path.parent.name}") from None
+    if logits.shape != (len(labels), num_classes) or len(image_ids) != len(labels) or not len(labels):
+        raise UserError(f"The predictions of this run have the shape {logits.shape}, expected ({len(labels)}, {num_classes}).")
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise UserError(f"The predictions of this run hold labels outside 0 to {num_classes - 1}.")
+    return Predictions(labels.astype(np.int64), logits, image_ids)
+
+
+def predict(model, images, mean, std, batch_size=250):
+    """Logits, float32 (N, K) in NumPy, of uint8 images (N, C, H, W), on the model's device, in evaluation mode."""
+    import torch
+
+    device = next(model.parameters()).device
+    mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std))
+    was_training, parts = model.training, []
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in torch.from_numpy(images).split(batch_size):
+                parts.append(model((batch.to(device).float() / 255 - mean) / std).float().cpu())
+    finally:
+        model.train(was_training)
+    return torch.cat(parts).numpy()
+
+
+def class_scores(confusion):
+    """Per class: precision, recall and the number of true images, each (K,). 0 where nothing was predicted or nothing is there."""
+    confusion = np.asarray(confusion, float)
+    right, predicted, true = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
+    precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0)
+    recall = np.divide(right, true, out=np.zeros_like(right), where=true > 0)
+    return precision, recall, true.astype(int)

@@ -1,0 +1,180 @@
+"""The run folder: the one data model. A shipped model, a training that goes on and an imported checkpoint are the same thing on disk.
+
+    <run>/config.json             what was trained on what, and how: enough to rebuild it
+          events.jsonl            a line for each thing that happened, appended by the training process only
+          model.safetensors       the best weights, float16
+          predictions.npz         labels and logits of the held-out images
+          snapshots.safetensors   conv1 at log-spaced steps
+
+Shipped runs lie in checkpoints/, new ones in runs/ (or CONVSCOPE_RUNS). Nothing here imports torch.
+"""
+
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from vizlib.errors import UserError, unknown
+
+SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
+HEARTBEAT_SECONDS = 30  # a training writes more often than this; one that does not has died
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_NEEDED = {
+    "architecture": str,
+    "arguments": dict,
+    "dataset": str,
+    "class_names": list,
+    "input_size": list,
+    "mean": list,
+    "std": list,
+    "recipe": dict,
+    "seed": int,
+}
+
+
+def runs_root():
+    """Where new runs are written."""
+    return Path(os.environ.get("CONVSCOPE_RUNS") or "runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder, read when asked for. Equal runs are the same folder in the same state."""
+
+    folder: Path
+    config: dict
+
+    @property
+    def run_id(self):
+        return self.folder.name
+
+    @property
+    def class_names(self):
+        return self.config["class_names"]
+
+    @property
+    def input_size(self):
+        """(channels, height, width) of what the network takes."""
+        return tuple(self.config["input_size"])
+
+    def path(self, name):
+        return self.folder / name
+
+    def has(self, name):
+        return self.path(name).is_file()
+
+    def changed(self, name):
+        """A number that changes with the file, for cache keys; 0 where there is none."""
+        try:
+            return self.path(name).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    @cached_property
+    def events(self):
+        """All events so far, in order, each a dictionary with at least "event"."""
+        return read_events(self.path("events.jsonl"))
+
+    def rows(self, event):
+        """The events of one kind: "step", "epoch", "checkpoint", ..."""
+        return [row for row in self.events if row["event"] == event]
+
+    @property
+    def best(self):
+        """The event of the best checkpoint so far, or None."""
+        checkpoints = self.rows("checkpoint")
+        return checkpoints[-1] if checkpoints else None
+
+    @property
+    def status(self):
+        """"finished", "stopped", "failed", "training" or "interrupted": derived from the events and how old they are, never stored."""
+        ended = [row["event"] for row in self.events if row["event"] in ("started", "finished", "stopped", "failed")]
+        if ended and ended[-1] != "started":
+            return ended[-1]
+        age = time.time() - self.changed("events.jsonl") / 1e9
+        return "training" if self.has("events.jsonl") and age < HEARTBEAT_SECONDS else "interrupted"
+
+
+def read_events(path):
+    """The whole lines of an events file as dictionaries; a torn last line, or one that is not JSON, is left out."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    rows = []
+    for line in text.split("\n"):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("event"), str):
+            rows.append(row)
+    return rows
+
+
+def read_run(folder):
+    """The Run in a folder. UserError with the reason if it is not one."""
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder.name!r} is not a run: it has no config.json.") from None
+    except (OSError, ValueError):
+        raise UserError(f"{folder.name!r} cannot be read: its config.json is cut short or damaged.") from None
+    problem = _config_problem(config)
+    if problem:
+        raise UserError(f"{folder.name!r} cannot be read: {problem} in its config.json.")
+    return Run(folder, config)
+
+
+def _config_problem(config):
+    """What is wrong with a configuration, in a few words, or None."""
+    if not isinstance(config, dict):
+        return "there is no object"
+    for key, kind in _NEEDED.items():
+        if not isinstance(config.get(key), kind):
+            return f"{key!r} is missing or not a {kind.__name__}"
+    size = config["input_size"]
+    if len(size) != 3 or not all(isinstance(number, int) and 0 < number <= 1024 for number in size):
+        return "'input_size' is not [channels, height, width]"
+    if not all(len(config[key]) == size[0] and all(isinstance(value, (int, float)) for value in config[key]) for key in ("mean", "std")):
+        return "'mean' or 'std' does not fit the channels"
+    if not config["class_names"] or not all(isinstance(name, str) for name in config["class_names"]):
+        return "'class_names' is not a list of names"
+    return None
+
+
+def list_runs():
+    """All runs that can be read, shipped ones first, and a sentence for each folder that cannot: (list of Run, list of str)."""
+    found, problems = {}, []
+    for root in (SHIPPED, runs_root()):
+        folders = sorted(root.iterdir()) if root.is_dir() else []
+        for folder in folders:
+            if not folder.is_dir() or folder.is_symlink() or not _RUN_ID.fullmatch(folder.name) or folder.name in found:
+                continue
+            try:
+                found[folder.name] = read_run(folder)
+            except UserError as error:
+                problems.append(str(error))
+    return list(found.values()), problems
+
+
+def open_run(run_id):
+    """The run of that id. UserError if there is none or it cannot be read."""
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+        raise unknown("run", run_id, [run.run_id for run in list_runs()[0]])
+    for root in (SHIPPED, runs_root()):
+        folder = root / run_id
+        if folder.is_dir() and not folder.is_symlink():
+            return read_run(folder)
+    raise unknown("run", run_id, [run.run_id for run in list_runs()[0]])
+
+
+def write_json(path, content):
+    """Write JSON so that a reader finds either the old file or the whole new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,30 @@
+"""The events of a training: lines appended to events.jsonl by the training process only."""
+
+import json
+import time
+
+STEP_SECONDS = 0.2  # at most five step events a second
+STEP_EVENTS = 600  # and no more than this in a whole training, however long: as many as a curve has pixels
+
+
+class EventLog:
+    """Appends events to a run's events.jsonl, a whole line at a time, so that a reader sees all of an event or nothing."""
+
+    def __init__(self, folder):
+        self._file = open(folder / "events.jsonl", "a", encoding="utf-8")
+        self._last_time, self._last_step = 0.0, 0
+
+    def write(self, event, **values):
+        self._file.write(json.dumps({"event": event, "time": round(time.time(), 3), **values}) + "\n")
+        self._file.flush()
+
+    def step_is_due(self, step, total_steps):
+        """Whether enough time and enough steps have passed since the last step event."""
+        now = time.monotonic()
+        due = now - self._last_time >= STEP_SECONDS and step - self._last_step >= total_steps / STEP_EVENTS
+        if due:
+            self._last_time, self._last_step = now, step
+        return due
+
+    def close(self):
+        self._file.close()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,6 @@ from vizlib.errors import UserError, unknown
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_BYTES = 50_000_000
 MAX_PIXELS = 25_000_000  # Pillow's own limit is 179 million, which is over 800 MB of memory from a file of 172 kB
-
-# Read from the packages' own folders, without importing them. Taking the scikit-image lines away is all it needs to do without it.
-_PHOTOGRAPHS = {
-    "temple": ("sklearn", "datasets/images/china.jpg"),
-    "flower": ("sklearn", "datasets/images/flower.jpg"),
-    "cat": ("skimage", "data/chelsea.png"),
-    "coffee": ("skimage", "data/coffee.png"),
-    "astronaut": ("skimage", "data/astronaut.png"),
-    "rocket": ("skimage", "data/rocket.jpg"),
-    "motorcycle": ("skimage", "data/motorcycle_left.png"),
-}
 
 
 def open_image(data):
@@ -81,22 +71,25 @@ def _stretched(values):
 
 def photograph_names():
     """Names of the photographs that can be had here with no download, a tuple."""
-    return tuple(name for name in _PHOTOGRAPHS if _photograph_path(name))
+    return tuple(name for name, path in _photograph_paths().items() if path.is_file())
 
 
 def photograph(name):
     """A photograph of that name, uint8 (H, W, 3). UserError if there is none."""
-    path = _photograph_path(name) if name in _PHOTOGRAPHS else None
-    if path is None:
+    if name not in photograph_names():
         raise unknown("photograph", name, photograph_names())
-    return open_image(path.read_bytes())
+    return open_image(_photograph_paths()[name].read_bytes())
 
 
-def _photograph_path(name):
-    package, inside = _PHOTOGRAPHS[name]
-    found = importlib.util.find_spec(package)
-    path = Path(found.origin).parent / inside if found and found.origin else None
-    return path if path and path.is_file() else None
+@lru_cache
+def _photograph_paths():
+    """Ours, and those that scikit-learn brings, which are found without importing it."""
+    paths = {name: Path(__file__).parent / "photographs" / f"{name}.jpg" for name in ("cat", "coffee", "astronaut", "rocket")}
+    package = importlib.util.find_spec("sklearn")
+    if package and package.origin:
+        folder = Path(package.origin).parent / "datasets" / "images"
+        paths |= {"flower": folder / "flower.jpg", "temple": folder / "china.jpg"}
+    return paths
 
 
 def fit(picture, image_size):

@@ -55,7 +55,9 @@ def layer_table(model, input_size):
                 forward(model, image, table.module_ended)
         except (RuntimeError, ValueError, IndexError) as error:
             size = " x ".join(map(str, input_size))
-            raise UserError(f"This network cannot take images of {size} (channels x height x width): {str(error).splitlines()[0][:200]}") from error
+            raise UserError(
+                f"This network cannot take images of {size} (channels x height x width): {str(error).partition(chr(10))[0][:200]}"
+            ) from error
     return table.rows
 
 
@@ -177,6 +179,11 @@ class _Operations(TorchDispatchMode):
         self.image_size = image_size
         self._done = _Done()
 
+    @classmethod
+    def _should_skip_dynamo(cls):
+        """No guard against torch.compile: nothing here is compiled, and the guard would import all of its compiler, over a second."""
+        return False
+
     def take(self):
         done, self._done = self._done, _Done()
         return done
@@ -269,7 +276,7 @@ def _matrix_product(done, inputs, args, kwargs, output):
 
 
 def _attention(done, inputs, args, kwargs, output):
-    query, key, value = args[:3]
+    query, key = args[:2]
     done.multiply_adds += query.numel() * key.shape[-2] + output.numel() * key.shape[-2]
     return WHOLE
 

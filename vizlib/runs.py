@@ -14,7 +14,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 
 from vizlib.errors import UserError, unknown
@@ -73,10 +73,10 @@ class Run:
         except OSError:
             return 0
 
-    @cached_property
+    @property
     def events(self):
         """All events so far, in order, each a dictionary with at least "event"."""
-        return read_events(self.path("events.jsonl"))
+        return _events(self.path("events.jsonl"), self.changed("events.jsonl"))
 
     def rows(self, event):
         """The events of one kind: "step", "epoch", "checkpoint", ..."""
@@ -96,6 +96,11 @@ class Run:
             return ended[-1]
         age = time.time() - self.changed("events.jsonl") / 1e9
         return "training" if self.has("events.jsonl") and age < HEARTBEAT_SECONDS else "interrupted"
+
+
+@lru_cache(maxsize=128)
+def _events(path, changed):
+    return read_events(path)
 
 
 def read_events(path):

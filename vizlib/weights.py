@@ -94,7 +94,7 @@ def _reader(data):
     if data.startswith(b"PK\x03\x04"):
         return _read_zip
     if LEGACY_MAGIC in data[:32]:
-        return _read_legacy
+        return lambda data: _load(data, io.BytesIO(data), 4)  # a magic number, the version, the machine, then the content
     if data[8:9] == b"{":
         return safetensors.torch.load
     if data.startswith(b"\x80"):
@@ -120,10 +120,6 @@ def _check_directory(entries, packed):
         raise UserError(f"This is a TorchScript program, not weights. {SAVE_AGAIN}")
     if unpacked > min(MAX_BYTES, MAX_GROWTH * packed + 1_000_000):
         raise UserError(f"This file would grow from {packed / 1e6:.1f} to {unpacked / 1e6:.0f} MB when unpacked, so it was not opened. {SAVE_AGAIN}")
-
-
-def _read_legacy(data):
-    return _load(data, io.BytesIO(data), 4)  # a magic number, the version, the machine, then the content
 
 
 def _load(data, file, pickles):
@@ -184,10 +180,10 @@ def load_into(model, state_dict):
     Only batch normalisation's step counts, which files of old PyTorch lack, may be missing.
     """
     own = model.state_dict()
-    missing = [_shown(name) for name in own if name not in state_dict and not name.endswith("num_batches_tracked")]
+    missing = [name for name in own if name not in state_dict and not name.endswith("num_batches_tracked")]
     unexpected = [_shown(name) for name in state_dict if name not in own]
     different = [
-        f"{_shown(name)} is {_size(state_dict[name])} in the file and {_size(own[name])} in the network"
+        f"{name} is {_size(state_dict[name])} in the file and {_size(own[name])} in the network"
         for name in own
         if name in state_dict and state_dict[name].shape != own[name].shape
     ]

@@ -1,0 +1,61 @@
+"""What the network is made of: every layer with its output, its cost and how far it sees."""
+
+import streamlit as st
+
+from vizlib import architectures
+from vizlib.displays.architecture import ArchitectureDisplay
+from vizlib.ui import caches, page
+from vizlib.ui.downloads import caption
+from vizlib.ui.pickers import chosen, plain
+
+DEPTHS = ("blocks folded", "every layer")
+
+
+def show(run, picture):
+    rows = caches.layers(run)
+    st.title(f"Architecture of {plain(run.run_id)}")
+    st.markdown(plain(architectures.get(run.config["architecture"]).summary))
+    innermost = [row for row in rows if not row.is_block]
+    top = [row for row in rows if row.depth == 0]
+    figures = st.columns(4)
+    figures[0].metric("Layers with weights", sum(row.parameters > 0 and "Norm" not in row.kind for row in innermost))
+    figures[1].metric("Parameters", f"{sum(row.parameters for row in top):,}")
+    figures[2].metric("Multiply-adds an image", f"{sum(row.multiply_adds for row in top):,}")
+    figures[3].metric("Residual sums", sum(row.is_sum for row in rows))
+
+    depth = chosen("Show", DEPTHS, key="depth", help="Folded: a block of layers is one row. A plus marks where a block adds its input to its result.")
+    shown = folded(rows) if depth == DEPTHS[0] else rows
+    display = ArchitectureDisplay([row for row in shown if depth == DEPTHS[0] or not row.is_block])
+    st.plotly_chart(display.plot(), width="stretch", key="slabs", config={"displayModeBar": False})
+    st.dataframe(
+        [
+            {
+                "layer": "\u2003" * row.depth + row.name,
+                "kind": row.kind + (" (+ residual sum)" if row.is_sum else ""),
+                "output": " × ".join(map(str, row.output_shape)),
+                "details": row.geometry,
+                "parameters": row.parameters,
+                "multiply-adds": row.multiply_adds,
+                "receptive field": " × ".join(map(str, row.receptive_field)) if row.receptive_field else "",
+                "stride": " × ".join(map(str, row.stride)) if row.stride else "",
+            }
+            for row in shown
+        ],
+        width="stretch",
+        height=min(900, 40 + 35 * len(shown)),
+        hide_index=True,
+        column_config={"parameters": st.column_config.NumberColumn(format="localized"), "multiply-adds": st.column_config.NumberColumn(format="localized")},
+    )
+    size = " × ".join(map(str, run.input_size))
+    text = f"{run.run_id}, for one image of {size}. The receptive field is what one value can depend on, in input pixels, not cut at the border."
+    caption(text, f"{run.run_id}-architecture", csv=ArchitectureDisplay(rows).csv)
+
+
+def folded(rows):
+    """The outermost rows, but a stage that holds only blocks is opened to show them."""
+    blocks = {row.name for row in rows if row.is_block}
+    holders = {name for name in blocks if all(child.is_block for child in rows if child.name.rpartition(".")[0] == name)}
+    return [row for row in rows if row.name not in holders and (row.name.rpartition(".")[0] or next(iter(holders), "")) in holders | {""} or row.depth == 0 and row.name not in holders]
+
+
+page.run(show, "Architecture")

@@ -1,0 +1,65 @@
+"""The filters of any convolution: the first layer in colour, and one filter large with its numbers."""
+
+import streamlit as st
+
+from vizlib.displays.filters import FiltersDisplay
+from vizlib.layers import convolutions
+from vizlib.ui import atlas_view, caches, page
+from vizlib.ui.downloads import caption
+from vizlib.ui.pickers import chosen, plain
+
+
+def show(run, picture):
+    st.title(f"Filters of {plain(run.run_id)}")
+    weights = dict(convolutions(caches.model(run), caches.layers(run)))
+    layer = chosen("Layer", list(weights), key="filter_layer", help="Every convolution of the network, in order.")
+    weight = weights[layer].detach().float().numpy()
+    steps = caches.snapshots(run) if layer == next(iter(weights)) else {}
+    display = FiltersDisplay.from_weight(formed(weight, steps))
+    units, channels = display.weight.shape[:2]
+    unit = st.session_state.get("filter", 0)
+    unit = unit if unit < units else 0
+
+    kernel = " × ".join(map(str, display.weight.shape[2:]))
+    if display.is_colour:
+        st.markdown(f"**{units} filters of {kernel}**, red, green and blue together on one scale: grey is zero. Click one, or move with the arrow keys.")
+        atlas = display.colour_atlas()
+    else:
+        channel = int(st.number_input(f"Input channel, of {channels}", 0, channels - 1, key="channel", bind="query-params")) if channels > 1 else 0
+        st.markdown(f"**{units} filters of {kernel}**, what each does with input channel {channel}: blue below zero, red above. Click one, or move with the arrow keys.")
+        atlas = display.channel_atlas(channel)
+    name = f"{run.run_id}-{layer}-filters"
+    atlas_view.show(atlas, alt=f"{units} filters of {layer}", key="filters", selected=unit, on_pick=lambda tile: st.session_state.update(filter=tile))
+    text = f"{run.run_id}, {layer}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}."
+    caption(text, name, png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
+
+    unit = int(st.number_input(f"Filter, of {units}", 0, units - 1, key="filter", bind="query-params"))
+    one_filter(run, layer, display, unit)
+
+
+def formed(weight, steps):
+    """The layer's weight, or an earlier one from the training, where there are snapshots of it."""
+    if len(steps) < 2:
+        return weight
+    marks = [*sorted(steps), "best"]
+    mark = st.select_slider("Training step", marks, value="best", key="film", help="How the filters formed, from the first random weights to the best checkpoint.")
+    return weight if mark == "best" or steps[mark].shape != weight.shape else steps[mark]
+
+
+def one_filter(run, layer, display, unit):
+    units, channels = display.weight.shape[:2]
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        if channels > 1:
+            st.markdown(f"Filter {unit}, its {channels} input channels")
+            atlas_view.show(display.filter_atlas(unit), alt=f"filter {unit} of {layer}", key="one_filter", on_pick=lambda tile: st.session_state.update(kernel=tile))
+        kernel = display.weight[unit]
+        st.caption(f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least {kernel.min():.4f}, greatest {kernel.max():.4f}")
+        page.link("3_Feature_maps", "What this filter answers to the image →", layer=layer, unit=unit)
+    with right:
+        channel = min(st.session_state.get("kernel", 0), channels - 1)
+        st.markdown(f"Filter {unit}, input channel {channel}" + (f" ({('red', 'green', 'blue')[channel]})" if display.is_colour else "") + ", with its numbers")
+        st.plotly_chart(display.plot_kernel(unit, channel), width="stretch", key="kernel_numbers", config={"displayModeBar": False})
+
+
+page.run(show, "Filters")

@@ -1,0 +1,120 @@
+"""Which classes are taken for which; the images in each cell; and whether the model answers one class only."""
+
+import streamlit as st
+
+from vizlib.collapse import COLLAPSED, HEALTHY
+from vizlib.displays.confusion import ConfusionDisplay
+from vizlib.errors import UserError
+from vizlib.images import png_bytes
+from vizlib.predictions import class_scores
+from vizlib.ui import caches, page
+from vizlib.ui.downloads import caption
+from vizlib.ui.pickers import chosen, plain
+
+NONE = "none"
+IMAGES_SHOWN = 24
+
+
+def show(run, picture):
+    st.title("Confusion matrix")
+    others = [one.run_id for one in caches.run_list()[0] if one.run_id != run.run_id]
+    other = chosen("Beside it", [NONE, *others], key="beside", help="A second run, side by side.")
+    if other == NONE:
+        one_run(run, "first", wide=True)
+        return
+    left, right = st.columns(2, gap="large")
+    second = next(one for one in caches.run_list()[0] if one.run_id == other)
+    with left:
+        one_run(run, "first", wide=False)
+    with right:
+        try:
+            one_run(second, "second", wide=False)
+        except UserError as error:
+            st.error(plain(error))
+
+
+def one_run(run, place, wide):
+    predictions, verdict = caches.predictions(run), caches.verdict(run)
+    say = {COLLAPSED: st.error, HEALTHY: st.success}.get(verdict.level, st.warning)
+    say(f"**{plain(run.run_id)}.** {plain(verdict.sentence)}" + (f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}." if verdict.cause else ""))
+    display = ConfusionDisplay.from_predictions(predictions, run.class_names)
+    keys = {axis: f"{axis}_{place}" for axis in ("true", "predicted")}
+    selected = tuple(run.class_names.index(name) if (name := st.session_state.get(key)) in run.class_names else None for key in keys.values())
+    matrix, table = st.columns([1.6, 1]) if wide else (st.container(), st.container())
+    with matrix:
+        chart = f"matrix_{place}"
+        figure = display.plot(selected if None not in selected else None, dark=st.context.theme.type == "dark")
+        st.plotly_chart(figure, width="stretch", key=chart, on_select=lambda: take_click(chart, keys, run.class_names), config={"displaylogo": False})
+        text = f"{run.run_id} on {len(predictions.labels):,} images: {run.config.get('dataset_note', run.config['dataset'])}."
+        caption(text, f"{run.run_id}-confusion", csv=display.csv)
+    with table:
+        scores_table(run, verdict, display)
+    cell(run, predictions, keys)
+
+
+def take_click(chart, keys, class_names):
+    """Copy a click on a cell into the pickers below: the chart forgets it when it is redrawn."""
+    points = st.session_state[chart].selection.points
+    if points:
+        place = points[0]["customdata"]
+        true, predicted = (int(place[str(axis)] if isinstance(place, dict) else place[axis]) for axis in (0, 1))
+        st.session_state[keys["true"]], st.session_state[keys["predicted"]] = class_names[true], class_names[predicted]
+
+
+def scores_table(run, verdict, display):
+    precision, recall, counts = class_scores(display.counts)
+    st.dataframe(
+        {"class": run.class_names, "precision": precision, "recall": recall, "images": counts},
+        width="stretch",
+        height=min(420, 40 + 35 * len(run.class_names)),
+        hide_index=True,
+        column_config={name: st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1) for name in ("precision", "recall")},
+    )
+    kappa = "quadratic kappa" if run.config.get("ordered") else "kappa"
+    st.caption(
+        f"accuracy {verdict.accuracy:.3f}, always answering the commonest class {verdict.majority_share:.3f}, "
+        f"balanced accuracy {verdict.balanced_accuracy:.3f} (chance {verdict.chance:.3f}), {kappa} {verdict.kappa:.3f}"
+    )
+
+
+def cell(run, predictions, keys):
+    """The images of one cell, the most confident answers first."""
+    st.markdown("#### Images of a cell")
+    st.caption("Click a cell, or choose it here.")
+    columns = st.columns(2)
+    confusion = predictions.confusion()
+    worst = worst_cell(confusion)
+    with columns[0]:
+        true = chosen("True", run.class_names, key=keys["true"], default=run.class_names[worst[0]])
+    with columns[1]:
+        predicted = chosen("Predicted", run.class_names, key=keys["predicted"], default=run.class_names[worst[1]])
+    rows, confidence = predictions.cell(run.class_names.index(true), run.class_names.index(predicted))
+    mark = "✓ right" if true == predicted else "✗ wrong"
+    shown = f", the {IMAGES_SHOWN} most confident shown" if len(rows) > IMAGES_SHOWN else ""
+    st.markdown(f"{mark}: **{len(rows):,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}.")
+    if run.config["dataset"] not in caches.dataset_names():
+        st.info(f"The pictures themselves are not on this machine: the data set {plain(run.config['dataset'])} is missing. The numbers above need only the stored answers.")
+        return
+    data = caches.dataset(run.config["dataset"])
+    grid = st.columns(8)
+    missing = 0
+    for number, (row, share) in enumerate(zip(rows[:IMAGES_SHOWN], confidence)):
+        try:
+            original = data.picture(predictions.image_ids[row])
+        except KeyError:
+            missing += 1
+            continue
+        grid[number % 8].image(png_bytes(original, max(1, 128 // max(original.shape[:2]))), caption=f"{share:.0%}", alt=f"{true} answered {predicted}", output_format="PNG")
+    if missing:
+        st.info(f"{missing} of these images are not in this machine's copy of the data set.")
+
+
+def worst_cell(confusion):
+    """The commonest mistake, (true, predicted); the first class where there is none."""
+    mistakes = confusion.copy()
+    for label in range(len(mistakes)):
+        mistakes[label, label] = 0
+    return divmod(int(mistakes.argmax()), len(mistakes))
+
+
+page.run(show, "Confusion matrix")

@@ -1,0 +1,58 @@
+"""A network as a row of slabs: as tall as its maps, as thick as it has channels, an arc over each residual sum."""
+
+from dataclasses import dataclass
+from math import log2
+
+COLOURS = {"Conv2d": "#0e7490", "Linear": "#7c3aed", "pool": "#ea580c", "block": "#0f766e", "other": "#94a3b8"}
+
+
+@dataclass(frozen=True)
+class ArchitectureDisplay:
+    """layers: the rows of vizlib.layers.layer_table to draw, in order."""
+
+    layers: list
+
+    def plot(self):
+        """A Plotly figure; pointing at a slab names its layer, output and cost."""
+        import plotly.graph_objects as go
+
+        figure, x = go.Figure(), 0.0
+        for layer in self.layers:
+            shape = layer.output_shape
+            height = log2(shape[1] + 1) if len(shape) == 3 else 0.6
+            width = 0.25 + log2(shape[0] + 1) / 8
+            colour = COLOURS[_family(layer)]
+            figure.add_scatter(
+                x=[x, x, x + width, x + width, x],
+                y=[-height, height, height, -height, -height],
+                fill="toself",
+                fillcolor=colour,
+                line=dict(color="rgba(255,255,255,0.6)", width=1),
+                mode="lines",
+                hoveron="fills",
+                hoverinfo="text",
+                text=f"{layer.name} · {layer.kind}<br>{' × '.join(map(str, shape))}<br>{layer.parameters:,} parameters<br>{layer.multiply_adds:,} multiply-adds",
+            )
+            if layer.is_sum:
+                figure.add_annotation(x=x + width / 2, y=height, text="+", showarrow=False, yshift=9, font=dict(size=15, color="#ea580c"))
+            x += width + 0.12
+        figure.update_layout(height=230, margin=dict(l=0, r=0, t=10, b=0), showlegend=False, hovermode="closest", dragmode=False)
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
+        return figure
+
+    def csv(self):
+        """The rows: name, kind, output, parameters, multiply_adds, receptive_field, stride, residual_sum."""
+        rows = ["name,kind,output,parameters,multiply_adds,receptive_field,stride,residual_sum"]
+        for layer in self.layers:
+            field = "x".join(map(str, layer.receptive_field)) if layer.receptive_field else ""
+            rows.append(f"{layer.name},{layer.kind},{'x'.join(map(str, layer.output_shape))},{layer.parameters},{layer.multiply_adds},{field},{layer.stride},{int(layer.is_sum)}")
+        return "\n".join(rows) + "\n"
+
+
+def _family(layer):
+    if layer.is_block:
+        return "block"
+    if "Pool" in layer.kind:
+        return "pool"
+    return layer.kind if layer.kind in COLOURS else "other"

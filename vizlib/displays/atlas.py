@@ -1,0 +1,170 @@
+"""Many small maps as one picture: a tile for each, an 8-bit palette PNG.
+
+One picture for a whole layer takes milliseconds where a chart for each channel takes seconds (benchmarks/render.py), stays lossless, and
+its pixels can be clicked by arithmetic.
+"""
+
+import base64
+import html
+import io
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+GAP = 255  # the palette's last entry: transparent, between tiles
+LEVELS = 255  # the others: 0 to 254
+SMALLEST_TILE = 14  # pixels; smaller maps are enlarged by a whole factor, so that gaps stay thin and crosses visible
+MOST_PIXELS = 4_000_000
+SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+
+
+@lru_cache(maxsize=4)
+def palette(name):
+    """256 colours, uint8 (256, 3): LEVELS steps of a Plotly colour scale, then the gap's."""
+    from plotly.colors import get_colorscale, sample_colorscale
+
+    colours = sample_colorscale(get_colorscale(name), np.linspace(0, 1, LEVELS).tolist(), colortype="tuple")
+    return np.vstack([np.round(np.array(colours) * 255), [255, 255, 255]]).astype(np.uint8)
+
+
+def columns_for(count):
+    """How many columns `count` tiles read well in: wide, and with no ragged last row where a divisor is near."""
+    ideal = math.sqrt(2.4 * count)
+    divisors = [number for number in range(1, count + 1) if count % number == 0 and ideal / 1.8 <= number <= ideal * 1.8]
+    return min(divisors, key=lambda number: abs(math.log(number / ideal)), default=min(count, math.ceil(ideal)))
+
+
+def quantise(maps, low, high):
+    """Maps float (N, h, w) as palette entries 0 to 254, uint8; `low` and `high` are numbers or arrays (N, 1, 1). Not-a-number becomes a gap."""
+    span = np.asarray(high - low, np.float32)
+    scaled = (maps - low) * np.divide(LEVELS - 1, span, out=np.zeros_like(span), where=span > 0)
+    return np.where(np.isfinite(scaled), np.clip(np.nan_to_num(scaled) + 0.5, 0, LEVELS - 1), GAP).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Tiles in rows. tiles: uint8 (N, h, w) entries of a palette, or (N, h, w, 3) colours.
+
+    low, high: the values at the ends of the colour bar; None where each tile has its own, or there are no values.
+    crossed: the tiles marked with a cross. labels: what each tile says when pointed at.
+    """
+
+    tiles: np.ndarray
+    palette_name: str = ""
+    low: float | None = None
+    high: float | None = None
+    crossed: tuple = ()
+    labels: tuple = ()
+    bar_note: str = ""
+
+    @property
+    def columns(self):
+        return columns_for(len(self.tiles))
+
+    @property
+    def rows(self):
+        return -(-len(self.tiles) // self.columns)
+
+    @property
+    def factor(self):
+        """The whole number that every tile is enlarged by."""
+        height, width = self.tiles.shape[1:3]
+        wanted = -(-SMALLEST_TILE // min(height, width))
+        possible = int(math.sqrt(MOST_PIXELS / max(1, self.tiles.shape[0] * height * width)))
+        return max(1, min(wanted, possible))
+
+    def image(self):
+        """The whole sheet as a PIL picture: palette mode with transparent gaps, or RGBA."""
+        count, height, width = self.tiles.shape[:3]
+        colour = self.tiles.shape[3:]
+        grid = np.full((self.rows * self.columns, height, width, *colour), GAP, np.uint8)
+        grid[:count] = self.tiles
+        if self.factor > 1:
+            grid = grid.repeat(self.factor, axis=1).repeat(self.factor, axis=2)
+        tile_height, tile_width = grid.shape[1] + 1, grid.shape[2] + 1
+        sheet = np.full((self.rows, tile_height, self.columns, tile_width, *colour), GAP, np.uint8)
+        sheet[:, :-1, :, :-1] = grid.reshape(self.rows, self.columns, *grid.shape[1:]).swapaxes(1, 2)
+        sheet = sheet.reshape(self.rows * tile_height, self.columns * tile_width, *colour)
+        if colour:
+            return Image.fromarray(sheet)
+        picture = Image.fromarray(sheet, "P")
+        picture.putpalette(palette(self.palette_name).tobytes())
+        return picture
+
+    def png(self):
+        """The sheet as PNG bytes, without crosses: for a page, which draws them over it."""
+        file, picture = io.BytesIO(), self.image()
+        picture.save(file, "PNG", compress_level=1, **({"transparency": GAP} if picture.mode == "P" else {}))
+        return file.getvalue()
+
+    def data_url(self):
+        return "data:image/png;base64," + base64.b64encode(self.png()).decode()
+
+    def bar_colours(self):
+        """Sixteen CSS colours from the low to the high end of the colour bar; none where tiles are colours themselves."""
+        if not self.palette_name:
+            return []
+        return ["#%02x%02x%02x" % tuple(colour) for colour in palette(self.palette_name)[np.linspace(0, LEVELS - 1, 16).astype(int)]]
+
+    def bar_ends(self):
+        """The texts at the ends of the colour bar."""
+        if not self.palette_name:
+            return ["", ""]
+        return ["each map's least", "its greatest"] if self.low is None else [f"{self.low:.3g}", f"{self.high:.3g}"]
+
+    def cross_lines(self):
+        """The crosses as lines (x1, y1, x2, y2), in tiles."""
+        for tile in self.crossed:
+            row, column = divmod(tile, self.columns)
+            yield column + 0.15, row + 0.15, column + 0.8, row + 0.8
+            yield column + 0.8, row + 0.15, column + 0.15, row + 0.8
+
+    def figure_png(self, caption):
+        """PNG bytes to keep: enlarged to about 1,200 pixels, white ground, with crosses, colour bar and caption."""
+        sheet = self.image().convert("RGB")
+        scale = max(1, round(1200 / sheet.width))
+        sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
+        lines = _wrapped(caption, sheet.width // 7)
+        figure = Image.new("RGB", (sheet.width + 20, sheet.height + 60 + 16 * len(lines)), "white")
+        figure.paste(sheet, (10, 10))
+        draw = ImageDraw.Draw(figure)
+        across, down = sheet.width / self.columns, sheet.height / self.rows
+        for x1, y1, x2, y2 in self.cross_lines():
+            draw.line((10 + x1 * across, 10 + y1 * down, 10 + x2 * across, 10 + y2 * down), fill="#d33", width=max(1, int(across / 20)))
+        top = sheet.height + 18
+        for number, colour in enumerate(self.bar_colours()):
+            draw.rectangle((10 + 12 * number, top, 22 + 12 * number, top + 10), fill=colour)
+        if self.palette_name:
+            draw.text((10, top + 12), f"{self.bar_ends()[0]}  to  {self.bar_ends()[1]}", fill="black")
+        for number, line in enumerate(lines):
+            draw.text((10, top + 28 + 16 * number), line, fill="black")
+        file = io.BytesIO()
+        figure.save(file, "PNG")
+        return file.getvalue()
+
+    def figure_svg(self, caption):
+        """The same as SVG text: the pixels embedded, everything else as lines and letters."""
+        width = 1200
+        height = round(width * self.image().height / self.image().width)
+        across, down = width / self.columns, height / self.rows
+        lines = _wrapped(caption, 170)
+        parts = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height + 60 + 16 * len(lines)}" font-family="sans-serif" font-size="12">',
+            f'<image href="{self.data_url()}" width="{width}" height="{height}" style="image-rendering:pixelated"/>',
+        ]
+        for x1, y1, x2, y2 in self.cross_lines():
+            parts.append(f'<line x1="{x1 * across:.1f}" y1="{y1 * down:.1f}" x2="{x2 * across:.1f}" y2="{y2 * down:.1f}" stroke="#d33" stroke-width="1.5"/>')
+        for number, colour in enumerate(self.bar_colours()):
+            parts.append(f'<rect x="{12 * number}" y="{height + 10}" width="12" height="10" fill="{colour}"/>')
+        texts = ([f"{self.bar_ends()[0]}  to  {self.bar_ends()[1]}"] if self.palette_name else []) + lines
+        parts += [f'<text x="0" y="{height + 34 + 16 * number}">{html.escape(line)}</text>' for number, line in enumerate(texts)]
+        return "\n".join(parts + ["</svg>"])
+
+
+def _wrapped(text, width):
+    import textwrap
+
+    return textwrap.wrap(text, max(20, width))

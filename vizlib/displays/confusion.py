@@ -1,0 +1,82 @@
+"""The confusion matrix: rows true, columns predicted, coloured by row, counts and percent in the cell."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
+
+
+@dataclass(frozen=True)
+class ConfusionDisplay:
+    """counts: int (K, K), rows true, columns predicted."""
+
+    counts: np.ndarray
+    class_names: list
+
+    @classmethod
+    def from_predictions(cls, predictions, class_names):
+        return cls(predictions.confusion(), list(class_names))
+
+    @property
+    def shares(self):
+        """The counts as shares of their row, in [0, 1]; a row with no image is zero."""
+        totals = self.counts.sum(axis=1, keepdims=True)
+        return np.divide(self.counts, totals, out=np.zeros(self.counts.shape), where=totals > 0)
+
+    def plot(self, selected=None, dark=False):
+        """A Plotly figure. Its heat map sends no clicks, so invisible markers over the cells do, with customdata (true, predicted).
+
+        selected: the cell (true, predicted) to frame, or None. dark: whether the page behind is dark.
+        """
+        import plotly.graph_objects as go
+
+        classes, names = len(self.class_names), [name[:24] for name in self.class_names]
+        shares, written = self.shares, len(self.class_names) <= MOST_WRITTEN
+        text = [[f"{count:,}<br>{_percent(share)}" if count else "" for count, share in zip(*row)] for row in zip(self.counts, shares)]
+        low = "#111827" if dark else "#f8fafc"
+        heat = go.Heatmap(
+            z=shares,
+            zmin=0,
+            zmax=1,
+            colorscale=[[0, low], [0.02, "#164e63" if dark else "#dff3f4"], [1, "#22d3ee" if dark else "#0e7490"]],
+            text=text if written else None,
+            texttemplate="%{text}" if written else "",
+            textfont=dict(size=13 if classes <= 10 else 9),
+            xgap=1,
+            ygap=1,
+            hoverinfo="skip",
+            colorbar=dict(title=dict(text="share of the row", side="right"), tickformat=".0%", thickness=12, outlinewidth=0),
+        )
+        true, predicted = (axis.ravel() for axis in np.indices((classes, classes)))
+        markers = go.Scatter(
+            x=predicted,
+            y=true,
+            mode="markers",
+            marker=dict(symbol="square", size=max(8, 420 // classes), opacity=0),
+            customdata=np.stack([true, predicted], axis=1),
+            text=[f"true {names[t]}, predicted {names[p]}: {self.counts[t, p]:,} ({_percent(shares[t, p])} of the row)" for t, p in zip(true, predicted)],
+            hovertemplate="%{text}<extra></extra>",
+            selected=dict(marker=dict(opacity=0)),
+            unselected=dict(marker=dict(opacity=0)),
+        )
+        figure = go.Figure([heat, markers])
+        if selected is not None:
+            row, column = selected
+            figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line=dict(color="#f97316", width=3))
+        totals = [f"{name}  ({total:,})" for name, total in zip(names, self.counts.sum(axis=1))]
+        ticks = list(range(classes))
+        figure.update_xaxes(title="predicted", tickvals=ticks, ticktext=names, side="top", constrain="domain", showgrid=False, zeroline=False)
+        figure.update_yaxes(title="true (images)", tickvals=ticks, ticktext=totals, autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False, zeroline=False)
+        figure.update_layout(height=620, margin=dict(l=10, r=10, t=10, b=10), dragmode=False, hovermode="closest", showlegend=False)
+        return figure
+
+    def csv(self):
+        """A header of predicted classes, then one row a true class, counts."""
+        quoted = ['"' + name.replace('"', '""') + '"' for name in self.class_names]
+        rows = [",".join([name, *map(str, row)]) for name, row in zip(quoted, self.counts)]
+        return "\n".join([",".join(["true \\ predicted", *quoted]), *rows]) + "\n"
+
+
+def _percent(share):
+    return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"

@@ -1,0 +1,121 @@
+"""The feature maps of one layer for one image: every channel, on a scale of its own, of the layer, or of the whole network."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vizlib.displays.atlas import DIVERGING, SEQUENTIAL, Atlas, palette, quantise
+
+SCALES = ("map", "layer", "network")
+
+
+@dataclass(frozen=True)
+class FeatureMapsDisplay:
+    """maps: float32 (C, h, w); a layer of plain features (C,) is C maps of one pixel.
+
+    network_range: the least and greatest value of all layers for this image. A layer that never goes below zero is drawn from zero up,
+    any other symmetrically around zero, so that one colour always means zero.
+    """
+
+    maps: np.ndarray
+    network_range: tuple
+
+    @classmethod
+    def from_activation(cls, activation, network_range):
+        """From one layer's output for one image: an array (C, h, w) or (C,). ValueError for other shapes."""
+        if activation.ndim not in (1, 3):
+            raise ValueError(f"maps are (C, h, w) or (C,); this layer gives {activation.shape}")
+        maps = activation if activation.ndim == 3 else activation[:, None, None]
+        return cls(np.ascontiguousarray(maps, np.float32), network_range)
+
+    @property
+    def least(self):
+        return self.maps.min(axis=(1, 2))
+
+    @property
+    def greatest(self):
+        return self.maps.max(axis=(1, 2))
+
+    @property
+    def dead(self):
+        """The channels that are the same everywhere: after a ReLU, zero for this image."""
+        if self.maps[0].size == 1:
+            return np.flatnonzero(self.maps[:, 0, 0] == 0)
+        return np.flatnonzero(self.least == self.greatest)
+
+    def limits(self, scale):
+        """The values at the ends of the colours: arrays (C, 1, 1) for "map", numbers for "layer" and "network"."""
+        if scale == "map":
+            least, greatest = self.least[:, None, None], self.greatest[:, None, None]
+        elif scale == "layer":
+            least, greatest = self.maps.min(), self.maps.max()
+        else:
+            least, greatest = (np.float32(value) for value in self.network_range)
+        if self.is_signed(scale):
+            greatest = np.maximum(np.abs(least), np.abs(greatest))
+            return -greatest, greatest
+        return np.zeros_like(greatest), greatest
+
+    def is_signed(self, scale):
+        return bool((self.network_range[0] if scale == "network" else self.maps.min()) < 0)
+
+    def atlas(self, scale):
+        """All channels as one Atlas. scale: one of SCALES."""
+        low, high = self.limits(scale)
+        own = scale == "map"
+        return Atlas(
+            quantise(self.maps, low, high),
+            DIVERGING if self.is_signed(scale) else SEQUENTIAL,
+            low=None if own else float(low),
+            high=None if own else float(high),
+            crossed=tuple(self.dead.tolist()),
+            labels=tuple(f"unit {unit}: {low:.3g} to {high:.3g}" for unit, (low, high) in enumerate(zip(self.least, self.greatest))),
+        )
+
+    def unit_colours(self, unit, scale):
+        """One channel as colours, uint8 (h, w, 3), on the given scale."""
+        low, high = (value[unit] if np.ndim(value) else value for value in self.limits(scale))
+        return palette(DIVERGING if self.is_signed(scale) else SEQUENTIAL)[quantise(self.maps[unit], low, high)]
+
+    def overlay(self, unit, received):
+        """One channel laid over the image, uint8 (H, W, 3): the image in grey, and in colour the more, the stronger the unit answers.
+
+        received: uint8 (H, W, 1 or 3), what the network got. The map is stretched over the whole image bilinearly.
+        """
+        from PIL import Image
+
+        strength = np.abs(self.maps[unit])
+        strength = strength / strength.max() if strength.max() > 0 else strength
+        size = received.shape[1], received.shape[0]
+        stretched = np.asarray(Image.fromarray(strength).resize(size, Image.Resampling.BILINEAR))[..., None]
+        grey = np.repeat(received.mean(axis=2, keepdims=True), 3, axis=2) * 0.75
+        colours = palette("inferno")[np.clip(stretched[..., 0] * 254, 0, 254).astype(np.uint8)]
+        return np.round(grey * (1 - 0.75 * stretched) + colours * (0.75 * stretched)).astype(np.uint8)
+
+    def plot_unit(self, unit, scale):
+        """One channel large as a Plotly heat map: point at a pixel to read its value."""
+        import plotly.graph_objects as go
+
+        low, high = (float(value[unit, 0, 0]) if np.ndim(value) else float(value) for value in self.limits(scale))
+        heat = go.Heatmap(
+            z=np.round(self.maps[unit], 4),
+            zmin=low,
+            zmax=high if high > low else low + 1,
+            colorscale=DIVERGING if self.is_signed(scale) else SEQUENTIAL,
+            hovertemplate="row %{y}, column %{x}: %{z}<extra></extra>",
+            colorbar=dict(thickness=12, outlinewidth=0),
+        )
+        figure = go.Figure(heat)
+        figure.update_layout(margin=dict(l=0, r=0, t=0, b=0), height=340)
+        figure.update_xaxes(visible=False, constrain="domain")
+        figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
+        return figure
+
+    def csv(self):
+        """One row a channel: unit, least, mean, greatest, standard deviation, share of pixels that are zero, dead (0 or 1)."""
+        rows = ["unit,least,mean,greatest,standard_deviation,zero_share,dead"]
+        dead = set(self.dead.tolist())
+        for unit, values in enumerate(self.maps):
+            figures = (values.min(), values.mean(), values.max(), values.std(), (values == 0).mean())
+            rows.append(f"{unit}," + ",".join(f"{figure:.6g}" for figure in figures) + f",{int(unit in dead)}")
+        return "\n".join(rows) + "\n"

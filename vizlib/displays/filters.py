@@ -1,0 +1,77 @@
+"""The filters of a convolution: in colour where it looks at colour pictures, else one input channel, or one filter, at a time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vizlib.displays.atlas import DIVERGING, Atlas, quantise
+
+
+@dataclass(frozen=True)
+class FiltersDisplay:
+    """weight: float32 (out, in, height, width). All filters share one scale, symmetric around zero, so sizes can be compared."""
+
+    weight: np.ndarray
+
+    @classmethod
+    def from_weight(cls, weight):
+        """From a convolution's weight, an array (out, in, h, w). ValueError for other shapes."""
+        if weight.ndim != 4:
+            raise ValueError(f"the weight of a convolution is (out, in, h, w); this is {weight.shape}")
+        return cls(np.asarray(weight, np.float32))
+
+    @property
+    def limit(self):
+        """The greatest absolute weight of the layer."""
+        return float(np.abs(self.weight).max())
+
+    @property
+    def is_colour(self):
+        return self.weight.shape[1] == 3
+
+    def colour_atlas(self):
+        """Filters of three input channels as colours, jointly scaled: grey is zero, and a channel is bright where its weight is positive."""
+        scaled = 127.5 + 127.5 * self.weight / (self.limit or 1)
+        return Atlas(np.round(scaled).astype(np.uint8).transpose(0, 2, 3, 1), labels=self._labels("filter", self.weight))
+
+    def channel_atlas(self, channel):
+        """One input channel of every filter."""
+        return self._signed_atlas(self.weight[:, channel], "filter")
+
+    def filter_atlas(self, unit):
+        """Every input channel of one filter."""
+        return self._signed_atlas(self.weight[unit], "input channel")
+
+    def _signed_atlas(self, kernels, word):
+        tiles = quantise(kernels, np.float32(-self.limit), np.float32(self.limit))
+        return Atlas(tiles, DIVERGING, -self.limit, self.limit, labels=self._labels(word, kernels))
+
+    @staticmethod
+    def _labels(word, kernels):
+        lengths = np.sqrt(np.square(kernels).reshape(len(kernels), -1).sum(axis=1))
+        return tuple(f"{word} {number}: length {length:.3g}" for number, length in enumerate(lengths))
+
+    def plot_kernel(self, unit, channel):
+        """One kernel large with its numbers, a Plotly heat map."""
+        import plotly.graph_objects as go
+
+        kernel = self.weight[unit, channel]
+        heat = go.Heatmap(
+            z=kernel,
+            zmin=-self.limit,
+            zmax=self.limit,
+            colorscale=DIVERGING,
+            texttemplate="%{z:.3f}" if kernel.size <= 64 else "",
+            hovertemplate="row %{y}, column %{x}: %{z:.4f}<extra></extra>",
+            showscale=False,
+        )
+        figure = go.Figure(heat)
+        figure.update_layout(margin=dict(l=0, r=0, t=0, b=0), height=340)
+        figure.update_xaxes(visible=False, constrain="domain")
+        figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
+        return figure
+
+    def csv(self):
+        """Every weight: filter, input_channel, row, column, weight."""
+        rows = [f"{','.join(map(str, place))},{value:.6g}" for place, value in np.ndenumerate(self.weight)]
+        return "filter,input_channel,row,column,weight\n" + "\n".join(rows) + "\n"

@@ -1,0 +1,1 @@
+"""What all pages share of Streamlit. The only part of vizlib that imports it."""

@@ -1,0 +1,174 @@
+"""What is computed once and shared by all sessions. Every cache is bounded, and keyed by the state of the files it read.
+
+Nothing cached is ever changed: models are prepared for concurrent reading, arrays are only drawn from.
+"""
+
+import gc
+import sys
+import threading
+import time
+
+import numpy as np
+import streamlit as st
+
+from vizlib import datasets, runs
+
+
+@st.cache_resource(max_entries=1, ttl=2, show_spinner=False)
+def run_list():
+    """(runs, sentences about folders that cannot be read), at most two seconds old."""
+    return runs.list_runs()
+
+
+@st.cache_data(max_entries=1, ttl=30, show_spinner=False)
+def dataset_names():
+    return datasets.names()
+
+
+@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
+def dataset(name):
+    return datasets.load(name)
+
+
+def model(run):
+    """The run's network with its best weights, prepared to be looked into. UserError if it cannot be rebuilt."""
+    return _model(run.run_id, run.changed("model.safetensors"), run)
+
+
+@st.cache_resource(max_entries=6, show_spinner="Loading the network")
+def _model(run_id, changed, _run):
+    from vizlib import activations, architectures
+    from vizlib.weights import load_into, load_weights
+
+    network = architectures.create(_run.config["architecture"], **_run.config["arguments"])
+    return activations.prepare(load_into(network, load_weights(_run.path("model.safetensors"))))
+
+
+def layers(run):
+    """The rows of the run's layer table."""
+    return _layers(run.run_id, run.changed("model.safetensors"), run)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _layers(run_id, changed, _run):
+    from vizlib.layers import layer_table
+
+    return layer_table(model(_run), _run.input_size)
+
+
+def predictions(run):
+    return _predictions(run.run_id, run.changed("predictions.npz"), run)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _predictions(run_id, changed, _run):
+    from vizlib.predictions import load_predictions
+
+    return load_predictions(_run.path("predictions.npz"), len(_run.class_names))
+
+
+def verdict(run):
+    return _verdict(run.run_id, run.changed("predictions.npz"), run)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _verdict(run_id, changed, _run):
+    from vizlib.collapse import judge_run
+
+    return judge_run(_run)
+
+
+def answer(run, picture):
+    """The network's answer to a picture: probabilities (K,), and the least and greatest value that any layer takes."""
+    return _answer(run.run_id, run.changed("model.safetensors"), picture.key, run, picture)
+
+
+@st.cache_resource(max_entries=512, show_spinner=False)
+def _answer(run_id, changed, key, _run, _picture):
+    from vizlib.activations import forward
+
+    ends = []
+
+    def widen(name, module, output):
+        ends.append((float(output.min()), float(output.max())))
+
+    logits = forward(model(_run), _tensor(_run, _picture), widen)
+    return logits.softmax(1)[0].numpy(), (min(low for low, _ in ends), max(high for _, high in ends))
+
+
+def feature_maps(run, picture, layer_name):
+    """(FeatureMapsDisplay of one layer for one picture, seconds it took)."""
+    return _feature_maps(run.run_id, run.changed("model.safetensors"), picture.key, layer_name, run, picture)
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _feature_maps(run_id, changed, key, layer_name, _run, _picture):
+    from vizlib.activations import capture
+    from vizlib.displays.feature_maps import FeatureMapsDisplay
+
+    start = time.perf_counter()
+    _, found = capture(model(_run), _tensor(_run, _picture), [layer_name])
+    display = FeatureMapsDisplay.from_activation(found[layer_name][0].numpy(), answer(_run, _picture)[1])
+    return display, time.perf_counter() - start
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def maps_atlas(run_id, changed, key, layer_name, scale, _display):
+    return _display.atlas(scale)
+
+
+def _tensor(run, picture):
+    from vizlib.images import to_network_input
+
+    return to_network_input(picture.received, run.input_size, run.config["mean"], run.config["std"])[1]
+
+
+def snapshots(run):
+    """conv1's weight by training step, {step: float array (out, in, h, w)}, read without torch; empty where there are none."""
+    return _snapshots(run.run_id, run.changed("snapshots.safetensors"), run)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _snapshots(run_id, changed, _run):
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        tensors = load_file(_run.path("snapshots.safetensors"))
+    except (OSError, SafetensorError):
+        return {}
+    steps = {name.removeprefix("conv1/"): weight for name, weight in tensors.items() if name.startswith("conv1/")}
+    return {int(step): weight.astype(np.float32) for step, weight in sorted(steps.items()) if step.isdigit() and weight.ndim == 4}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _freeze(loaded):
+    gc.collect()
+    gc.freeze()
+
+
+def freeze():
+    """Take what the heavy imports made out of garbage collection, once for each new one of them.
+
+    Streamlit collects after every rerun; with torch and torchvision in that takes a third of a second under the interpreter's lock.
+    """
+    _freeze(tuple(name for name in ("torch", "torchvision", "sklearn.metrics", "plotly.graph_objects", "vizlib.layers") if name in sys.modules))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def warm_up():
+    """Import what the other pages need, in the background, once the first page has been sent."""
+
+    def load():
+        time.sleep(1)  # the browser fetches and draws the first page in this time
+        import plotly.graph_objects  # noqa: F401
+        import sklearn.metrics  # noqa: F401
+        import torch  # noqa: F401
+
+        from vizlib import architectures
+
+        architectures.names()
+
+    thread = threading.Thread(target=load, name="warm-up", daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,135 @@
+"""The model and the image in view: chosen in the sidebar, kept across pages, written in the address."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from vizlib.errors import UserError, unknown
+from vizlib.images import fit, open_image, photograph, photograph_names, png_bytes
+from vizlib.ui import caches
+
+OPENS_ON = "resnet32"
+SHARED = ("model", "source", "photo", "label", "index")  # what a link to another page takes along
+SOURCES = ("photograph", "data set", "upload", "camera")
+_KEPT = dict(bind="query-params", persist_state="session")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The image in view. received: uint8 (H, W, C), what the network gets; original: the picture as it came."""
+
+    original: np.ndarray
+    received: np.ndarray
+    title: str
+    label: int | None = None  # the true class, where it is known
+
+    @property
+    def key(self):
+        return hashlib.sha1(self.received.tobytes()).hexdigest()
+
+
+def plain(text):
+    """Text from files as Markdown that shows it letter by letter: names must not become links, pictures or styles."""
+    return "".join("\\" + letter if letter in "\\`*_{}[]()<>#+-.!|$~:" else letter for letter in str(text))
+
+
+def chosen(label, options, *, key, default=None, **options_of_widget):
+    """A selectbox whose value is kept and in the address. A value in the address that does not exist is named in a sentence."""
+    wanted = st.query_params.get(key)
+    if wanted is not None and wanted not in options and key not in st.session_state:
+        st.warning(plain(unknown(label.lower(), wanted, list(options)[:12])))
+    index = list(options).index(default) if default in options else 0
+    return st.selectbox(label, options, index=index, key=key, **_KEPT, **options_of_widget)
+
+
+def pick_run():
+    """The run in view. UserError if there is none at all."""
+    found, _ = caches.run_list()
+    if not found:
+        raise UserError("There is no model yet: train one with python -m vizlib train --architecture lenet --data digits.")
+    by_id = {run.run_id: run for run in found}
+    return by_id[chosen("Model", list(by_id), key="model", default=OPENS_ON, help="A shipped model, or one of yours from runs/.")]
+
+
+def pick_image(run):
+    """The Picture in view, fitted to the run's network, or None where none is chosen yet."""
+    here = run.config["dataset"] in caches.dataset_names()
+    fits_photographs = run.input_size[1] >= 16
+    source = chosen("Image from", SOURCES, key="source", default="photograph" if fits_photographs or not here else "data set")
+    try:
+        picture = _SOURCES[source](run)
+    except UserError as error:
+        st.error(plain(error))
+        return None
+    if picture is None:
+        return None
+    left, right = st.columns(2)
+    left.image(_thumbnail(picture.original), caption="the picture", alt=f"the picture: {picture.title}", output_format="PNG")
+    size = " × ".join(map(str, picture.received.shape[:2]))
+    right.image(_thumbnail(picture.received), caption=f"what the network gets: {size}", alt="what the network receives", output_format="PNG")
+    return picture
+
+
+def _from_photographs(run):
+    name = chosen("Photograph", photograph_names(), key="photo")
+    original = _photograph(name)
+    return Picture(original, fit(original, run.input_size), name)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _photograph(name):
+    return photograph(name)
+
+
+def _from_data_set(run):
+    name = run.config["dataset"]
+    if name not in caches.dataset_names():
+        from vizlib.datasets import readers
+
+        reader = readers().get(name.partition(":")[0])
+        raise UserError(f"The data set {name!r} is not on this machine. {reader.missing if reader else ''}")
+    data = caches.dataset(name)
+    class_name = chosen("Class", data.class_names, key="label")
+    label = data.class_names.index(class_name)
+    rows = np.flatnonzero(data.splits["test"].labels == label)
+    if not len(rows):
+        raise UserError(f"There is no held-out image of the class {class_name!r}.")
+    index = st.number_input(f"Held-out image, of {len(rows):,}", 0, len(rows) - 1, key="index", **_KEPT)
+    original = data.splits["test"].pictures[int(rows[index])]
+    return Picture(original, fit(original, run.input_size), f"{class_name} {index}", label)
+
+
+def _from_upload(run):
+    file = st.file_uploader("A picture of yours", type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"], key="upload")
+    return _brought(run, file, "upload")
+
+
+def _from_camera(run):
+    return _brought(run, st.camera_input("Look into the camera", key="camera"), "camera")
+
+
+def _brought(run, file, source):
+    """The picture just brought, or the last one brought this way in this session; it stays on this computer."""
+    if file is not None:
+        st.session_state[f"brought_{source}"] = open_image(file.getvalue()), "your picture"
+    if f"brought_{source}" not in st.session_state:
+        return None
+    original, title = st.session_state[f"brought_{source}"]
+    return Picture(original, fit(original, run.input_size), title)
+
+
+_SOURCES = {"photograph": _from_photographs, "data set": _from_data_set, "upload": _from_upload, "camera": _from_camera}
+
+
+def _thumbnail(picture):
+    """PNG bytes of about 200 pixels: small pictures enlarged to sharp pixels, large ones shrunk."""
+    from PIL import Image
+
+    side = max(picture.shape[:2])
+    if side > 300:
+        small = Image.fromarray(np.squeeze(picture))
+        small.thumbnail((300, 300))
+        picture = np.asarray(small)
+    return png_bytes(picture, max(1, 200 // max(picture.shape[:2])))

@@ -15,20 +15,21 @@ def show(run, picture):
     st.title("See inside an image classifier")
     st.markdown("Its filters, the feature maps of every layer, how it learned, and whether it works at all. Nothing leaves this computer.")
     runs, problems = caches.run_list()
-    verdicts = []
+    places = []
     for start in range(0, len(runs), COLUMNS):
         for column, card_run in zip(st.columns(COLUMNS), runs[start : start + COLUMNS]):
             with column.container(border=True, height="stretch"):
-                verdicts.append((card_run, card(card_run)))
+                places.append((card_run, card(card_run)))
     for problem in problems:
         st.warning(plain(problem))
-    for card_run, place in verdicts:  # after every picture: the verdicts need scikit-learn, which takes a second to come
+    questions()
+    for card_run, place in places:  # after everything that can be drawn at once: the verdicts need scikit-learn, a second to import
         say_verdict(card_run, place)
 
 
 def card(run):
-    """The picture, name and figures of a run. Returns the empty places for its verdict."""
-    st.markdown(f"**{plain(run.run_id)}**  \n{plain(run.config['class_names'][0])} … {plain(run.config['class_names'][-1])}, {plain(run.config['dataset'])}")
+    """The first filters, name and figures of a run. Returns the empty place for its verdict."""
+    st.markdown(f"**{plain(run.run_id)}**  \n{plain(run.config.get('title') or run.config['architecture'])}")
     weights = caches.snapshots(run)
     if weights:
         from vizlib.displays.filters import FiltersDisplay
@@ -38,10 +39,11 @@ def card(run):
         st.image(atlas.png(), alt=f"first-layer filters of {run.run_id}", width="stretch", output_format="PNG")
     started, finished = run.rows("started"), run.rows("finished")
     size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
-    accuracy = f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy" if finished else run.status
-    st.markdown(f"{accuracy} · {size}")
-    place = st.empty()
-    page.link("3_Feature_maps", "Look inside →", model=run.run_id)
+    accuracy = f"**{finished[-1]['test_accuracy']:.1%}** of held-out images right" if finished else run.status
+    st.markdown(f"{accuracy}  \n{size}, {plain(run.config['dataset'])}")
+    place = st.container()
+    if st.button("Look inside →", key=f"look inside {run.run_id}", type="tertiary", on_click=st.session_state.update, kwargs={"model": run.run_id}):
+        st.switch_page("pages/3_Feature_maps.py", query_params={})  # left out, it would complain of the address that the pickers own
     return place
 
 
@@ -52,7 +54,22 @@ def say_verdict(run, place):
         place.caption(plain(error))
         return
     colour, icon = BADGES.get(verdict.level, ("orange", ":material/warning:"))
-    place.markdown(f":{colour}-badge[{icon} {verdict.level}]", help=plain(verdict.sentence))
+    place.markdown(f":{colour}-badge[{icon} {verdict.level}]")
+    place.caption(plain(verdict.sentence.partition(": ")[2]))
+
+
+def questions():
+    """What people come with, and the page that answers it."""
+    st.markdown("#### What do you want to know?")
+    asked = {
+        "What does each layer see?": "3_Feature_maps",
+        "What do the filters look for?": "2_Filters",
+        "Is an accuracy of 0.74 any good?": "5_Confusion_matrix",
+        "Did it overfit?": "4_Training_curves",
+    }
+    for column, (question, target) in zip(st.columns(len(asked)), asked.items()):
+        with column:
+            page.link(target, question)
 
 
 page.run(show, "Home")

@@ -18,7 +18,7 @@ def show(run, picture):
     innermost = [row for row in rows if not row.is_block]
     top = [row for row in rows if row.depth == 0]
     figures = st.columns(4)
-    figures[0].metric("Layers with weights", sum(row.parameters > 0 and "Norm" not in row.kind for row in innermost))
+    figures[0].metric("Convolutions and linear layers", sum(row.multiply_adds > 0 for row in innermost))
     figures[1].metric("Parameters", f"{sum(row.parameters for row in top):,}")
     figures[2].metric("Multiply-adds an image", f"{sum(row.multiply_adds for row in top):,}")
     figures[3].metric("Residual sums", sum(row.is_sum for row in rows))
@@ -27,11 +27,13 @@ def show(run, picture):
     shown = folded(rows) if depth == DEPTHS[0] else rows
     display = ArchitectureDisplay([row for row in shown if depth == DEPTHS[0] or not row.is_block])
     st.plotly_chart(display.plot(), width="stretch", key="slabs", config={"displayModeBar": False})
+    st.caption("Height: the size of the maps; width: how many; both logarithmic. Blue: convolution, green: block, orange: pool, violet: linear, +: residual sum.")
     st.dataframe(
         [
             {
-                "layer": "\u2003" * row.depth + row.name,
-                "kind": row.kind + (" (+ residual sum)" if row.is_sum else ""),
+                "layer": "\u2003" * (row.depth if depth != DEPTHS[0] else 0) + row.name,
+                "kind": row.kind,
+                "sum": "+" if row.is_sum else "",
                 "output": " × ".join(map(str, row.output_shape)),
                 "details": row.geometry,
                 "parameters": row.parameters,
@@ -44,7 +46,8 @@ def show(run, picture):
         width="stretch",
         height=min(900, 40 + 35 * len(shown)),
         hide_index=True,
-        column_config={"parameters": st.column_config.NumberColumn(format="localized"), "multiply-adds": st.column_config.NumberColumn(format="localized")},
+        column_config={name: st.column_config.NumberColumn(format="localized") for name in ("parameters", "multiply-adds")}
+        | {"details": st.column_config.TextColumn(width="medium")},
     )
     size = " × ".join(map(str, run.input_size))
     text = f"{run.run_id}, for one image of {size}. The receptive field is what one value can depend on, in input pixels, not cut at the border."
@@ -52,10 +55,10 @@ def show(run, picture):
 
 
 def folded(rows):
-    """The outermost rows, but a stage that holds only blocks is opened to show them."""
-    blocks = {row.name for row in rows if row.is_block}
-    holders = {name for name in blocks if all(child.is_block for child in rows if child.name.rpartition(".")[0] == name)}
-    return [row for row in rows if row.name not in holders and (row.name.rpartition(".")[0] or next(iter(holders), "")) in holders | {""} or row.depth == 0 and row.name not in holders]
+    """The rows a reader sees first: what lies at the top, with stages, blocks that hold nothing but blocks, opened."""
+    children = {row.name: [child for child in rows if child.name.rpartition(".")[0] == row.name] for row in rows if row.is_block}
+    stages = {name for name, below in children.items() if below and all(child.is_block for child in below)}
+    return [row for row in rows if row.name not in stages and (row.depth == 0 or row.name.rpartition(".")[0] in stages)]
 
 
-page.run(show, "Architecture")
+page.run(show, "Architecture", keeps=("depth",))

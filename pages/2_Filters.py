@@ -12,10 +12,14 @@ from vizlib.ui.pickers import chosen, plain
 def show(run, picture):
     st.title(f"Filters of {plain(run.run_id)}")
     weights = dict(convolutions(caches.model(run), caches.layers(run)))
-    layer = chosen("Layer", list(weights), key="filter_layer", help="Every convolution of the network, in order.")
-    weight = weights[layer].detach().float().numpy()
+    notes = st.container()
+    pick, beside = st.columns(2, gap="large")
+    with pick:
+        layer = chosen("Layer", list(weights), key="filter_layer", help="Every convolution of the network, in order.", notes=notes)
+    weight = weights[layer].float().numpy()
     steps = caches.snapshots(run) if layer == next(iter(weights)) else {}
-    display = FiltersDisplay.from_weight(formed(weight, steps))
+    with beside:
+        display = FiltersDisplay.from_weight(formed(weight, steps))
     units, channels = display.weight.shape[:2]
     unit = st.session_state.get("filter", 0)
     unit = unit if unit < units else 0
@@ -25,7 +29,9 @@ def show(run, picture):
         st.markdown(f"**{units} filters of {kernel}**, red, green and blue together on one scale: grey is zero. Click one, or move with the arrow keys.")
         atlas = display.colour_atlas()
     else:
-        channel = int(st.number_input(f"Input channel, of {channels}", 0, channels - 1, key="channel", bind="query-params")) if channels > 1 else 0
+        channel = 0
+        if channels > 1:
+            channel = int(beside.number_input(f"Input channel, of {channels}", 0, channels - 1, key="channel", bind="query-params"))
         st.markdown(f"**{units} filters of {kernel}**, what each does with input channel {channel}: blue below zero, red above. Click one, or move with the arrow keys.")
         atlas = display.channel_atlas(channel)
     name = f"{run.run_id}-{layer}-filters"
@@ -33,7 +39,7 @@ def show(run, picture):
     text = f"{run.run_id}, {layer}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}."
     caption(text, name, png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
 
-    unit = int(st.number_input(f"Filter, of {units}", 0, units - 1, key="filter", bind="query-params"))
+    unit = int(st.columns(4)[0].number_input(f"Filter, of {units}", 0, units - 1, key="filter", bind="query-params"))
     one_filter(run, layer, display, unit)
 
 
@@ -62,4 +68,4 @@ def one_filter(run, layer, display, unit):
         st.plotly_chart(display.plot_kernel(unit, channel), width="stretch", key="kernel_numbers", config={"displayModeBar": False})
 
 
-page.run(show, "Filters")
+page.run(show, "Filters", keeps=("filter_layer", "filter", "channel"))

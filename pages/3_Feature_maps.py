@@ -18,12 +18,13 @@ def show(run, picture):
         return
     say_answer(run, picture)
     rows = {row.name: row for row in caches.layers(run)}
+    notes = st.container()
     pick, previous, following, scales = st.columns([3, 0.5, 0.5, 3], vertical_alignment="bottom")
     names = list(rows)
     for column, label, key, step in ((previous, "◀", "k", -1), (following, "▶", "j", 1)):
         column.button(label, shortcut=key, on_click=move, args=(names, default_layer(list(rows.values())), step), help="the layer before" if step < 0 else "the next layer")
     with pick:
-        layer = chosen("Layer", names, key="layer", default=default_layer(list(rows.values())))
+        layer = chosen("Layer", names, key="layer", default=default_layer(list(rows.values())), notes=notes)
     with scales:
         scale = st.segmented_control(
             "Scale",
@@ -37,15 +38,16 @@ def show(run, picture):
         )
     display, seconds = caches.feature_maps(run, picture, layer)
     atlas = caches.maps_atlas(run.run_id, run.changed("model.safetensors"), picture.key, layer, scale, display)
-    unit = st.session_state.get("unit", 0)
-    unit = unit if unit < len(display.maps) else 0
     count, shape = len(display.maps), " × ".join(map(str, rows[layer].output_shape))
-    dead = f"**{len(display.dead)} of {count} dead for this image** (crossed)" if len(display.dead) else "no dead map"
-    st.markdown(f"**{count} maps**, {shape}; {dead}. Click one, or move with the arrow keys; J and K change the layer.")
+    unit = st.session_state.get("unit", 0)
+    unit = unit if unit < count else 0
+    dead = f"**{len(display.dead)} of {count} dead for this image** (crossed)" if len(display.dead) else "none dead for this image"
+    word = "maps" if len(rows[layer].output_shape) == 3 else "values, one a unit"
+    st.markdown(f"**{count} {word}**, {shape}; {dead}. Click one, or move with the arrow keys; J and K change the layer.")
     atlas_view.show(atlas, alt=f"{count} feature maps of {layer}", key="maps", selected=unit, on_pick=lambda tile: st.session_state.update(unit=tile))
     text = f"{run.run_id}, {layer} ({rows[layer].kind}, {shape}), image: {picture.title}, scale: {scale}; trained on {run.config['dataset']}; computed in {seconds * 1000:.0f} ms."
     caption(text, f"{run.run_id}-{layer}-maps", png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
-    unit = int(st.number_input(f"Unit, of {count}", 0, count - 1, key="unit", bind="query-params"))
+    unit = int(st.columns(4)[0].number_input(f"Unit, of {count}", 0, count - 1, key="unit", bind="query-params"))
     one_unit(run, picture, layer, rows[layer], display, unit, scale)
 
 
@@ -66,6 +68,10 @@ def say_answer(run, picture):
 
 def one_unit(run, picture, layer, row, display, unit, scale):
     values = display.maps[unit]
+    if values.size == 1:  # it answers for the whole image: there is no place to show
+        name = f" ({plain(run.class_names[unit])})" if list(row.output_shape) == [len(run.class_names)] else ""
+        st.markdown(f"Unit {unit}{name} answers **{values.item():.4g}** to the whole image.")
+        return
     over, map_large, facts = st.columns([1, 1.25, 0.9], gap="large")
     with over:
         st.markdown(f"Unit {unit} over the input")
@@ -84,4 +90,4 @@ def one_unit(run, picture, layer, row, display, unit, scale):
             page.link("2_Filters", "Its filter →", filter_layer=layer, filter=unit)
 
 
-page.run(show, "Feature maps")
+page.run(show, "Feature maps", keeps=("layer", "scale", "unit"))

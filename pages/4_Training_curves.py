@@ -14,7 +14,7 @@ def show(run, picture):
     st.title("Training curves")
     by_id = {one.run_id: one for one in caches.run_list()[0]}
     compared = st.multiselect("Beside it", [name for name in by_id if name != run.run_id], key="with", bind="query-params", persist_state="session", help="Other runs on the same axes.")
-    controls = st.columns([2, 2, 2, 1.4], vertical_alignment="bottom")
+    controls = st.columns([2.4, 2, 1.6, 1], vertical_alignment="bottom")
     kept = dict(bind="query-params", persist_state="session", required=True)
     with controls[0]:
         quantity = st.segmented_control("Quantity", list(QUANTITIES), default="accuracy", key="quantity", **kept)
@@ -56,4 +56,4 @@ def summary(run):
     return text + (f". {plain(failed[-1].get('reason', ''))}" if run.status in ("failed", "stopped") and failed else ".")
 
 
-page.run(show, "Training curves")
+page.run(show, "Training curves", keeps=("with", "quantity", "axis", "smoothing", "log"))

@@ -40,7 +40,7 @@ def one_run(run, place, wide):
     display = ConfusionDisplay.from_predictions(predictions, run.class_names)
     keys = {axis: f"{axis}_{place}" for axis in ("true", "predicted")}
     selected = tuple(run.class_names.index(name) if (name := st.session_state.get(key)) in run.class_names else None for key in keys.values())
-    matrix, table = st.columns([1.6, 1]) if wide else (st.container(), st.container())
+    matrix, table = st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
     with matrix:
         chart = f"matrix_{place}"
         figure = display.plot(selected if None not in selected else None, dark=st.context.theme.type == "dark")
@@ -68,7 +68,7 @@ def scores_table(run, verdict, display):
         width="stretch",
         height=min(420, 40 + 35 * len(run.class_names)),
         hide_index=True,
-        column_config={name: st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1) for name in ("precision", "recall")},
+        column_config={name: st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1, width="small") for name in ("precision", "recall")},
     )
     kappa = "quadratic kappa" if run.config.get("ordered") else "kappa"
     st.caption(
@@ -89,9 +89,9 @@ def cell(run, predictions, keys):
     with columns[1]:
         predicted = chosen("Predicted", run.class_names, key=keys["predicted"], default=run.class_names[worst[1]])
     rows, confidence = predictions.cell(run.class_names.index(true), run.class_names.index(predicted))
-    mark = "✓ right" if true == predicted else "✗ wrong"
+    mark = ":green-badge[right]" if true == predicted else ":red-badge[wrong]"
     shown = f", the {IMAGES_SHOWN} most confident shown" if len(rows) > IMAGES_SHOWN else ""
-    st.markdown(f"{mark}: **{len(rows):,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}.")
+    st.markdown(f"{mark} **{len(rows):,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}.")
     if run.config["dataset"] not in caches.dataset_names():
         st.info(f"The pictures themselves are not on this machine: the data set {plain(run.config['dataset'])} is missing. The numbers above need only the stored answers.")
         return
@@ -117,4 +117,4 @@ def worst_cell(confusion):
     return divmod(int(mistakes.argmax()), len(mistakes))
 
 
-page.run(show, "Confusion matrix")
+page.run(show, "Confusion matrix", keeps=("beside", "true_first", "predicted_first", "true_second", "predicted_second"))

@@ -115,7 +115,7 @@ def _sentence(figures, level, total):
             f"commonest class; {balanced}."
         )
     return (
-        f"Not collapsed: {figures['classes_predicted']} of {figures['classes_present']} classes are answered, none more than "
+        f"Not collapsed: {figures['classes_present'] - len(figures['never_predicted'])} of {figures['classes_present']} classes are answered, none more than "
         f"{_percent(figures['top_share'])} of the time. Accuracy {figures['accuracy']:.3f}, {balanced}."
     )
 

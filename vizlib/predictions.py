@@ -1,7 +1,6 @@
 """What a trained network answered on held-out images: the file, the confusion matrix, and which images are in a cell."""
 
 import os
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,10 +65,12 @@ def load_predictions(path, num_classes):
             labels, logits, image_ids = (file[name] for name in ("labels", "logits", "image_ids"))
     except FileNotFoundError:
         raise UserError(f"This run has no predictions yet. Make them with: python -m vizlib evaluate {path.parent.name}") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # noqa: BLE001 readers of damaged files raise anything, zlib.error and TypeError among it
         raise UserError(f"The predictions of this run are damaged. Make them anew with: python -m vizlib evaluate {path.parent.name}") from None
-    if logits.shape != (len(labels), num_classes) or len(image_ids) != len(labels) or not len(labels):
-        raise UserError(f"The predictions of this run have the shape {logits.shape}, expected ({len(labels)}, {num_classes}).")
+    if logits.shape != (labels.size, num_classes) or labels.ndim != 1 or image_ids.shape != labels.shape or not labels.size:
+        raise UserError(f"The predictions of this run have the shape {logits.shape}, expected ({labels.size}, {num_classes}).")
+    if (labels.dtype.kind, logits.dtype.kind, image_ids.dtype.kind) not in (("i", "f", "U"), ("u", "f", "U")):
+        raise UserError("The predictions of this run are not whole-number labels, floating logits and text ids.")
     if labels.min() < 0 or labels.max() >= num_classes:
         raise UserError(f"The predictions of this run hold labels outside 0 to {num_classes - 1}.")
     return Predictions(labels.astype(np.int64), logits, image_ids)

@@ -33,6 +33,14 @@ _NEEDED = {
     "recipe": dict,
     "seed": int,
 }
+# The numbers that an event brings; one without them is left out, as whoever shows it counts on them.
+_FIGURES = {
+    "step": ("step", "epoch", "seconds", "train_loss", "learning_rate"),
+    "epoch": ("epoch", "step", "seconds", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"),
+    "checkpoint": ("epoch", "val_accuracy"),
+    "started": ("parameters",),
+    "finished": ("test_accuracy", "seconds"),
+}
 
 
 def runs_root():
@@ -104,7 +112,7 @@ def _events(path, changed):
 
 
 def read_events(path):
-    """The whole lines of an events file as dictionaries; a torn last line, or one that is not JSON, is left out."""
+    """The whole lines of an events file as dictionaries; a torn last line, or one that is no event with its figures, is left out."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -113,11 +121,17 @@ def read_events(path):
     for line in text.split("\n"):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and isinstance(row.get("event"), str):
+        if _is_event(row):
             rows.append(row)
     return rows
+
+
+def _is_event(row):
+    if not isinstance(row, dict) or not isinstance(row.get("event"), str):
+        return False
+    return all(isinstance(row.get(key), (int, float)) for key in _FIGURES.get(row["event"], ()))
 
 
 def read_run(folder):
@@ -127,7 +141,7 @@ def read_run(folder):
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{folder.name!r} is not a run: it has no config.json.") from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise UserError(f"{folder.name!r} cannot be read: its config.json is cut short or damaged.") from None
     problem = _config_problem(config)
     if problem:
@@ -147,6 +161,8 @@ def _config_problem(config):
         return "'input_size' is not [channels, height, width]"
     if not all(len(config[key]) == size[0] and all(isinstance(value, (int, float)) for value in config[key]) for key in ("mean", "std")):
         return "'mean' or 'std' does not fit the channels"
+    if not all(-1000 < value < 1000 for value in config["mean"]) or not all(0 < value < 1000 for value in config["std"]):
+        return "'mean' or 'std' is out of range"
     if not config["class_names"] or not all(isinstance(name, str) for name in config["class_names"]):
         return "'class_names' is not a list of names"
     return None

@@ -29,7 +29,10 @@ def _read_official(root):
 
     splits = {}
     for part in ("train", "test"):
-        source = CIFAR10(str(root), train=part == "train", download=False)
+        try:
+            source = CIFAR10(str(root), train=part == "train", download=False)
+        except RuntimeError as error:
+            raise UserError(f"The files in {_official(root)} are incomplete or damaged. Remove that folder, then: {MISSING}") from error
         ids = np.array([f"{part}/{row}" for row in range(len(source.data))])
         splits[part] = Split(source.data, np.array(source.targets, np.int64), ids)
     return splits, "CIFAR-10, official files: 50,000 training and 10,000 test images"
@@ -46,7 +49,7 @@ def _read_folders(root):
     splits, rows = {}, {}
     for part in ("train", "test"):
         files, labels = _read_folder(root / "cifar10" / part)
-        rows[part] = [int(file.stem) if file.stem.isdigit() else -1 for file in files]
+        rows[part] = [int(file.stem) if file.stem.isdecimal() else -1 for file in files]
         # Where train/ and test/ share one numbering, test/ was taken from the official training rows.
         of_training = part == "train" or min(rows["test"], default=-1) > max(rows["train"], default=-1) > 0
         ids = np.array([f"{'train' if of_training else 'test'}/{row if row >= 0 else file.stem}" for row, file in zip(rows[part], files)])

@@ -21,8 +21,11 @@ def find_lists(root):
 
 
 def _column(path):
-    with open(path, newline="", encoding="utf-8") as file:
-        return [row[0].strip() for row in csv.reader(file) if row]
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets write a mark first, which would lose the first picture
+            return [row[0].strip() for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path.name} is not a text file in UTF-8: save it again as CSV (UTF-8).") from error
 
 
 def read_list(folder, part, pictures):
@@ -30,9 +33,9 @@ def read_list(folder, part, pictures):
     image_names, labels = _column(folder / f"{part}_img.csv"), _column(folder / f"{part}_label.csv")
     if len(image_names) != len(labels):
         raise UserError(f"{part}_img.csv has {len(image_names)} rows and {part}_label.csv {len(labels)}: the same number is needed.")
-    if not all(label.isdigit() for label in labels):
-        wrong = next(label for label in labels if not label.isdigit())
-        raise UserError(f"{part}_label.csv holds {wrong[:40]!r}: only whole numbers from 0 up are labels. The lists have no header.")
+    wrong = next((label for label in labels if not (label.isdecimal() and len(label) <= 4)), None)
+    if wrong is not None:
+        raise UserError(f"{part}_label.csv holds {wrong[:40]!r}: only whole numbers from 0 to 9999 are labels. The lists have no header.")
     rows = [row for row, name in enumerate(image_names) if name in pictures]
     ids = np.array([f"{part}/{image_names[row]}" for row in rows])
     files = PictureFiles([pictures[image_names[row]] for row in rows])

@@ -34,19 +34,19 @@ class ConfusionDisplay:
         classes, names = len(self.class_names), [name[:24] for name in self.class_names]
         shares, written = self.shares, len(self.class_names) <= MOST_WRITTEN
         text = [[f"{count:,}<br>{_percent(share)}" if count else "" for count, share in zip(*row)] for row in zip(self.counts, shares)]
-        low = "#111827" if dark else "#f8fafc"
+        colours = ["#111827", "#17323d", "#0e7490"] if dark else ["#f8fafc", "#dff3f4", "#0e7490"]
         heat = go.Heatmap(
             z=shares,
             zmin=0,
             zmax=1,
-            colorscale=[[0, low], [0.02, "#164e63" if dark else "#dff3f4"], [1, "#22d3ee" if dark else "#0e7490"]],
+            colorscale=list(zip((0, 0.02, 1), colours)),  # a cell with any image in it stands out from an empty one
             text=text if written else None,
             texttemplate="%{text}" if written else "",
-            textfont=dict(size=13 if classes <= 10 else 9),
+            textfont=dict(size=12 if classes <= 10 else 9, **({"color": "#f1f5f9"} if dark else {})),
             xgap=1,
             ygap=1,
             hoverinfo="skip",
-            colorbar=dict(title=dict(text="share of the row", side="right"), tickformat=".0%", thickness=12, outlinewidth=0),
+            showscale=False,  # the share is written in the cell
         )
         true, predicted = (axis.ravel() for axis in np.indices((classes, classes)))
         markers = go.Scatter(
@@ -66,9 +66,10 @@ class ConfusionDisplay:
             figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line=dict(color="#f97316", width=3))
         totals = [f"{name}  ({total:,})" for name, total in zip(names, self.counts.sum(axis=1))]
         ticks = list(range(classes))
-        figure.update_xaxes(title="predicted", tickvals=ticks, ticktext=names, side="top", constrain="domain", showgrid=False, zeroline=False)
-        figure.update_yaxes(title="true (images)", tickvals=ticks, ticktext=totals, autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False, zeroline=False)
-        figure.update_layout(height=620, margin=dict(l=10, r=10, t=10, b=10), dragmode=False, hovermode="closest", showlegend=False)
+        figure.update_xaxes(title="predicted", range=[-0.5, classes - 0.5], tickvals=ticks, ticktext=names, side="top", showgrid=False, zeroline=False)
+        figure.update_yaxes(title="true (images)", tickvals=ticks, ticktext=totals, range=[classes - 0.5, -0.5], showgrid=False, zeroline=False)
+        figure.update_layout(height=100 + max(380, 44 * min(classes, 16)), margin=dict(l=10, r=10, t=10, b=10), dragmode=False, showlegend=False)
+        figure.update_layout(hovermode="closest", hoverdistance=-1)  # wherever a cell is pointed at, its marker is the nearest
         return figure
 
     def csv(self):

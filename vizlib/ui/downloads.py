@@ -4,16 +4,14 @@ import re
 
 import streamlit as st
 
+_MIME = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
+
 
 def caption(text, name, **makers):
     """Write the provenance of a figure and a button for each file: caption("...", "conv1", png=f, svg=g, csv=h), each f() -> bytes or text."""
-    columns = st.columns([1, *([0.11] * len(makers))], vertical_alignment="center")
-    columns[0].caption(text)
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:80]
-    for column, (ending, make) in zip(columns[1:], makers.items()):
-        column.download_button(
-            ending.upper(), data=make, file_name=f"{stem}.{ending}", mime=_MIME[ending], key=f"{stem}.{ending}", on_click="ignore", width="stretch"
-        )
-
-
-_MIME = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(text, width="stretch")
+        for ending, make in makers.items():
+            file_name = f"{stem}.{ending}"
+            st.download_button(ending.upper(), data=make, file_name=file_name, mime=_MIME[ending], key=file_name, on_click="ignore", width="content")

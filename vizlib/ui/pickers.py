@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 import streamlit as st
@@ -11,7 +12,6 @@ from vizlib.images import fit, open_image, photograph, photograph_names, png_byt
 from vizlib.ui import caches
 
 OPENS_ON = "resnet32"
-SHARED = ("model", "source", "photo", "label", "index")  # what a link to another page takes along
 SOURCES = ("photograph", "data set", "upload", "camera")
 _KEPT = dict(bind="query-params", persist_state="session")
 
@@ -35,13 +35,18 @@ def plain(text):
     return "".join("\\" + letter if letter in "\\`*_{}[]()<>#+-.!|$~:" else letter for letter in str(text))
 
 
-def chosen(label, options, *, key, default=None, **options_of_widget):
-    """A selectbox whose value is kept and in the address. A value in the address that does not exist is named in a sentence."""
+def chosen(label, options, *, key, default=None, notes=None, help=None):
+    """A selectbox whose value is kept and in the address.
+
+    A value in the address that does not exist is named in a sentence, in the container `notes` or just above the box.
+    """
     wanted = st.query_params.get(key)
     if wanted is not None and wanted not in options and key not in st.session_state:
-        st.warning(plain(unknown(label.lower(), wanted, list(options)[:12])))
+        near = get_close_matches(wanted, options, n=8, cutoff=0.3) or list(options)[:8]
+        shown = [*near, "..."] if len(near) < len(options) else options
+        (notes or st).warning(plain(unknown(label.lower(), wanted, shown)))
     index = list(options).index(default) if default in options else 0
-    return st.selectbox(label, options, index=index, key=key, **_KEPT, **options_of_widget)
+    return st.selectbox(label, options, index=index, key=key, help=help, **_KEPT)
 
 
 def pick_run():

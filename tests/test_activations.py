@@ -1,0 +1,118 @@
+"""Reading layers: the right values, of the right thread, and nothing left behind."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+import torchvision
+from torchvision.models import vgg
+
+from vizlib import activations, architectures
+from vizlib.activations import capture, forward, observing, prepare
+from vizlib.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    torch.manual_seed(0)
+    return prepare(architectures.create("lenet"))
+
+
+def plain_hooks(model, images, names):
+    """The outputs of some modules by hooks put on for this one pass."""
+    kept = {}
+    hooks = [model.get_submodule(name).register_forward_hook(lambda module, inputs, output, name=name: kept.update({name: output.clone()})) for name in names]
+    with torch.no_grad():
+        logits = model(images)
+    for hook in hooks:
+        hook.remove()
+    return logits, kept
+
+
+def test_equals_a_plain_hook(lenet):
+    images, names = torch.randn(2, 3, 32, 32), ["conv1", "pool2", "fc3"]
+    logits, maps = capture(lenet, images, names)
+    expected_logits, expected = plain_hooks(lenet, images, names)
+    assert list(maps) == names and torch.equal(logits, expected_logits)
+    assert all(torch.equal(maps[name], expected[name]) for name in names)
+
+
+def test_threads_never_get_one_anothers_maps():
+    torch.manual_seed(0)
+    model, names = prepare(architectures.create("lenet")), ["conv1", "pool1", "conv2"]
+    inputs = torch.randn(8, 1, 3, 32, 32)
+    expected = [capture(model, images, names)[1] for images in inputs]
+
+    def look(thread):
+        wrong, chosen = 0, random.Random(thread)
+        for _ in range(30):
+            wanted = chosen.sample(names, 2)
+            maps = capture(model, inputs[thread], wanted)[1]
+            wrong += list(maps) != wanted or any(not torch.equal(maps[name], expected[thread][name]) for name in wanted)
+        return wrong
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(look, range(8))) == [0] * 8
+
+
+def test_second_call_of_a_shared_relu():
+    """In torchvision's BasicBlock one ReLU stands after bn1 and after the sum: its second output is the block's."""
+    torch.manual_seed(0)
+    model, images = prepare(torchvision.models.resnet18()), torch.randn(1, 3, 64, 64)
+    _, maps = capture(model, images, ["layer1.0.relu", "layer1.0.relu#2", "layer1.0.bn1", "layer1.0.bn2", "layer1.0", "maxpool"])
+    assert torch.equal(maps["layer1.0.relu"], maps["layer1.0.bn1"].relu())
+    assert torch.equal(maps["layer1.0.relu#2"], (maps["layer1.0.bn2"] + maps["maxpool"]).relu())
+    assert torch.equal(maps["layer1.0.relu#2"], maps["layer1.0"])
+
+
+def test_layers_are_read_before_an_in_place_relu():
+    torch.manual_seed(0)
+    model = vgg.make_layers(vgg.cfgs["A"])  # vgg11 without its large linear layers
+    assert model[1].inplace
+    _, maps = capture(prepare(model), torch.randn(1, 3, 32, 32), ["0", "1"])
+    assert (maps["0"] < 0).any() and torch.equal(maps["0"].relu(), maps["1"])
+
+
+@pytest.mark.parametrize("name", ["conv9", "", "conv1#2"])
+def test_unknown_layer_is_refused_with_the_possible_ones(lenet, name):
+    with pytest.raises(UserError, match="no layer named .*conv1, .*conv2, .*fc3"):
+        capture(lenet, torch.zeros(1, 3, 32, 32), ["conv1", name])
+
+
+def test_leaves_nothing_behind():
+    model = architectures.create("lenet")
+    prepare(model)
+    hooks, state = [len(module._forward_hooks) for module in model.modules()], {name: value.clone() for name, value in model.state_dict().items()}
+    assert prepare(model) is model
+    images = torch.randn(1, 3, 32, 32)
+    logits, maps = capture(model, images, ["conv1", "fc3"])
+    again = capture(model, images, ["conv1"])[1]["conv1"]
+    expected = again.clone()
+    maps["conv1"].numpy()[:] = maps["fc3"].numpy()[:] = 0  # the caller's own copies
+    assert logits.abs().sum() > 0 and torch.equal(again, expected) and torch.equal(capture(model, images, ["conv1"])[1]["conv1"], expected)
+    assert [len(module._forward_hooks) for module in model.modules()] == hooks and max(hooks) == 1
+    assert not model.training and not any(parameter.requires_grad for parameter in model.parameters()) and not torch.is_inference_mode_enabled()
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_an_exception_puts_the_observer_back(lenet):
+    seen = []
+
+    def fails(name, module, output):
+        raise RuntimeError("full")
+
+    with observing(lambda name, module, output: seen.append(name)):
+        for _ in range(20):  # more than there are slots: each must be given back
+            with pytest.raises(RuntimeError, match="full"):
+                forward(lenet, torch.zeros(1, 3, 32, 32), fails)
+        lenet(torch.zeros(1, 3, 32, 32))
+        assert "conv1" in seen
+    assert activations._observer.get() is None
+
+
+def test_a_forward_without_an_observer_is_not_seen_by_an_outer_one(lenet):
+    seen = []
+    with observing(lambda name, module, output: seen.append(name)):
+        forward(lenet, torch.zeros(1, 3, 32, 32))
+    assert seen == []

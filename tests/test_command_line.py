@@ -1,0 +1,124 @@
+"""The commands as a shell sees them: what they print, and their exit status."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from vizlib import __version__, runs
+from vizlib.command_line import main
+from vizlib.predictions import Predictions, load_predictions, save_predictions
+
+
+@pytest.fixture
+def copied_run(runs_root, tiny_run):
+    shutil.copytree(tiny_run.folder, runs_root / "tiny")
+    return runs_root / "tiny"
+
+
+def test_a_real_process(interpreter, tmp_path):
+    ended = interpreter("-m", "vizlib", "--help")
+    assert ended.returncode == 0 and "python -m vizlib check RUN" in ended.stdout and ended.stderr == ""
+    ended = interpreter("-m", "vizlib", "check", "nonesuch", CONVSCOPE_RUNS=str(tmp_path))
+    assert ended.returncode == 2 and ended.stdout == ""
+    assert ended.stderr.startswith("convscope: There is no run named 'nonesuch'") and ended.stderr.count("\n") == 1 and "Traceback" not in ended.stderr
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0 and __version__ in capsys.readouterr().out
+
+
+def test_list(copied_run, capsys):
+    (copied_run.parent / "broken").mkdir()
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for words in ("tiny ", "three_layer_module", "finished", "digits", "one_cycle", "resnet18", "! 'broken' is not a run"):
+        assert words in printed
+
+
+def test_train_evaluate_and_check(runs_root, capsys):
+    arguments = ["-a", "three_layer_module", "-d", "digits", "-r", "adamw", "--epochs", "1", "--device", "cpu", "--title", "a title", "--seed", "3"]
+    assert main(["train", *arguments, "--name", "mine", "--batch-size", "32"]) == 0
+    printed = capsys.readouterr().out
+    assert "epoch   1/1" in printed and f"written to {runs_root / 'mine'}" in printed and "Not collapsed" in printed
+    run = runs.open_run("mine")
+    assert run.status == "finished" and run.config["seed"] == 3 and run.config["title"] == "a title" and run.config["recipe"]["batch_size"] == 32
+
+    assert main(["train", *arguments, "--name", "mine"]) == 2
+    assert "holds a run already" in capsys.readouterr().err
+
+    predictions = load_predictions(run.path("predictions.npz"), 10)
+    run.path("predictions.npz").unlink()
+    assert main(["check", "mine"]) == 2
+    assert "python -m vizlib evaluate mine" in capsys.readouterr().err
+    assert main(["evaluate", "mine"]) == 0
+    printed = capsys.readouterr().out
+    assert f"accuracy {predictions.accuracy:.4f} on 360 images" in printed and printed.count("\n") >= 13
+    assert np.array_equal(load_predictions(run.path("predictions.npz"), 10).logits, predictions.logits)
+    assert main(["check", "mine"]) == 0 == main(["check", str(runs_root / "mine")])
+    assert "Not collapsed" in capsys.readouterr().out
+
+
+def test_check_of_a_collapsed_run(copied_run, capsys):
+    labels = np.repeat(np.arange(10), 30)
+    save_predictions(copied_run / "predictions.npz", Predictions(labels, np.tile(np.eye(10)[4], (300, 1)), labels.astype(str)))
+    assert main(["check", "tiny"]) == 1
+    printed = capsys.readouterr().out
+    assert "Collapsed: 100 % of 300 predictions are 4." in printed and "Never answered: 0, 1, 2, 3, 5" in printed and "Likely cause." in printed
+
+
+def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
+    """A folder's name may hold what the name of a run may not: the run must still be found again."""
+    from tests.test_datasets import write_picture
+
+    for name in ("a", "b"):
+        for number in range(20):
+            write_picture(data_folder / "my flowers (1)" / name / f"{number}.png", seed=number)
+    assert main(["train", "-a", "three_layer_module", "-d", "folder:my flowers (1)", "-r", "adamw", "--epochs", "1", "--device", "cpu"]) == 0
+    assert [run.config["dataset"] for run in runs.list_runs()[0] if run.folder.parent == runs_root] == ["folder:my flowers (1)"]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["check", "nonesuch"], "no run named 'nonesuch'"),
+        (["check", "../etc"], "no run named '../etc'"),
+        (["check", "/"], "not a run"),
+        (["evaluate", "tiny", "--device", "cuda:99"], "no device 'cuda:99' here. Possible: cpu"),
+        (["evaluate", "tiny", "--device", "tpu"], "no device 'tpu'"),
+        (["train", "-a", "nonesuch", "-d", "digits"], "no architecture named 'nonesuch'"),
+        (["train", "-a", "lenet", "-d", "nonesuch"], "no data set named 'nonesuch'"),
+        (["train", "-a", "lenet", "-d", "cifar10"], "vizlib download cifar10"),
+        (["train", "-a", "lenet", "-d", "digits", "-r", "nonesuch"], "no recipe named 'nonesuch'"),
+        (["train", "-a", "lenet", "-d", "digits", "--epochs", "0"], "epochs 0 is not possible"),
+        (["train", "-a", "lenet", "-d", "digits", "--device", "cpu", "--epochs", "1", "--validation", "9999"], "Cannot hold out 9999 of 1437"),
+        (["train", "-a", "three_layer_module", "-d", "digits", "--epochs", "1", "--name", "../out"], "'../out'"),
+        (["train", "-a", "three_layer_module", "-d", "digits", "--epochs", "1", "--name", "two words"], "'two words'"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(copied_run, data_folder, capsys, arguments, words):
+    before = sorted(path.name for path in copied_run.parent.parent.rglob("*"))
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("convscope: ") and words in printed.err and printed.err.count("\n") == 1 and printed.out == ""
+    assert sorted(path.name for path in copied_run.parent.parent.rglob("*")) == before
+
+
+def test_missing_arguments():
+    for arguments in ([], ["train"], ["nonesuch"], ["train", "-a", "lenet", "-d", "digits", "--epochs", "many"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+
+
+def test_a_damaged_run_is_one_line(copied_run, capsys):
+    config = json.loads((copied_run / "config.json").read_text())
+    (copied_run / "config.json").write_text(json.dumps({**config, "class_names": ["only", "two"]}))
+    assert main(["check", "tiny"]) == 2 and "expected (360, 2)" in capsys.readouterr().err
+    (copied_run / "model.safetensors").write_bytes(b"garbage")
+    assert main(["evaluate", "tiny"]) == 2 and "not a PyTorch or safetensors file" in capsys.readouterr().err
+    (copied_run / "config.json").write_text("{")
+    assert main(["check", "tiny"]) == 2 and "cut short or damaged" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """A whole layer as one picture: how long it takes and how many bytes it makes, ours against the usual ways.
 
-    python benchmarks/render.py            # 5 rounds, about ten minutes on an idle machine
-    python benchmarks/render.py --quick    # one round of the slow ways
+    python -m benchmarks.render            # 5 rounds, about five minutes on an idle machine
+    python -m benchmarks.render --quick    # one round of the slow ways
 
 Measured, from the same tensor (C, h, w) in memory to bytes in memory, at one torch thread: our palette PNG (FeatureMapsDisplay, its scale
 the layer's); torchvision's make_grid, written as PNG; Matplotlib, a subplot a channel, written as PNG of our pixels by Agg; Plotly, a facet a channel,

@@ -12,6 +12,7 @@ from vizlib import architectures, datasets
 from vizlib.errors import UserError
 from vizlib.predictions import load_predictions, predict
 from vizlib.runs import read_run
+from vizlib.training import loop
 from vizlib.training.batches import Batches
 from vizlib.training.events import EventLog
 from vizlib.training.loop import evaluate, make_config, train
@@ -213,27 +214,22 @@ def ended(folder):
 def test_divergence_is_one_sentence_and_keeps_what_was_there(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(UserError, match="diverged"):
-        train(folder, digits_config(name="sgd", learning_rate=100, epochs=20), say=quiet)
+        train(folder, digits_config(name="nesterov", learning_rate=100, epochs=20), say=quiet)
     run, end = ended(folder)
     assert run.status == "failed" and end["reason"].startswith("The loss is not a number after") and "smaller learning rate" in end["reason"]
     assert load_weights(folder / "snapshots.safetensors")["conv1/00000000"].shape == (32, 1, 5, 5) and json.loads((folder / "config.json").read_text())
 
 
-def test_divergence_later_keeps_the_best_weights(tmp_path):
-    """Weights are ruined by hand after the first epoch, as a rate too high would do."""
-    folder, models = tmp_path / "run", []
-    create = architectures.create
-
-    def ruin(line):
-        for parameter in models[0].parameters():
-            parameter.data.fill_(math.nan)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(architectures, "create", lambda *names, **arguments: models.append(create(*names, **arguments)) or models[-1])
-        with pytest.raises(UserError, match="diverged"):
-            train(folder, digits_config(epochs=3), say=lambda line: ruin(line) if (folder / "model.safetensors").exists() else None)
+@pytest.mark.parametrize("first", [30, 41], ids=["within an epoch", "in its last step"])
+def test_divergence_later_keeps_the_best_weights(tmp_path, monkeypatch, first):
+    """The rate explodes in the second of three epochs, of 21 steps each. After its last step only the validation loss shows it."""
+    folder = tmp_path / "run"
+    monkeypatch.setattr(loop, "learning_rate", lambda recipe, progress: 1e38 if progress * 63 > first - 0.5 else 1e-3)
+    with pytest.raises(UserError, match="diverged"):
+        train(folder, digits_config(epochs=3), say=quiet)
     run, end = ended(folder)
-    assert run.status == "failed" and run.best and load_weights(folder / "model.safetensors")
+    assert run.status == "failed" and len(run.rows("epoch")) == 1 and run.best["epoch"] == 1 and "after 42 steps" in end["reason"]
+    assert load_weights(folder / "model.safetensors")
 
 
 def test_stopped_by_hand(tmp_path):

@@ -1,6 +1,7 @@
 """python -m vizlib: train networks, evaluate them and check them for class collapse, with no browser."""
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
@@ -101,13 +102,13 @@ def _train(options):
 
     chosen = recipe(options.recipe, epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate)
     architectures.get(options.architecture)
+    data = re.sub(r"[^A-Za-z0-9_.-]+", "-", options.data)[:30].strip("-")  # a folder may have a name that no run can have
+    folder = runs.new_run_folder(options.name or f"{options.architecture}-{data}-{time.strftime('%Y%m%d-%H%M%S')}", options.out)
     dataset = datasets.load(options.data)
     process.keep_freed_memory()
     from vizlib.training.loop import make_config, train
 
     config = make_config(options.architecture, dataset, chosen, seed=options.seed, validation=options.validation, title=options.title)
-    name = options.name or f"{options.architecture}-{options.data.replace(':', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = (options.out or runs.runs_root()) / name
     run = train(folder, config, device=_device(options.device or process.default_device()))
     print(f"written to {run.folder}")
     print(_verdict(run).sentence)

@@ -62,7 +62,7 @@ def load_predictions(path, num_classes):
     """The Predictions in a file. UserError if there is none, if it is damaged, or if it is of another number of classes."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            labels, logits, image_ids = (file[name] for name in ("labels", "logits", "image_ids"))
+            labels, logits, image_ids = (np.asarray(file[name]) for name in ("labels", "logits", "image_ids"))
     except FileNotFoundError:
         raise UserError(f"This run has no predictions yet. Make them with: python -m vizlib evaluate {path.parent.name}") from None
     except Exception:  # noqa: BLE001 readers of damaged files raise anything, zlib.error and TypeError among it

@@ -194,6 +194,13 @@ def open_run(run_id):
     raise unknown("run", run_id, [run.run_id for run in list_runs()[0]])
 
 
+def new_run_folder(name, root=None):
+    """The folder, not yet made, of a run of that name. UserError if no run can be called so."""
+    if not _RUN_ID.fullmatch(name):
+        raise UserError(f"A run cannot be named {name[:90]!r}: up to 80 letters, digits, '-', '_' and '.', beginning with a letter or digit.")
+    return (root or runs_root()) / name
+
+
 def write_json(path, content):
     """Write JSON so that a reader finds either the old file or the whole new one."""
     temporary = path.with_name(path.name + ".tmp")

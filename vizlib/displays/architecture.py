@@ -46,7 +46,8 @@ class ArchitectureDisplay:
         rows = ["name,kind,output,parameters,multiply_adds,receptive_field,stride,residual_sum"]
         for layer in self.layers:
             field = "x".join(map(str, layer.receptive_field)) if layer.receptive_field else ""
-            rows.append(f"{layer.name},{layer.kind},{'x'.join(map(str, layer.output_shape))},{layer.parameters},{layer.multiply_adds},{field},{layer.stride},{int(layer.is_sum)}")
+            stride = "x".join(map(str, layer.stride)) if layer.stride else ""
+            rows.append(f"{layer.name},{layer.kind},{'x'.join(map(str, layer.output_shape))},{layer.parameters},{layer.multiply_adds},{field},{stride},{int(layer.is_sum)}")
         return "\n".join(rows) + "\n"
 
 

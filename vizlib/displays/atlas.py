@@ -167,4 +167,5 @@ class Atlas:
 def _wrapped(text, width):
     import textwrap
 
-    return textwrap.wrap(text, max(20, width))
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)  # XML takes no control characters
+    return textwrap.wrap(printable, max(20, width))

@@ -1,5 +1,6 @@
 """The confusion matrix: rows true, columns predicted, coloured by row, counts and percent in the cell."""
 
+import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ class ConfusionDisplay:
         """
         import plotly.graph_objects as go
 
-        classes, names = len(self.class_names), [name[:24] for name in self.class_names]
+        classes, names = len(self.class_names), [html.escape(name[:24], quote=False) for name in self.class_names]  # Plotly draws tags and links
         shares, written = self.shares, len(self.class_names) <= MOST_WRITTEN
         text = [[f"{count:,}<br>{_percent(share)}" if count else "" for count, share in zip(*row)] for row in zip(self.counts, shares)]
         colours = ["#111827", "#17323d", "#0e7490"] if dark else ["#f8fafc", "#dff3f4", "#0e7490"]

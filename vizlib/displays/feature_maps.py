@@ -53,6 +53,7 @@ class FeatureMapsDisplay:
             least, greatest = (np.float32(value) for value in self.network_range)
         if self.is_signed(scale):
             greatest = np.maximum(np.abs(least), np.abs(greatest))
+            greatest = np.where(greatest > 0, greatest, 1)[()]  # a dead map among signed ones has the colour of zero too
             return -greatest, greatest
         return np.zeros_like(greatest), greatest
 

@@ -43,7 +43,8 @@ class FiltersDisplay:
         return self._signed_atlas(self.weight[unit], "input channel")
 
     def _signed_atlas(self, kernels, word):
-        tiles = quantise(kernels, np.float32(-self.limit), np.float32(self.limit))
+        limit = np.float32(self.limit or 1)
+        tiles = quantise(kernels, -limit, limit)
         return Atlas(tiles, DIVERGING, -self.limit, self.limit, labels=self._labels(word, kernels))
 
     @staticmethod

@@ -54,6 +54,7 @@ def train(folder, config, *, device="cpu", say=print):
     if (folder / "config.json").exists():
         raise UserError(f"{folder} holds a run already: choose another name, or remove it.")
     dataset = datasets.load(config["dataset"])
+    _splits(dataset, config)  # what is not possible is refused before anything is written
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
     log = EventLog(folder)
@@ -63,7 +64,7 @@ def train(folder, config, *, device="cpu", say=print):
         log.write("stopped", reason="Stopped by hand; the best weights so far are kept.")
         raise
     except Exception as error:
-        log.write("failed", reason=f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no message'}")
+        log.write("failed", reason=_reason(error))
         raise
     finally:
         log.close()
@@ -117,9 +118,9 @@ def _train(folder, config, dataset, log, device, say):
                 log.write("step", step=step, epoch=_rounded(step / len(batches)), train_loss=_rounded(value), learning_rate=rate, seconds=_since(start))
                 since_loss, since_images = 0.0, 0
         train_loss = float(epoch_loss) / len(training)
-        if not np.isfinite(train_loss):
-            raise UserError(f"The loss is not a number after {step} steps: the training has diverged. A smaller learning rate than {recipe.learning_rate} may help.")
         val_loss, val_accuracy, confusion = _score(predict(model, held_out, mean, std), validation.labels)
+        if not np.isfinite([train_loss, val_loss]).all():
+            raise UserError(f"The loss is not a number after {step} steps: the training has diverged. A smaller learning rate than {recipe.learning_rate} may help.")
         row = dict(epoch=epoch, step=step, train_loss=_rounded(train_loss), train_accuracy=_rounded(float(epoch_right) / len(training)))
         row |= dict(val_loss=_rounded(val_loss), val_accuracy=_rounded(val_accuracy), learning_rate=rate, seconds=_since(start), confusion=confusion)
         log.write("epoch", **row)
@@ -166,6 +167,14 @@ class Snapshots:
         if self._weight is not None:
             self._taken[f"conv1/{step:08d}"] = self._weight.detach().clone()
             save_weights(self._taken, self._path)
+
+
+def _reason(error):
+    """An exception as one sentence."""
+    if isinstance(error, UserError):
+        return str(error)
+    first_line = (str(error).splitlines() or ["no message"])[0][:200]
+    return f"{type(error).__name__}: {first_line.rstrip('.')}."
 
 
 def _splits(dataset, config):

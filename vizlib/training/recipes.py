@@ -32,7 +32,7 @@ _NESTEROV = dict(momentum=0.9, nesterov=True, weight_decay=5e-4)
 _ALL = [
     Recipe("sgd", "Plain stochastic gradient descent at a constant rate.", learning_rate=0.02),
     Recipe("sgd_decay", "Gradient descent with weight decay, the rate falling along a cosine.", learning_rate=0.03, weight_decay=1e-3, schedule="cosine"),
-    Recipe("nesterov", "Gradient descent with Nesterov momentum and weight decay, along a cosine.", learning_rate=0.01, schedule="cosine", **_NESTEROV),
+    Recipe("nesterov", "Gradient descent with Nesterov momentum and weight decay, along a cosine.", learning_rate=2e-3, schedule="cosine", **_NESTEROV),
     Recipe(
         "one_cycle",
         "Nesterov momentum with crops and flips; the rate rises, then falls to zero. Good for residual networks.",

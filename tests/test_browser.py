@@ -1,0 +1,152 @@
+"""The app in a real browser: each page by its own address on a fresh server, its picture there, no error, nothing asked of other hosts."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")]
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+PICTURES = {  # what must be seen on each page
+    "": "[data-testid='stImage'] img",
+    "Architecture": ".js-plotly-plot .main-svg",
+    "Filters": ".frame img",
+    "Feature_maps": ".frame img",
+    "Training_curves": ".js-plotly-plot .main-svg",
+    "Confusion_matrix": ".js-plotly-plot .main-svg",
+}
+
+
+def start_server(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = open(tmp_path / "server.log", "w")
+    environment = {**os.environ, "CONVSCOPE_RUNS": str(tmp_path / "runs")}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2)
+            return server, f"http://127.0.0.1:{port}"
+        except OSError:
+            time.sleep(0.1)
+    server.kill()
+    raise AssertionError((tmp_path / "server.log").read_text())
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    server, address = start_server(tmp_path_factory.mktemp("server"))
+    yield address
+    server.terminate()
+    server.wait(20)
+
+
+@pytest.fixture
+def page(browser):
+    """A fresh session that notes every request to another host."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    page.elsewhere = []
+    page.on("request", lambda request: page.elsewhere.append(request.url) if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")) else None)
+    page.set_default_timeout(60_000)
+    yield page
+    assert page.elsewhere == []
+    context.close()
+
+
+def settled(page):
+    page.wait_for_selector("h1")
+    page.wait_for_timeout(300)
+    page.wait_for_function("() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"]')")
+
+
+def no_error(page):
+    assert page.locator("[data-testid='stException'], [data-testid='stAlertContentError']").all_inner_texts() == []
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_page_shows_its_picture(page, address, name):
+    page.goto(f"{address}/{name}")
+    page.wait_for_selector(PICTURES[name], state="visible")
+    settled(page)
+    no_error(page)
+    sizes = page.eval_on_selector_all("[data-testid='stImage'] img, .frame img", "images => images.map(image => image.naturalWidth)")
+    assert all(sizes), "every picture was decoded"
+
+
+def test_first_deep_link_on_a_fresh_server(page, tmp_path):
+    """The first visitor opens a page by its own address: it must not lean on app.py having run."""
+    server, address = start_server(tmp_path)
+    try:
+        page.goto(f"{address}/Feature_maps?model=plain32&layer=stage2.block1&scale=network&unit=5")
+        page.wait_for_selector(".frame img")
+        settled(page)
+        no_error(page)
+        assert page.locator("h1").inner_text() == "Feature maps of plain32"
+        assert page.locator("input[type=number]").last.input_value() == "5"
+        assert page.get_by_text("Page not found").count() == 0
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def test_click_and_keys_move_through_units_and_layers(page, address):
+    page.goto(f"{address}/Feature_maps?model=resnet32")
+    page.wait_for_selector(".frame img")
+    settled(page)
+    box = page.locator(".frame img").first.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 3.5 / 8, box["y"] + box["height"] * 0.75)  # 16 maps in 8 columns
+    page.wait_for_url("**unit=11*")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**unit=12*")
+    page.get_by_role("link", name="Filters").click()
+    page.wait_for_selector("h1:has-text('Filters')")
+    settled(page)
+    page.go_back()
+    page.wait_for_selector("h1:has-text('Feature maps')")
+    no_error(page)
+
+
+def test_click_on_a_cell_of_the_matrix(page, address):
+    page.goto(f"{address}/Confusion_matrix?model=resnet32")
+    page.wait_for_selector(".js-plotly-plot .nsewdrag")
+    settled(page)
+    box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.55)  # fourth column, sixth row
+    page.wait_for_timeout(300)
+    page.mouse.click(box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.55)
+    page.wait_for_url("**true_first=dog*")
+    page.get_by_text("answered cat").wait_for()
+    no_error(page)
+
+
+def test_model_of_a_card_is_the_model_of_the_next_page(page, address):
+    page.goto(address)
+    settled(page)
+    page.get_by_role("button", name="Look inside").first.click()
+    page.wait_for_selector("h1:has-text('Feature maps of')")
+    settled(page)
+    no_error(page)
+    model = page.locator("h1").inner_text().removeprefix("Feature maps of ")
+    page.get_by_role("link", name="Architecture").click()
+    page.wait_for_selector(f"h1:has-text('Architecture of {model}')")
+    no_error(page)

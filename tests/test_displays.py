@@ -1,0 +1,337 @@
+"""Figures: every pixel where the click arithmetic looks for it, colours by closed form, files that other programs read."""
+
+import base64
+import csv
+import html
+import io
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vizlib.displays.architecture import ArchitectureDisplay
+from vizlib.displays.atlas import GAP, MOST_PIXELS, Atlas, columns_for, palette, quantise
+from vizlib.displays.confusion import ConfusionDisplay
+from vizlib.displays.curves import CurvesDisplay, smoothed
+from vizlib.displays.feature_maps import SCALES, FeatureMapsDisplay
+from vizlib.displays.filters import FiltersDisplay
+
+HOSTILE = '<script>alert("1")</script> & ![](http://x.example/a.png) \x1b[31m\x00'
+MIDDLE = 127  # the palette entry of zero where colours run both ways
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def rows_of(text):
+    return list(csv.reader(io.StringIO(text)))
+
+
+# The sheet of tiles
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 10, 13, 16, 31, 64, 97, 512, 2048])
+def test_every_tile_has_a_place(count):
+    atlas = Atlas(np.zeros((count, 2, 2), np.uint8), "viridis")
+    assert 1 <= atlas.columns <= count and (atlas.rows - 1) * atlas.columns < count <= atlas.rows * atlas.columns
+    assert atlas.columns == columns_for(count) and (count < 4 or atlas.columns >= atlas.rows)
+
+
+@pytest.mark.parametrize("count, height, width, colour", [(7, 5, 3, ()), (64, 8, 8, ()), (5, 20, 31, ()), (10, 1, 1, ()), (13, 5, 5, (3,)), (1, 40, 40, (3,))])
+def test_each_pixel_is_where_a_click_looks_for_it(count, height, width, colour):
+    """The page divides a click's place by the size of a tile with its gap: row * columns + column is the tile."""
+    tiles = np.random.default_rng(0).integers(0, GAP, (count, height, width, *colour), dtype=np.uint8)
+    atlas = Atlas(tiles, "" if colour else "viridis")
+    sheet = Image.open(io.BytesIO(atlas.png()))
+    assert sheet.mode == ("RGB" if colour else "P")
+    pixels, factor = np.asarray(sheet), atlas.factor
+    assert pixels.shape[:2] == (atlas.rows * (height * factor + 1), atlas.columns * (width * factor + 1))
+    for y, x in np.ndindex(pixels.shape[:2]):
+        row, column = int(y / pixels.shape[0] * atlas.rows), int(x / pixels.shape[1] * atlas.columns)
+        tile, inside_y, inside_x = row * atlas.columns + column, y - row * (height * factor + 1), x - column * (width * factor + 1)
+        is_gap = inside_y == height * factor or inside_x == width * factor or tile >= count
+        expected = GAP if is_gap else tiles[tile, inside_y // factor, inside_x // factor]
+        assert np.array_equal(pixels[y, x], np.broadcast_to(expected, colour))
+
+
+def test_gaps_are_transparent_and_levels_are_not():
+    tiles = np.arange(GAP, dtype=np.uint8).reshape(1, 15, 17)
+    sheet = np.asarray(Image.open(io.BytesIO(Atlas(tiles, "viridis").png())).convert("RGBA"))
+    assert (sheet[:15, :17, 3] == 255).all() and (sheet[15:, :, 3] == 0).all() and (sheet[:, 17:, 3] == 0).all()
+    assert np.array_equal(sheet[:15, :17, :3].reshape(-1, 3), palette("viridis")[:GAP])
+
+
+def test_palette_ends_are_those_of_the_scale():
+    assert palette("viridis")[[0, 254]].tolist() == [[68, 1, 84], [253, 231, 37]]
+    assert palette("RdBu_r")[MIDDLE].min() > 240  # zero is white
+
+
+def test_huge_layers_stay_below_the_limit_of_pixels():
+    atlas = Atlas(np.zeros((2048, 7, 7), np.uint8), "viridis")
+    assert atlas.factor == 2 and np.prod(atlas.image().size) < 1.2 * MOST_PIXELS
+    assert Atlas(np.zeros((64, 112, 112), np.uint8), "viridis").factor == 1
+
+
+def test_quantise_by_hand():
+    values = np.array([[[-9, 0, 1, 2, 3, 4, 99, np.nan, np.inf, -np.inf]]], np.float32)
+    assert quantise(values, np.float32(0), np.float32(4)).tolist() == [[[0, 0, 64, 127, 191, 254, 254, GAP, GAP, GAP]]]
+    assert quantise(np.full((1, 1, 2), 3, np.float32), np.float32(3), np.float32(3)).max() < GAP
+
+
+def test_quantise_takes_limits_by_tile():
+    maps = noise(4, 6, 6)
+    tiles = quantise(maps, maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True))
+    assert (tiles.min((1, 2)) == 0).all() and (tiles.max((1, 2)) == 254).all()
+    for unit in range(4):
+        assert np.array_equal(np.argsort(tiles[unit].ravel()[[maps[unit].argmin(), maps[unit].argmax()]]), [0, 1])
+
+
+@pytest.fixture(params=["maps", "own scale", "colours", "one"])
+def atlas(request):
+    if request.param == "colours":
+        return FiltersDisplay.from_weight(noise(10, 3, 5, 5)).colour_atlas()
+    if request.param == "one":
+        return Atlas(np.zeros((1, 1, 1), np.uint8), "viridis", 0.0, 1.0)
+    maps = noise(7, 4, 6)
+    maps[2] = 0
+    return FeatureMapsDisplay.from_activation(maps, (-9, 9)).atlas("map" if request.param == "own scale" else "layer")
+
+
+@pytest.mark.parametrize("caption", ["", "three_layer · conv1 · café, 猫, \U0001f408", HOSTILE, "word " * 200])
+def test_kept_figures_are_readable(atlas, caption):
+    figure = Image.open(io.BytesIO(atlas.figure_png(caption)))
+    figure.load()
+    assert figure.format == "PNG" and figure.width >= 600
+    root = ElementTree.fromstring(atlas.figure_svg(caption))
+    space = "{http://www.w3.org/2000/svg}"
+    assert root.tag == space + "svg" and {part.tag.removeprefix(space) for part in root.iter()} <= {"svg", "image", "line", "rect", "text"}
+    embedded = root.find(space + "image").get("href").partition("data:image/png;base64,")[2]
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(embedded)))), np.asarray(atlas.image()))
+    assert len(root.findall(space + "line")) == 2 * len(atlas.crossed) and len(root.findall(space + "rect")) == len(atlas.bar_colours())
+
+
+def test_a_hostile_caption_stays_text(atlas):
+    text = atlas.figure_svg(HOSTILE)
+    assert "<script" not in text and "&lt;script&gt;" in text
+    written = " ".join(part.text or "" for part in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text"))
+    assert '<script>alert("1")</script> & ![](http://x.example/a.png)' in written
+
+
+# Feature maps
+
+
+def test_zero_is_one_colour_on_every_scale():
+    maps = noise(6, 5, 5)
+    maps[0, 0, 0] = 0
+    maps[1] = np.abs(maps[1]) + 3
+    maps[1, 2, 2] = 0
+    maps[2] = 0  # a dead unit in a layer that has negative values
+    display = FeatureMapsDisplay.from_activation(maps, (-20.0, 12.0))
+    for scale in SCALES:
+        tiles = display.atlas(scale).tiles
+        assert (tiles[maps == 0] == MIDDLE).all() and (tiles[maps > 0] >= MIDDLE).all() and (tiles[maps < 0] <= MIDDLE).all()
+        assert display.atlas(scale).palette_name == "RdBu_r"
+        heat = display.plot_unit(2, scale).data[0]
+        assert heat.zmin == -heat.zmax < 0
+
+
+def test_limits_by_hand():
+    signed = FeatureMapsDisplay.from_activation(np.array([[[-1.0, 3]], [[0.5, -4]]]), (-7, 5))
+    assert [np.ravel(limit).tolist() for limit in signed.limits("map")] == [[-3, -4], [3, 4]]
+    assert signed.limits("layer") == (-4, 4) and signed.limits("network") == (-7, 7)
+    positive = FeatureMapsDisplay.from_activation(np.array([[[1.0, 3]], [[0, 8]]]), (-7, 9))
+    assert [np.ravel(limit).tolist() for limit in positive.limits("map")] == [[0, 0], [3, 8]] and positive.limits("layer") == (0, 8)
+    assert positive.limits("network") == (-9, 9)
+    assert positive.atlas("layer").palette_name == "viridis" and positive.atlas("network").palette_name == "RdBu_r"
+    assert positive.atlas("map").bar_ends() == ["each map's least", "its greatest"] and positive.atlas("layer").bar_ends() == ["0", "8"]
+    assert positive.atlas("map").tiles.tolist() == [[[85, 254]], [[0, 254]]]
+
+
+def test_dead_maps_are_found_and_crossed():
+    maps = np.maximum(noise(12, 4, 4), 0)
+    maps[[3, 7]] = 0
+    display = FeatureMapsDisplay.from_activation(maps, (0, 5))
+    atlas = display.atlas("map")
+    assert display.dead.tolist() == [3, 7] and atlas.crossed == (3, 7) and (atlas.tiles[[3, 7]] == 0).all()
+    for line, tile in zip(atlas.cross_lines(), (3, 3, 7, 7)):
+        assert (int(line[1]), int(line[0])) == (int(line[3]), int(line[2])) == divmod(tile, atlas.columns)
+    figure = np.asarray(Image.open(io.BytesIO(atlas.figure_png("x"))).convert("RGB")).astype(int)
+    red = (figure == [0xDD, 0x33, 0x33]).all(axis=2)
+    places = {(int((y - 10) * atlas.rows // (figure.shape[0] - 76)), int((x - 10) * atlas.columns // (figure.shape[1] - 20))) for y, x in np.argwhere(red)}
+    assert places == {divmod(tile, atlas.columns) for tile in (3, 7)}
+
+
+def test_plain_features_are_maps_of_one_pixel():
+    display = FeatureMapsDisplay.from_activation(np.array([0, 2.5, 0, 1], np.float32), (0, 3))
+    assert display.maps.shape == (4, 1, 1) and display.dead.tolist() == [0, 2]
+    assert display.atlas("layer").tiles.ravel().tolist() == [0, 254, 0, 102]
+    with pytest.raises(ValueError, match=r"\(2, 3\)"):
+        FeatureMapsDisplay.from_activation(np.zeros((2, 3)), (0, 1))
+
+
+def test_one_unit_alone_has_the_colours_of_the_sheet():
+    display = FeatureMapsDisplay.from_activation(noise(3, 4, 4), (-6, 4))
+    for scale in SCALES:
+        assert np.array_equal(display.unit_colours(1, scale), palette("RdBu_r")[display.atlas(scale).tiles[1]])
+        heat = display.plot_unit(1, scale).data[0]
+        assert np.allclose(heat.z, display.maps[1], atol=1e-4) and heat.zmax == pytest.approx(np.ravel(display.limits(scale)[1])[1 if scale == "map" else 0])
+
+
+def test_overlay_is_the_grey_image_where_the_unit_is_silent():
+    maps = np.zeros((2, 4, 4), np.float32)
+    maps[1, :, 3] = 2
+    received = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
+    display, grey = FeatureMapsDisplay.from_activation(maps, (0, 2)), received.mean(axis=2, keepdims=True) * 0.75
+    assert np.abs(display.overlay(0, received) - grey).max() <= 0.5
+    laid = display.overlay(1, received)
+    assert laid.shape == (16, 12, 3) and laid.dtype == np.uint8 and np.abs(laid[:, :6] - grey[:, :6]).max() <= 0.5
+    assert np.abs(laid[:, -1] - (grey[:, -1] * 0.25 + palette("inferno")[254] * 0.75)).max() <= 0.51
+    assert display.overlay(1, received[..., :1]).shape == (16, 12, 3)
+
+
+def test_feature_maps_as_csv():
+    maps = np.maximum(noise(4, 5, 5), 0)
+    maps[2] = 0
+    header, *rows = rows_of(FeatureMapsDisplay.from_activation(maps, (0, 3)).csv())
+    assert header == ["unit", "least", "mean", "greatest", "standard_deviation", "zero_share", "dead"]
+    expected = [[unit, m.min(), m.mean(), m.max(), m.std(), np.mean(m == 0), unit == 2] for unit, m in enumerate(maps)]
+    assert np.allclose(np.array(rows, float), np.array(expected, float), rtol=1e-5)
+
+
+# Filters
+
+
+def test_filters_share_one_scale_around_grey():
+    weight = noise(8, 3, 5, 5)
+    weight[0, 0, 0, 0] = 9
+    weight[1] = 0
+    display = FiltersDisplay.from_weight(weight)
+    tiles = display.colour_atlas().tiles
+    assert display.limit == 9 and tiles[0, 0, 0, 0] == 255 and set(tiles[1].ravel()) <= {127, 128}
+    assert np.array_equal(tiles.astype(int), np.round((weight / 9 + 1) * 127.5).transpose(0, 2, 3, 1))
+    assert (display.channel_atlas(2).tiles[1] == MIDDLE).all() and display.channel_atlas(2).tiles.shape == (8, 5, 5)
+    assert (display.channel_atlas(0).low, display.filter_atlas(3).high) == (-9, 9) and display.filter_atlas(3).tiles.shape == (3, 5, 5)
+    assert "length %.3g" % np.linalg.norm(weight[4]) in display.colour_atlas().labels[4]
+    assert display.is_colour and not FiltersDisplay.from_weight(noise(4, 2, 3, 3)).is_colour
+    with pytest.raises(ValueError, match="is .out, in, h, w."):
+        FiltersDisplay.from_weight(noise(3, 3))
+
+
+def test_filters_that_are_all_zero():
+    display = FiltersDisplay.from_weight(np.zeros((4, 3, 3, 3), np.float32))
+    assert set(display.colour_atlas().tiles.ravel()) <= {127, 128} and (display.channel_atlas(0).tiles == MIDDLE).all()
+
+
+def test_filters_as_csv():
+    weight = noise(2, 3, 2, 2)
+    header, *rows = rows_of(FiltersDisplay.from_weight(weight).csv())
+    assert header == ["filter", "input_channel", "row", "column", "weight"] and len(rows) == weight.size
+    for *place, value in rows:
+        assert float(value) == pytest.approx(weight[tuple(map(int, place))], rel=1e-5)
+
+
+# The confusion matrix
+
+
+def matrix(classes=4):
+    counts = np.random.default_rng(0).integers(0, 2000, (classes, classes))
+    counts[1] = 0
+    return ConfusionDisplay(counts, ["cat, wild", 'a "dog"', "=1+1", HOSTILE, *(f"class {number}" for number in range(4, classes))])
+
+
+@pytest.mark.parametrize("classes", [4, 30])
+def test_each_marker_is_its_cell(classes):
+    display = matrix(classes)
+    heat, markers = display.plot(selected=(2, 0)).data
+    assert np.allclose(heat.z, display.shares) and len(markers.x) == classes**2
+    for x, y, (true, predicted), text in zip(markers.x, markers.y, markers.customdata, markers.text):
+        assert (x, y) == (predicted, true) and f": {display.counts[true, predicted]:,} (" in text
+        assert f"true {display.class_names[true][:24]}, predicted {display.class_names[predicted][:24]}" in html.unescape(text)
+    assert (heat.text is not None) == (classes == 4)
+    frame = display.plot(selected=(2, 0)).layout.shapes[0]
+    assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 0.5, 1.5, 2.5) and not display.plot().layout.shapes
+
+
+def test_shares_are_by_row():
+    display = matrix()
+    assert display.shares.sum(axis=1) == pytest.approx([1, 0, 1, 1]) and display.shares[2, 3] == display.counts[2, 3] / display.counts[2].sum()
+    written = display.plot().data[0].text
+    assert written[0][0].startswith(f"{display.counts[0, 0]:,}<br>{100 * display.shares[0, 0]:.0f} %") and written[1][0] == ""
+
+
+def test_confusion_as_csv():
+    display = matrix()
+    header, *rows = rows_of(display.csv())
+    assert header[1:] == [row[0] for row in rows] == display.class_names
+    assert np.array_equal(np.array([row[1:] for row in rows], int), display.counts)
+
+
+def test_a_hostile_class_name_has_no_tags_in_the_figure():
+    """Plotly draws some HTML (b, i, a, br) in its texts: none of a name's may be left."""
+    figure = ConfusionDisplay(np.eye(2, dtype=int), ["<b>bold</b>", '<a href="http://x">y</a>']).plot()
+    texts = [*figure.data[1].text, *figure.layout.xaxis.ticktext, *figure.layout.yaxis.ticktext]
+    assert len(texts) == 8 and all("&lt;b&gt;" in text or "&lt;a href" in text for text in texts) and not any("<" in text for text in texts)
+
+
+# Curves
+
+
+def history(name="run", best=2):
+    keys = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    epochs = [dict(epoch=n, step=10 * n, seconds=2.5 * n, learning_rate=0.1 / n, **{key: n + place / 8 for place, key in enumerate(keys)}) for n in (1, 2, 3)]
+    steps = [dict(step=n, epoch=n / 10, seconds=n / 4, train_loss=1 / n, learning_rate=0.1) for n in range(1, 31)]
+    return {name: (epochs, steps, {"epoch": best} if best else None)}
+
+
+def test_smoothing_is_the_weighted_mean():
+    values, weight = np.random.default_rng(0).normal(size=40), 0.83
+    for last, found in enumerate(smoothed(values, weight)):
+        weights = weight ** np.arange(last, -1, -1)
+        assert found == pytest.approx((weights * values[: last + 1]).sum() / weights.sum())
+    assert smoothed([3, 1, 4], 0.0) == [3, 1, 4] and smoothed([2.5] * 9, 0.9) == pytest.approx([2.5] * 9) and smoothed([], 0.5) == []
+
+
+def test_curves_by_quantity_and_axis():
+    display = CurvesDisplay(history())
+    traces = {trace.name: trace for trace in display.plot("loss", "seconds", smoothing=0.5).data}
+    assert list(traces) == ["run, step by step", "run, training", "run, validation", "run, best checkpoint"]
+    assert list(traces["run, validation"].x) == [2.5, 5, 7.5] and list(traces["run, validation"].y) == [1.25, 2.25, 3.25]
+    assert list(traces["run, step by step"].y) == smoothed([1 / n for n in range(1, 31)], 0.5)
+    star = traces["run, best checkpoint"]
+    assert (star.x[0], star.y[0]) == (5, 2.25)
+    accuracy = display.plot("accuracy", "steps", log_scale=True)
+    assert [trace.name for trace in accuracy.data] == ["run, training", "run, validation", "run, best checkpoint"] and accuracy.layout.yaxis.type == "log"
+    rate = display.plot("learning rate", "epochs").data
+    assert [trace.name for trace in rate] == ["run, step by step"] and set(rate[0].y) == {0.1}
+    assert len(CurvesDisplay({"new": ([], [], None)}).plot("loss", "epochs").data[0].x) == 0
+
+
+def test_curves_as_csv():
+    header, *rows = rows_of(CurvesDisplay(history("one") | history("two", best=None)).csv())
+    assert [(row[0], row[1], row[-1]) for row in rows] == [("one", "1", "0"), ("one", "2", "1"), ("one", "3", "0"), ("two", "1", "0"), ("two", "2", "0"), ("two", "3", "0")]
+    assert header[4:8] == ["train_loss", "train_accuracy", "val_loss", "val_accuracy"] and [float(value) for value in rows[1][4:8]] == [2, 2.125, 2.25, 2.375]
+
+
+def test_curves_of_a_real_run(tiny_run):
+    display = CurvesDisplay.from_runs([tiny_run])
+    for quantity in ("loss", "accuracy", "learning rate"):
+        assert display.plot(quantity, "epochs", 0.6).data
+    assert [float(row[6]) for row in rows_of(display.csv())[1:]] == [row["val_loss"] for row in tiny_run.rows("epoch")]
+
+
+# The architecture
+
+
+def test_architecture_draws_and_lists_every_layer():
+    from vizlib import architectures
+    from vizlib.layers import layer_table
+
+    layers = [layer for layer in layer_table(architectures.create("resnet32"), (3, 32, 32)) if layer.depth <= 1]
+    display = ArchitectureDisplay(layers)
+    figure = display.plot()
+    assert len(figure.data) == len(layers) and len(figure.layout.annotations) == sum(layer.is_sum for layer in layers) == 15
+    header, *rows = rows_of(display.csv())
+    assert len(header) == 8 and [row[0] for row in rows] == [layer.name for layer in layers] and {len(row) for row in rows} == {8}
+    assert [int(row[3]) for row in rows] == [layer.parameters for layer in layers]

@@ -1,0 +1,122 @@
+"""Who may import whom, and what is never called: read from the sources, and tried in fresh interpreters."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "vizlib").rglob("*.py")])
+LIGHT = [
+    "vizlib",
+    "vizlib.errors",
+    "vizlib.runs",
+    "vizlib.collapse",
+    "vizlib.predictions",
+    "vizlib.architectures",
+    "vizlib.datasets",
+    "vizlib.images",
+    "vizlib.command_line",
+    "vizlib.training.recipes",
+    "vizlib.training.events",
+    "vizlib.training.process",
+]
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(path):
+    """The full names of all modules that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative imports hide who imports whom"
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def importing(folder, *modules, outside=()):
+    """The files of a folder that import one of these modules or something inside them."""
+    files = [path for path in FILES if path.is_relative_to(ROOT / folder) and not any(path.is_relative_to(ROOT / other) for other in outside)]
+    assert files
+    return [
+        str(path.relative_to(ROOT)) for path in files if any(name == module or name.startswith(module + ".") for name in imported(path) for module in modules)
+    ]
+
+
+def test_the_search_finds_what_is_there():
+    assert "vizlib/weights.py" in importing("vizlib", "torch") and "vizlib/ui/page.py" in importing("vizlib", "streamlit")
+    assert "vizlib/training/loop.py" in importing("vizlib", "vizlib.datasets")  # from vizlib import datasets
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_light_modules_stay_light(interpreter, module):
+    heavy = ("torch", "torchvision", "streamlit", "sklearn", "plotly", "scipy", "pandas")
+    ended = interpreter("-c", f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])")
+    assert ended.stdout == "[]\n", ended.stdout + ended.stderr
+
+
+def test_only_the_ui_knows_streamlit():
+    assert importing("vizlib", "streamlit", outside=["vizlib/ui"]) == []
+
+
+def test_displays_know_arrays_only():
+    assert importing("vizlib/displays", "torch", "torchvision", "streamlit", "vizlib.ui", "vizlib.training") == []
+
+
+def test_nothing_imports_upward():
+    assert importing("vizlib", "vizlib.ui", outside=["vizlib/ui"]) == []
+    assert importing("vizlib", "vizlib.displays", outside=["vizlib/ui", "vizlib/displays"]) == []
+    assert importing("vizlib", "app", "pages") == []
+    lower = ("vizlib.ui", "vizlib.displays", "vizlib.training", "vizlib.command_line")
+    assert importing("vizlib/datasets", *lower) == [] == importing("vizlib/architectures", *lower)
+    assert importing("vizlib", "vizlib.command_line", outside=["vizlib/__main__.py"]) == []
+
+
+def called(node):
+    """A call's name as it is written: "torch.load"; empty where it is no plain name."""
+    return ast.unparse(node.func) if isinstance(node.func, (ast.Name, ast.Attribute)) else ""
+
+
+def unsafe(source):
+    """The lines of a source that could run what a file or a text brings."""
+    lines = []
+    for node in ast.walk(source):
+        if isinstance(node, ast.ImportFrom) and node.module in ("pickle", "torch", "joblib", "dill", "marshal", "shelve"):
+            if {"load", "loads", "Unpickler"} & {name.name for name in node.names}:
+                lines.append(node.lineno)
+        if not isinstance(node, ast.Call):
+            continue
+        name, given = called(node), {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        forbidden = name in ("eval", "exec", "os.system") or name.rpartition(".")[0] in ("pickle", "joblib", "dill", "marshal", "shelve")
+        torch_load = name == "torch.load" and given.get("weights_only") != "True"
+        switched_off = given.get("allow_pickle", "False") != "False" or given.get("weights_only", "True") != "True" or "pickle_module" in given
+        if forbidden or torch_load or switched_off or given.get("shell", "False") != "False":
+            lines.append(node.lineno)
+    return lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pickle.load(f)", "torch.load(f)", "torch.load(f, weights_only=False)", "np.load(f, allow_pickle=True)", "from pickle import loads", "from torch import load",
+        "joblib.load(f)", "eval(text)", "subprocess.run(text, shell=True)", "torch.load(f, weights_only=True, pickle_module=dill)",
+    ],
+)  # fmt: skip
+def test_the_search_for_unsafe_calls_finds_them(line):
+    assert unsafe(ast.parse(line)) == [1]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_unpickles_freely(path):
+    assert unsafe(tree(path)) == []
+
+
+def test_no_untrusted_text_becomes_html():
+    """In the app, unsafe_allow_html goes with constants only: a name from a file must never reach it."""
+    for path in [ROOT / "app.py", *(ROOT / "pages").glob("*.py")]:
+        assert not [node for node in ast.walk(tree(path)) if isinstance(node, ast.keyword) and node.arg in ("unsafe_allow_html", "unsafe_allow_javascript")], path

@@ -1,0 +1,213 @@
+"""Every page, run as Streamlit runs it: in the app, alone, on every shipped model, and with nonsense in the address."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from vizlib import runs
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "pages").glob("*.py"))
+SHIPPED = [run.run_id for run in runs.list_runs()[0]]
+TIMEOUT = 60
+
+
+def opened(file, **query):
+    """A page run once, with these parameters in its address."""
+    app = AppTest.from_file(str(file), default_timeout=TIMEOUT)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def texts(app):
+    return " ".join(element.value for kind in ("markdown", "title", "caption", "error", "warning", "info", "success") for element in app.get(kind))
+
+
+def fine(app):
+    """The page ended, with a title, no exception and no error box."""
+    assert not app.exception, app.exception
+    assert not app.error, [box.value for box in app.error]
+    assert app.title[0].value
+    return app
+
+
+@pytest.fixture(autouse=True)
+def fresh_caches(monkeypatch, tmp_path):
+    """No run of an earlier test in a cache, none of this machine's own runs in the list."""
+    import streamlit as st
+
+    monkeypatch.setenv("CONVSCOPE_RUNS", str(tmp_path / "runs"))
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return tmp_path / "runs"
+
+
+@pytest.mark.parametrize("page", [ROOT / "app.py", *PAGES], ids=lambda page: page.stem)
+def test_page_alone(page):
+    app = fine(opened(page))
+    assert app.selectbox(key="model").value == "resnet32"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page_from_home_keeps_the_model(page):
+    app = fine(opened(ROOT / "app.py"))
+    app.selectbox(key="model").set_value("lenet").run()
+    app.switch_page(f"pages/{page.name}").run()
+    assert fine(app).selectbox(key="model").value == "lenet"
+
+
+@pytest.mark.parametrize("run_id", SHIPPED)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_shipped_model_on_every_page(page, run_id):
+    fine(opened(page, model=run_id))
+
+
+def test_every_layer_of_a_network():
+    app = fine(opened(ROOT / "pages/3_Feature_maps.py", model="lenet"))
+    for layer in app.selectbox(key="layer").options:
+        fine(app.selectbox(key="layer").set_value(layer).run())
+        for scale in ("map", "layer", "network"):
+            fine(app.segmented_control(key="scale").set_value(scale).run())
+
+
+def test_every_filter_of_every_convolution():
+    app = fine(opened(ROOT / "pages/2_Filters.py", model="lenet"))
+    for layer in app.selectbox(key="filter_layer").options:
+        fine(app.selectbox(key="filter_layer").set_value(layer).run())
+    assert app.number_input(key="filter").max == 15
+    app.number_input(key="filter").set_value(15).run()
+    assert "Filter 15" in texts(fine(app))
+
+
+def test_unknown_names_in_the_address_are_named_and_the_page_goes_on():
+    app = opened(ROOT / "pages/3_Feature_maps.py", model="resnet33", layer="conv99", unit="-4", photo="dragon", scale="huge")
+    fine(app)
+    said = " ".join(box.value.replace("\\", "") for box in app.warning)
+    assert "no model named 'resnet33'" in said and "no layer named 'conv99'" in said and "no photograph named 'dragon'" in said
+    assert "resnet32" in said and "conv1" in said
+    assert app.selectbox(key="layer").value == "conv1"
+
+
+def test_home_says_the_verdict_of_the_collapsed_model():
+    said = texts(fine(opened(ROOT / "app.py")))
+    assert "collapsed" in said and "of predictions" not in said
+    assert "balanced accuracy 0" in said.replace("\\", "")
+
+
+def test_collapsed_model_is_called_so_on_its_page():
+    app = opened(ROOT / "pages/5_Confusion_matrix.py", model="collapsed_lenet")
+    assert not app.exception
+    assert len(app.error) == 1 and "Collapsed" in app.error[0].value and "Imbalance" in app.error[0].value
+
+
+def test_click_on_a_cell_opens_it():
+    app = fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="lenet"))
+    app.session_state["matrix_first"] = {"selection": {"points": [{"customdata": {"0": 5, "1": 3}}], "point_indices": [53], "box": [], "lasso": []}}
+    app.session_state["true_first"], app.session_state["predicted_first"] = "dog", "cat"
+    assert "**dog** answered **cat**" in texts(fine(app.run()))
+
+
+def test_two_runs_side_by_side():
+    app = fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="resnet32", beside="plain32"))
+    assert len(app.success) == 2
+    app = fine(opened(ROOT / "pages/4_Training_curves.py", model="resnet32"))
+    app.multiselect(key="with").set_value(["plain32", "lenet"]).run()
+    assert "**plain32**" in texts(fine(app))
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [
+        (b"this is no picture", "not a picture"),
+        ((ROOT / "vizlib/photographs/cat.jpg").read_bytes()[:2000], "damaged"),
+    ],
+)
+def test_upload_that_is_no_picture(data, reason):
+    app = fine(opened(ROOT / "pages/3_Feature_maps.py", source="upload"))
+    app.file_uploader(key="upload").set_value(("../../x.png", data, "image/png")).run()
+    assert not app.exception and len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
+    app.file_uploader(key="upload").set_value(("cat.jpg", (ROOT / "vizlib/photographs/cat.jpg").read_bytes(), "image/jpeg")).run()
+    assert "It answers" in texts(fine(app))
+    app.switch_page("pages/2_Filters.py").run()
+    app.switch_page("pages/3_Feature_maps.py").run()
+    assert "It answers" in texts(fine(app)), "the picture brought is kept across pages"
+
+
+def broken(folder, name, **files):
+    """A copy of a shipped run with some files replaced: bytes, or None to leave one out."""
+    target = folder / name
+    shutil.copytree(runs.SHIPPED / "lenet", target)
+    for file, content in files.items():
+        path = target / file.replace("__", ".")
+        path.unlink() if content is None else path.write_bytes(content)
+    return name
+
+
+@pytest.mark.parametrize(
+    "name, files, reason",
+    [
+        ("no-weights", {"model__safetensors": None}, "model.safetensors"),
+        ("half-weights", {"model__safetensors": (runs.SHIPPED / "lenet/model.safetensors").read_bytes()[:500] if SHIPPED else b""}, ""),
+        ("foreign-weights", {"model__safetensors": (runs.SHIPPED / "plain32/model.safetensors").read_bytes() if SHIPPED else b""}, "conv1"),
+        ("web-page", {"model__safetensors": b"<!DOCTYPE html><html>404</html>"}, "page"),
+    ],
+)
+def test_run_with_bad_weights(fresh_caches, name, files, reason):
+    broken(fresh_caches, name, **files)
+    for page in PAGES:
+        app = opened(page, model=name)
+        assert not app.exception, page
+        assert all("Traceback" not in box.value and "not made for" not in box.value for box in app.error)
+        if page.stem in ("1_Architecture", "2_Filters", "3_Feature_maps"):
+            assert len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
+        else:
+            fine(app)  # what needs no weights is still shown
+
+
+def test_unknown_architecture(fresh_caches):
+    config = json.loads((runs.SHIPPED / "lenet/config.json").read_text()) | {"architecture": "transformer9000"}
+    broken(fresh_caches, "foreign", config__json=json.dumps(config).encode())
+    app = opened(ROOT / "pages/3_Feature_maps.py", model="foreign")
+    assert not app.exception and "no architecture named" in app.error[0].value and "resnet32" in app.error[0].value
+
+
+def test_run_folder_cut_short_is_said_on_home_and_leaves_the_rest(fresh_caches):
+    broken(fresh_caches, "cut", config__json=b'{"architecture": "len', events__jsonl=None)
+    app = fine(opened(ROOT / "app.py"))
+    assert any("'cut' cannot be read" in box.value.replace("\\", "") for box in app.warning)
+
+
+def test_names_from_files_are_shown_letter_by_letter(fresh_caches):
+    config = json.loads((runs.SHIPPED / "lenet/config.json").read_text())
+    hostile = "![x](http://evil.example/x.png) <b>"
+    broken(fresh_caches, "hostile", config__json=json.dumps(config | {"title": hostile, "class_names": [hostile, *config["class_names"][1:]]}).encode())
+    for page in (ROOT / "app.py", *PAGES):
+        app = opened(page, model="hostile")
+        assert not app.exception
+        assert not any(hostile in element.value for kind in ("markdown", "caption", "success") for element in app.get(kind)), page
+
+
+def test_two_sessions_on_one_model_never_mix_their_maps():
+    """Threads as Streamlit's sessions are: each its own picture, one shared model; every map must be its own picture's."""
+    import numpy as np
+    import torch
+    from concurrent.futures import ThreadPoolExecutor
+
+    from vizlib import activations, architectures
+    from vizlib.weights import load_into, load_weights
+
+    run = runs.open_run("resnet32")
+    model = activations.prepare(load_into(architectures.create("resnet32"), load_weights(run.path("model.safetensors"))))
+    images = torch.randn(8, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    names = ["conv1", "stage2.block1", "stage3.block5"]
+    alone = [activations.capture(model, image, names)[1] for image in images]
+
+    def session(number):
+        return all(np.allclose(found[name], alone[number][name], atol=1e-4) for _ in range(12) for found in [activations.capture(model, images[number], names)[1]] for name in names)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(session, range(8)))

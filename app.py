@@ -29,18 +29,19 @@ def show(run, picture):
 
 def card(run):
     """The first filters, name and figures of a run. Returns the empty place for its verdict."""
-    st.markdown(f"**{plain(run.run_id)}**  \n{plain(run.config.get('title') or run.config['architecture'])}")
+    st.markdown(f"**{plain(run.run_id)}**")
+    st.caption(plain(run.config.get("title") or run.config["architecture"]))
     weights = caches.snapshots(run)
     if weights:
         from vizlib.displays.filters import FiltersDisplay
 
         display = FiltersDisplay.from_weight(weights[max(weights)])
         atlas = display.colour_atlas() if display.is_colour else display.channel_atlas(0)
-        st.image(atlas.png(), alt=f"first-layer filters of {run.run_id}", width="stretch", output_format="PNG")
+        st.image(atlas.card(), alt=f"first-layer filters of {run.run_id}", width="stretch", output_format="PNG")
     started, finished = run.rows("started"), run.rows("finished")
     size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
-    accuracy = f"**{finished[-1]['test_accuracy']:.1%}** of held-out images right" if finished else run.status
-    st.markdown(f"{accuracy}  \n{size}, {plain(run.config['dataset'])}")
+    st.markdown(f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy" if finished else run.status)
+    st.caption(f"{plain(run.config['dataset'])}, {size}")
     place = st.container()
     if st.button("Look inside →", key=f"look inside {run.run_id}", type="tertiary", on_click=st.session_state.update, kwargs={"model": run.run_id}):
         st.switch_page("pages/3_Feature_maps.py", query_params={})  # left out, it would complain of the address that the pickers own

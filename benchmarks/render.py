@@ -4,7 +4,7 @@
     python -m benchmarks.render --quick    # one round of the slow ways
 
 Measured, from the same tensor (C, h, w) in memory to bytes in memory, at one torch thread: our palette PNG (FeatureMapsDisplay, its scale
-the layer's); torchvision's make_grid, written as PNG; Matplotlib, a subplot a channel, written as PNG of our pixels by Agg; Plotly, a facet a channel,
+the layer's); torchvision's make_grid, written as PNG; Matplotlib, a subplot a channel, written as PNG by Agg; Plotly, a facet a channel,
 as the JSON that a browser would still have to draw. The ways take turns within a round, so a busy machine troubles all of them alike; given
 are medians. Prints a Markdown table. Absolute figures move with the machine, the ratios hardly. Matplotlib is needed for this file only.
 """
@@ -49,8 +49,9 @@ def main():
 def report(shape, seconds, sizes):
     ours = next(iter(WAYS))
     for name in WAYS:
-        times, larger = seconds[name] / seconds[ours], sizes[name] / sizes[ours]
-        print(f"| {'x'.join(map(str, shape))} | {name} | {seconds[name] * 1000:,.1f} | {times:,.1f} | {sizes[name] / 1000:,.0f} | {larger:,.1f} |", flush=True)
+        time_figures = f"{seconds[name] * 1000:,.1f} | {seconds[name] / seconds[ours]:,.1f}"
+        size_figures = f"{sizes[name] / 1000:,.0f} | {sizes[name] / sizes[ours]:,.1f}"
+        print(f"| {'x'.join(map(str, shape))} | {name} | {time_figures} | {size_figures} |", flush=True)
 
 
 def feature_maps(shape):

@@ -58,7 +58,7 @@ TARGETS = {  # milliseconds; a minimal page of Streamlit takes 2,200 at first an
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="which parts (default: all)")
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="part", help="which parts (default: all)")
     parser.add_argument("--sessions", type=int, default=30, help="how many at a time in `load`")
     parser.add_argument("--presses", type=int, default=9, help="how often each key is pressed in `keys`, at most 12")
     options = parser.parse_args()
@@ -71,9 +71,11 @@ def main():
             PARTS[part](runs, options)
 
 
-def row(name, milliseconds, target, note=""):
+def row(name, milliseconds, target):
+    if not milliseconds:
+        raise SystemExit(f"{name}: nothing was measured")
     median, late = statistics.median(milliseconds), sorted(milliseconds)[min(len(milliseconds) - 1, int(0.95 * len(milliseconds)))]
-    print(f"| {name}{note} | {median:,.0f} | {late:,.0f} | {target:,} | {median / target:.2f} |", flush=True)
+    print(f"| {name} | {median:,.0f} | {late:,.0f} | {target:,} | {median / target:.2f} |", flush=True)
 
 
 # Home
@@ -157,8 +159,8 @@ def measure_load(runs, options):
             row(f"{model}, alone", alone["reruns"], TARGETS["alone"])
             many = asyncio.run(crowd(address, model, options.sessions, pause=4))
             faults = many["faults"] + alone["faults"]
-            note = f", {options.sessions} sessions: {len(many['reruns'])} reruns, {many['per_second']:.1f} a second, {many['kilobytes']:.0f} kB each, {len(faults)} wrong"
-            row(model + note, many["reruns"], TARGETS["sessions"])
+            note = f"{len(many['reruns'])} reruns, {many['per_second']:.1f} a second, {many['kilobytes']:.0f} kB each, {len(faults)} wrong"
+            row(f"{model}, {options.sessions} sessions: {note}", many["reruns"], TARGETS["sessions"])
             row(f"{model}, {options.sessions} sessions: each one's first page", many["firsts"], TARGETS["Home, first pixels"])
             for fault in sorted(set(faults))[:5]:
                 print(f"{faults.count(fault)} times: {fault}", file=sys.stderr)
@@ -223,10 +225,12 @@ async def exchange(socket, message, found, kind):
             break
         read(answer, page)
     found[kind].append((time.perf_counter() - start) * 1000)
-    wanted = next((state.string_value for state in message.rerun_script.widget_states.widgets if "layer" in page and state.id == page["layer"].id), "")
-    faults = page["faults"] or ([] if "Feature maps of" in page.get("title", "") else ["not the page Feature maps"])
-    faults = faults or ([] if page.get("atlas", "").endswith(f"feature maps of {wanted}" if wanted else "") and "atlas" in page else [f"not the atlas of {wanted}"])
-    found["faults"] += faults
+    chosen = [state.string_value for state in message.rerun_script.widget_states.widgets if state.id.endswith("-layer")]
+    if "Feature maps of" not in page.get("title", ""):
+        page["faults"].append("not the page Feature maps")
+    elif not page.get("atlas", "").endswith(f"feature maps of {''.join(chosen)}" if chosen else "") or "atlas" not in page:
+        page["faults"].append(f"not the atlas of {chosen}")
+    found["faults"] += page["faults"]
     return page
 
 
@@ -304,7 +308,7 @@ def browser_page():
 
 
 def make_run(folder, name, architecture, input_size):
-    """An untrained run of five classes, as training would write it before its first step. In a process of its own, so that this one stays small."""
+    """An untrained run of five classes; in a process of its own, so that this one stays small."""
     subprocess.run([sys.executable, "-c", MAKE_RUN, str(folder / name), architecture, *map(str, input_size)], cwd=ROOT, check=True)
 
 

@@ -13,7 +13,7 @@ def show(run, picture):
     st.title(f"Filters of {plain(run.run_id)}")
     weights = dict(convolutions(caches.model(run), caches.layers(run)))
     notes = st.container()
-    pick, beside = st.columns(2, gap="large")
+    pick, number, beside = st.columns([2, 1, 2], gap="medium", vertical_alignment="bottom")
     with pick:
         layer = chosen("Layer", list(weights), key="filter_layer", help="Every convolution of the network, in order.", notes=notes)
     weight = weights[layer].float().numpy()
@@ -21,8 +21,7 @@ def show(run, picture):
     with beside:
         display = FiltersDisplay.from_weight(formed(weight, steps))
     units, channels = display.weight.shape[:2]
-    unit = st.session_state.get("filter", 0)
-    unit = unit if unit < units else 0
+    unit = int(number.number_input(f"Filter, of {units}", 0, units - 1, key="filter", bind="query-params"))
 
     kernel = " × ".join(map(str, display.weight.shape[2:]))
     if display.is_colour:
@@ -39,7 +38,6 @@ def show(run, picture):
     text = f"{run.run_id}, {layer}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}."
     caption(text, name, png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
 
-    unit = int(st.columns(4)[0].number_input(f"Filter, of {units}", 0, units - 1, key="filter", bind="query-params"))
     one_filter(run, layer, display, unit)
 
 

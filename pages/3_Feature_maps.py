@@ -19,7 +19,7 @@ def show(run, picture):
     say_answer(run, picture)
     rows = {row.name: row for row in caches.layers(run)}
     notes = st.container()
-    pick, previous, following, scales = st.columns([3, 0.5, 0.5, 3], vertical_alignment="bottom")
+    pick, previous, following, scales, units = st.columns([2.6, 0.5, 0.5, 2.2, 1.2], vertical_alignment="bottom")
     names = list(rows)
     for column, label, key, step in ((previous, "◀", "k", -1), (following, "▶", "j", 1)):
         column.button(label, shortcut=key, on_click=move, args=(names, default_layer(list(rows.values())), step), help="the layer before" if step < 0 else "the next layer")
@@ -39,15 +39,13 @@ def show(run, picture):
     display, seconds = caches.feature_maps(run, picture, layer)
     atlas = caches.maps_atlas(run.run_id, run.changed("model.safetensors"), picture.key, layer, scale, display)
     count, shape = len(display.maps), " × ".join(map(str, rows[layer].output_shape))
-    unit = st.session_state.get("unit", 0)
-    unit = unit if unit < count else 0
+    unit = int(units.number_input(f"Unit, of {count}", 0, count - 1, key="unit", bind="query-params"))
     dead = f"**{len(display.dead)} of {count} dead for this image** (crossed)" if len(display.dead) else "none dead for this image"
     word = "maps" if len(rows[layer].output_shape) == 3 else "values, one a unit"
     st.markdown(f"**{count} {word}**, {shape}; {dead}. Click one, or move with the arrow keys; J and K change the layer.")
     atlas_view.show(atlas, alt=f"{count} feature maps of {layer}", key="maps", selected=unit, on_pick=lambda tile: st.session_state.update(unit=tile))
     text = f"{run.run_id}, {layer} ({rows[layer].kind}, {shape}), image: {picture.title}, scale: {scale}; trained on {run.config['dataset']}; computed in {seconds * 1000:.0f} ms."
     caption(text, f"{run.run_id}-{layer}-maps", png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
-    unit = int(st.columns(4)[0].number_input(f"Unit, of {count}", 0, count - 1, key="unit", bind="query-params"))
     one_unit(run, picture, layer, rows[layer], display, unit, scale)
 
 

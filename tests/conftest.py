@@ -58,6 +58,6 @@ def interpreter():
     import subprocess
 
     def run(*arguments, **environment):
-        return subprocess.run([sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
+        return subprocess.run([sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False)
 
     return run

@@ -70,8 +70,12 @@ def test_layers_are_read_before_an_in_place_relu():
     torch.manual_seed(0)
     model = vgg.make_layers(vgg.cfgs["A"])  # vgg11 without its large linear layers
     assert model[1].inplace
-    _, maps = capture(prepare(model), torch.randn(1, 3, 32, 32), ["0", "1"])
+    images = torch.randn(1, 3, 32, 32)
+    _, maps = capture(prepare(model), images, ["0", "1"])
     assert (maps["0"] < 0).any() and torch.equal(maps["0"].relu(), maps["1"])
+    kept = {}
+    forward(model, images, lambda name, module, output: kept.update({name: output}))  # an observer need not copy
+    assert torch.equal(kept["0"], maps["0"])
 
 
 @pytest.mark.parametrize("name", ["conv9", "", "conv1#2"])

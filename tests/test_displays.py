@@ -4,7 +4,7 @@ import base64
 import csv
 import html
 import io
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -213,7 +213,7 @@ def test_filters_share_one_scale_around_grey():
     assert np.array_equal(tiles.astype(int), np.round((weight / 9 + 1) * 127.5).transpose(0, 2, 3, 1))
     assert (display.channel_atlas(2).tiles[1] == MIDDLE).all() and display.channel_atlas(2).tiles.shape == (8, 5, 5)
     assert (display.channel_atlas(0).low, display.filter_atlas(3).high) == (-9, 9) and display.filter_atlas(3).tiles.shape == (3, 5, 5)
-    assert "length %.3g" % np.linalg.norm(weight[4]) in display.colour_atlas().labels[4]
+    assert f"length {np.linalg.norm(weight[4]):.3g}" in display.colour_atlas().labels[4]
     assert display.is_colour and not FiltersDisplay.from_weight(noise(4, 2, 3, 3)).is_colour
     with pytest.raises(ValueError, match="is .out, in, h, w."):
         FiltersDisplay.from_weight(noise(3, 3))
@@ -280,8 +280,9 @@ def test_a_hostile_class_name_has_no_tags_in_the_figure():
 
 def history(name="run", best=2):
     keys = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-    epochs = [dict(epoch=n, step=10 * n, seconds=2.5 * n, learning_rate=0.1 / n, **{key: n + place / 8 for place, key in enumerate(keys)}) for n in (1, 2, 3)]
-    steps = [dict(step=n, epoch=n / 10, seconds=n / 4, train_loss=1 / n, learning_rate=0.1) for n in range(1, 31)]
+    scores = [{key: n + place / 8 for place, key in enumerate(keys)} for n in (1, 2, 3)]
+    epochs = [{"epoch": n, "step": 10 * n, "seconds": 2.5 * n, "learning_rate": 0.1 / n, **values} for n, values in enumerate(scores, 1)]
+    steps = [{"step": n, "epoch": n / 10, "seconds": n / 4, "train_loss": 1 / n, "learning_rate": 0.1} for n in range(1, 31)]
     return {name: (epochs, steps, {"epoch": best} if best else None)}
 
 

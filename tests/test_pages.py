@@ -63,7 +63,11 @@ def test_page_from_home_keeps_the_model(page):
 @pytest.mark.parametrize("run_id", SHIPPED)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_shipped_model_on_every_page(page, run_id):
-    fine(opened(page, model=run_id))
+    app = opened(page, model=run_id)
+    if run_id == "collapsed_lenet" and "Confusion" in page.stem:  # its verdict is a red box, on purpose
+        assert not app.exception and len(app.error) == 1
+    else:
+        fine(app)
 
 
 def test_every_layer_of_a_network():
@@ -127,7 +131,8 @@ def test_two_runs_side_by_side():
     ],
 )
 def test_upload_that_is_no_picture(data, reason):
-    app = fine(opened(ROOT / "pages/3_Feature_maps.py", source="upload"))
+    app = opened(ROOT / "app.py", source="upload").switch_page("pages/3_Feature_maps.py")
+    fine(app.run())
     app.file_uploader(key="upload").set_value(("../../x.png", data, "image/png")).run()
     assert not app.exception and len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
     app.file_uploader(key="upload").set_value(("cat.jpg", (ROOT / "vizlib/photographs/cat.jpg").read_bytes(), "image/jpeg")).run()

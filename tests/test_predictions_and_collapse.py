@@ -1,5 +1,7 @@
 """Answers, scores and the collapse verdict against scikit-learn, and on matrices whose verdict is known."""
 
+import json
+import os
 import pickle
 import zipfile
 
@@ -145,9 +147,10 @@ def test_no_image_is_refused():
 def test_a_run_is_judged_with_its_training_accuracy(tmp_path):
     labels = np.arange(200) % 2
     save_predictions(tmp_path / "predictions.npz", Predictions(labels, np.tile([2.0, 0.0], (200, 1)), labels.astype(str)))
-    figures = dict(step=1, seconds=1, train_loss=0.1, val_loss=0.1, val_accuracy=0.5, learning_rate=0.1)
-    epochs = "".join('{"event": "epoch", "epoch": %d, "train_accuracy": %s, %s}\n' % (number, accuracy, str(figures)[1:-1].replace("'", '"')) for number, accuracy in ((1, 0.98), (2, 0.5)))
-    (tmp_path / "events.jsonl").write_text(epochs + '{"event": "checkpoint", "epoch": 1, "val_accuracy": 0.5}\n')
+    figures = {"step": 1, "seconds": 1, "train_loss": 0.1, "val_loss": 0.1, "val_accuracy": 0.5, "learning_rate": 0.1}
+    events = [{"event": "epoch", "epoch": number, "train_accuracy": accuracy, **figures} for number, accuracy in ((1, 0.98), (2, 0.5))]
+    events.append({"event": "checkpoint", "epoch": 1, "val_accuracy": 0.5})
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     verdict = judge_run(Run(tmp_path, {"class_names": names(2)}))
     assert verdict.level == COLLAPSED and "accuracy of 0.980" in verdict.cause
 
@@ -204,19 +207,19 @@ def arrays(**changes):
 
 
 FAULTY = {
-    "objects": dict(image_ids=np.array([{"a": 1}] * 300, object)),
-    "no logits": dict(logits=None),
-    "labels of another class": dict(labels=np.full(300, 5)),
-    "negative labels": dict(labels=np.full(300, -1)),
-    "fewer labels": dict(labels=np.zeros(299, int)),
-    "fewer ids": dict(image_ids=np.array(["a"])),
-    "flat logits": dict(logits=np.zeros(300)),
-    "a single label": dict(labels=np.array(3)),
-    "a single id": dict(image_ids=np.array("a")),
-    "text labels": dict(labels=np.array(["0"] * 300)),
-    "text logits": dict(logits=np.full((300, 5), "a")),
-    "labels in a matrix": dict(labels=np.zeros((300, 1), int)),
-    "nothing": dict(labels=np.zeros(0, int), logits=np.zeros((0, 5)), image_ids=np.zeros(0, str)),
+    "objects": {"image_ids": np.array([{"a": 1}] * 300, object)},
+    "no logits": {"logits": None},
+    "labels of another class": {"labels": np.full(300, 5)},
+    "negative labels": {"labels": np.full(300, -1)},
+    "fewer labels": {"labels": np.zeros(299, int)},
+    "fewer ids": {"image_ids": np.array(["a"])},
+    "flat logits": {"logits": np.zeros(300)},
+    "a single label": {"labels": np.array(3)},
+    "a single id": {"image_ids": np.array("a")},
+    "text labels": {"labels": np.array(["0"] * 300)},
+    "text logits": {"logits": np.full((300, 5), "a")},
+    "labels in a matrix": {"labels": np.zeros((300, 1), int)},
+    "nothing": {"labels": np.zeros(0, int), "logits": np.zeros((0, 5)), "image_ids": np.zeros(0, str)},
 }
 
 
@@ -246,8 +249,6 @@ def test_files_that_are_no_predictions(tmp_path):
             archive.writestr(name, pickle.dumps(Trap()))
     with pytest.raises(UserError, match="predictions of this run"):
         load_predictions(path, 5)
-    import os
-
     assert not os.path.exists("/tmp/convscope-trap-was-sprung")
 
 

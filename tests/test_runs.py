@@ -152,7 +152,7 @@ def test_shipped_runs_come_before_ones_of_the_same_name(runs_root, tmp_path, mon
 
 # Events
 
-STARTED, EPOCH = {"event": "started"}, {"event": "epoch", "epoch": 1, "step": 9, "seconds": 1, "train_loss": 1, "train_accuracy": 0.5}
+STARTED, EPOCH = {"event": "started", "parameters": 9}, {"event": "epoch", "epoch": 1, "step": 9, "seconds": 1, "train_loss": 1, "train_accuracy": 0.5}
 EPOCH |= {"val_loss": 1, "val_accuracy": 0.5, "learning_rate": 0.1}
 
 
@@ -165,7 +165,10 @@ def test_torn_and_foreign_lines_are_left_out(tmp_path):
     assert read_events(path) == [] == read_events(tmp_path / "none")
 
 
-@pytest.mark.parametrize("event", [{"event": "checkpoint"}, {"event": "checkpoint", "epoch": 1, "val_accuracy": "x"}, {"event": "epoch", "epoch": 1}, {"event": "step"}])
+ODD = [{"event": "checkpoint", "epoch": 1, "val_accuracy": "x"}, {"event": "epoch", "epoch": 1}, *({"event": name} for name in ("checkpoint", "step", "finished"))]
+
+
+@pytest.mark.parametrize("event", ODD)
 def test_events_without_their_figures_are_left_out(runs_root, event):
     """Every page counts on the figures of an epoch, a step and a checkpoint."""
     run = read_run(write_run(runs_root, "odd", events=[STARTED, event, EPOCH]))
@@ -197,7 +200,8 @@ def test_events_are_read_again_when_the_file_grows(runs_root):
     ],
 )
 def test_status_is_derived(runs_root, names, age, status):
-    folder = write_run(runs_root, "run", events=[{"event": name} for name in names])
+    figures = {"parameters": 9, "test_accuracy": 0.5, "seconds": 1}
+    folder = write_run(runs_root, "run", events=[{"event": name, **figures} for name in names])
     when = time.time() - age
     os.utime(folder / "events.jsonl", (when, when))
     assert read_run(folder).status == status

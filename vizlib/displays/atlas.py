@@ -94,6 +94,16 @@ class Atlas:
         picture.putpalette(palette(self.palette_name).tobytes())
         return picture
 
+    def card(self):
+        """PNG bytes of the sheet on a ground twice as wide as tall, so that cards beside one another line up."""
+        sheet = self.image().convert("RGBA")
+        width = max(sheet.width, 2 * sheet.height)
+        ground = Image.new("RGBA", (width, -(-width // 2)))
+        ground.paste(sheet)
+        file = io.BytesIO()
+        ground.save(file, "PNG")
+        return file.getvalue()
+
     def png(self):
         """The sheet as PNG bytes, without crosses: for a page, which draws them over it."""
         file, picture = io.BytesIO(), self.image()

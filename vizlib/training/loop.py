@@ -164,7 +164,7 @@ class Snapshots:
         return step == power or (step >= 8 and step == power + power // 2)
 
     def take(self, step):
-        if self._weight is not None:
+        if self._weight is not None and self._weight.isfinite().all():  # one ruined snapshot would make the file unreadable
             self._taken[f"conv1/{step:08d}"] = self._weight.detach().clone()
             save_weights(self._taken, self._path)
 

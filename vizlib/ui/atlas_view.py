@@ -43,7 +43,7 @@ export default function({parentElement, data, setStateValue}) {
     if (!inside) return;
     picked.style.left = 100 * (tile % columns) / columns + '%';
     picked.style.top = 100 * Math.floor(tile / columns) / rows + '%';
-    picked.style.width = 100 / columns + '%'; picked.style.height = 100 / rows + '%';
+    picked.style.width = 100 * data.filled[0] / columns + '%'; picked.style.height = 100 * data.filled[1] / rows + '%';
     say(tile);
   };
   let current = data.selected;
@@ -84,6 +84,7 @@ def show(atlas, *, alt, key, selected=-1, on_pick=None):
             columns=atlas.columns,
             rows=atlas.rows,
             count=len(atlas.tiles),
+            filled=[side * atlas.factor / (side * atlas.factor + 1) for side in (atlas.tiles.shape[2], atlas.tiles.shape[1])],  # the rest is gap
             widest=min(1400, atlas.columns * WIDEST_TILE),
             crosses=[list(line) for line in atlas.cross_lines()],
             bar=atlas.bar_colours(),

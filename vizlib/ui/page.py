@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from vizlib.errors import UserError
@@ -75,7 +76,10 @@ def link(page, label, **parameters):
     keys = st.session_state.kept_by_page.get(_title(page), ())
     kept = {key: st.session_state[key] for key in keys if st.session_state.get(key) not in (None, [])} | parameters
     texts = {key: [str(one) for one in value] if isinstance(value, list) else str(value) for key, value in kept.items()}
-    st.page_link(target, label=label, query_params=texts)
+    try:
+        st.page_link(target, label=label, query_params=texts)
+    except StreamlitPageNotFoundError:
+        pass  # `streamlit run pages/...`: a page that runs by itself has no others beside it
 
 
 def _title(page):

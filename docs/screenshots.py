@@ -1,0 +1,66 @@
+"""Takes the README's pictures of the running app: python docs/screenshots.py
+
+Needs what requirements-dev.txt lists, and chromium (apt-get install chromium). Writes docs/images/*.png.
+"""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOTS = {  # file name: address, height of the window
+    "home": ("", 1130),
+    "architecture": ("Architecture", 900),
+    "filters": ("Filters?model=three_layer_sequential", 900),
+    "feature-maps": ("Feature_maps?layer=stage2.block1.relu2&scale=map&unit=19", 1080),
+    "training-curves": ("Training_curves?with=plain32", 800),
+    "confusion-matrix": ("Confusion_matrix?model=resnet32", 900),
+    "collapse": ("Confusion_matrix?model=collapsed_lenet", 720),
+}
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+STILL = "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"]')"
+
+
+def main():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)], cwd=ROOT)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health")
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
+            for name, (address, height) in SHOTS.items():
+                page = browser.new_page(viewport={"width": 1400, "height": height})
+                page.goto(f"http://127.0.0.1:{port}/{address}")
+                page.wait_for_selector("h1", timeout=60_000)
+                page.wait_for_timeout(1000)
+                page.wait_for_function(STILL, timeout=60_000)
+                page.wait_for_timeout(2500)  # charts draw after the page stands still
+                page.screenshot(path=ROOT / "docs" / "images" / f"{name}.png")
+                page.close()
+                print(f"docs/images/{name}.png")
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(address):
+    for _ in range(300):
+        try:
+            urllib.request.urlopen(address, timeout=2)
+            return
+        except OSError:
+            time.sleep(0.1)
+    sys.exit("The app did not start.")
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,8 @@ an untrained one of that name.
   average, from sending to the message that the script has finished. Each answer is checked: no exception or error box, and the atlas is
   that of the layer asked for. "alone" is one such session. The clients run on the same machine and take their share of it.
 
-Prints one Markdown table; the last column is the figure divided by its target. Needs Playwright, Debian's chromium and websockets.
+Prints one Markdown table; the last column is the figure divided by its target. Of fewer than 20 figures the
+95th percentile is the largest. Needs Playwright, Debian's chromium and websockets.
 """
 
 import argparse
@@ -52,7 +53,7 @@ TARGETS = {  # milliseconds; a minimal page of Streamlit takes 2,200 at first an
     "arrow key to the unit over the input": 250,
     "arrow key to the unit's chart": 400,
     "alone": 100,
-    "sessions": 250,
+    "sessions": 300,
 }
 
 
@@ -161,7 +162,7 @@ def measure_load(runs, options):
             faults = many["faults"] + alone["faults"]
             note = f"{len(many['reruns'])} reruns, {many['per_second']:.1f} a second, {many['kilobytes']:.0f} kB each, {len(faults)} wrong"
             row(f"{model}, {options.sessions} sessions: {note}", many["reruns"], TARGETS["sessions"])
-            row(f"{model}, {options.sessions} sessions: each one's first page", many["firsts"], TARGETS["Home, first pixels"])
+            row(f"{model}, {options.sessions} sessions: first pages within 4 s, server warm", many["firsts"], TARGETS["Home, first pixels"])
             for fault in sorted(set(faults))[:5]:
                 print(f"{faults.count(fault)} times: {fault}", file=sys.stderr)
 
@@ -263,7 +264,8 @@ def server(runs):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+    settings = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *settings]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | {"CONVSCOPE_RUNS": str(runs)}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True

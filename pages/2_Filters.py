@@ -51,7 +51,7 @@ def formed(weight, steps):
 
 
 def one_filter(run, layer, display, unit):
-    units, channels = display.weight.shape[:2]
+    channels = display.weight.shape[1]
     left, right = st.columns([1, 1], gap="large")
     with left:
         if channels > 1:

@@ -9,7 +9,7 @@ from vizlib.images import png_bytes
 from vizlib.predictions import class_scores
 from vizlib.ui import caches, page
 from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, plain
+from vizlib.ui.pickers import chosen, offer_download, plain
 
 NONE = "none"
 IMAGES_SHOWN = 24
@@ -93,7 +93,8 @@ def cell(run, predictions, keys):
     shown = f", the {IMAGES_SHOWN} most confident shown" if len(rows) > IMAGES_SHOWN else ""
     st.markdown(f"{mark} **{len(rows):,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}.")
     if run.config["dataset"] not in caches.dataset_names():
-        st.info(f"The pictures themselves are not on this machine: the data set {plain(run.config['dataset'])} is missing. The numbers above need only the stored answers.")
+        st.caption("The numbers need only the stored answers; the pictures need the data set.")
+        offer_download(run.config["dataset"], keys["true"])
         return
     data = caches.dataset(run.config["dataset"])
     grid = st.columns(8)

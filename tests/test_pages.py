@@ -198,9 +198,10 @@ def test_names_from_files_are_shown_letter_by_letter(fresh_caches):
 
 def test_two_sessions_on_one_model_never_mix_their_maps():
     """Threads as Streamlit's sessions are: each its own picture, one shared model; every map must be its own picture's."""
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy as np
     import torch
-    from concurrent.futures import ThreadPoolExecutor
 
     from vizlib import activations, architectures
     from vizlib.weights import load_into, load_weights

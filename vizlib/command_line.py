@@ -13,7 +13,7 @@ DESCRIPTION = """\
 Convscope on the command line: train small image classifiers, evaluate them, check them for class collapse.
 
   python -m vizlib list                                       what there is: runs, architectures, data sets, recipes
-  python -m vizlib train --architecture lenet --data digits   train into runs/, on a CPU or a GPU
+  python -m vizlib train -a three_layer_module -d digits   train into runs/, on a CPU or a GPU
   python -m vizlib evaluate RUN                               answer the held-out images again, print the scores
   python -m vizlib check RUN                                  does it answer one class? exit status 1 if it does
   python -m vizlib download cifar10                           fetch CIFAR-10 (170 MB) into the data folder
@@ -68,7 +68,7 @@ def _parser():
     checking.set_defaults(command=_check)
 
     downloading = commands.add_parser("download", help="fetch a public data set")
-    downloading.add_argument("dataset", choices=["cifar10"])
+    downloading.add_argument("dataset", help='"cifar10"')
     downloading.set_defaults(command=_download)
     return parser
 
@@ -144,11 +144,13 @@ def _check(options):
 
 
 def _download(options):
-    from vizlib.datasets import data_root
-    from vizlib.datasets.cifar10 import download
+    from vizlib import datasets
 
-    download(data_root(), say=lambda share: print(f"\r{100 * share:3.0f} % of 170 MB", end="", flush=True))
-    print("\nCIFAR-10 is there.")
+    reader = datasets.reader_of(options.dataset)
+    if reader.download is None:
+        raise UserError(f"{options.dataset!r} cannot be downloaded. {reader.missing}")
+    reader.download(datasets.data_root(), say=lambda share: print(f"\r{100 * share:3.0f} %", end="", flush=True))
+    print(f"\n{options.dataset} is in {datasets.data_root()}.")
 
 
 def _run(name):

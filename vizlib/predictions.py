@@ -53,7 +53,7 @@ def save_predictions(path, predictions):
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "wb") as file:
         np.savez_compressed(
-            file, labels=predictions.labels.astype(np.int16), logits=predictions.logits.astype(np.float16), image_ids=predictions.image_ids
+            file, labels=predictions.labels.astype(np.int16), logits=np.clip(predictions.logits, -6e4, 6e4).astype(np.float16), image_ids=predictions.image_ids
         )
     os.replace(temporary, path)
 

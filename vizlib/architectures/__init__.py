@@ -11,8 +11,8 @@ The name is the function's. Importing this package imports no torch; the first l
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from vizlib.errors import UserError, unknown
 

@@ -7,9 +7,9 @@ Pictures lie under the data root: the folder named by CONVSCOPE_DATA, else data/
 import importlib
 import os
 import pkgutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Sequence
 
 import numpy as np
 
@@ -89,15 +89,16 @@ class Reader:
     find: Callable
     read: Callable
     missing: str  # what to do where it is not on this machine
+    download: Callable | None  # download(root, say) fetches it; say(share) is told the progress in [0, 1]
 
 
-def register(name, *, find, missing):
+def register(name, *, find, missing, download=None):
     """Decorator for a function read(name, root) -> Dataset. A reader's name taken twice raises ValueError."""
 
     def decorate(read):
         if name in _readers:
             raise ValueError(f"a reader of data sets named {name!r} is registered already")
-        _readers[name] = Reader(name, find, read, missing)
+        _readers[name] = Reader(name, find, read, missing, download)
         return read
 
     return decorate
@@ -116,11 +117,17 @@ def names():
     return [name for reader in readers().values() for name in reader.find(root)]
 
 
-def load(name):
-    """The Dataset of that name. UserError if it is not on this machine, with what to do about it."""
+def reader_of(name):
+    """The Reader that a data set's name belongs to, whether or not it is on this machine. UserError for a name of none."""
     reader = readers().get(name.partition(":")[0])
     if reader is None:
         raise unknown("data set", name, names())
+    return reader
+
+
+def load(name):
+    """The Dataset of that name. UserError if it is not on this machine, with what to do about it."""
+    reader = reader_of(name)
     if name not in reader.find(data_root()):
         raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
     return reader.read(name, data_root())

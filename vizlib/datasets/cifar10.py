@@ -4,13 +4,15 @@ A picture's id is its row in the official files ("train/45012", "test/7"), so th
 Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from vizlib.datasets import Dataset, Split, register
 from vizlib.datasets.folders import PictureFiles
 from vizlib.errors import UserError
 
-CLASS_NAMES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 MEAN, STD = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]  # of the 50,000 official training pictures
 MISSING = "Get it with `python -m vizlib download cifar10` (170 MB), or put it as DATA/cifar10/{train,test}/CLASS/*.png (DATA is CONVSCOPE_DATA or data/)."
 
@@ -60,12 +62,6 @@ def _read_folders(root):
     return splits, f"CIFAR-10 as class folders: {len(rows['train']):,} training and {len(rows['test']):,} test images"
 
 
-@register("cifar10", find=find_cifar10, missing=MISSING)
-def read_cifar10(name, root):
-    splits, note = _read_official(root) if _official(root).is_dir() else _read_folders(root)
-    return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note)
-
-
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 ARCHIVE_BYTES, ARCHIVE_MD5 = 170_498_071, "c58f30108f718f92721af3b95e74349a"
 
@@ -77,12 +73,14 @@ def download(root, say=lambda share: None):
     """
     import hashlib
     import tarfile
+    import tempfile
     import urllib.request
 
     root.mkdir(parents=True, exist_ok=True)
-    partial, digest, done = root / "cifar-10-python.tar.gz.tmp", hashlib.md5(usedforsecurity=False), 0
+    handle, partial = tempfile.mkstemp(suffix=".tmp", dir=root)  # of its own, since two may download at once
+    digest, done = hashlib.md5(usedforsecurity=False), 0
     try:
-        with urllib.request.urlopen(ADDRESS, timeout=20) as source, open(partial, "wb") as target:
+        with urllib.request.urlopen(ADDRESS, timeout=20) as source, open(handle, "wb") as target:
             while block := source.read(1 << 18):
                 target.write(block)
                 digest.update(block)
@@ -95,4 +93,10 @@ def download(root, say=lambda share: None):
     except OSError as error:
         raise UserError(f"CIFAR-10 could not be downloaded ({error}). Without a network, put it into {root}/cifar10/train/CLASS and test/CLASS.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        Path(partial).unlink(missing_ok=True)
+
+
+@register("cifar10", find=find_cifar10, missing=MISSING, download=download)
+def read_cifar10(name, root):
+    splits, note = _read_official(root) if _official(root).is_dir() else _read_folders(root)
+    return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note)

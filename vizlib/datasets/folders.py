@@ -87,6 +87,10 @@ def read_folders(name, root):
     folder = root / name.partition(":")[2]
     parts = _parts(folder)
     class_names = [path.name for path in class_folders(next(iter(parts.values())))]
+    for part, path in parts.items():
+        strange = sorted({below.name for below in class_folders(path)} - set(class_names))
+        if strange:
+            raise UserError(f"{folder.name}/{part} has the class {strange[0]!r}, which {folder.name}/train lacks: the same class folders are needed in both.")
     splits = {part: read_split(path, class_names, f"{part}/" if part else "") for part, path in parts.items()}
     note = f"{folder.name}, class folders"
     if "" in splits:

@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 
 from vizlib.datasets import register
-from vizlib.datasets.cifar10 import MISSING, find_cifar10, read_cifar10
+from vizlib.datasets.cifar10 import MISSING, download, find_cifar10, read_cifar10
 
 RETINOPATHY_COUNTS = np.array([20655, 1954, 4209, 698, 581])  # training labels 0 to 4 of the homework's lists
 
@@ -19,7 +19,7 @@ def imbalanced_rows(labels):
     return np.sort(np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)]))
 
 
-@register("cifar10-imbalanced", find=lambda root: ["cifar10-imbalanced"] if find_cifar10(root) else [], missing=MISSING)
+@register("cifar10-imbalanced", find=lambda root: ["cifar10-imbalanced"] if find_cifar10(root) else [], missing=MISSING, download=download)
 def read_imbalanced(name, root):
     source = read_cifar10("cifar10", root)
     splits = {part: split.take(imbalanced_rows(split.labels)) for part, split in source.splits.items()}

@@ -9,7 +9,7 @@ import html
 import io
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -110,14 +110,16 @@ class Atlas:
         picture.save(file, "PNG", compress_level=1, **({"transparency": GAP} if picture.mode == "P" else {}))
         return file.getvalue()
 
+    @cached_property
     def data_url(self):
+        """png() as an address that holds its own content."""
         return "data:image/png;base64," + base64.b64encode(self.png()).decode()
 
     def bar_colours(self):
         """Sixteen CSS colours from the low to the high end of the colour bar; none where tiles are colours themselves."""
         if not self.palette_name:
             return []
-        return ["#%02x%02x%02x" % tuple(colour) for colour in palette(self.palette_name)[np.linspace(0, LEVELS - 1, 16).astype(int)]]
+        return [f"#{bytes(colour).hex()}" for colour in palette(self.palette_name)[np.linspace(0, LEVELS - 1, 16).astype(int)]]
 
     def bar_ends(self):
         """The texts at the ends of the colour bar."""
@@ -163,7 +165,7 @@ class Atlas:
         lines = _wrapped(caption, 170)
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height + 60 + 16 * len(lines)}" font-family="sans-serif" font-size="12">',
-            f'<image href="{self.data_url()}" width="{width}" height="{height}" style="image-rendering:pixelated"/>',
+            f'<image href="{self.data_url}" width="{width}" height="{height}" style="image-rendering:pixelated"/>',
         ]
         for x1, y1, x2, y2 in self.cross_lines():
             parts.append(f'<line x1="{x1 * across:.1f}" y1="{y1 * down:.1f}" x2="{x2 * across:.1f}" y2="{y2 * down:.1f}" stroke="#d33" stroke-width="1.5"/>')

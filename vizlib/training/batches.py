@@ -22,7 +22,7 @@ class Batches:
         self.crops = padded.unfold(2, self.height, 1).unfold(3, self.width, 1)
 
     def __len__(self):
-        return -(-len(self.labels) // self.batch_size)
+        return (len(self.labels) + self.batch_size - 1) // self.batch_size
 
     def __iter__(self):
         device = self.labels.device

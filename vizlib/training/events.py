@@ -11,7 +11,7 @@ class EventLog:
     """Appends events to a run's events.jsonl, a whole line at a time, so that a reader sees all of an event or nothing."""
 
     def __init__(self, folder):
-        self._file = open(folder / "events.jsonl", "a", encoding="utf-8")
+        self._file = open(folder / "events.jsonl", "a", encoding="utf-8")  # noqa: SIM115 open for as long as the training goes on
         self._last_time, self._last_step = 0.0, 0
 
     def write(self, event, **values):

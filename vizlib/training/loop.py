@@ -38,7 +38,7 @@ def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title
         "input_size": list(input_size),
         "mean": dataset.mean,
         "std": dataset.std,
-        "validation": validation or min(1000, len(dataset.splits["train"]) // 10),
+        "validation": min(1000, len(dataset.splits["train"]) // 10) if validation is None else validation,
         "recipe": vars(recipe),
         "seed": seed,
         "versions": {"torch": torch.__version__, "python": platform.python_version()},

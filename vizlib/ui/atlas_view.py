@@ -80,7 +80,7 @@ def show(atlas, *, alt, key, selected=-1, on_pick=None):
     _component(
         key=state,
         data=dict(
-            src=atlas.data_url(),
+            src=atlas.data_url,
             columns=atlas.columns,
             rows=atlas.rows,
             count=len(atlas.tiles),

@@ -40,8 +40,16 @@ def _model(run_id, changed, _run):
     from vizlib import activations, architectures
     from vizlib.weights import load_into, load_weights
 
+    one_thread_each()
     network = architectures.create(_run.config["architecture"], **_run.config["arguments"])
     return activations.prepare(load_into(network, load_weights(_run.path("model.safetensors"))))
+
+
+def one_thread_each():
+    """Sessions share the cores between them: with two threads each, a forward pass waits for its slower half and takes up to six times as long."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def layers(run):

@@ -6,13 +6,16 @@ from difflib import get_close_matches
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
+from vizlib.datasets import data_root, reader_of
 from vizlib.errors import UserError, unknown
 from vizlib.images import fit, open_image, photograph, photograph_names, png_bytes
 from vizlib.ui import caches
 
 OPENS_ON = "resnet32"
 SOURCES = ("photograph", "data set", "upload", "camera")
+LARGEST_KEPT = 1024  # pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions fit in memory
 _KEPT = dict(bind="query-params", persist_state="session")
 
 
@@ -71,9 +74,9 @@ def pick_image(run):
     if picture is None:
         return None
     left, right = st.columns(2)
-    left.image(_thumbnail(picture.original), caption="the picture", alt=f"the picture: {picture.title}", output_format="PNG")
+    left.image(_thumbnail(hashlib.sha1(picture.original.tobytes()).hexdigest(), picture.original), caption="the picture", alt=f"the picture: {picture.title}", output_format="PNG")
     size = " × ".join(map(str, picture.received.shape[:2]))
-    right.image(_thumbnail(picture.received), caption=f"what the network gets: {size}", alt="what the network receives", output_format="PNG")
+    right.image(_thumbnail(picture.key, picture.received), caption=f"what the network gets: {size}", alt="what the network receives", output_format="PNG")
     return picture
 
 
@@ -91,10 +94,7 @@ def _photograph(name):
 def _from_data_set(run):
     name = run.config["dataset"]
     if name not in caches.dataset_names():
-        from vizlib.datasets import readers
-
-        reader = readers().get(name.partition(":")[0])
-        raise UserError(f"The data set {name!r} is not on this machine. {reader.missing if reader else ''}")
+        return offer_download(name, "sidebar")
     data = caches.dataset(name)
     class_name = chosen("Class", data.class_names, key="label")
     label = data.class_names.index(class_name)
@@ -104,6 +104,22 @@ def _from_data_set(run):
     index = st.number_input(f"Held-out image, of {len(rows):,}", 0, len(rows) - 1, key="index", **_KEPT)
     original = data.splits["test"].pictures[int(rows[index])]
     return Picture(original, fit(original, run.input_size), f"{class_name} {index}", label)
+
+
+def offer_download(name, place):
+    """Say that a data set is missing, with a button that fetches it where it can be fetched. UserError if it cannot.
+
+    place: a word that tells one such button on a page from another.
+    """
+    reader = reader_of(name)
+    if reader.download is None:
+        raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
+    st.info(plain(f"The data set {name!r} is not on this machine."))
+    if st.button("Download it (170 MB)", key=f"download {name} {place}", help="From its makers' site, once; nothing else in this app uses the network."):
+        bar = st.progress(0.0, "downloading")
+        reader.download(data_root(), say=lambda share: bar.progress(share, f"downloading, {share:.0%}"))
+        caches.dataset_names.clear()
+        st.rerun()
 
 
 def _from_upload(run):
@@ -117,24 +133,29 @@ def _from_camera(run):
 
 def _brought(run, file, source):
     """The picture just brought, or the last one brought this way in this session; it stays on this computer."""
-    if file is not None:
-        st.session_state[f"brought_{source}"] = open_image(file.getvalue()), "your picture"
-    if f"brought_{source}" not in st.session_state:
+    key = f"brought_{source}"
+    if file is not None and st.session_state.get(key, (None,))[0] != file.file_id:
+        st.session_state[key] = file.file_id, shrunk(open_image(file.getvalue()), LARGEST_KEPT)
+    if key not in st.session_state:
         return None
-    original, title = st.session_state[f"brought_{source}"]
-    return Picture(original, fit(original, run.input_size), title)
+    original = st.session_state[key][1]
+    return Picture(original, fit(original, run.input_size), "your picture")
+
+
+def shrunk(picture, side):
+    """A picture (H, W, C) made smaller, if need be, so that neither height nor width is over `side`."""
+    if max(picture.shape[:2]) <= side:
+        return picture
+    small = Image.fromarray(np.squeeze(picture))
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(small)
 
 
 _SOURCES = {"photograph": _from_photographs, "data set": _from_data_set, "upload": _from_upload, "camera": _from_camera}
 
 
-def _thumbnail(picture):
+@st.cache_data(max_entries=256, show_spinner=False)
+def _thumbnail(key, _picture):
     """PNG bytes of about 200 pixels: small pictures enlarged to sharp pixels, large ones shrunk."""
-    from PIL import Image
-
-    side = max(picture.shape[:2])
-    if side > 300:
-        small = Image.fromarray(np.squeeze(picture))
-        small.thumbnail((300, 300))
-        picture = np.asarray(small)
+    picture = shrunk(_picture, 300)
     return png_bytes(picture, max(1, 200 // max(picture.shape[:2])))

@@ -1,0 +1,34 @@
+"""Writes the table of shipped networks into README.md, from their run folders: python docs/shipped.py"""
+
+import re
+from pathlib import Path
+
+from vizlib.runs import SHIPPED, list_runs
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+MARKS = re.compile(r"(<!-- shipped: [^>]* -->\n).*(<!-- /shipped -->)", re.DOTALL)
+
+
+def table():
+    """A Markdown table: each figure as its run folder has it."""
+    rows = ["| run | what | data | parameters | epochs | training | validation accuracy | test accuracy |", "|---|---|---|---|---|---|---|---|"]
+    for run in list_runs()[0]:
+        if run.folder.parent != SHIPPED:
+            continue
+        started, finished, best = run.rows("started")[-1], run.rows("finished")[-1], run.best
+        cells = (
+            f"`{run.run_id}`",
+            run.config["title"],
+            run.config["dataset"],
+            f"{started['parameters']:,}",
+            run.config["recipe"]["epochs"],
+            f"{finished['seconds']:,.0f} s, {started['device']}",
+            f"{best['val_accuracy']:.1%}",
+            f"**{finished['test_accuracy']:.1%}**",
+        )
+        rows.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    README.write_text(MARKS.sub(lambda found: found[1] + table() + found[2], README.read_text()))

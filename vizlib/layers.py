@@ -1,21 +1,19 @@
 """What a network is made of, layer by layer, in order of execution: shapes, parameters, multiply-adds, receptive fields, sums.
 
-One forward pass of a black image finds it all. Hooks say which module has just ended (vizlib.activations); a dispatch mode sees the
-tensor operations themselves, so it works for any network, also one that calls torch.nn.functional.
+One forward pass of a black image finds it all. Hooks say which module has just ended (vizlib.activations), and vizlib.tracing what was
+computed in it.
 """
 
 import copy
-import math
 import threading
 from dataclasses import dataclass
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from vizlib.activations import call_names, forward, prepare
 from vizlib.errors import UserError
+from vizlib.tracing import WHOLE, Operations, Seen
 
-aten = torch.ops.aten
 _one_at_a_time = threading.Lock()  # a dispatch mode belongs to its thread, yet entering one also sets flags of the whole process
 
 
@@ -46,8 +44,8 @@ def layer_table(model, input_size):
         model = prepare(copy.deepcopy(model))
     like = next(model.parameters(), torch.zeros(()))
     image = torch.zeros(1, *input_size, device=like.device, dtype=like.dtype)
-    image.seen = _Seen((1, 1), (1, 1))
-    operations = _Operations(tuple(input_size[1:]))
+    image.seen = Seen((1, 1), (1, 1))
+    operations = Operations(tuple(input_size[1:]))
     table = _Table(operations)
     with _one_at_a_time:
         try:
@@ -84,9 +82,6 @@ def default_layer(rows):
     raise UserError("This network has no layers to look at.")
 
 
-# The rows, from modules that end
-
-
 class _Table:
     def __init__(self, operations):
         self.rows = []
@@ -103,7 +98,7 @@ class _Table:
         own = [parameter for parameter in module.parameters(recurse=not children) if id(parameter) not in self._counted]
         self._counted.update(map(id, own))
         direct = [child for child in children if child.depth == 0]
-        seen = getattr(output, "seen", _Seen(None, None))
+        seen = getattr(output, "seen", WHOLE)
         row = Layer(
             name=self._called(name),
             kind=type(module).__name__,
@@ -133,188 +128,3 @@ class _Table:
         claimed = len(left) < len(self._sums)
         self._sums = left
         return claimed
-
-
-# The operations, from tensors that meet
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What one value of a tensor depends on: a field (height, width) of input pixels, None for all; a jump between neighbours, None without maps."""
-
-    field: tuple | None
-    jump: tuple | None
-
-    def through(self, kernel, stride, dilation):
-        if self.jump is None:
-            return self
-        field = self.field and tuple(f + (k - 1) * d * j for f, k, d, j in zip(self.field, kernel, dilation, self.jump))
-        return _Seen(field, tuple(j * s for j, s in zip(self.jump, stride)))
-
-
-WHOLE = _Seen(None, None)
-
-
-def _together(all_seen):
-    """Of values made from several tensors: the largest field, on the coarsest grid."""
-    fields, jumps = [seen.field for seen in all_seen], [seen.jump for seen in all_seen if seen.jump]
-    return _Seen(None if None in fields else tuple(map(max, zip(*fields))), tuple(map(max, zip(*jumps))) if jumps else None)
-
-
-@dataclass
-class _Done:
-    """What was computed since the last module ended."""
-
-    multiply_adds: int = 0
-    geometry: str = ""
-    is_convolution: bool = False
-    sums: tuple = ()
-
-
-class _Operations(TorchDispatchMode):
-    """Sees each operation of this thread; keeps what was done since the last `take`, and puts a `seen` on every tensor made of the image."""
-
-    def __init__(self, image_size):
-        super().__init__()
-        self.image_size = image_size
-        self._done = _Done()
-
-    @classmethod
-    def _should_skip_dynamo(cls):
-        """No guard against torch.compile: nothing here is compiled, and the guard would import all of its compiler, over a second."""
-        return False
-
-    def take(self):
-        done, self._done = self._done, _Done()
-        return done
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        packet = operation.overloadpacket
-        if packet not in _RULES:  # in inference mode compound operations arrive whole: take them apart
-            with self:
-                result = operation.decompose(*args, **kwargs)
-            if result is not NotImplemented:
-                self._mark(_pass_on, args, kwargs, result, only_new=True)
-                return result
-        result = operation(*args, **kwargs)
-        self._mark(_RULES.get(packet, _pass_on), args, kwargs, result)
-        return result
-
-    def _mark(self, rule, args, kwargs, result, only_new=False):
-        inputs = [tensor for tensor in _tensors((args, tuple(kwargs.values()))) if hasattr(tensor, "seen")]
-        outputs = [tensor for tensor in _tensors(result) if not (only_new and hasattr(tensor, "seen"))]
-        if inputs and outputs:
-            seen = rule(self._done, inputs, args, kwargs, outputs[0])
-            for tensor in outputs:
-                tensor.seen = seen
-
-
-def _tensors(values):
-    if isinstance(values, torch.Tensor):
-        return [values]
-    return [tensor for value in values for tensor in _tensors(value)] if isinstance(values, (tuple, list)) else []
-
-
-# One rule a kind of operation: what its output has seen; and what it adds to the work done.
-
-
-def _pass_on(done, inputs, args, kwargs, output):
-    """Elementwise operations, views, concatenation. Maps laid out as one vector are no maps any more."""
-    if max(tensor.dim() for tensor in inputs) > 2 >= output.dim():
-        return WHOLE
-    return _together([tensor.seen for tensor in inputs])
-
-
-def _sum(done, inputs, args, kwargs, output):
-    if len(inputs) == 2 and inputs[0].shape == inputs[1].shape:
-        done.sums += (output,)
-    return _together([tensor.seen for tensor in inputs])
-
-
-def _convolution(done, inputs, args, kwargs, output):
-    _, weight, _, stride, padding, dilation, transposed, _, groups = args
-    kernel = tuple(weight.shape[2:])
-    done.multiply_adds += (inputs[0] if transposed else output).numel() * weight[0].numel()
-    done.is_convolution = True
-    done.geometry = _geometry(kernel, stride, padding, dilation, groups)
-    if transposed:
-        return inputs[0].seen
-    return inputs[0].seen.through(kernel, _pair(stride), _pair(dilation))
-
-
-def _pool(done, inputs, args, kwargs, output):
-    kernel = _pair(args[1])
-    stride = _pair(args[2]) if len(args) > 2 and args[2] else kernel
-    padding = _pair(args[3]) if len(args) > 3 else (0, 0)
-    dilation = _pair(args[4]) if len(args) > 4 and isinstance(args[4], (tuple, list)) else (1, 1)  # an average pool has none
-    done.geometry = _geometry(kernel, stride, padding, dilation)
-    return inputs[0].seen.through(kernel, stride, dilation)
-
-
-def _adaptive_pool(done, inputs, args, kwargs, output):
-    sizes, cells = inputs[0].shape[-2:], output.shape[-2:]
-    if tuple(cells) == (1, 1):
-        return WHOLE
-    kernel = [max(math.ceil((i + 1) * size / count) - i * size // count for i in range(count)) for size, count in zip(sizes, cells)]
-    return inputs[0].seen.through(kernel, [max(1, size // count) for size, count in zip(sizes, cells)], (1, 1))
-
-
-def _reduction(done, inputs, args, kwargs, output):
-    over = kwargs.get("dim", args[1] if len(args) > 1 else None)
-    over = over if isinstance(over, (tuple, list)) else [over]
-    rank = inputs[0].dim()
-    if over in ([], [None]) or (rank == 4 and any(axis % rank >= 2 for axis in over)):
-        return WHOLE
-    return inputs[0].seen
-
-
-def _matrix_product(done, inputs, args, kwargs, output):
-    """Linear layers, on vectors (N, features) or on each place of a map (N, height, width, channels)."""
-    done.multiply_adds += output.numel() * inputs[0].shape[-1]
-    return WHOLE if output.dim() == 2 else _together([tensor.seen for tensor in inputs])
-
-
-def _attention(done, inputs, args, kwargs, output):
-    query, key = args[:2]
-    done.multiply_adds += query.numel() * key.shape[-2] + output.numel() * key.shape[-2]
-    return WHOLE
-
-
-_RULES = {
-    aten.add: _sum,
-    aten.add_: _sum,
-    aten.convolution: _convolution,
-    aten.max_pool2d_with_indices: _pool,
-    aten.avg_pool2d: _pool,
-    aten._adaptive_avg_pool2d: _adaptive_pool,
-    aten.adaptive_max_pool2d: _adaptive_pool,
-    aten.linear: _matrix_product,
-    aten.addmm: _matrix_product,
-    aten.mm: _matrix_product,
-    aten.bmm: _matrix_product,
-    aten.baddbmm: _matrix_product,
-    aten.scaled_dot_product_attention: _attention,
-}
-for _packet in (aten.mean, aten.sum, aten.amax, aten.amin, aten.var, aten.std, aten.logsumexp):
-    _RULES[_packet] = _reduction
-
-
-def _pair(value):
-    value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    return value * 2 if len(value) == 1 else value
-
-
-def _geometry(kernel, stride, padding, dilation, groups=1):
-    text = f"{_by(kernel)}, stride {_short(stride)}, padding {_short(padding)}"
-    if set(dilation) != {1}:
-        text += f", dilation {_short(dilation)}"
-    return text + (f", {groups} groups" if groups > 1 else "")
-
-
-def _by(pair):
-    return "x".join(map(str, _pair(pair)))
-
-
-def _short(pair):
-    return str(pair[0]) if len(set(pair)) == 1 else _by(pair)

@@ -20,7 +20,7 @@ from pathlib import Path
 from vizlib.errors import UserError, unknown
 
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
-HEARTBEAT_SECONDS = 30  # a training writes more often than this; one that does not has died
+HEARTBEAT_SECONDS = 60  # a training writes far more often than this; one that does not has died
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _NEEDED = {
     "architecture": str,

@@ -73,11 +73,6 @@ class FeatureMapsDisplay:
             labels=tuple(f"unit {unit}: {low:.3g} to {high:.3g}" for unit, (low, high) in enumerate(zip(self.least, self.greatest))),
         )
 
-    def unit_colours(self, unit, scale):
-        """One channel as colours, uint8 (h, w, 3), on the given scale."""
-        low, high = (value[unit] if np.ndim(value) else value for value in self.limits(scale))
-        return palette(DIVERGING if self.is_signed(scale) else SEQUENTIAL)[quantise(self.maps[unit], low, high)]
-
     def overlay(self, unit, received):
         """One channel laid over the image, uint8 (H, W, 3): the image in grey, and in colour the more, the stronger the unit answers.
 

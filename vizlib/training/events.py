@@ -4,7 +4,8 @@ import json
 import time
 
 STEP_SECONDS = 0.2  # at most five step events a second
-STEP_EVENTS = 600  # and no more than this in a whole training, however long: as many as a curve has pixels
+STEP_EVENTS = 600  # and about as many in a whole training as a curve has pixels,
+LONGEST_SILENCE = 10  # but one in this many seconds, so that readers see it is alive
 
 
 class EventLog:
@@ -21,7 +22,8 @@ class EventLog:
     def step_is_due(self, step, total_steps):
         """Whether enough time and enough steps have passed since the last step event."""
         now = time.monotonic()
-        due = now - self._last_time >= STEP_SECONDS and step - self._last_step >= total_steps / STEP_EVENTS
+        waited, steps = now - self._last_time, step - self._last_step
+        due = waited >= LONGEST_SILENCE or (waited >= STEP_SECONDS and steps >= total_steps / STEP_EVENTS)
         if due:
             self._last_time, self._last_step = now, step
         return due

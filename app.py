@@ -14,6 +14,7 @@ BADGES = {COLLAPSED: ("red", ":material/error:"), HEALTHY: ("green", ":material/
 def show(run, picture):
     st.title("See inside an image classifier")
     st.markdown("Its filters, the feature maps of every layer, how it learned, and whether it works at all. Nothing leaves this computer.")
+    questions()
     runs, problems = caches.run_list()
     places = []
     for start in range(0, len(runs), COLUMNS):
@@ -22,15 +23,13 @@ def show(run, picture):
                 places.append((card_run, card(card_run)))
     for problem in problems:
         st.warning(plain(problem))
-    questions()
     for card_run, place in places:  # after everything that can be drawn at once: the verdicts need scikit-learn, a second to import
         say_verdict(card_run, place)
 
 
 def card(run):
     """The first filters, name and figures of a run. Returns the empty place for its verdict."""
-    st.markdown(f"**{plain(run.run_id)}**")
-    st.caption(plain(run.config.get("title") or run.config["architecture"]))
+    st.markdown(f"**{plain(run.run_id)}**  \n:small[:gray[{plain(run.config.get('title') or run.config['architecture'])}]]")
     weights = caches.snapshots(run)
     if weights:
         from vizlib.displays.filters import FiltersDisplay
@@ -40,8 +39,8 @@ def card(run):
         st.image(atlas.card(), alt=f"first-layer filters of {run.run_id}", width="stretch", output_format="PNG")
     started, finished = run.rows("started"), run.rows("finished")
     size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
-    st.markdown(f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy" if finished else run.status)
-    st.caption(f"{plain(run.config['dataset'])}, {size}")
+    standing = f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy" if finished else run.status
+    st.markdown(f"{standing}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]")
     place = st.container()
     if st.button("Look inside →", key=f"look inside {run.run_id}", type="tertiary", on_click=st.session_state.update, kwargs={"model": run.run_id}):
         st.switch_page("pages/3_Feature_maps.py", query_params={})  # left out, it would complain of the address that the pickers own
@@ -55,13 +54,11 @@ def say_verdict(run, place):
         place.caption(plain(error))
         return
     colour, icon = BADGES.get(verdict.level, ("orange", ":material/warning:"))
-    place.markdown(f":{colour}-badge[{icon} {verdict.level}]")
-    place.caption(plain(verdict.sentence.partition(": ")[2]))
+    place.markdown(f":{colour}-badge[{icon} {verdict.level}]  \n:small[:gray[{plain(verdict.sentence.partition(': ')[2])}]]")
 
 
 def questions():
     """What people come with, and the page that answers it."""
-    st.markdown("#### What do you want to know?")
     asked = {
         "What does each layer see?": "3_Feature_maps",
         "What do the filters look for?": "2_Filters",

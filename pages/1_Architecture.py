@@ -50,7 +50,7 @@ def show(run, picture):
         | {"details": st.column_config.TextColumn(width="medium")},
     )
     size = " × ".join(map(str, run.input_size))
-    text = f"{run.run_id}, for one image of {size}. The receptive field is what one value can depend on, in input pixels, not cut at the border."
+    text = f"{run.run_id}, trained on {run.config['dataset']}, for one image of {size}. The receptive field is what one value can depend on, in input pixels, not cut at the border."
     caption(text, f"{run.run_id}-architecture", csv=ArchitectureDisplay(rows).csv)
 
 

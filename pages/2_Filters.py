@@ -1,5 +1,7 @@
 """The filters of any convolution: the first layer in colour, and one filter large with its numbers."""
 
+import time
+
 import streamlit as st
 
 from vizlib.displays.filters import FiltersDisplay
@@ -23,6 +25,7 @@ def show(run, picture):
     units, channels = display.weight.shape[:2]
     unit = int(number.number_input(f"Filter, of {units}", 0, units - 1, key="filter", bind="query-params"))
 
+    start = time.perf_counter()
     kernel = " × ".join(map(str, display.weight.shape[2:]))
     if display.is_colour:
         st.markdown(f"**{units} filters of {kernel}**, red, green and blue together on one scale: grey is zero. Click one, or move with the arrow keys.")
@@ -35,7 +38,8 @@ def show(run, picture):
         atlas = display.channel_atlas(channel)
     name = f"{run.run_id}-{layer}-filters"
     atlas_view.show(atlas, alt=f"{units} filters of {layer}", key="filters", selected=unit, on_pick=lambda tile: st.session_state.update(filter=tile))
-    text = f"{run.run_id}, {layer}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}."
+    text = f"{run.run_id}, {layer}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}; "
+    text += f"trained on {run.config['dataset']}; drawn in {1000 * (time.perf_counter() - start):.0f} ms."
     caption(text, name, png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
 
     one_filter(run, layer, display, unit)

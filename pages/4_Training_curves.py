@@ -1,5 +1,7 @@
 """How runs learned: loss, accuracy and rate, runs overlaid, both splits, the best checkpoint starred."""
 
+import time
+
 import streamlit as st
 
 from vizlib.displays.curves import AXES, QUANTITIES, CurvesDisplay
@@ -37,11 +39,16 @@ def show(run, picture):
 
 
 def draw(runs, quantity, axis, smoothing, log_scale):
+    start = time.perf_counter()
     display = CurvesDisplay.from_runs(runs)
-    st.plotly_chart(display.plot(quantity, axis, smoothing, log_scale), width="stretch", key="curves", config={"displaylogo": False})
+    figure = display.plot(quantity, axis, smoothing, log_scale)
+    seconds = time.perf_counter() - start
+    st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False})
     for run in runs:
         st.markdown(summary(run))
-    text = f"{quantity} over {axis}; dotted: training images, full: held-out validation images, star: the best checkpoint, chosen on validation. The camera above the chart saves it as PNG."
+    names = ", ".join(f"{run.run_id} on {run.config['dataset']}" for run in runs)
+    text = f"{names}: {quantity} over {axis}, drawn in {seconds * 1000:.0f} ms. Dotted: training "
+    text += "images, full: held-out validation images, star: the best checkpoint, chosen on them. The camera above the chart saves it as PNG."
     caption(text, "-".join([run.run_id for run in runs][:4]) + "-curves", csv=display.csv)
 
 

@@ -1,5 +1,7 @@
 """Which classes are taken for which; the images in each cell; and whether the model answers one class only."""
 
+import time
+
 import streamlit as st
 
 from vizlib.collapse import COLLAPSED, HEALTHY
@@ -37,19 +39,21 @@ def one_run(run, place, wide):
     predictions, verdict = caches.predictions(run), caches.verdict(run)
     say = {COLLAPSED: st.error, HEALTHY: st.success}.get(verdict.level, st.warning)
     say(f"**{plain(run.run_id)}.** {plain(verdict.sentence)}" + (f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}." if verdict.cause else ""))
+    start = time.perf_counter()
     display = ConfusionDisplay.from_predictions(predictions, run.class_names)
     keys = {axis: f"{axis}_{place}" for axis in ("true", "predicted")}
     selected = tuple(run.class_names.index(name) if (name := st.session_state.get(key)) in run.class_names else None for key in keys.values())
     matrix, table = st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
     with matrix:
         chart = f"matrix_{place}"
-        figure = display.plot(selected if None not in selected else None, dark=st.context.theme.type == "dark")
+        figure = display.plot(selected if None not in selected else None, dark=st.context.theme.type == "dark", narrow=not wide)
+        seconds = time.perf_counter() - start
         st.plotly_chart(figure, width="stretch", key=chart, on_select=lambda: take_click(chart, keys, run.class_names), config={"displaylogo": False})
-        text = f"{run.run_id} on {len(predictions.labels):,} images: {run.config.get('dataset_note', run.config['dataset'])}."
+        text = f"{run.run_id} on {len(predictions.labels):,} images: {run.config.get('dataset_note', run.config['dataset'])}; drawn in {seconds * 1000:.0f} ms."
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:
         scores_table(run, verdict, display)
-    cell(run, predictions, keys)
+    cell(run, predictions, keys, across=8 if wide else 4)
 
 
 def take_click(chart, keys, class_names):
@@ -77,7 +81,7 @@ def scores_table(run, verdict, display):
     )
 
 
-def cell(run, predictions, keys):
+def cell(run, predictions, keys, across):
     """The images of one cell, the most confident answers first."""
     st.markdown("#### Images of a cell")
     st.caption("Click a cell, or choose it here.")
@@ -97,7 +101,7 @@ def cell(run, predictions, keys):
         offer_download(run.config["dataset"], keys["true"])
         return
     data = caches.dataset(run.config["dataset"])
-    grid = st.columns(8)
+    grid = st.columns(across)
     missing = 0
     for number, (row, share) in enumerate(zip(rows[:IMAGES_SHOWN], confidence)):
         try:
@@ -105,7 +109,7 @@ def cell(run, predictions, keys):
         except KeyError:
             missing += 1
             continue
-        grid[number % 8].image(png_bytes(original, max(1, 128 // max(original.shape[:2]))), caption=f"{share:.0%}", alt=f"{true} answered {predicted}", output_format="PNG")
+        grid[number % across].image(png_bytes(original, max(1, 128 // max(original.shape[:2]))), caption=f"{share:.0%}", alt=f"{true} answered {predicted}", output_format="PNG")
     if missing:
         st.info(f"{missing} of these images are not in this machine's copy of the data set.")
 

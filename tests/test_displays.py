@@ -145,7 +145,7 @@ def test_limits_by_hand():
     assert [np.ravel(limit).tolist() for limit in positive.limits("map")] == [[0, 0], [3, 8]] and positive.limits("layer") == (0, 8)
     assert positive.limits("network") == (-9, 9)
     assert positive.atlas("layer").palette_name == "viridis" and positive.atlas("network").palette_name == "RdBu_r"
-    assert positive.atlas("map").bar_ends() == ["each map's least", "its greatest"] and positive.atlas("layer").bar_ends() == ["0", "8"]
+    assert positive.atlas("map").bar_ends() == ["0", "each map's greatest"] and positive.atlas("layer").bar_ends() == ["0", "8"]
     assert positive.atlas("map").tiles.tolist() == [[[85, 254]], [[0, 254]]]
 
 

@@ -142,6 +142,39 @@ def test_upload_that_is_no_picture(data, reason):
     assert "It answers" in texts(fine(app)), "the picture brought is kept across pages"
 
 
+def test_camera():
+    app = opened(ROOT / "app.py", source="camera").switch_page("pages/3_Feature_maps.py")
+    app.run()
+    assert "Choose an image" in texts(fine(app))
+    app.camera_input(key="camera").set_value(("photo.jpg", (ROOT / "vizlib/photographs/coffee.jpg").read_bytes(), "image/jpeg")).run()
+    assert "It answers" in texts(fine(app))
+
+
+def test_download_of_a_missing_data_set(monkeypatch, tmp_path):
+    """The button fetches, unpacks and lists it; where the host cannot be reached it says so and the page goes on."""
+    import hashlib
+    import tarfile
+
+    from vizlib.datasets import cifar10
+
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    with tarfile.open(tmp_path / "served.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
+    monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(cifar10, "ADDRESS", (tmp_path / "nothing.tar.gz").as_uri())
+    app = fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="lenet", source="data set"))
+    assert "not on this machine" in " ".join(box.value for box in app.info)
+    app.button(key="download cifar10 sidebar").click().run()
+    assert not app.exception and "could not be downloaded" in app.error[0].value
+    assert list((tmp_path / "data").iterdir()) == []
+
+    monkeypatch.setattr(cifar10, "ADDRESS", (tmp_path / "served.tar.gz").as_uri())
+    monkeypatch.setattr(cifar10, "ARCHIVE_MD5", hashlib.md5((tmp_path / "served.tar.gz").read_bytes()).hexdigest())
+    app.button(key="download cifar10 sidebar").click().run()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["cifar-10-batches-py"]
+    assert not app.exception and "incomplete" in app.error[0].value  # the archive served here holds no pictures
+
+
 def broken(folder, name, **files):
     """A copy of a shipped run with some files replaced: bytes, or None to leave one out."""
     target = folder / name

@@ -125,7 +125,9 @@ class Atlas:
         """The texts at the ends of the colour bar."""
         if not self.palette_name:
             return ["", ""]
-        return ["each map's least", "its greatest"] if self.low is None else [f"{self.low:.3g}", f"{self.high:.3g}"]
+        if self.low is not None:
+            return [f"{self.low:.3g}", f"{self.high:.3g}"]
+        return ["minus each map's largest", "plus its largest"] if self.palette_name == DIVERGING else ["0", "each map's greatest"]
 
     def cross_lines(self):
         """The crosses as lines (x1, y1, x2, y2), in tiles."""
@@ -139,7 +141,7 @@ class Atlas:
         sheet = self.image().convert("RGB")
         scale = max(1, round(1200 / sheet.width))
         sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
-        lines = _wrapped(caption, sheet.width // 7)
+        lines = _wrapped(caption.replace("×", "x"), sheet.width // 7)  # Pillow's own font has no such sign
         figure = Image.new("RGB", (sheet.width + 20, sheet.height + 60 + 16 * len(lines)), "white")
         figure.paste(sheet, (10, 10))
         draw = ImageDraw.Draw(figure)

@@ -25,10 +25,11 @@ class ConfusionDisplay:
         totals = self.counts.sum(axis=1, keepdims=True)
         return np.divide(self.counts, totals, out=np.zeros(self.counts.shape), where=totals > 0)
 
-    def plot(self, selected=None, dark=False):
+    def plot(self, selected=None, dark=False, narrow=False):
         """A Plotly figure. Its heat map sends no clicks, so invisible markers over the cells do, with customdata (true, predicted).
 
-        selected: the cell (true, predicted) to frame, or None. dark: whether the page behind is dark.
+        selected: the cell (true, predicted) to frame, or None. dark: whether the page behind is dark. narrow: whether it has half a page,
+        so that letters are smaller and the axes barer.
         """
         import plotly.graph_objects as go
 
@@ -43,7 +44,7 @@ class ConfusionDisplay:
             colorscale=list(zip((0, 0.02, 1), colours)),  # a cell with any image in it stands out from an empty one
             text=text if written else None,
             texttemplate="%{text}" if written else "",
-            textfont=dict(size=12 if classes <= 10 else 9, **({"color": "#f1f5f9"} if dark else {})),
+            textfont=dict(size=9 if narrow or classes > 10 else 12, **({"color": "#f1f5f9"} if dark else {})),
             xgap=1,
             ygap=1,
             hoverinfo="skip",
@@ -65,10 +66,10 @@ class ConfusionDisplay:
         if selected is not None:
             row, column = selected
             figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line=dict(color="#f97316", width=3))
-        totals = [f"{name}  ({total:,})" for name, total in zip(names, self.counts.sum(axis=1))]
+        totals = names if narrow else [f"{name}  ({total:,})" for name, total in zip(names, self.counts.sum(axis=1))]
         ticks = list(range(classes))
         figure.update_xaxes(title="predicted", range=[-0.5, classes - 0.5], tickvals=ticks, ticktext=names, side="top", showgrid=False, zeroline=False)
-        figure.update_yaxes(title="true (images)", tickvals=ticks, ticktext=totals, range=[classes - 0.5, -0.5], showgrid=False, zeroline=False)
+        figure.update_yaxes(title="true" if narrow else "true (images)", tickvals=ticks, ticktext=totals, range=[classes - 0.5, -0.5], showgrid=False, zeroline=False)
         figure.update_layout(height=100 + max(380, 44 * min(classes, 16)), margin=dict(l=10, r=10, t=10, b=10), dragmode=False, showlegend=False)
         figure.update_layout(hovermode="closest", hoverdistance=-1)  # wherever a cell is pointed at, its marker is the nearest
         return figure

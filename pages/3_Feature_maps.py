@@ -44,7 +44,11 @@ def show(run, picture):
     word = "maps" if len(rows[layer].output_shape) == 3 else "values, one a unit"
     st.markdown(f"**{count} {word}**, {shape}; {dead}. Click one, or move with the arrow keys; J and K change the layer.")
     atlas_view.show(atlas, alt=f"{count} feature maps of {layer}", key="maps", selected=unit, on_pick=lambda tile: st.session_state.update(unit=tile))
-    text = f"{run.run_id}, {layer} ({rows[layer].kind}, {shape}), image: {picture.title}, scale: {scale}; trained on {run.config['dataset']}; computed in {seconds * 1000:.0f} ms."
+    values = display.maps
+    text = (
+        f"{run.run_id}, {layer} ({rows[layer].kind}, {shape}): mean {values.mean():.3g}, standard deviation {values.std():.3g}, zero in {np.mean(values == 0):.0%} "
+        f"of places; image: {picture.title}; scale: {scale}; trained on {run.config['dataset']}; computed in {seconds * 1000:.0f} ms."
+    )
     caption(text, f"{run.run_id}-{layer}-maps", png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
     one_unit(run, picture, layer, rows[layer], display, unit, scale)
 

@@ -1,6 +1,8 @@
 """Who may import whom, and what is never called: read from the sources, and tried in fresh interpreters."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,18 @@ def test_no_untrusted_text_becomes_html():
     """In the app, unsafe_allow_html goes with constants only: a name from a file must never reach it."""
     for path in [ROOT / "app.py", *(ROOT / "pages").glob("*.py")]:
         assert not [node for node in ast.walk(tree(path)) if isinstance(node, ast.keyword) and node.arg in ("unsafe_allow_html", "unsafe_allow_javascript")], path
+
+
+def test_home_is_drawn_before_torch_is_in():
+    """Home's pictures, figures and verdicts, for the model and photograph that the app opens on, need no torch."""
+    code = """
+import sys
+from streamlit.testing.v1 import AppTest
+from vizlib.ui import caches
+caches.warm_up = lambda: None  # what imports it in the background, afterwards
+app = AppTest.from_file("app.py", default_timeout=60).run()
+assert not app.exception and "held-out accuracy" in " ".join(element.value for element in app.markdown)
+print([name for name in ("torch", "torchvision") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == "[]", done.stdout + done.stderr[-2000:]

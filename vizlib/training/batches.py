@@ -10,7 +10,7 @@ class Batches:
     """Shuffled, augmented, normalised batches of a training set.
 
     images: uint8 tensor (N, C, H, W); labels: int64 (N,); both already on the device. mean, std: by channel, in [0, 1].
-    Iterating gives (float images (B, C, H, W) in channels-last order, labels (B,)) for one epoch; the last, smaller batch too.
+    Iterating gives (float images (B, C, H, W) in channels-last order, labels (B,)) for one epoch, in batches of at most `batch_size`.
     """
 
     def __init__(self, images, labels, mean, std, *, batch_size, augment, generator):
@@ -27,7 +27,7 @@ class Batches:
     def __iter__(self):
         device = self.labels.device
         order = torch.randperm(len(self.labels), generator=self.generator, device=device)
-        for rows in order.split(self.batch_size):
+        for rows in order.tensor_split(len(self)):  # of equal size but for one image: a last batch of one has no statistics to normalise by
             offsets = torch.zeros(2, len(rows), dtype=torch.int64, device=device)
             if self.augment:
                 offsets = torch.randint(2 * PADDING + 1, (2, len(rows)), generator=self.generator, device=device)

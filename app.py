@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from vizlib.collapse import COLLAPSED, HEALTHY
+from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.errors import UserError
 from vizlib.ui import caches, page
 from vizlib.ui.pickers import plain
 
 COLUMNS = 4
-BADGES = {COLLAPSED: ("red", ":material/error:"), HEALTHY: ("green", ":material/check:")}
+BADGES = {COLLAPSED: ("red", ":material/error:"), HEALTHY: ("green", ":material/check:"), UNJUDGED: ("gray", ":material/help:")}
 
 
 def show(run, picture):

@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from vizlib.collapse import COLLAPSED, HEALTHY
+from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.displays.confusion import ConfusionDisplay
 from vizlib.errors import UserError
 from vizlib.images import png_bytes
@@ -37,7 +37,7 @@ def show(run, picture):
 
 def one_run(run, place, wide):
     predictions, verdict = caches.predictions(run), caches.verdict(run)
-    say = {COLLAPSED: st.error, HEALTHY: st.success}.get(verdict.level, st.warning)
+    say = {COLLAPSED: st.error, HEALTHY: st.success, UNJUDGED: st.info}.get(verdict.level, st.warning)
     say(f"**{plain(run.run_id)}.** {plain(verdict.sentence)}" + (f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}." if verdict.cause else ""))
     start = time.perf_counter()
     display = ConfusionDisplay.from_predictions(predictions, run.class_names)
@@ -76,7 +76,7 @@ def scores_table(run, verdict, display):
     )
     kappa = "quadratic kappa" if run.config.get("ordered") else "kappa"
     st.caption(
-        f"accuracy {verdict.accuracy:.3f}, always answering the commonest class {verdict.majority_share:.3f}, "
+        f"{verdict.classes_predicted} of {len(run.class_names)} classes ever answered, accuracy {verdict.accuracy:.3f}, always answering the commonest class {verdict.majority_share:.3f}, "
         f"balanced accuracy {verdict.balanced_accuracy:.3f} (chance {verdict.chance:.3f}), {kappa} {verdict.kappa:.3f}"
     )
 
@@ -100,7 +100,7 @@ def cell(run, predictions, keys, across):
         st.caption("The numbers need only the stored answers; the pictures need the data set.")
         offer_download(run.config["dataset"], keys["true"])
         return
-    data = caches.dataset(run.config["dataset"])
+    data = caches.dataset(run)
     grid = st.columns(across)
     missing = 0
     for number, (row, share) in enumerate(zip(rows[:IMAGES_SHOWN], confidence)):

@@ -118,7 +118,22 @@ def test_a_damaged_run_is_one_line(copied_run, capsys):
     config = json.loads((copied_run / "config.json").read_text())
     (copied_run / "config.json").write_text(json.dumps({**config, "class_names": ["only", "two"]}))
     assert main(["check", "tiny"]) == 2 and "expected (360, 2)" in capsys.readouterr().err
+    assert main(["evaluate", "tiny"]) == 2 and "has 10 classes" in capsys.readouterr().err
+    (copied_run / "config.json").write_text(json.dumps(config))
     (copied_run / "model.safetensors").write_bytes(b"garbage")
     assert main(["evaluate", "tiny"]) == 2 and "not a PyTorch or safetensors file" in capsys.readouterr().err
     (copied_run / "config.json").write_text("{")
     assert main(["check", "tiny"]) == 2 and "cut short or damaged" in capsys.readouterr().err
+
+
+def test_evaluate_on_another_copy_keeps_what_the_run_reports(copied_run, capsys):
+    config = json.loads((copied_run / "config.json").read_text())
+    (copied_run / "config.json").write_text(json.dumps(config | {"dataset_note": "other test images"}))
+    before = (copied_run / "predictions.npz").read_bytes()
+    assert main(["evaluate", "tiny"]) == 0 and "Not stored" in capsys.readouterr().out
+    assert (copied_run / "predictions.npz").read_bytes() == before
+
+
+def test_a_run_cannot_be_named_like_one_that_ships(runs_root, capsys):
+    assert main(["train", "-a", "three_layer_module", "-d", "digits", "--epochs", "1", "--name", "lenet"]) == 2
+    assert "ships is named 'lenet'" in capsys.readouterr().err and not (runs_root / "lenet").exists()

@@ -109,7 +109,7 @@ def test_folders_without_parts_hold_out_a_fifth(data_folder):
             write_picture(data_folder / "grades" / name / f"{number}.jpg", (9, number, 9))
     dataset = datasets.load("folder:grades")
     check(dataset)
-    assert (len(dataset.splits["train"]), len(dataset.splits["test"])) == (16, 4) and dataset.ordered and "a fifth held out" in dataset.note
+    assert (len(dataset.splits["train"]), len(dataset.splits["test"])) == (16, 4) and not dataset.ordered and "a fifth held out" in dataset.note
     assert list(datasets.load("folder:grades").splits["test"].image_ids) == list(dataset.splits["test"].image_ids)
 
 
@@ -119,7 +119,7 @@ def test_a_damaged_picture_is_one_sentence(data_folder):
             write_picture(data_folder / "broken" / name / f"{number}.png")
     for path in (data_folder / "broken" / "a").iterdir():
         path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(UserError, match="^This picture is damaged or incomplete"):
+    with pytest.raises(UserError, match="^a/.*png: This picture is damaged or incomplete"):
         datasets.load("folder:broken")
 
 
@@ -309,3 +309,27 @@ def test_a_whole_download_is_unpacked(tmp_path, monkeypatch):
 def test_splits_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         numbered(3).labels = None
+
+
+def test_numbers_that_begin_anew_in_each_class_are_no_rows(data_folder):
+    for part in ("train", "test"):
+        for name in cifar10.CLASS_NAMES:
+            write_picture(data_folder / "cifar10" / part / name / "0001.png", size=(32, 32))
+    dataset = datasets.load("cifar10")
+    ids = [*dataset.splits["train"].image_ids, *dataset.splits["test"].image_ids]
+    assert len(set(ids)) == 20 and "train/cat/0001" in ids and "test/cat/0001" in ids
+
+
+def test_classes_that_are_not_the_run_s_are_refused():
+    names = [str(digit) for digit in range(10)]
+    assert datasets.load_for({"dataset": "digits", "class_names": names}).name == "digits"
+    for other in (names[:9], names[::-1], [*names, "10"]):
+        with pytest.raises(UserError, match="10 classes"):
+            datasets.load_for({"dataset": "digits", "class_names": other})
+
+
+@pytest.mark.real_data
+def test_pictures_of_the_imbalanced_set_are_found_wherever_they_are():
+    source, imbalanced = datasets.load("cifar10"), datasets.load("cifar10-imbalanced")
+    for split in source.splits.values():
+        assert np.array_equal(imbalanced.picture(split.image_ids[-1]), split.pictures[len(split) - 1])

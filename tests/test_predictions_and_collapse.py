@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from vizlib.collapse import COLLAPSED, HEALTHY, NEARLY, cohen_kappa, judge, judge_run
+from vizlib.collapse import COLLAPSED, HEALTHY, NEARLY, UNJUDGED, cohen_kappa, judge, judge_run
 from vizlib.errors import UserError
 from vizlib.predictions import Predictions, class_scores, load_predictions, predict, save_predictions
 from vizlib.runs import Run
@@ -108,7 +108,7 @@ def test_a_few_other_answers_do_not_hide_it():
 
 def test_causes_are_told_apart():
     balanced = judge(all_answered([100] * 10, label=3), names(10))
-    assert balanced.level == COLLAPSED and balanced.cause == "The classes are balanced, so the network is untrained or has diverged."
+    assert balanced.level == COLLAPSED and balanced.cause == "Imbalance does not explain it, so the network is untrained or has diverged."
     for counts in ([100] * 10, [600, 200, 200]):
         cause = judge(all_answered(counts), names(len(counts)), train_accuracy=0.99).cause
         assert "accuracy of 0.990" in cause and "prepared differently in testing" in cause
@@ -135,8 +135,33 @@ def test_no_better_than_the_commonest_class_is_nearly_a_collapse():
 
 def test_one_true_class_is_nothing_to_judge():
     verdict = judge([[90, 10], [0, 0]], names(2))
-    assert verdict.level == HEALTHY and verdict.chance == 1 and verdict.accuracy == verdict.balanced_accuracy == 0.9
+    assert verdict.level == UNJUDGED and verdict.sentence.startswith("Cannot be judged: all 100") and verdict.cause == ""
+    assert verdict.chance == 1 and verdict.accuracy == verdict.balanced_accuracy == 0.9
     assert "2 of 1" not in verdict.sentence
+
+
+def test_three_answers_to_a_hundred_classes_are_nearly_a_collapse():
+    confusion = np.zeros((100, 100), int)
+    confusion[:, 0], confusion[:, 1], confusion[:, 2] = 40, 30, 30
+    assert judge(confusion, names(100)).level == NEARLY
+
+
+def test_hardly_better_than_chance_is_nearly_a_collapse():
+    verdict = judge([[90, 5, 5], [90, 6, 4], [90, 4, 6]], names(3))
+    assert verdict.kappa < 0.05 and verdict.level == NEARLY
+
+
+def test_two_unequal_classes_are_no_balanced_set():
+    assert judge([[74, 0], [26, 0]], names(2)).cause.startswith("Imbalance:")
+    assert not judge([[0, 74], [0, 26]], names(2)).cause.startswith("Imbalance:"), "it answers the rarer class"
+
+
+def test_a_file_that_grows_is_refused(tmp_path):
+    logits = np.zeros((3_000_000, 40), np.float16)
+    np.savez_compressed(tmp_path / "predictions.npz", labels=np.zeros(3_000_000, np.int16), logits=logits, image_ids=np.zeros(3_000_000, "<U1"))
+    assert (tmp_path / "predictions.npz").stat().st_size < 1_000_000
+    with pytest.raises(UserError):
+        load_predictions(tmp_path / "predictions.npz", 40)
 
 
 def test_no_image_is_refused():

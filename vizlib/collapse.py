@@ -8,23 +8,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-COLLAPSED, NEARLY, HEALTHY = "collapsed", "nearly collapsed", "not collapsed"
+COLLAPSED, NEARLY, HEALTHY, UNJUDGED = "collapsed", "nearly collapsed", "not collapsed", "cannot be judged"
 # A net that answers one class this often, and agrees with the truth no better than that by chance, has collapsed.
 TOP_SHARE_COLLAPSED, KAPPA_COLLAPSED = 0.95, 0.05
-# A class this common in the truth, yet never answered, is no accident of a small test set.
+# A class this common in the truth, or half as common as in a balanced set, yet never answered, is no accident of a small test set.
 NEGLECTED_SHARE = 0.02
 TRAIN_TEST_GAP = 0.3  # an accuracy this much higher in training than in testing, with one answer in testing, points at preprocessing
-IMBALANCE = 1.5  # times the share that a balanced set would give the commonest class
+IMBALANCE = 2  # the commonest class is this many times as common as the rarest
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """level: one of COLLAPSED, NEARLY, HEALTHY. sentence: for a reader. cause and remedies: empty where healthy."""
+    """level: one of COLLAPSED, NEARLY, HEALTHY, UNJUDGED. sentence: for a reader. cause and remedies: empty where healthy."""
 
     level: str
     sentence: str
     accuracy: float
     majority_share: float  # the accuracy of always answering the commonest class
+    minority_share: float  # of the rarest class there is
     balanced_accuracy: float
     chance: float  # one in as many classes as occur
     kappa: float
@@ -63,6 +64,7 @@ def judge(confusion, class_names, train_accuracy=None, ordered=False):
     figures = dict(
         accuracy=float(confusion.trace() / total),
         majority_share=float(true.max()),
+        minority_share=float(true[present].min()),
         balanced_accuracy=float(np.mean(confusion.diagonal()[present] / confusion.sum(axis=1)[present])),
         chance=1 / int(present.sum()),
         kappa=cohen_kappa(confusion, quadratic=ordered),
@@ -72,9 +74,10 @@ def judge(confusion, class_names, train_accuracy=None, ordered=False):
         top_share=float(predicted.max()),
         never_predicted=[class_names[label] for label in np.flatnonzero(present & (predicted == 0))],
     )
-    neglected = [class_names[label] for label in np.flatnonzero((true >= NEGLECTED_SHARE) & (predicted == 0))]
+    neglected = [class_names[label] for label in np.flatnonzero((true >= min(NEGLECTED_SHARE, figures["chance"] / 2)) & (predicted == 0))]
     level = _level(figures, neglected)
-    cause, remedies = ("", []) if level == HEALTHY else _cause(figures, level, train_accuracy)
+    answers_commonest = true[predicted.argmax()] == true.max()
+    cause, remedies = _cause(figures, level, train_accuracy, answers_commonest) if level in (COLLAPSED, NEARLY) else ("", [])
     return Verdict(level, _sentence(figures, level, int(total)), cause=cause, remedies=remedies, **figures)
 
 
@@ -90,14 +93,16 @@ def judge_run(run):
 
 def _level(figures, neglected):
     if figures["classes_present"] < 2:
-        return HEALTHY  # with one true class there is nothing to confuse
+        return UNJUDGED
     if figures["top_share"] >= TOP_SHARE_COLLAPSED and figures["kappa"] < KAPPA_COLLAPSED:
         return COLLAPSED
-    no_better = figures["accuracy"] <= figures["majority_share"] and figures["kappa"] < 0.2
+    no_better = figures["kappa"] < KAPPA_COLLAPSED or (figures["accuracy"] <= figures["majority_share"] and figures["kappa"] < 0.2)
     return NEARLY if neglected or no_better else HEALTHY
 
 
 def _sentence(figures, level, total):
+    if level == UNJUDGED:
+        return f"Cannot be judged: all {total:,} images are of one class, {_percent(figures['accuracy'])} of the answers are right."
     balanced = f"balanced accuracy {figures['balanced_accuracy']:.3f}"
     if level == COLLAPSED:
         same = abs(figures["accuracy"] - figures["majority_share"]) < 0.005
@@ -109,7 +114,9 @@ def _sentence(figures, level, total):
         )
     if level == NEARLY:
         never = figures["never_predicted"]
-        what = f"it never answers {_names(never)}" if never else "it does no better than always answering the commonest class"
+        worse = figures["accuracy"] <= figures["majority_share"]
+        what = "it does no better than always answering the commonest class" if worse else f"it hardly agrees with the truth beyond chance (kappa {figures['kappa']:.3f})"
+        what = f"it never answers {_names(never)}" if never else what
         return (
             f"Nearly collapsed: {what}. Accuracy {figures['accuracy']:.3f}, {figures['majority_share']:.3f} by always answering the "
             f"commonest class; {balanced}."
@@ -120,22 +127,22 @@ def _sentence(figures, level, total):
     )
 
 
-def _cause(figures, level, train_accuracy):
+def _cause(figures, level, train_accuracy, answers_commonest):
     """The likeliest cause and what to try, from the evidence."""
     if train_accuracy is not None and train_accuracy - figures["accuracy"] > TRAIN_TEST_GAP:
         return (
             f"Training reached an accuracy of {train_accuracy:.3f}: the images are probably prepared differently in testing than in training.",
             ["compare mean, deviation, channel order and size of both", "evaluate once on training images, prepared as in testing"],
         )
-    if figures["majority_share"] > IMBALANCE * figures["chance"]:
+    if answers_commonest and figures["majority_share"] >= IMBALANCE * figures["minority_share"]:
         return (
             f"Imbalance: {_percent(figures['majority_share'])} of the images are of one class, so answering it is the easy way to a low loss.",
             ["class weights in the loss", "balanced sampling", "augment the rare classes only", "pretrained weights", "a smaller learning rate, in stages"],
         )
     return (
-        "The classes are balanced, so the network is untrained or has diverged."
+        "Imbalance does not explain it, so the network is untrained or has diverged."
         if level == COLLAPSED
-        else "The classes are balanced: the network has hardly begun to learn.",
+        else "Imbalance does not explain it: the network has hardly begun to learn.",
         ["look at the loss: not a number, or flat", "a smaller learning rate", "more epochs", "batch normalisation or another initialisation"],
     )
 

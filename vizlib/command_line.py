@@ -109,19 +109,23 @@ def _train(options):
     from vizlib.training.loop import make_config, train
 
     config = make_config(options.architecture, dataset, chosen, seed=options.seed, validation=options.validation, title=options.title)
-    run = train(folder, config, device=_device(options.device or process.default_device()))
+    run = train(folder, config, dataset, device=_device(options.device or process.default_device()))
     print(f"written to {run.folder}")
     print(_verdict(run).sentence)
 
 
 def _evaluate(options):
     from vizlib import datasets
-    from vizlib.predictions import class_scores
+    from vizlib.predictions import class_scores, save_predictions
     from vizlib.training.loop import evaluate
 
     run = _run(options.run)
-    dataset = datasets.load(run.config["dataset"])
+    dataset = datasets.load_for(run.config)
     predictions = evaluate(run.folder, run.config, dataset, _device(options.device))
+    if dataset.note == run.config.get("dataset_note"):
+        save_predictions(run.path("predictions.npz"), predictions)
+    else:  # another copy has other test images: what the run reports stays as it is
+        print(f"Not stored: the run was tested on {run.config.get('dataset_note', 'another copy')}.")
     confusion = predictions.confusion()
     print(f"{run.run_id} on {dataset.note}")
     print(f"accuracy {predictions.accuracy:.4f} on {len(predictions.labels):,} images\n")

@@ -7,6 +7,9 @@ import numpy as np
 
 from vizlib.errors import UserError
 
+MAX_UNPACKED = 200_000_000  # bytes: a million answers to a hundred classes
+LARGEST_LOGIT = 60_000  # float16 ends at 65,504
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -53,7 +56,7 @@ def save_predictions(path, predictions):
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "wb") as file:
         np.savez_compressed(
-            file, labels=predictions.labels.astype(np.int16), logits=np.clip(predictions.logits, -6e4, 6e4).astype(np.float16), image_ids=predictions.image_ids
+            file, labels=predictions.labels.astype(np.int16), logits=np.clip(predictions.logits, -LARGEST_LOGIT, LARGEST_LOGIT).astype(np.float16), image_ids=predictions.image_ids
         )
     os.replace(temporary, path)
 
@@ -62,6 +65,8 @@ def load_predictions(path, num_classes):
     """The Predictions in a file. UserError if there is none, if it is damaged, or if it is of another number of classes."""
     try:
         with np.load(path, allow_pickle=False) as file:
+            if sum(entry.file_size for entry in file.zip.infolist()) > MAX_UNPACKED:
+                raise ValueError("too large")
             labels, logits, image_ids = (np.asarray(file[name]) for name in ("labels", "logits", "image_ids"))
     except FileNotFoundError:
         raise UserError(f"This run has no predictions yet. Make them with: python -m vizlib evaluate {path.parent.name}") from None

@@ -1,4 +1,4 @@
-"""The run folder: the one data model. A shipped model, a training that goes on and an imported checkpoint are the same thing on disk.
+"""The run folder: the one data model. A shipped model and a training that goes on are the same thing on disk.
 
     <run>/config.json             what was trained on what, and how: enough to rebuild it
           events.jsonl            a line for each thing that happened, appended by the training process only
@@ -14,13 +14,13 @@ import os
 import re
 import time
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from vizlib.errors import UserError, unknown
 
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
-HEARTBEAT_SECONDS = 60  # a training writes far more often than this; one that does not has died
+SILENT_SECONDS = 60  # a training touches its events every ten seconds, whatever it does; one that does not has died
+_latest_events = {}  # path -> (state, events)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _NEEDED = {
     "architecture": str,
@@ -84,7 +84,10 @@ class Run:
     @property
     def events(self):
         """All events so far, in order, each a dictionary with at least "event"."""
-        return _events(self.path("events.jsonl"), self.changed("events.jsonl"))
+        path, state = self.path("events.jsonl"), self.changed("events.jsonl")
+        if _latest_events.get(path, (None,))[0] != state:  # of each file only the newest state is kept: a growing one has hundreds
+            _latest_events[path] = state, read_events(path)
+        return _latest_events[path][1]
 
     def rows(self, event):
         """The events of one kind: "step", "epoch", "checkpoint", ..."""
@@ -103,12 +106,7 @@ class Run:
         if ended and ended[-1] != "started":
             return ended[-1]
         age = time.time() - self.changed("events.jsonl") / 1e9
-        return "training" if self.has("events.jsonl") and age < HEARTBEAT_SECONDS else "interrupted"
-
-
-@lru_cache(maxsize=128)
-def _events(path, changed):
-    return read_events(path)
+        return "training" if self.has("events.jsonl") and age < SILENT_SECONDS else "interrupted"
 
 
 def read_events(path):
@@ -198,6 +196,8 @@ def new_run_folder(name, root=None):
     """The folder, not yet made, of a run of that name. UserError if no run can be called so."""
     if not _RUN_ID.fullmatch(name):
         raise UserError(f"A run cannot be named {name[:90]!r}: up to 80 letters, digits, '-', '_' and '.', beginning with a letter or digit.")
+    if (SHIPPED / name).exists():
+        raise UserError(f"A network that ships is named {name!r}: choose another name.")
     return (root or runs_root()) / name
 
 

@@ -5,7 +5,7 @@ from torch import nn
 from vizlib.architectures import register
 from vizlib.architectures.initialisation import kaiming_convolutions
 
-# One tuple a group, a 2x2 max pool after each. Two fewer layers of 512 and smaller linear layers than VGG-16.
+# One tuple a group, a 2x2 max pool after each. One layer of 512 fewer and smaller linear layers than VGG-16.
 GROUPS = ((64, 64), (128, 128), (256, 256, 256), (512, 512), (512, 512, 512))
 
 

@@ -8,7 +8,7 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,8 @@ class Dataset:
     """Labelled pictures. `splits` has "train" and "test", and "val" where the source brings one; `test` is never trained on.
 
     mean and std: of the training pixels by channel, in [0, 1]. note: which copy this is and what its test split consists of.
-    ordered: whether the classes are grades, one above the other. others: splits that only serve to look a picture up.
+    ordered: whether the classes are grades, one above the other. mirrors: whether a picture seen in a mirror is still of its class.
+    elsewhere: splits that only serve to look a picture up.
     """
 
     name: str
@@ -71,10 +72,12 @@ class Dataset:
     splits: dict
     note: str
     ordered: bool = False
+    mirrors: bool = True
+    elsewhere: dict = field(default_factory=dict)
 
     def picture(self, image_id):
         """The uint8 picture (H, W, C) of an id; KeyError if this copy lacks it."""
-        for split in self.splits.values():
+        for split in (*self.splits.values(), *self.elsewhere.values()):
             rows = np.flatnonzero(split.image_ids == image_id)
             if len(rows):
                 return split.pictures[int(rows[0])]
@@ -131,6 +134,17 @@ def load(name):
     if name not in reader.find(data_root()):
         raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
     return reader.read(name, data_root())
+
+
+def load_for(config):
+    """The Dataset of a run's configuration. UserError if this machine's copy has other classes, or an other order of them."""
+    dataset = load(config["dataset"])
+    if list(dataset.class_names) != list(config["class_names"]):
+        raise UserError(
+            f"The data set {config['dataset']!r} on this machine has {len(dataset.class_names)} classes beginning with {dataset.class_names[0]!r}; the run "
+            f"was trained on {len(config['class_names'])} beginning with {config['class_names'][0]!r}, in another order or of other names."
+        )
+    return dataset
 
 
 def hold_out(split, count, seed):

@@ -54,7 +54,9 @@ def _read_folders(root):
         rows[part] = [int(file.stem) if file.stem.isdecimal() else -1 for file in files]
         # Where train/ and test/ share one numbering, test/ was taken from the official training rows.
         of_training = part == "train" or min(rows["test"], default=-1) > max(rows["train"], default=-1) > 0
-        ids = np.array([f"{'train' if of_training else 'test'}/{row if row >= 0 else file.stem}" for row, file in zip(rows[part], files)])
+        official = min(rows[part], default=-1) >= 0 and len(set(rows[part])) == len(files)  # else the numbers begin anew in each class
+        names = rows[part] if official else [f"{file.parent.name}/{file.stem}" for file in files]
+        ids = np.array([f"{'train' if of_training and official else part}/{name}" for name in names])
         splits[part] = Split(PictureFiles(files), labels, ids)
     if splits["test"].image_ids[0].startswith("train/"):
         count, first, last = len(rows["test"]), min(rows["test"]), max(rows["test"])
@@ -88,8 +90,10 @@ def download(root, say=lambda share: None):
                 say(min(1.0, done / ARCHIVE_BYTES))
         if digest.hexdigest() != ARCHIVE_MD5:
             raise UserError("The download of CIFAR-10 was damaged on its way: try again.")
-        with tarfile.open(partial) as archive:
-            archive.extractall(root, filter="data")
+        with tarfile.open(partial) as archive, tempfile.TemporaryDirectory(dir=root) as unpacked:
+            archive.extractall(unpacked, filter="data")
+            if not _official(root).exists():  # it appears whole or not at all
+                _official(Path(unpacked)).rename(_official(root))
     except OSError as error:
         raise UserError(f"CIFAR-10 could not be downloaded ({error}). Without a network, put it into {root}/cifar10/train/CLASS and test/CLASS.") from error
     finally:

@@ -24,4 +24,5 @@ def read_digits(name, root):
         std=std,
         splits={"train": train, "test": test},
         note=f"scikit-learn's digits, {TEST_IMAGES} of 1,797 held out by seed 0",
+        mirrors=False,
     )

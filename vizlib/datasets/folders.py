@@ -26,6 +26,8 @@ class PictureFiles:
             return open_image(self.paths[row].read_bytes())
         except OSError as error:
             raise UserError(f"The picture {self.paths[row].name!r} cannot be read any more: {error.strerror}.") from error
+        except UserError as error:
+            raise UserError(f"{self.paths[row].parent.name}/{self.paths[row].name}: {error}") from error
 
     def take(self, rows):
         return PictureFiles([self.paths[row] for row in rows])
@@ -70,7 +72,7 @@ def picture_size(split):
     return 3, int(height), int(width)
 
 
-def describe(name, class_names, splits, note, ordered):
+def describe(name, class_names, splits, note, ordered=False):
     """The Dataset of these splits, with its size and pixel statistics measured on some training pictures."""
     size = picture_size(splits["train"])
     rows = np.random.default_rng(0).permutation(len(splits["train"]))[:STATISTICS_IMAGES]
@@ -97,4 +99,4 @@ def read_folders(name, root):
         everything = splits.pop("")
         splits["train"], splits["test"] = hold_out(everything, len(everything) // 5, seed=0)
         note += ", a fifth held out by seed 0"
-    return describe(name, class_names, splits, note, ordered=all(text.isdigit() for text in class_names))
+    return describe(name, class_names, splits, note)

@@ -24,4 +24,4 @@ def read_imbalanced(name, root):
     source = read_cifar10("cifar10", root)
     splits = {part: split.take(imbalanced_rows(split.labels)) for part, split in source.splits.items()}
     note = f"five classes of CIFAR-10 with the label shares of the retinopathy homework; {source.note}"
-    return dataclasses.replace(source, name=name, class_names=source.class_names[:5], splits=splits, note=note)
+    return dataclasses.replace(source, name=name, class_names=source.class_names[:5], splits=splits, note=note, elsewhere=source.splits)

@@ -58,7 +58,6 @@ class Atlas:
     high: float | None = None
     crossed: tuple = ()
     labels: tuple = ()
-    bar_note: str = ""
 
     @property
     def columns(self):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from vizlib import architectures, datasets
 from vizlib.errors import UserError
-from vizlib.predictions import Predictions, predict, save_predictions
+from vizlib.predictions import Predictions, load_predictions, predict, save_predictions
 from vizlib.runs import Run, write_json
 from vizlib.training.batches import Batches
 from vizlib.training.events import EventLog
@@ -26,6 +26,8 @@ def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title
     found = architectures.get(architecture)
     # A network for large pictures gets them in its own size; small networks take the pictures as they are.
     side = found.input_size[1:] if found.input_size[1] > 64 else dataset.image_size[1:]
+    if "image_size" in found.arguments:  # its linear layers count on a square
+        side = (min(side), min(side))
     input_size = (dataset.image_size[0], *side)
     return {
         "title": title or architecture,
@@ -45,16 +47,18 @@ def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title
     }
 
 
-def train(folder, config, *, device="cpu", say=print):
+def train(folder, config, dataset=None, *, device="cpu", say=print):
     """Train a network as `config` says and write everything into `folder`, which must not hold a run yet.
 
     Validation images are drawn from the training images by seed; the best epoch is chosen on them, and the test images are looked
-    at once, at the end, through the weights as they were saved. Returns the Run.
+    at once, at the end, through the weights as they were saved. dataset: the one that config names, if it is loaded already.
+    Returns the Run.
     """
     if (folder / "config.json").exists():
         raise UserError(f"{folder} holds a run already: choose another name, or remove it.")
-    dataset = datasets.load(config["dataset"])
+    dataset = dataset or datasets.load_for(config)
     _splits(dataset, config)  # what is not possible is refused before anything is written
+    architectures.create(config["architecture"], **config["arguments"])
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
     log = EventLog(folder)
@@ -78,7 +82,7 @@ def _train(folder, config, dataset, log, device, say):
     model = architectures.create(config["architecture"], **config["arguments"]).to(device, memory_format=torch.channels_last)
     generator = torch.Generator(device).manual_seed(config["seed"])
     images, labels = torch.from_numpy(training.images(size)).to(device), torch.from_numpy(training.labels).to(device)
-    batches = Batches(images, labels, mean, std, batch_size=recipe.batch_size, augment=recipe.augment, generator=generator)
+    batches = Batches(images, labels, mean, std, batch_size=recipe.batch_size, augment=recipe.augment, mirrors=dataset.mirrors, generator=generator)
     held_out = validation.images(size)
     optimiser, snapshots = _optimiser(model, recipe), Snapshots(folder, model)
     total_steps, step, best, start = recipe.epochs * len(batches), 0, -1.0, time.perf_counter()
@@ -135,20 +139,19 @@ def _train(folder, config, dataset, log, device, say):
 
     seconds = _since(start)
     snapshots.take(step)
-    predictions = evaluate(folder, config, dataset, device)
+    save_predictions(folder / "predictions.npz", evaluate(folder, config, dataset, device))
+    predictions = load_predictions(folder / "predictions.npz", len(config["class_names"]))  # what is stored is what is reported
     log.write("finished", test_accuracy=_rounded(predictions.accuracy), seconds=seconds)
     say(f"test accuracy {predictions.accuracy:.4f} of the best epoch, {seconds:.0f} s of training")
 
 
 def evaluate(folder, config, dataset, device="cpu"):
-    """Answer the test images with the saved weights, write predictions.npz, and return the Predictions."""
+    """The Predictions of the saved weights on the test images of a data set."""
     model = architectures.create(config["architecture"], **config["arguments"])
     load_into(model, load_weights(folder / "model.safetensors"))
     split = dataset.splits["test"]
     logits = predict(model.to(device), split.images(config["input_size"]), config["mean"], config["std"])
-    predictions = Predictions(split.labels, logits.astype(np.float16), split.image_ids)
-    save_predictions(folder / "predictions.npz", predictions)
-    return predictions
+    return Predictions(split.labels, logits, split.image_ids)
 
 
 class Snapshots:

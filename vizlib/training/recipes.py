@@ -12,7 +12,7 @@ WARM_UP = 0.2  # the share of a one-cycle schedule in which the rate rises (Smit
 
 @dataclass(frozen=True)
 class Recipe:
-    """learning_rate is the highest one of the schedule; augment crops from a border of four pixels and flips."""
+    """learning_rate is the highest one of the schedule; augment crops and, where the data allows, flips."""
 
     name: str
     summary: str

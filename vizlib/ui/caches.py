@@ -25,9 +25,14 @@ def dataset_names():
     return datasets.names()
 
 
-@st.cache_resource(max_entries=4, show_spinner="Opening the data set")
-def dataset(name):
-    return datasets.load(name)
+def dataset(run):
+    """The run's data set, looked at anew every ten minutes. UserError if this machine's copy does not fit the run."""
+    return _dataset(run.config["dataset"], tuple(run.class_names), run)
+
+
+@st.cache_resource(max_entries=4, ttl=600, show_spinner="Opening the data set")
+def _dataset(name, class_names, _run):
+    return datasets.load_for(_run.config)
 
 
 def model(run):

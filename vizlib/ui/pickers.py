@@ -95,7 +95,7 @@ def _from_data_set(run):
     name = run.config["dataset"]
     if name not in caches.dataset_names():
         return offer_download(name, "sidebar")
-    data = caches.dataset(name)
+    data = caches.dataset(run)
     class_name = chosen("Class", data.class_names, key="label")
     label = data.class_names.index(class_name)
     rows = np.flatnonzero(data.splits["test"].labels == label)

@@ -18,12 +18,12 @@ def show(run, picture):
     innermost = [row for row in rows if not row.is_block]
     top = [row for row in rows if row.depth == 0]
     figures = st.columns(4)
-    figures[0].metric("Convolutions and linear layers", sum(row.multiply_adds > 0 for row in innermost))
+    figures[0].metric("Convolutions and linear layers", sum(row.multiply_adds > 0 for row in innermost), help="Convolutions in shortcuts included.")
     figures[1].metric("Parameters", f"{sum(row.parameters for row in top):,}")
     figures[2].metric("Multiply-adds an image", f"{sum(row.multiply_adds for row in top):,}")
     figures[3].metric("Residual sums", sum(row.is_sum for row in rows))
 
-    depth = chosen("Show", DEPTHS, key="depth", help="Folded: a block of layers is one row. A plus marks where a block adds its input to its result.")
+    depth = chosen("Show", DEPTHS, key="depth", word="view", help="Folded: a block of layers is one row. A plus marks where a block adds its input to its result.")
     shown = folded(rows) if depth == DEPTHS[0] else rows
     display = ArchitectureDisplay([row for row in shown if depth == DEPTHS[0] or not row.is_block])
     st.plotly_chart(display.plot(), width="stretch", key="slabs", config={"displayModeBar": False})

@@ -8,7 +8,9 @@ from vizlib.displays.filters import FiltersDisplay
 from vizlib.layers import convolutions
 from vizlib.ui import atlas_view, caches, page
 from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, plain
+from vizlib.ui.pickers import chosen, plain, whole_number
+
+BEST = "best"
 
 
 def show(run, picture):
@@ -21,9 +23,10 @@ def show(run, picture):
     weight = weights[layer].float().numpy()
     steps = caches.snapshots(run) if layer == next(iter(weights)) else {}
     with beside:
-        display = FiltersDisplay.from_weight(formed(weight, steps))
+        formed_weight, step = formed(weight, steps)
+    display = FiltersDisplay.from_weight(formed_weight)
     units, channels = display.weight.shape[:2]
-    unit = int(number.number_input(f"Filter, of {units}", 0, units - 1, key="filter", bind="query-params"))
+    unit = whole_number(f"Filter, of {units}", units - 1, key="filter", place=number)
 
     start = time.perf_counter()
     kernel = " × ".join(map(str, display.weight.shape[2:]))
@@ -33,12 +36,13 @@ def show(run, picture):
     else:
         channel = 0
         if channels > 1:
-            channel = int(beside.number_input(f"Input channel, of {channels}", 0, channels - 1, key="channel", bind="query-params"))
+            channel = whole_number(f"Input channel, of {channels}", channels - 1, key="channel", place=beside)
         st.markdown(f"**{units} filters of {kernel}**, what each does with input channel {channel}: blue below zero, red above. Click one, or move with the arrow keys.")
         atlas = display.channel_atlas(channel)
-    name = f"{run.run_id}-{layer}-filters"
+    seen = "" if display.is_colour else f", input channel {channel}"
+    name = f"{run.run_id}-{layer}{seen}-step-{step}-filters"
     atlas_view.show(atlas, alt=f"{units} filters of {layer}", key="filters", selected=unit, on_pick=lambda tile: st.session_state.update(filter=tile))
-    text = f"{run.run_id}, {layer}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}; "
+    text = f"{run.run_id}, {layer}{seen}, training step {step}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}; "
     text += f"trained on {run.config['dataset']}; drawn in {1000 * (time.perf_counter() - start):.0f} ms."
     caption(text, name, png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
 
@@ -46,12 +50,15 @@ def show(run, picture):
 
 
 def formed(weight, steps):
-    """The layer's weight, or an earlier one from the training, where there are snapshots of it."""
+    """The layer's weight at the training step chosen, where there are snapshots of it, and that step's name."""
     if len(steps) < 2:
-        return weight
-    marks = [*sorted(steps), "best"]
-    mark = st.select_slider("Training step", marks, value="best", key="film", help="How the filters formed, from the first random weights to the best checkpoint.")
-    return weight if mark == "best" or steps[mark].shape != weight.shape else steps[mark]
+        return weight, BEST
+    marks = {str(step): steps[step] for step in sorted(steps) if steps[step].shape == weight.shape} | {BEST: weight}
+    if st.session_state.get("step", BEST) not in marks:
+        st.session_state.step = BEST
+    help = "How the filters formed, from the first random weights to the best checkpoint."
+    step = st.select_slider("Training step", list(marks), value=BEST, key="step", bind="query-params", persist_state="session", help=help)
+    return marks[step], step
 
 
 def one_filter(run, layer, display, unit):
@@ -70,4 +77,4 @@ def one_filter(run, layer, display, unit):
         st.plotly_chart(display.plot_kernel(unit, channel), width="stretch", key="kernel_numbers", config={"displayModeBar": False})
 
 
-page.run(show, "Filters", keeps=("filter_layer", "filter", "channel"))
+page.run(show, "Filters", keeps=("filter_layer", "filter", "channel", "step"))

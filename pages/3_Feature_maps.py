@@ -8,7 +8,7 @@ from vizlib.images import png_bytes
 from vizlib.layers import default_layer
 from vizlib.ui import atlas_view, caches, page
 from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, plain
+from vizlib.ui.pickers import chosen, plain, whole_number
 
 
 def show(run, picture):
@@ -39,9 +39,11 @@ def show(run, picture):
     display, seconds = caches.feature_maps(run, picture, layer)
     atlas = caches.maps_atlas(run.run_id, run.changed("model.safetensors"), picture.key, layer, scale, display)
     count, shape = len(display.maps), " × ".join(map(str, rows[layer].output_shape))
-    unit = int(units.number_input(f"Unit, of {count}", 0, count - 1, key="unit", bind="query-params"))
-    dead = f"**{len(display.dead)} of {count} dead for this image** (crossed)" if len(display.dead) else "none dead for this image"
-    word = "maps" if len(rows[layer].output_shape) == 3 else "values, one a unit"
+    unit = whole_number(f"Unit, of {count}", count - 1, key="unit", place=units)
+    is_map = len(rows[layer].output_shape) == 3
+    mark = " (crossed)" if is_map else " (zero)"
+    dead = f"**{len(display.dead)} of {count} dead for this image**{mark}" if len(display.dead) else "none dead for this image"
+    word = "maps" if is_map else "values, one a unit"
     st.markdown(f"**{count} {word}**, {shape}; {dead}. Click one, or move with the arrow keys; J and K change the layer.")
     atlas_view.show(atlas, alt=f"{count} feature maps of {layer}", key="maps", selected=unit, on_pick=lambda tile: st.session_state.update(unit=tile))
     values = display.maps
@@ -78,6 +80,7 @@ def one_unit(run, picture, layer, row, display, unit, scale):
     with over:
         st.markdown(f"Unit {unit} over the input")
         overlay = display.overlay(unit, picture.received)
+        st.caption("The image in grey; in colour, the brighter the larger the value, of either sign.")
         st.image(png_bytes(overlay, max(1, 400 // max(overlay.shape[:2]))), alt=f"where unit {unit} answers", output_format="PNG", width="stretch")
     with map_large:
         st.markdown(f"Its map, {values.shape[0]} × {values.shape[1]}: point at it for values")

@@ -15,7 +15,10 @@ REFRESH_SECONDS = 2
 def show(run, picture):
     st.title("Training curves")
     by_id = {one.run_id: one for one in caches.run_list()[0]}
-    compared = st.multiselect("Beside it", [name for name in by_id if name != run.run_id], key="with", bind="query-params", persist_state="session", help="Other runs on the same axes.")
+    others = [name for name in by_id if name != run.run_id]
+    if "with" in st.session_state:  # a run that is gone, or now in view itself, is beside it no more
+        st.session_state["with"] = [name for name in st.session_state["with"] if name in others]
+    compared = st.multiselect("Beside it", others, key="with", bind="query-params", persist_state="session", help="Other runs on the same axes.")
     controls = st.columns([2.4, 2, 1.6, 1], vertical_alignment="bottom")
     kept = dict(bind="query-params", persist_state="session", required=True)
     with controls[0]:
@@ -43,7 +46,7 @@ def draw(runs, quantity, axis, smoothing, log_scale):
     display = CurvesDisplay.from_runs(runs)
     figure = display.plot(quantity, axis, smoothing, log_scale)
     seconds = time.perf_counter() - start
-    st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False})
+    st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}})
     for run in runs:
         st.markdown(summary(run))
     names = ", ".join(f"{run.run_id} on {run.config['dataset']}" for run in runs)

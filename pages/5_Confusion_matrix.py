@@ -15,12 +15,13 @@ from vizlib.ui.pickers import chosen, offer_download, plain
 
 NONE = "none"
 IMAGES_SHOWN = 24
+CAMERA_ONLY = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"scale": 2}}
 
 
 def show(run, picture):
     st.title("Confusion matrix")
     others = [one.run_id for one in caches.run_list()[0] if one.run_id != run.run_id]
-    other = chosen("Beside it", [NONE, *others], key="beside", help="A second run, side by side.")
+    other = chosen("Beside it", [NONE, *others], key="beside", help="A second run, side by side.", word="run")
     if other == NONE:
         one_run(run, "first", wide=True)
         return
@@ -48,7 +49,7 @@ def one_run(run, place, wide):
         chart = f"matrix_{place}"
         figure = display.plot(selected if None not in selected else None, dark=st.context.theme.type == "dark", narrow=not wide)
         seconds = time.perf_counter() - start
-        st.plotly_chart(figure, width="stretch", key=chart, on_select=lambda: take_click(chart, keys, run.class_names), config={"displaylogo": False})
+        st.plotly_chart(figure, width="stretch", key=chart, on_select=lambda: take_click(chart, keys, run.class_names), config=CAMERA_ONLY)
         text = f"{run.run_id} on {len(predictions.labels):,} images: {run.config.get('dataset_note', run.config['dataset'])}; drawn in {seconds * 1000:.0f} ms."
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:
@@ -89,9 +90,9 @@ def cell(run, predictions, keys, across):
     confusion = predictions.confusion()
     worst = worst_cell(confusion)
     with columns[0]:
-        true = chosen("True", run.class_names, key=keys["true"], default=run.class_names[worst[0]])
+        true = chosen("True", run.class_names, key=keys["true"], word="class", default=run.class_names[worst[0]])
     with columns[1]:
-        predicted = chosen("Predicted", run.class_names, key=keys["predicted"], default=run.class_names[worst[1]])
+        predicted = chosen("Predicted", run.class_names, key=keys["predicted"], word="class", default=run.class_names[worst[1]])
     rows, confidence = predictions.cell(run.class_names.index(true), run.class_names.index(predicted))
     mark = ":green-badge[right]" if true == predicted else ":red-badge[wrong]"
     shown = f", the {IMAGES_SHOWN} most confident shown" if len(rows) > IMAGES_SHOWN else ""

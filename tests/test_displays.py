@@ -45,15 +45,17 @@ def test_each_pixel_is_where_a_click_looks_for_it(count, height, width, colour):
     tiles = np.random.default_rng(0).integers(0, GAP, (count, height, width, *colour), dtype=np.uint8)
     atlas = Atlas(tiles, "" if colour else "viridis")
     sheet = Image.open(io.BytesIO(atlas.png()))
-    assert sheet.mode == ("RGB" if colour else "P")
+    assert sheet.mode == ("RGBA" if colour else "P")
     pixels, factor = np.asarray(sheet), atlas.factor
     assert pixels.shape[:2] == (atlas.rows * (height * factor + 1), atlas.columns * (width * factor + 1))
     for y, x in np.ndindex(pixels.shape[:2]):
         row, column = int(y / pixels.shape[0] * atlas.rows), int(x / pixels.shape[1] * atlas.columns)
         tile, inside_y, inside_x = row * atlas.columns + column, y - row * (height * factor + 1), x - column * (width * factor + 1)
         is_gap = inside_y == height * factor or inside_x == width * factor or tile >= count
-        expected = GAP if is_gap else tiles[tile, inside_y // factor, inside_x // factor]
-        assert np.array_equal(pixels[y, x], np.broadcast_to(expected, colour))
+        if is_gap:
+            assert pixels[y, x, 3] == 0 if colour else pixels[y, x] == GAP
+        else:
+            assert np.array_equal(pixels[y, x, :3] if colour else pixels[y, x], tiles[tile, inside_y // factor, inside_x // factor])
 
 
 def test_gaps_are_transparent_and_levels_are_not():
@@ -243,12 +245,12 @@ def matrix(classes=4):
 @pytest.mark.parametrize("classes", [4, 30])
 def test_each_marker_is_its_cell(classes):
     display = matrix(classes)
-    heat, markers = display.plot(selected=(2, 0)).data
+    heat, numbers, markers = display.plot(selected=(2, 0)).data
     assert np.allclose(heat.z, display.shares) and len(markers.x) == classes**2
     for x, y, (true, predicted), text in zip(markers.x, markers.y, markers.customdata, markers.text):
         assert (x, y) == (predicted, true) and f": {display.counts[true, predicted]:,} (" in text
         assert f"true {display.class_names[true][:24]}, predicted {display.class_names[predicted][:24]}" in html.unescape(text)
-    assert (heat.text is not None) == (classes == 4)
+    assert len(numbers.text) == (classes**2 if classes == 4 else 0)
     frame = display.plot(selected=(2, 0)).layout.shapes[0]
     assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 0.5, 1.5, 2.5) and not display.plot().layout.shapes
 
@@ -256,8 +258,8 @@ def test_each_marker_is_its_cell(classes):
 def test_shares_are_by_row():
     display = matrix()
     assert display.shares.sum(axis=1) == pytest.approx([1, 0, 1, 1]) and display.shares[2, 3] == display.counts[2, 3] / display.counts[2].sum()
-    written = display.plot().data[0].text
-    assert written[0][0].startswith(f"{display.counts[0, 0]:,}<br>{100 * display.shares[0, 0]:.0f} %") and written[1][0] == ""
+    written = display.plot().data[1].text
+    assert written[0].startswith(f"{display.counts[0, 0]:,}<br>{100 * display.shares[0, 0]:.0f} %") and written[4] == ""
 
 
 def test_confusion_as_csv():
@@ -270,7 +272,7 @@ def test_confusion_as_csv():
 def test_a_hostile_class_name_has_no_tags_in_the_figure():
     """Plotly draws some HTML (b, i, a, br) in its texts: none of a name's may be left."""
     figure = ConfusionDisplay(np.eye(2, dtype=int), ["<b>bold</b>", '<a href="http://x">y</a>']).plot()
-    texts = [*figure.data[1].text, *figure.layout.xaxis.ticktext, *figure.layout.yaxis.ticktext]
+    texts = [*figure.data[2].text, *figure.layout.xaxis.ticktext, *figure.layout.yaxis.ticktext]
     assert len(texts) == 8 and all("&lt;b&gt;" in text or "&lt;a href" in text for text in texts) and not any("<" in text for text in texts)
 
 

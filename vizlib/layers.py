@@ -22,7 +22,7 @@ class Layer:
     """One call of one module. A block, a module with others inside, stands before them; `depth` counts the blocks around a layer."""
 
     name: str  # "stage1.block1.conv1"; "relu#2" is the second call of a module
-    kind: str  # the module's class, such as "Conv2d"
+    kind: str  # the module's class, such as "Conv2d", or what it says of itself
     depth: int
     is_block: bool
     output_shape: tuple  # without the batch
@@ -101,7 +101,7 @@ class _Table:
         seen = getattr(output, "seen", WHOLE)
         row = Layer(
             name=self._called(name),
-            kind=type(module).__name__,
+            kind=getattr(module, "kind", type(module).__name__),
             depth=0,
             is_block=bool(children),
             output_shape=tuple(output.shape[1:]),

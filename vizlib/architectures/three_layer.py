@@ -72,8 +72,9 @@ def three_layer_forward(images, conv1, conv2, fc, look=lambda name, tensor: tens
 class Marker(nn.Module):
     """Returns its argument unchanged, so that a forward hook sees it. It may keep the weight and bias that made the argument."""
 
-    def __init__(self, *weight_shape):
+    def __init__(self, kind, *weight_shape):
         super().__init__()
+        self.kind = f"functional {kind}"
         if weight_shape:
             self.weight = nn.Parameter(torch.empty(weight_shape))
             self.bias = nn.Parameter(torch.empty(weight_shape[0]))
@@ -87,12 +88,12 @@ class ThreeLayerFunctional(nn.Module):
 
     def __init__(self, num_classes, in_channels, image_size, widths):
         super().__init__()
-        self.conv1 = Marker(widths[0], in_channels, 5, 5)
-        self.relu1 = Marker()
-        self.conv2 = Marker(widths[1], widths[0], 3, 3)
-        self.relu2 = Marker()
-        self.flatten = Marker()
-        self.fc = Marker(num_classes, widths[1] * image_size**2)
+        self.conv1 = Marker("conv2d", widths[0], in_channels, 5, 5)
+        self.relu1 = Marker("relu")
+        self.conv2 = Marker("conv2d", widths[1], widths[0], 3, 3)
+        self.relu2 = Marker("relu")
+        self.flatten = Marker("flatten")
+        self.fc = Marker("linear", num_classes, widths[1] * image_size**2)
         _kaiming_weights_zero_biases(self)
 
     def forward(self, images):

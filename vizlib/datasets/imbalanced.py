@@ -23,5 +23,5 @@ def imbalanced_rows(labels):
 def read_imbalanced(name, root):
     source = read_cifar10("cifar10", root)
     splits = {part: split.take(imbalanced_rows(split.labels)) for part, split in source.splits.items()}
-    note = f"five classes of CIFAR-10 with the label shares of the retinopathy homework; {source.note}"
+    note = f"five classes of CIFAR-10 in the label shares of the retinopathy homework, taken from: {source.note}"
     return dataclasses.replace(source, name=name, class_names=source.class_names[:5], splits=splits, note=note, elsewhere=source.splits)

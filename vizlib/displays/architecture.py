@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import log2
 
-COLOURS = {"Conv2d": "#0e7490", "Linear": "#7c3aed", "pool": "#ea580c", "block": "#0f766e", "other": "#94a3b8"}
+COLOURS = {"conv2d": "#0e7490", "linear": "#7c3aed", "pool": "#ea580c", "block": "#0f766e", "other": "#94a3b8"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,5 @@ class ArchitectureDisplay:
 def _family(layer):
     if layer.is_block:
         return "block"
-    if "Pool" in layer.kind:
-        return "pool"
-    return layer.kind if layer.kind in COLOURS else "other"
+    kind = layer.kind.removeprefix("functional ").lower()
+    return next((family for family in ("conv2d", "linear", "pool") if family in kind), "other")

@@ -77,17 +77,20 @@ class Atlas:
 
     def image(self):
         """The whole sheet as a PIL picture: palette mode with transparent gaps, or RGBA."""
-        count, height, width = self.tiles.shape[:3]
-        colour = self.tiles.shape[3:]
-        grid = np.full((self.rows * self.columns, height, width, *colour), GAP, np.uint8)
-        grid[:count] = self.tiles
+        tiles, is_colour = self.tiles, self.tiles.ndim == 4
+        if is_colour:
+            tiles = np.concatenate([tiles, np.full((*tiles.shape[:3], 1), 255, np.uint8)], axis=3)
+        count, height, width, *depth = tiles.shape
+        gap = 0 if is_colour else GAP  # both are transparent
+        grid = np.full((self.rows * self.columns, height, width, *depth), gap, np.uint8)
+        grid[:count] = tiles
         if self.factor > 1:
             grid = grid.repeat(self.factor, axis=1).repeat(self.factor, axis=2)
         tile_height, tile_width = grid.shape[1] + 1, grid.shape[2] + 1
-        sheet = np.full((self.rows, tile_height, self.columns, tile_width, *colour), GAP, np.uint8)
+        sheet = np.full((self.rows, tile_height, self.columns, tile_width, *depth), gap, np.uint8)
         sheet[:, :-1, :, :-1] = grid.reshape(self.rows, self.columns, *grid.shape[1:]).swapaxes(1, 2)
-        sheet = sheet.reshape(self.rows * tile_height, self.columns * tile_width, *colour)
-        if colour:
+        sheet = sheet.reshape(self.rows * tile_height, self.columns * tile_width, *depth)
+        if is_colour:
             return Image.fromarray(sheet)
         picture = Image.fromarray(sheet, "P")
         picture.putpalette(palette(self.palette_name).tobytes())
@@ -137,7 +140,7 @@ class Atlas:
 
     def figure_png(self, caption):
         """PNG bytes to keep: enlarged to about 1,200 pixels, white ground, with crosses, colour bar and caption."""
-        sheet = self.image().convert("RGB")
+        sheet = Image.alpha_composite(Image.new("RGBA", self.image().size, "white"), self.image().convert("RGBA")).convert("RGB")
         scale = max(1, round(1200 / sheet.width))
         sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
         lines = _wrapped(caption.replace("×", "x"), sheet.width // 7)  # Pillow's own font has no such sign

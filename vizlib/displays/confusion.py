@@ -42,9 +42,6 @@ class ConfusionDisplay:
             zmin=0,
             zmax=1,
             colorscale=list(zip((0, 0.02, 1), colours)),  # a cell with any image in it stands out from an empty one
-            text=text if written else None,
-            texttemplate="%{text}" if written else "",
-            textfont=dict(size=9 if narrow or classes > 10 else 12, **({"color": "#f1f5f9"} if dark else {})),
             xgap=1,
             ygap=1,
             hoverinfo="skip",
@@ -62,7 +59,15 @@ class ConfusionDisplay:
             selected=dict(marker=dict(opacity=0)),
             unselected=dict(marker=dict(opacity=0)),
         )
-        figure = go.Figure([heat, markers])
+        numbers = go.Scatter(  # not the heat map's own text, which has one colour for light and dark cells
+            x=predicted,
+            y=true,
+            mode="text",
+            text=[line for row in text for line in row] if written else [],
+            textfont=dict(size=9 if narrow or classes > 10 else 12, color=["#f8fafc" if dark or share > 0.62 else "#0f172a" for share in shares.ravel()]),
+            hoverinfo="skip",
+        )
+        figure = go.Figure([heat, numbers, markers])
         if selected is not None:
             row, column = selected
             figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line=dict(color="#f97316", width=3))

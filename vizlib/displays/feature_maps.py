@@ -69,7 +69,7 @@ class FeatureMapsDisplay:
             DIVERGING if self.is_signed(scale) else SEQUENTIAL,
             low=None if own else float(low),
             high=None if own else float(high),
-            crossed=tuple(self.dead.tolist()),
+            crossed=tuple(self.dead.tolist()) if self.maps[0].size > 1 else (),  # one value shows that it is zero
             labels=tuple(f"unit {unit}: {low:.3g} to {high:.3g}" for unit, (low, high) in enumerate(zip(self.least, self.greatest))),
         )
 

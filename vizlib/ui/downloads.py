@@ -12,8 +12,8 @@ _MIME = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
 def caption(text, name, **makers):
     """Write the provenance of a figure and a button for each file: caption("...", "conv1", png=f, svg=g, csv=h), each f() -> bytes or text."""
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:80]
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(plain(text), width="stretch")  # data sets and runs are named by somebody
+    st.caption(plain(text))  # data sets and runs are named by somebody
+    with st.container(horizontal=True):
         for ending, make in makers.items():
             file_name = f"{stem}.{ending}"
             st.download_button(ending.upper(), data=make, file_name=file_name, mime=_MIME[ending], key=file_name, on_click="ignore", width="content")

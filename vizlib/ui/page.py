@@ -6,6 +6,7 @@ does all that the others do. The menu is read from the folder, so a new file is 
 
 import logging
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -33,27 +34,28 @@ def run(show, title, keeps=()):
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
     st.set_page_config(page_title=f"{title} · Convscope", page_icon=str(ICON), layout="wide")
     st.html(_STYLE)
-    with st.sidebar, _of_all_pages():
-        menu = st.container()
-        try:
-            chosen_run = pickers.pick_run()
-            picture = pickers.pick_image(chosen_run)
-            problem = None
-        except UserError as error:
-            chosen_run, picture, problem = None, None, error
+    menu = st.sidebar.container()
     with menu:
         _menu()
-    try:
-        if problem:
-            raise problem
+    with _sentences(title):
+        with st.sidebar, _of_all_pages():
+            chosen_run = pickers.pick_run()
+            picture = pickers.pick_image(chosen_run)
         show(chosen_run, picture)
-    except UserError as error:
-        st.error(pickers.plain(error))
-    except Exception:  # whatever it was, a reader gets a sentence and the log the trace; Streamlit's own signals are no Exceptions
-        logging.getLogger("convscope").exception("page %s", title)
-        st.error("This page met something it was not made for; the server's log has the details. Try another model, layer or image.")
     caches.freeze()
     caches.warm_up()
+
+
+@contextmanager
+def _sentences(title):
+    """Whatever goes wrong inside, a reader gets a sentence, and the log the trace of what should not have happened."""
+    try:
+        yield
+    except UserError as error:
+        st.error(pickers.plain(error))
+    except Exception:  # Streamlit's own signals to stop or begin anew are no Exceptions
+        logging.getLogger("convscope").exception("page %s", title)
+        st.error("This page met something it was not made for; the server's log has the details. Try another model, layer or image.")
 
 
 def _of_all_pages():

@@ -38,18 +38,36 @@ def plain(text):
     return "".join("\\" + letter if letter in "\\`*_{}[]()<>#+-.!|$~:" else letter for letter in str(text))
 
 
-def chosen(label, options, *, key, default=None, notes=None, help=None):
+def chosen(label, options, *, key, default=None, notes=None, help=None, word=None):
     """A selectbox whose value is kept and in the address.
 
-    A value in the address that does not exist is named in a sentence, in the container `notes` or just above the box.
+    A value in the address that does not exist is named in a sentence, in the container `notes` or just above the box; `word` is what a
+    value is called there (the label, if left out). A value kept from before that is not possible any more, as a layer of another model
+    is, gives way to the default.
     """
-    wanted = st.query_params.get(key)
-    if wanted is not None and wanted not in options and key not in st.session_state:
-        near = get_close_matches(wanted, options, n=8, cutoff=0.3) or list(options)[:8]
-        shown = [*near, "..."] if len(near) < len(options) else options
-        (notes or st).warning(plain(unknown(label.lower(), wanted, shown)))
-    index = list(options).index(default) if default in options else 0
-    return st.selectbox(label, options, index=index, key=key, help=help, **_KEPT)
+    default = default if default in options else options[0]
+    wanted = st.query_params.get(key) if key not in st.session_state else None
+    if wanted and wanted not in options:
+        (notes or st).warning(plain(unknown(word or label.lower(), wanted, _near(wanted, options))))
+    if key in st.session_state and st.session_state[key] not in options:
+        st.session_state[key] = default  # which also corrects the address; the widget's own reset would leave it as it was
+    return st.selectbox(label, options, index=list(options).index(default), key=key, help=help, **_KEPT)
+
+
+def _near(wanted, options):
+    """The options most like a wrong name, or the first ones."""
+    near = get_close_matches(wanted, options, n=8, cutoff=0.3) or list(options)[:8]
+    return [*near, "..."] if len(near) < len(options) else options
+
+
+def whole_number(label, highest, *, key, place=st):
+    """A number from 0 to `highest`, kept and in the address; 0 if the one kept is too high. UserError for an address that is none."""
+    if key in st.session_state and st.session_state[key] > highest:
+        st.session_state[key] = 0
+    try:
+        return int(place.number_input(label, 0, highest, key=key, **_KEPT))
+    except (OverflowError, ValueError) as error:  # what Streamlit makes of ?unit=1e400
+        raise UserError(f"{key!r} in the address is no whole number from 0 to {highest}: remove it, or open the page from the menu.") from error
 
 
 def pick_run():
@@ -58,6 +76,9 @@ def pick_run():
     if not found:
         raise UserError("There is no model yet: train one with python -m vizlib train --architecture lenet --data digits.")
     by_id = {run.run_id: run for run in found}
+    before = st.session_state.get("model")
+    if before is not None and before not in by_id:
+        st.warning(plain(f"The model {before!r} is not there any more."))
     return by_id[chosen("Model", list(by_id), key="model", default=OPENS_ON, help="A shipped model, or one of yours from runs/.")]
 
 
@@ -65,7 +86,8 @@ def pick_image(run):
     """The Picture in view, fitted to the run's network, or None where none is chosen yet."""
     here = run.config["dataset"] in caches.dataset_names()
     fits_photographs = run.input_size[1] >= 16
-    source = chosen("Image from", SOURCES, key="source", default="photograph" if fits_photographs or not here else "data set")
+    default = "photograph" if fits_photographs or not here else "data set"
+    source = chosen("Image from", SOURCES, key="source", default=default, word="source of images")
     try:
         picture = _SOURCES[source](run)
     except UserError as error:
@@ -101,7 +123,7 @@ def _from_data_set(run):
     rows = np.flatnonzero(data.splits["test"].labels == label)
     if not len(rows):
         raise UserError(f"There is no held-out image of the class {class_name!r}.")
-    index = st.number_input(f"Held-out image, of {len(rows):,}", 0, len(rows) - 1, key="index", **_KEPT)
+    index = whole_number(f"Held-out image, of {len(rows):,}", len(rows) - 1, key="index")
     original = data.splits["test"].pictures[int(rows[index])]
     return Picture(original, fit(original, run.input_size), f"{class_name} {index}", label)
 

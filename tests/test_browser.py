@@ -150,3 +150,17 @@ def test_model_of_a_card_is_the_model_of_the_next_page(page, address):
     page.get_by_role("link", name="Architecture").click()
     page.wait_for_selector(f"h1:has-text('Architecture of {model}')")
     no_error(page)
+
+
+def test_address_is_true_after_a_change_of_model(page, address):
+    """A layer and unit that the new model lacks leave the address too: whoever opens it sees what is on the screen."""
+    page.goto(f"{address}/Feature_maps?layer=stage3.block5.conv2&unit=63")
+    page.wait_for_selector(".frame img")
+    settled(page)
+    page.locator("[data-testid='stSelectbox']:has-text('Model') input").first.click()
+    page.keyboard.type("lenet")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Feature maps of')")
+    page.wait_for_url(lambda url: "model=" in url and "stage3" not in url and "unit=63" not in url)
+    settled(page)
+    no_error(page)

@@ -250,3 +250,28 @@ def test_two_sessions_on_one_model_never_mix_their_maps():
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(session, range(8)))
+
+
+def test_a_number_that_is_none_is_one_sentence():
+    for key in ("unit", "index"):
+        app = opened(ROOT / "pages/3_Feature_maps.py", model="digits_three_layer", source="data set", **{key: "1e400"})
+        assert not app.exception
+        assert [f"'{key}' in the address is no whole number" in box.value.replace("\\", "") for box in app.error] == [True]
+
+
+def test_what_the_next_model_lacks_gives_way_to_its_default():
+    app = fine(opened(ROOT / "pages/3_Feature_maps.py", model="resnet32", layer="stage3.block5.conv2", unit="63"))
+    assert app.number_input(key="unit").value == 63
+    app.selectbox(key="model").set_value("lenet").run()
+    assert (fine(app).selectbox(key="layer").value, app.number_input(key="unit").value) == ("conv1", 0)
+
+
+def test_a_run_that_goes_while_in_view_is_named(fresh_caches):
+    import streamlit as st
+
+    broken(fresh_caches, "mine")
+    app = fine(opened(ROOT / "pages/2_Filters.py", model="mine"))
+    shutil.rmtree(fresh_caches / "mine")
+    st.cache_resource.clear()
+    app.run()
+    assert "'mine' is not there any more" in fine(app).warning[0].value and app.selectbox(key="model").value == "resnet32"

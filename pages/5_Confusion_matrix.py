@@ -7,14 +7,12 @@ import streamlit as st
 from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.displays.confusion import ConfusionDisplay
 from vizlib.errors import UserError
-from vizlib.images import png_bytes
 from vizlib.predictions import class_scores
-from vizlib.ui import caches, page
+from vizlib.ui import caches, cell_images, page
 from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, offer_download, plain
+from vizlib.ui.pickers import chosen, plain
 
 NONE = "none"
-IMAGES_SHOWN = 24
 CAMERA_ONLY = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"scale": 2}}
 
 
@@ -54,7 +52,7 @@ def one_run(run, place, wide):
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:
         scores_table(run, verdict, display)
-    cell(run, predictions, keys, across=8 if wide else 4)
+    cell_images.show(run, predictions, display.counts, keys, across=8 if wide else 4)
 
 
 def take_click(chart, keys, class_names):
@@ -80,47 +78,6 @@ def scores_table(run, verdict, display):
         f"{verdict.classes_predicted} of {len(run.class_names)} classes ever answered, accuracy {verdict.accuracy:.3f}, always answering the commonest class {verdict.majority_share:.3f}, "
         f"balanced accuracy {verdict.balanced_accuracy:.3f} (chance {verdict.chance:.3f}), {kappa} {verdict.kappa:.3f}"
     )
-
-
-def cell(run, predictions, keys, across):
-    """The images of one cell, the most confident answers first."""
-    st.markdown("#### Images of a cell")
-    st.caption("Click a cell, or choose it here.")
-    columns = st.columns(2)
-    confusion = predictions.confusion()
-    worst = worst_cell(confusion)
-    with columns[0]:
-        true = chosen("True", run.class_names, key=keys["true"], word="class", default=run.class_names[worst[0]])
-    with columns[1]:
-        predicted = chosen("Predicted", run.class_names, key=keys["predicted"], word="class", default=run.class_names[worst[1]])
-    rows, confidence = predictions.cell(run.class_names.index(true), run.class_names.index(predicted))
-    mark = ":green-badge[right]" if true == predicted else ":red-badge[wrong]"
-    shown = f", the {IMAGES_SHOWN} most confident shown" if len(rows) > IMAGES_SHOWN else ""
-    st.markdown(f"{mark} **{len(rows):,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}.")
-    if run.config["dataset"] not in caches.dataset_names():
-        st.caption("The numbers need only the stored answers; the pictures need the data set.")
-        offer_download(run.config["dataset"], keys["true"])
-        return
-    data = caches.dataset(run)
-    grid = st.columns(across)
-    missing = 0
-    for number, (row, share) in enumerate(zip(rows[:IMAGES_SHOWN], confidence)):
-        try:
-            original = data.picture(predictions.image_ids[row])
-        except KeyError:
-            missing += 1
-            continue
-        grid[number % across].image(png_bytes(original, max(1, 128 // max(original.shape[:2]))), caption=f"{share:.0%}", alt=f"{true} answered {predicted}", output_format="PNG")
-    if missing:
-        st.info(f"{missing} of these images are not in this machine's copy of the data set.")
-
-
-def worst_cell(confusion):
-    """The commonest mistake, (true, predicted); the first class where there is none."""
-    mistakes = confusion.copy()
-    for label in range(len(mistakes)):
-        mistakes[label, label] = 0
-    return divmod(int(mistakes.argmax()), len(mistakes))
 
 
 page.run(show, "Confusion matrix", keeps=("beside", "true_first", "predicted_first", "true_second", "predicted_second"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vizlib.displays.atlas import DIVERGING, SEQUENTIAL, Atlas, palette, quantise
+from vizlib.displays.large_map import plot_large_map
 
 SCALES = ("map", "layer", "network")
 
@@ -90,22 +91,8 @@ class FeatureMapsDisplay:
 
     def plot_unit(self, unit, scale):
         """One channel large as a Plotly heat map: point at a pixel to read its value."""
-        import plotly.graph_objects as go
-
         low, high = (float(value[unit, 0, 0]) if np.ndim(value) else float(value) for value in self.limits(scale))
-        heat = go.Heatmap(
-            z=np.round(self.maps[unit], 4),
-            zmin=low,
-            zmax=high if high > low else low + 1,
-            colorscale=DIVERGING if self.is_signed(scale) else SEQUENTIAL,
-            hovertemplate="row %{y}, column %{x}: %{z}<extra></extra>",
-            colorbar=dict(thickness=12, outlinewidth=0),
-        )
-        figure = go.Figure(heat)
-        figure.update_layout(margin=dict(l=0, r=0, t=0, b=0), height=340)
-        figure.update_xaxes(visible=False, constrain="domain")
-        figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
-        return figure
+        return plot_large_map(self.maps[unit], low, high, DIVERGING if self.is_signed(scale) else SEQUENTIAL, colour_bar=True)
 
     def csv(self):
         """One row a channel: unit, least, mean, greatest, standard deviation, share of pixels that are zero, dead (0 or 1)."""

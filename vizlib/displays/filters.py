@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vizlib.displays.atlas import DIVERGING, Atlas, quantise
+from vizlib.displays.large_map import plot_large_map
 
 
 @dataclass(frozen=True)
@@ -54,23 +55,7 @@ class FiltersDisplay:
 
     def plot_kernel(self, unit, channel):
         """One kernel large with its numbers, a Plotly heat map."""
-        import plotly.graph_objects as go
-
-        kernel = self.weight[unit, channel]
-        heat = go.Heatmap(
-            z=kernel,
-            zmin=-self.limit,
-            zmax=self.limit,
-            colorscale=DIVERGING,
-            texttemplate="%{z:.3f}" if kernel.size <= 64 else "",
-            hovertemplate="row %{y}, column %{x}: %{z:.4f}<extra></extra>",
-            showscale=False,
-        )
-        figure = go.Figure(heat)
-        figure.update_layout(margin=dict(l=0, r=0, t=0, b=0), height=340)
-        figure.update_xaxes(visible=False, constrain="domain")
-        figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x", constrain="domain")
-        return figure
+        return plot_large_map(self.weight[unit, channel], -self.limit, self.limit, DIVERGING, colour_bar=False)
 
     def csv(self):
         """Every weight: filter, input_channel, row, column, weight."""

@@ -1,0 +1,48 @@
+"""The images in a cell of a confusion matrix, the most confident answers first."""
+
+import streamlit as st
+
+from vizlib.images import png_bytes
+from vizlib.ui import caches
+from vizlib.ui.pickers import chosen, offer_download, plain
+
+MOST_SHOWN = 24
+
+
+def show(run, predictions, confusion, keys, across):
+    """Pick a cell by its two classes, and see its images, `across` in a row. keys: the widgets' keys, by "true" and "predicted"."""
+    st.markdown("#### Images of a cell")
+    st.caption("Click a cell, or choose it here.")
+    names, worst = run.class_names, worst_cell(confusion)
+    left, right = st.columns(2)
+    with left:
+        true = chosen("True", names, key=keys["true"], word="class", default=names[worst[0]])
+    with right:
+        predicted = chosen("Predicted", names, key=keys["predicted"], word="class", default=names[worst[1]])
+    rows, confidence = predictions.cell(names.index(true), names.index(predicted))
+    mark = ":green-badge[right]" if true == predicted else ":red-badge[wrong]"
+    shown = f", the {MOST_SHOWN} most confident shown" if len(rows) > MOST_SHOWN else ""
+    st.markdown(f"{mark} **{len(rows):,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}.")
+    if run.config["dataset"] not in caches.dataset_names():
+        st.caption("The numbers need only the stored answers; the pictures need the data set.")
+        offer_download(run.config["dataset"], keys["true"])
+        return
+    data, places, missing = caches.dataset(run), st.columns(across), 0
+    for number, (row, share) in enumerate(zip(rows[:MOST_SHOWN], confidence)):
+        try:
+            picture = data.picture(predictions.image_ids[row])
+        except KeyError:
+            missing += 1
+            continue
+        enlarged = png_bytes(picture, max(1, 128 // max(picture.shape[:2])))
+        places[number % across].image(enlarged, caption=f"{share:.0%}", alt=f"{true} answered {predicted}", output_format="PNG")
+    if missing:
+        st.info(f"{missing} of these images are not in this machine's copy of the data set.")
+
+
+def worst_cell(confusion):
+    """The commonest mistake, (true, predicted); the first cell where there is none."""
+    mistakes = confusion.copy()
+    for label in range(len(mistakes)):
+        mistakes[label, label] = 0
+    return divmod(int(mistakes.argmax()), len(mistakes))

@@ -22,7 +22,7 @@ def table():
             run.config["dataset"],
             f"{started['parameters']:,}",
             run.config["recipe"]["epochs"],
-            f"{finished['seconds']:,.0f} s, {started['device']}",
+            f"{finished['seconds']:,.0f} s, {started['device'].replace('1 threads', '1 thread')}",
             f"{best['val_accuracy']:.1%}",
             f"**{finished['test_accuracy']:.1%}**",
         )

@@ -18,7 +18,7 @@ SHOTS = {  # file name: address, height of the window
     "home": ("", 1130),
     "architecture": ("Architecture", 900),
     "filters": ("Filters?model=three_layer_sequential", 900),
-    "feature-maps": ("Feature_maps?layer=stage2.block1.relu2&scale=map&unit=19", 1080),
+    "feature-maps": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
     "training-curves": ("Training_curves?with=plain32", 800),
     "confusion-matrix": ("Confusion_matrix?model=resnet32", 900),
     "collapse": ("Confusion_matrix?model=collapsed_lenet", 720),

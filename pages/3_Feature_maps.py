@@ -37,7 +37,7 @@ def show(run, picture):
             help="What the colours span: each map by itself, all maps of the layer, or all layers of the network. Only the last two can be compared.",
         )
     display, seconds = caches.feature_maps(run, picture, layer)
-    atlas = caches.maps_atlas(run.run_id, run.changed("model.safetensors"), picture.key, layer, scale, display)
+    atlas = caches.maps_atlas(run, picture, layer, scale)
     count, shape = len(display.maps), " × ".join(map(str, rows[layer].output_shape))
     unit = whole_number(f"Unit, of {count}", count - 1, key="unit", place=units)
     is_map = len(rows[layer].output_shape) == 3

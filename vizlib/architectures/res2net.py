@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from vizlib.architectures import register
-from vizlib.architectures.initialisation import kaiming_convolutions
-from vizlib.architectures.resnet_cifar import projection_shortcut, two_blocks
+from vizlib.architectures.resnet_cifar import ResNetCifar, projection_shortcut
 
 
 @register()
@@ -19,28 +18,7 @@ def res2net18(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
 
     Source: Gao et al. 2019, https://arxiv.org/abs/1904.01169
     """
-    return Res2Net(num_classes, in_channels, widths)
-
-
-class Res2Net(nn.Module):
-    def __init__(self, num_classes, in_channels, widths):
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(widths[0])
-        self.relu1 = nn.ReLU()
-        self.stage1 = two_blocks(Res2NetBlock, widths[0], widths[0], stride=1)
-        self.stage2 = two_blocks(Res2NetBlock, widths[0], widths[1], stride=2)
-        self.stage3 = two_blocks(Res2NetBlock, widths[1], widths[2], stride=2)
-        self.stage4 = two_blocks(Res2NetBlock, widths[2], widths[3], stride=2)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.fc = nn.Linear(widths[3], num_classes)
-        kaiming_convolutions(self)
-
-    def forward(self, images):
-        maps = self.relu1(self.bn1(self.conv1(images)))
-        maps = self.stage4(self.stage3(self.stage2(self.stage1(maps))))
-        return self.fc(self.flatten(self.pool(maps)))
+    return ResNetCifar(num_classes, in_channels, widths, block=Res2NetBlock)
 
 
 class Res2NetBlock(nn.Module):

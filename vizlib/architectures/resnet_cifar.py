@@ -1,4 +1,4 @@
-"""ResNet-18 for 32x32 images, and the basic block that it shares with `late_pool`.
+"""ResNet-18 for 32x32 images, whose frame `res2net` shares, and whose basic block `late_pool` does.
 
 He et al., Deep Residual Learning for Image Recognition, https://arxiv.org/abs/1512.03385
 """
@@ -17,19 +17,21 @@ def resnet18_cifar(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
 
     Source: He et al. 2015, https://arxiv.org/abs/1512.03385, with the stem usual for CIFAR-10.
     """
-    return ResNetCifar(num_classes, in_channels, widths)
+    return ResNetCifar(num_classes, in_channels, widths, block=BasicBlock)
 
 
 class ResNetCifar(nn.Module):
-    def __init__(self, num_classes, in_channels, widths):
+    """A 3x3 stem, four stages of two blocks, of which the last three halve the size, global average pool, linear."""
+
+    def __init__(self, num_classes, in_channels, widths, block):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.relu1 = nn.ReLU()
-        self.stage1 = two_blocks(BasicBlock, widths[0], widths[0], stride=1)
-        self.stage2 = two_blocks(BasicBlock, widths[0], widths[1], stride=2)
-        self.stage3 = two_blocks(BasicBlock, widths[1], widths[2], stride=2)
-        self.stage4 = two_blocks(BasicBlock, widths[2], widths[3], stride=2)
+        self.stage1 = two_blocks(block, widths[0], widths[0], stride=1)
+        self.stage2 = two_blocks(block, widths[0], widths[1], stride=2)
+        self.stage3 = two_blocks(block, widths[1], widths[2], stride=2)
+        self.stage4 = two_blocks(block, widths[2], widths[3], stride=2)
         self.pool = nn.AdaptiveAvgPool2d(1)  # a window of 4 at 32x32
         self.flatten = nn.Flatten()
         self.fc = nn.Linear(widths[3], num_classes)

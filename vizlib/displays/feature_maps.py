@@ -1,6 +1,7 @@
 """The feature maps of one layer for one image: every channel, on a scale of its own, of the layer, or of the whole network."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -29,15 +30,15 @@ class FeatureMapsDisplay:
         maps = activation if activation.ndim == 3 else activation[:, None, None]
         return cls(np.ascontiguousarray(maps, np.float32), network_range)
 
-    @property
+    @cached_property
     def least(self):
         return self.maps.min(axis=(1, 2))
 
-    @property
+    @cached_property
     def greatest(self):
         return self.maps.max(axis=(1, 2))
 
-    @property
+    @cached_property
     def dead(self):
         """The channels that are the same everywhere: after a ReLU, zero for this image."""
         if self.maps[0].size == 1:
@@ -49,7 +50,7 @@ class FeatureMapsDisplay:
         if scale == "map":
             least, greatest = self.least[:, None, None], self.greatest[:, None, None]
         elif scale == "layer":
-            least, greatest = self.maps.min(), self.maps.max()
+            least, greatest = self.least.min(), self.greatest.max()
         else:
             least, greatest = (np.float32(value) for value in self.network_range)
         if self.is_signed(scale):
@@ -59,7 +60,7 @@ class FeatureMapsDisplay:
         return np.zeros_like(greatest), greatest
 
     def is_signed(self, scale):
-        return bool((self.network_range[0] if scale == "network" else self.maps.min()) < 0)
+        return bool((self.network_range[0] if scale == "network" else self.least.min()) < 0)
 
     def atlas(self, scale):
         """All channels as one Atlas. scale: one of SCALES."""

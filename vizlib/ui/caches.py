@@ -25,29 +25,33 @@ def dataset_names():
     return datasets.names()
 
 
+def _state_of(file):
+    """How a run, or a picture, is told from another as an argument: a run by its folder and the state of its configuration and one file."""
+    return {
+        runs.Run: lambda run: (str(run.folder), run.changed("config.json"), run.changed(file)),
+        "vizlib.ui.pickers.Picture": lambda picture: picture.key,
+    }
+
+
+def _its_data(run):
+    return run.config["dataset"], tuple(run.class_names)  # runs on one data set share it in memory
+
+
+@st.cache_resource(max_entries=4, ttl=600, hash_funcs={runs.Run: _its_data}, show_spinner="Opening the data set")
 def dataset(run):
     """The run's data set, looked at anew every ten minutes. UserError if this machine's copy does not fit the run."""
-    return _dataset(run.config["dataset"], tuple(run.class_names), run)
+    return datasets.load_for(run.config)
 
 
-@st.cache_resource(max_entries=4, ttl=600, show_spinner="Opening the data set")
-def _dataset(name, class_names, _run):
-    return datasets.load_for(_run.config)
-
-
+@st.cache_resource(max_entries=6, hash_funcs=_state_of("model.safetensors"), show_spinner="Loading the network")
 def model(run):
     """The run's network with its best weights, prepared to be looked into. UserError if it cannot be rebuilt."""
-    return _model(run.run_id, run.changed("model.safetensors"), run)
-
-
-@st.cache_resource(max_entries=6, show_spinner="Loading the network")
-def _model(run_id, changed, _run):
     from vizlib import activations, architectures
     from vizlib.weights import load_into, load_weights
 
     one_thread_each()
-    network = architectures.create(_run.config["architecture"], **_run.config["arguments"])
-    return activations.prepare(load_into(network, load_weights(_run.path("model.safetensors"))))
+    network = architectures.create(run.config["architecture"], **run.config["arguments"])
+    return activations.prepare(load_into(network, load_weights(run.path("model.safetensors"))))
 
 
 def one_thread_each():
@@ -57,47 +61,31 @@ def one_thread_each():
     torch.set_num_threads(1)
 
 
+@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def layers(run):
     """The rows of the run's layer table."""
-    return _layers(run.run_id, run.changed("model.safetensors"), run)
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _layers(run_id, changed, _run):
     from vizlib.layers import layer_table
 
-    return layer_table(model(_run), _run.input_size)
+    return layer_table(model(run), run.input_size)
 
 
+@st.cache_resource(max_entries=32, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
 def predictions(run):
-    return _predictions(run.run_id, run.changed("predictions.npz"), run)
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _predictions(run_id, changed, _run):
     from vizlib.predictions import load_predictions
 
-    return load_predictions(_run.path("predictions.npz"), len(_run.class_names))
+    return load_predictions(run.path("predictions.npz"), len(run.class_names))
 
 
+@st.cache_resource(max_entries=128, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
 def verdict(run):
-    return _verdict(run.run_id, run.changed("predictions.npz"), run)
-
-
-@st.cache_resource(max_entries=128, show_spinner=False)
-def _verdict(run_id, changed, _run):
     from vizlib.collapse import judge_run
 
-    return judge_run(_run)
+    return judge_run(run)
 
 
+@st.cache_resource(max_entries=512, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def answer(run, picture):
     """The network's answer to a picture: probabilities (K,), and the least and greatest value that any layer takes."""
-    return _answer(run.run_id, run.changed("model.safetensors"), picture.key, run, picture)
-
-
-@st.cache_resource(max_entries=512, show_spinner=False)
-def _answer(run_id, changed, key, _run, _picture):
     from vizlib.activations import forward
 
     ends = []
@@ -105,29 +93,26 @@ def _answer(run_id, changed, key, _run, _picture):
     def widen(name, module, output):
         ends.append((float(output.min()), float(output.max())))
 
-    logits = forward(model(_run), _tensor(_run, _picture), widen)
+    logits = forward(model(run), _tensor(run, picture), widen)
     return logits.softmax(1)[0].numpy(), (min(low for low, _ in ends), max(high for _, high in ends))
 
 
+@st.cache_resource(max_entries=48, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def feature_maps(run, picture, layer_name):
     """(FeatureMapsDisplay of one layer for one picture, seconds it took)."""
-    return _feature_maps(run.run_id, run.changed("model.safetensors"), picture.key, layer_name, run, picture)
-
-
-@st.cache_resource(max_entries=48, show_spinner=False)
-def _feature_maps(run_id, changed, key, layer_name, _run, _picture):
     from vizlib.activations import capture
     from vizlib.displays.feature_maps import FeatureMapsDisplay
 
     start = time.perf_counter()
-    _, found = capture(model(_run), _tensor(_run, _picture), [layer_name])
-    display = FeatureMapsDisplay.from_activation(found[layer_name][0].numpy(), answer(_run, _picture)[1])
+    _, found = capture(model(run), _tensor(run, picture), [layer_name])
+    display = FeatureMapsDisplay.from_activation(found[layer_name][0].numpy(), answer(run, picture)[1])
     return display, time.perf_counter() - start
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
-def maps_atlas(run_id, changed, key, layer_name, scale, _display):
-    return _display.atlas(scale)
+@st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def maps_atlas(run, picture, layer_name, scale):
+    """All maps of a layer for one picture, as an Atlas on one of the scales."""
+    return feature_maps(run, picture, layer_name)[0].atlas(scale)
 
 
 def _tensor(run, picture):
@@ -136,18 +121,14 @@ def _tensor(run, picture):
     return to_network_input(picture.received, run.input_size, run.config["mean"], run.config["std"])[1]
 
 
+@st.cache_resource(max_entries=32, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
 def snapshots(run):
     """conv1's weight by training step, {step: float array (out, in, h, w)}, read without torch; empty where there are none."""
-    return _snapshots(run.run_id, run.changed("snapshots.safetensors"), run)
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _snapshots(run_id, changed, _run):
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
-        tensors = load_file(_run.path("snapshots.safetensors"))
+        tensors = load_file(run.path("snapshots.safetensors"))
     except (OSError, SafetensorError):
         return {}
     steps = {name.removeprefix("conv1/"): weight for name, weight in tensors.items() if name.startswith("conv1/")}

@@ -1,6 +1,7 @@
 """python -m vizlib: train networks, evaluate them and check them for class collapse, with no browser."""
 
 import argparse
+import os
 import re
 import sys
 import time
@@ -14,6 +15,7 @@ Convscope on the command line: train small image classifiers, evaluate them, che
 
   python -m vizlib list                                       what there is: runs, architectures, data sets, recipes
   python -m vizlib train -a three_layer_module -d digits   train into runs/, on a CPU or a GPU
+  python -m vizlib resume RUN                                 go on with one that ended too early
   python -m vizlib evaluate RUN                               answer the held-out images again, print the scores
   python -m vizlib check RUN                                  does it answer one class? exit status 1 if it does
   python -m vizlib download cifar10                           fetch CIFAR-10 (170 MB) into the data folder
@@ -48,8 +50,17 @@ def _parser():
     training.add_argument("--data", "-d", required=True, help='a name from `list`, such as "digits", "cifar10" or "folder:flowers"')
     training.add_argument("--recipe", "-r", default="one_cycle", help="a name from `list`")
     training.add_argument("--epochs", type=int, help="instead of the recipe's")
+    training.add_argument("--seconds", type=float, help="of training, instead of epochs")
     training.add_argument("--batch-size", type=int, help="instead of the recipe's")
-    training.add_argument("--learning-rate", type=float, help="instead of the recipe's")
+    training.add_argument("--learning-rate", type=float, help="the highest, instead of the recipe's")
+    training.add_argument("--class-weights", action="store_true", default=None, help="weigh rare classes more in the loss")
+    training.add_argument("--balanced", action="store_true", default=None, help="draw all classes equally often")
+    training.add_argument("--augment-only-rare", action="store_true", default=None, help="leave pictures of common classes as they are")
+    training.add_argument("--compile", action="store_true", default=None, help="by torch.compile: minutes before, faster steps on large GPUs")
+    beginning = training.add_mutually_exclusive_group()
+    beginning.add_argument("--start", metavar="RUN", help="begin with the weights of this run")
+    beginning.add_argument("--pretrained", action="store_true", help="begin with torchvision's weights, trained on ImageNet")
+    training.add_argument("--freeze", type=int, default=0, metavar="N", help="leave the first N convolutions as they are")
     training.add_argument("--validation", type=int, help="training images held out to choose the best epoch")
     training.add_argument("--seed", type=int, default=0, help="of the weights, the order of images and the held-out ones")
     training.add_argument("--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)')
@@ -57,6 +68,12 @@ def _parser():
     training.add_argument("--title", default="", help="a few words shown beside the name")
     training.add_argument("--out", type=Path, help="the folder that the run folder is made in (default: CONVSCOPE_RUNS, else runs/)")
     training.set_defaults(command=_train)
+
+    resuming = commands.add_parser("resume", help="go on with a run that ended too early")
+    resuming.add_argument("run", metavar="RUN")
+    resuming.add_argument("--learning-rate", type=float, help="the highest from now on (default: as before)")
+    resuming.add_argument("--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)')
+    resuming.set_defaults(command=_resume)
 
     evaluating = commands.add_parser("evaluate", help="answer the held-out images with a run's weights")
     evaluating.add_argument("run", metavar="RUN")
@@ -99,19 +116,64 @@ def _train(options):
     from vizlib import architectures, datasets, runs
     from vizlib.training import process
     from vizlib.training.recipes import recipe
+    from vizlib.training.requests import Requests
 
-    chosen = recipe(options.recipe, epochs=options.epochs, batch_size=options.batch_size, learning_rate=options.learning_rate)
+    changes = ("epochs", "seconds", "batch_size", "learning_rate", "class_weights", "balanced", "augment_only_rare", "compile")
+    chosen = recipe(options.recipe, **{name: getattr(options, name) for name in changes})
     architectures.get(options.architecture)
+    if "RANK" in os.environ and not options.name:
+        raise UserError("Give a --name: the processes of one training have to write into one run folder.")
     data = re.sub(r"[^A-Za-z0-9_.-]+", "-", options.data)[:30].strip("-")  # a folder may have a name that no run can have
     folder = runs.new_run_folder(options.name or f"{options.architecture}-{data}-{time.strftime('%Y%m%d-%H%M%S')}", options.out)
     dataset = datasets.load(options.data)
     process.keep_freed_memory()
+    from vizlib.training import distributed
     from vizlib.training.loop import make_config, train
 
-    config = make_config(options.architecture, dataset, chosen, seed=options.seed, validation=options.validation, title=options.title)
-    run = train(folder, config, dataset, device=_device(options.device or process.default_device()))
+    start = {"run": options.start} if options.start else {"pretrained": "torchvision"} if options.pretrained else None
+    settings = dict(seed=options.seed, validation=options.validation, title=options.title, start=start, frozen=options.freeze)
+    config = make_config(options.architecture, dataset, chosen, **settings)
+    requests = Requests(folder)
+    process.end_in_order(requests)
+    group, device = distributed.join(_device(options.device))
+    try:
+        train(folder, config, dataset, device=device, group=group, requests=requests, say=print if group.leads else _nothing)
+    finally:
+        distributed.leave()
+    if group.leads:
+        _say_result(runs.read_run(folder))
+
+
+def _nothing(line):
+    """Only the first of several processes speaks."""
+
+
+def _resume(options):
+    from vizlib import runs
+    from vizlib.training import process, requests
+    from vizlib.training.events import EventLog
+
+    run = _run(options.run)
+    if not run.can_resume:
+        raise UserError(f"{run.run_id} cannot be resumed: it is {run.status}.")
+    process.keep_freed_memory()
+    from vizlib.training.loop import carry_on
+
+    requests.forget(run.folder)
+    if options.learning_rate is not None:
+        requests.ask_rate(run.folder, options.learning_rate)
+    wishes = requests.Requests(run.folder)
+    process.end_in_order(wishes)
+    with EventLog(run.folder) as log:
+        if run.status == "finished":  # by another process, meanwhile
+            raise UserError(f"{run.run_id} is finished already.")
+        carry_on(run.folder, log, device=_device(options.device), requests=wishes)
+    _say_result(runs.read_run(run.folder))
+
+
+def _say_result(run):
     print(f"written to {run.folder}")
-    print(_verdict(run).sentence)
+    print(_verdict(run).sentence if run.status == "finished" else f"{run.status}: python -m vizlib resume {run.run_id}")
 
 
 def _evaluate(options):
@@ -171,8 +233,10 @@ def _verdict(run):
 
 
 def _device(name):
-    """A device that can be used. UserError naming the ones there are."""
+    """A device that can be used, a GPU if none is named and there is one. UserError naming the ones there are."""
     import torch
+
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
 
     possible = ["cpu"] + [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     if name not in possible and not (name == "cuda" and torch.cuda.is_available()):

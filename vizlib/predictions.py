@@ -81,18 +81,24 @@ def load_predictions(path, num_classes):
     return Predictions(labels.astype(np.int64), logits, image_ids)
 
 
-def predict(model, images, mean, std, batch_size=250):
-    """Logits, float32 (N, K) in NumPy, of uint8 images (N, C, H, W), on the model's device, in evaluation mode."""
+def predict(model, images, mean, std, batch_size=250, *, mirrored=False):
+    """Logits, float32 (N, K) in NumPy, of uint8 images, on the model's device, in evaluation mode.
+
+    images: an array (N, C, H, W), or an iterable of such arrays. mirrored: the mean of the logits of a picture and its mirror image.
+    """
     import torch
 
     device = next(model.parameters()).device
     mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std))
+    batches = torch.from_numpy(images).split(batch_size) if isinstance(images, np.ndarray) else map(torch.from_numpy, images)
     was_training, parts = model.training, []
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in torch.from_numpy(images).split(batch_size):
-                parts.append(model((batch.to(device).float() / 255 - mean) / std).float().cpu())
+            for batch in batches:
+                batch = ((batch.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+                logits = model(batch).float()
+                parts.append(((logits + model(batch.flip(3)).float()) / 2 if mirrored else logits).cpu())
     finally:
         model.train(was_training)
     return torch.cat(parts).numpy()

@@ -4,7 +4,9 @@
           events.jsonl            a line for each thing that happened, appended by the training process only
           model.safetensors       the best weights, float16
           predictions.npz         labels and logits of the held-out images
-          snapshots.safetensors   conv1 at log-spaced steps
+          snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
+          last.pt                 what resuming needs, gone once finished
+          alive.lock              held by the training process as long as it lives
 
 Shipped runs lie in checkpoints/, new ones in runs/ (or CONVSCOPE_RUNS). Nothing here imports torch.
 """
@@ -18,8 +20,17 @@ from pathlib import Path
 
 from vizlib.errors import UserError, unknown
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
-SILENT_SECONDS = 60  # a training touches its events every ten seconds, whatever it does; one that does not has died
+LOCK = "alive.lock"
+STARTING_SECONDS = 20  # a process just started has this long to take the lock and write its first event
+ENDS = ("finished", "stopped", "failed")
+ACTIVE = ("queued", "training", "paused")
+_PHASES = {"queued": "queued", "starting": "training", "started": "training", "resumed": "training", "paused": "paused", "continued": "training"} | {end: end for end in ENDS}
 _latest_events = {}  # path -> (state, events)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _NEEDED = {
@@ -37,10 +48,14 @@ _NEEDED = {
 _FIGURES = {
     "step": ("step", "epoch", "seconds", "train_loss", "learning_rate"),
     "epoch": ("epoch", "step", "seconds", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"),
-    "checkpoint": ("epoch", "val_accuracy"),
+    "checkpoint": ("epoch", "step", "val_accuracy"),
     "started": ("parameters",),
+    "resumed": ("step",),
+    "gradients": ("step", "epoch"),
+    "rate": ("step", "epoch", "seconds", "learning_rate"),
     "finished": ("test_accuracy", "seconds"),
 }
+_UNDONE = ("step", "epoch", "gradients", "rate")
 
 
 def runs_root():
@@ -84,7 +99,12 @@ class Run:
     @property
     def events(self):
         """All events so far, in order, each a dictionary with at least "event"."""
-        path, state = self.path("events.jsonl"), self.changed("events.jsonl")
+        path = self.path("events.jsonl")
+        try:
+            found = path.stat()
+        except OSError:
+            return []
+        state = found.st_mtime_ns, found.st_size  # two lines may be written within one tick of the file system's clock
         if _latest_events.get(path, (None,))[0] != state:  # of each file only the newest state is kept: a growing one has hundreds
             _latest_events[path] = state, read_events(path)
         return _latest_events[path][1]
@@ -101,12 +121,50 @@ class Run:
 
     @property
     def status(self):
-        """"finished", "stopped", "failed", "training" or "interrupted": derived from the events and how old they are, never stored."""
-        ended = [row["event"] for row in self.events if row["event"] in ("started", "finished", "stopped", "failed")]
-        if ended and ended[-1] != "started":
-            return ended[-1]
-        age = time.time() - self.changed("events.jsonl") / 1e9
-        return "training" if self.has("events.jsonl") and age < SILENT_SECONDS else "interrupted"
+        """"queued", "training", "paused", "finished", "stopped", "failed" or "interrupted", which is: the process is gone without a word.
+
+        Derived from the events and from whether a process holds the run's lock, never stored.
+        """
+        phase = next((_PHASES[row["event"]] for row in reversed(self.events) if row["event"] in _PHASES), None)
+        if phase in ENDS:
+            return phase
+        just_started = phase is None and time.time() - self.changed("config.json") / 1e9 < STARTING_SECONDS
+        return phase or "queued" if self._is_held() or just_started else "interrupted"
+
+    def _is_held(self):
+        """Whether a process holds the run's lock: it does as long as it lives, however it dies."""
+        try:
+            with open(self.path(LOCK), "rb") as file:
+                return _is_locked(file)
+        except OSError:  # there is none
+            return False
+
+    @property
+    def is_active(self):
+        """Whether a process works on it, or waits to."""
+        return self.status in ACTIVE
+
+    @property
+    def can_resume(self):
+        """Whether its training ended before its end, and can go on."""
+        return self.status in ("stopped", "failed", "interrupted") and self.folder.parent != SHIPPED
+
+
+def _is_locked(file):
+    """Whether another holds the lock of an open file. Those who only look share it: they do not take one another for a training."""
+    if fcntl is None:
+        from filelock import FileLock, Timeout
+
+        try:
+            FileLock(file.name).acquire(timeout=0.1).lock.release()
+        except Timeout:
+            return True
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back when the file is closed
+    except BlockingIOError:
+        return True
+    return False
 
 
 def read_events(path):
@@ -122,6 +180,9 @@ def read_events(path):
         except (ValueError, RecursionError):
             continue
         if _is_event(row):
+            if row["event"] == "resumed":  # from a state saved earlier: what came after that has not been
+                undone = _UNDONE if row["step"] else (*_UNDONE, "checkpoint")  # a checkpoint's weights are there still, unless all begins anew
+                rows = [old for old in rows if not (old["event"] in undone and old["step"] > row["step"])]
             rows.append(row)
     return rows
 
@@ -166,10 +227,10 @@ def _config_problem(config):
     return None
 
 
-def list_runs():
-    """All runs that can be read, shipped ones first, and a sentence for each folder that cannot: (list of Run, list of str)."""
+def list_runs(shipped=True):
+    """All runs that can be read, shipped ones first if they are asked for, and a sentence for each folder that cannot: (list of Run, list of str)."""
     found, problems = {}, []
-    for root in (SHIPPED, runs_root()):
+    for root in (SHIPPED, runs_root()) if shipped else (runs_root(),):
         folders = sorted(root.iterdir()) if root.is_dir() else []
         for folder in folders:
             if not folder.is_dir() or folder.is_symlink() or not _RUN_ID.fullmatch(folder.name) or folder.name in found:

@@ -54,6 +54,11 @@ class Split:
             images[row] = fit(picture, image_size).transpose(2, 0, 1)
         return images
 
+    def in_chunks(self, image_size, count=250):
+        """The same, `count` pictures at a time, for a split that does not fit into memory as a whole."""
+        for start in range(0, len(self), count):
+            yield self.take(np.arange(start, min(start + count, len(self)))).images(image_size)
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -1,41 +1,67 @@
 """The events of a training: lines appended to events.jsonl by the training process only."""
 
+import errno
 import json
-import os
-import threading
 import time
+
+from filelock import FileLock, Timeout
+
+from vizlib.errors import UserError
+from vizlib.runs import LOCK
 
 STEP_SECONDS = 0.2  # at most five step events a second
 STEP_EVENTS = 600  # and no more than this in a whole training: as many as a curve has pixels
-HEARTBEAT_SECONDS = 10  # the file is touched this often while nothing happens, so that readers see the process is alive
+SPARE, SPARE_BYTES = "spare.tmp", 16_384
 
 
 class EventLog:
-    """Appends events to a run's events.jsonl, a whole line at a time, so that a reader sees all of an event or nothing."""
+    """Appends events to a run's events.jsonl, a whole line at a time, so that a reader sees all of an event or nothing.
+
+    Use it in a `with`. Within, it holds the run's lock, by which others see that the process is alive; UserError if another process
+    trains this run already. A few bytes of disk are kept in reserve, so that a full disk can still be reported.
+    """
 
     def __init__(self, folder):
-        self._file = open(folder / "events.jsonl", "a", encoding="utf-8")  # noqa: SIM115 open for as long as the training goes on
-        self._last_time, self._last_step = 0.0, 0
-        self._closed = threading.Event()
-        threading.Thread(target=self._beat, args=(folder / "events.jsonl",), name="heartbeat", daemon=True).start()
+        self._folder, self._last_time, self._last_progress = folder, 0.0, -1.0
+        self._lock = FileLock(folder / LOCK)
 
-    def _beat(self, path):
-        while not self._closed.wait(HEARTBEAT_SECONDS):
-            if path.exists():
-                os.utime(path)
+    def __enter__(self):
+        try:
+            self._lock.acquire(timeout=2)  # whoever looks whether the run is alive holds it for a moment
+        except Timeout:
+            raise UserError(f"{self._folder.name} is being trained already.") from None
+        (self._folder / SPARE).write_bytes(bytes(SPARE_BYTES))
+        self._open()
+        return self
+
+    def __exit__(self, *exception):
+        (self._folder / SPARE).unlink(missing_ok=True)
+        self._file.close()
+        self._lock.release()
+
+    def _open(self):
+        path = self._folder / "events.jsonl"
+        torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 open for as long as the training goes on
+        if torn:  # an earlier process was cut off within a line
+            self._file.write(b"\n")
 
     def write(self, event, **values):
-        self._file.write(json.dumps({"event": event, "time": round(time.time(), 3), **values}) + "\n")
-        self._file.flush()
+        line = json.dumps({"event": event, "time": round(time.time(), 3), **values}).encode() + b"\n"
+        if self._file.write(line) < len(line):
+            raise OSError(errno.ENOSPC, "the disk is full")
 
-    def step_is_due(self, step, total_steps):
-        """Whether enough time and enough steps have passed since the last step event."""
-        now = time.monotonic()
-        due = now - self._last_time >= STEP_SECONDS and step - self._last_step >= total_steps / STEP_EVENTS
-        if due:
-            self._last_time, self._last_step = now, step
-        return due
-
-    def close(self):
-        self._closed.set()
+    def write_last(self, event, **values):
+        """Write an event although the disk may be full."""
+        (self._folder / SPARE).unlink(missing_ok=True)
         self._file.close()
+        self._open()
+        self.write(event, **values)
+
+    def step_is_due(self, progress):
+        """Whether enough time, and enough of the training, has passed since the last step event. progress: in [0, 1]."""
+        now = time.monotonic()
+        due = now - self._last_time >= STEP_SECONDS and progress - self._last_progress >= 1 / STEP_EVENTS
+        if due:
+            self._last_time, self._last_progress = now, progress
+        return due

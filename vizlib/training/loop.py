@@ -1,7 +1,11 @@
 """The training loop, top to bottom. It knows nothing of the network or the data set, and writes a run folder as it goes."""
 
+import errno
+import os
 import platform
 import time
+from contextlib import contextmanager
+from math import inf, isfinite
 
 import numpy as np
 import torch
@@ -10,25 +14,43 @@ import torch.nn.functional as F
 from vizlib import architectures, datasets
 from vizlib.errors import UserError
 from vizlib.predictions import Predictions, load_predictions, predict, save_predictions
-from vizlib.runs import Run, write_json
-from vizlib.training.batches import Batches
+from vizlib.runs import read_run, write_json
+from vizlib.training import batches as feeding
+from vizlib.training import recipes, state
+from vizlib.training.distributed import Group
 from vizlib.training.events import EventLog
-from vizlib.training.recipes import Recipe, learning_rate
+from vizlib.training.optimisers import make_optimisers
+from vizlib.training.recipes import learning_rate
+from vizlib.training.requests import Requests
+from vizlib.training.snapshots import Snapshots, is_log_spaced
+from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, freeze, starting_model
+from vizlib.training.tensorboard import TensorBoard
 from vizlib.weights import load_into, load_weights, save_weights
 
+EVALUATIONS, MOST_EVALUATIONS = 10, 300  # a training is looked at so often at least and at most, however short or long it is
+SAVE_SECONDS = 20  # the state is saved no more often than this while nothing asks for it
+WORKERS = 4  # processes that read pictures, where the data set streams
 
-def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title=""):
+
+def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title="", start=None, frozen=0):
     """The configuration of a new run: all that is needed to build, train and evaluate it again.
 
     architecture: a registered name. dataset: a loaded Dataset. validation: how many training images are held out to choose the
-    best epoch (default: a tenth, at most 1,000), unless the data set brings a split for that.
+    best epoch (default: a tenth, at most 1,000), unless the data set brings a split for that. start: None for a random network,
+    {"run": id} for another run's weights, {"pretrained": "torchvision"}. frozen: how many of the first convolutions are left as they are.
     """
     found = architectures.get(architecture)
+    check_start(start, architecture)
     # A network for large pictures gets them in its own size; small networks take the pictures as they are.
     side = found.input_size[1:] if found.input_size[1] > 64 else dataset.image_size[1:]
     if "image_size" in found.arguments:  # its linear layers count on a square
         side = (min(side), min(side))
     input_size = (dataset.image_size[0], *side)
+    pretrained = bool(start) and "pretrained" in start
+    if pretrained and input_size[0] != 3:
+        raise UserError(f"torchvision's weights are for colour pictures; those of {dataset.name} are grey.")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed {seed} is not possible: between 0 and {2**32 - 1:,}.")
     return {
         "title": title or architecture,
         "architecture": architecture,
@@ -38,144 +60,429 @@ def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title
         "ordered": dataset.ordered,
         "class_names": list(dataset.class_names),
         "input_size": list(input_size),
-        "mean": dataset.mean,
-        "std": dataset.std,
+        "mean": IMAGENET_MEAN if pretrained else dataset.mean,
+        "std": IMAGENET_STD if pretrained else dataset.std,
         "validation": min(1000, len(dataset.splits["train"]) // 10) if validation is None else validation,
-        "recipe": vars(recipe),
+        "recipe": dict(vars(recipe)),
+        "start": start,
+        "frozen": frozen,
         "seed": seed,
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
 
 
-def train(folder, config, dataset=None, *, device="cpu", say=print):
+def train(folder, config, dataset=None, *, device="cpu", group=None, requests=None, say=print):
     """Train a network as `config` says and write everything into `folder`, which must not hold a run yet.
 
     Validation images are drawn from the training images by seed; the best epoch is chosen on them, and the test images are looked
     at once, at the end, through the weights as they were saved. dataset: the one that config names, if it is loaded already.
-    Returns the Run.
+    group: the processes that train together; requests: the Requests that are listened to. Returns the Run.
     """
-    if (folder / "config.json").exists():
+    group, requests = group or Group(), requests or Requests(folder)
+    if group.leads and (folder / "config.json").exists():
         raise UserError(f"{folder} holds a run already: choose another name, or remove it.")
     dataset = dataset or datasets.load_for(config)
-    _splits(dataset, config)  # what is not possible is refused before anything is written
-    architectures.create(config["architecture"], **config["arguments"])
+    check_possible(config, dataset)
+    if not group.leads:
+        return Training(folder, config, dataset, None, requests, device, group, say).run()
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
-    log = EventLog(folder)
+    with EventLog(folder) as log:
+        carry_on(folder, log, dataset, device=device, group=group, requests=requests, say=say)
+    return read_run(folder)
+
+
+def check_possible(config, dataset):
+    """UserError for what could not be trained, before anything is written: too few images, a network that cannot be built or frozen so far."""
+    _splits(dataset, config)
+    with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
+        freeze(architectures.create(config["architecture"], **config["arguments"]), config.get("frozen", 0))
+
+
+def carry_on(folder, log, dataset=None, *, device="cpu", group=None, requests=None, say=print):
+    """Train what the run folder says, from the state saved in it if there is one, and note in the events how it ended.
+
+    log: the open EventLog of the folder. requests: the Requests that are listened to. What went wrong is raised once it is noted.
+    """
+    requests = requests or Requests(folder)
     try:
-        _train(folder, config, dataset, log, device, say)
+        config = read_run(folder).config
+        Training(folder, config, dataset or datasets.load_for(config), log, requests, device, group or Group(), say).run()
     except KeyboardInterrupt:
-        log.write("stopped", reason="Stopped by hand; the best weights so far are kept.")
+        log.write_last("stopped", reason="Stopped by hand; the best weights so far are kept.")
         raise
     except Exception as error:
-        log.write("failed", reason=_reason(error))
+        log.write_last("failed", reason=_reason(error, device))
         raise
-    finally:
-        log.close()
-    return Run(folder, config)
 
 
-def _train(folder, config, dataset, log, device, say):
-    torch.manual_seed(config["seed"])
-    recipe, size, mean, std = Recipe(**config["recipe"]), config["input_size"], config["mean"], config["std"]
-    training, validation = _splits(dataset, config)
-    model = architectures.create(config["architecture"], **config["arguments"]).to(device, memory_format=torch.channels_last)
-    generator = torch.Generator(device).manual_seed(config["seed"])
-    images, labels = torch.from_numpy(training.images(size)).to(device), torch.from_numpy(training.labels).to(device)
-    batches = Batches(images, labels, mean, std, batch_size=recipe.batch_size, augment=recipe.augment, mirrors=dataset.mirrors, generator=generator)
-    held_out = validation.images(size)
-    optimiser, snapshots = _optimiser(model, recipe), Snapshots(folder, model)
-    total_steps, step, best, start = recipe.epochs * len(batches), 0, -1.0, time.perf_counter()
-    log.write(
-        "started",
-        device=_device_name(device),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        train_images=len(training),
-        val_images=len(validation),
-        test_images=len(dataset.splits["test"]),
-        train_counts=np.bincount(training.labels, minlength=len(config["class_names"])).tolist(),
-        steps=total_steps,
-    )
-    snapshots.take(0)
+class Training:
+    """One training under way. `run` is the loop; the other methods are its steps."""
 
-    for epoch in range(1, recipe.epochs + 1):
-        model.train()
-        epoch_loss, epoch_right, since_loss, since_images = 0.0, 0, 0.0, 0
-        for batch_images, batch_labels in batches:
-            rate = learning_rate(recipe, step / total_steps)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=_bfloat16_pays(device)):
-                logits = model(batch_images)
-            loss = F.cross_entropy(logits.float(), batch_labels, label_smoothing=recipe.label_smoothing)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            step += 1
-            count = len(batch_labels)
-            epoch_loss, since_loss = epoch_loss + loss.detach() * count, since_loss + loss.detach() * count
-            epoch_right, since_images = epoch_right + (logits.detach().argmax(1) == batch_labels).sum(), since_images + count
-            if snapshots.is_due(step):
-                snapshots.take(step)
-            if log.step_is_due(step, total_steps):
-                value = float(since_loss) / since_images
-                log.write("step", step=step, epoch=_rounded(step / len(batches)), train_loss=_rounded(value), learning_rate=rate, seconds=_since(start))
-                since_loss, since_images = 0.0, 0
-        train_loss = float(epoch_loss) / len(training)
-        val_loss, val_accuracy, confusion = _score(predict(model, held_out, mean, std), validation.labels)
-        if not np.isfinite([train_loss, val_loss]).all():
-            raise UserError(f"The loss is not a number after {step} steps: the training has diverged. A smaller learning rate than {recipe.learning_rate} may help.")
-        row = dict(epoch=epoch, step=step, train_loss=_rounded(train_loss), train_accuracy=_rounded(float(epoch_right) / len(training)))
-        row |= dict(val_loss=_rounded(val_loss), val_accuracy=_rounded(val_accuracy), learning_rate=rate, seconds=_since(start), confusion=confusion)
-        log.write("epoch", **row)
-        say(
-            f"epoch {epoch:3d}/{recipe.epochs}  train loss {train_loss:.3f} accuracy {row['train_accuracy']:.3f}  "
-            f"validation loss {val_loss:.3f} accuracy {val_accuracy:.3f}  {_since(start):.0f} s"
+    def __init__(self, folder, config, dataset, log, requests, device, group, say):
+        self.folder, self.config, self.dataset, self.log, self.requests = folder, config, dataset, log, requests
+        self.device, self.group, self.say = torch.device(device), group, say
+        self.recipe, self.size, self.mean, self.std = recipes.from_config(config), config["input_size"], config["mean"], config["std"]
+        self.mirrored = self.recipe.mirrored and dataset.mirrors
+        self.step, self.best, self.factor, self.rate, self.saved_at = 0, -1.0, 1.0, self.recipe.learning_rate, -inf
+        self.clock, self.meter, self.row_is_due, self.seconds = Clock(self.device), Meter(group), False, 0.0
+
+    def run(self):
+        """Train to the end, unless asked to stop before."""
+        torch.manual_seed(self.config["seed"])
+        self._prepare()
+        self._resume_or_begin()
+        self._back_to_training()
+        evaluations = Marks(self.recipe, self.total_steps, self._progress())
+        self.clock.start()
+        ending = self._obey()
+        while not ending and self._progress() < 1:
+            for images, labels, all_labels in self.batches.epoch(*divmod(self.step, len(self.batches))):
+                log_spaced = is_log_spaced(self.step + 1)
+                self._learn(images, labels, all_labels, note_gradients=log_spaced or evaluations.is_reached(self._progress(steps=1)))
+                ending = self._obey()
+                if self.row_is_due:
+                    self._note_step()
+                if log_spaced:
+                    self._take_snapshot()
+                if evaluations.is_due(self._progress()):
+                    self._evaluate()
+                if ending or self._progress() >= 1:
+                    break
+        if ending == "keep" and self.meter.since("epoch")[2]:
+            self._evaluate()
+        self.clock.stop()
+        if self.group.leads:
+            self._end(ending)
+
+    def _prepare(self):
+        """Data and network on the device, optimisers, and what is written on the way."""
+        recipe, config, device = self.recipe, self.config, self.device
+        training, validation = _splits(self.dataset, config)
+        border = min(self.size[1:]) // recipe.crop if recipe.augment else 0
+        labels, classes = torch.from_numpy(training.labels).to(device), len(config["class_names"])
+        if feeding.streams(training, self.size):
+            source = feeding.Streamed(training, self.size, device, border, recipe.reflect, workers=min(WORKERS, os.cpu_count() or 1))
+        else:
+            source = feeding.InMemory(torch.from_numpy(training.images(self.size)).to(device), border, recipe.reflect)
+        spread = dict(mean=self.mean, std=self.std, mirrors=self.dataset.mirrors, border=border, seed=config["seed"])
+        self.batches = feeding.Batches(source, labels, classes, recipe, **spread, rank=self.group.rank, ranks=self.group.size)
+        self.class_weights = len(labels) / (classes * torch.bincount(labels, minlength=classes).clamp(min=1)).float() if recipe.class_weights else None
+        self.held_out, self.val_labels = validation, validation.labels
+        self.val_images = None if feeding.streams(validation, self.size) else validation.images(self.size)
+
+        self.resumes = (self.folder / state.NAME).exists()
+        plain = dict(config, start=None) if self.resumes else config  # the run it started from may be gone by now
+        self.model = starting_model(plain, lambda count: _normalised(training, count, self.size, self.mean, self.std))
+        self.frozen = freeze(self.model, config.get("frozen", 0))
+        self.model.to(device, memory_format=torch.channels_last)
+        self.network, self.optimisers = self.model, make_optimisers(self.model, recipe)
+        self.layers = [(name.removesuffix(".weight"), weight) for name, weight in self.model.named_parameters() if weight.ndim > 1 and weight.requires_grad]
+        half = _half_type(device)
+        self.autocast = dict(device_type=device.type, dtype=half or torch.bfloat16, enabled=half is not None)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
+        self.total_steps = None if recipe.seconds else recipe.epochs * len(self.batches)
+        self.counts = np.bincount(training.labels, minlength=classes).tolist()
+        probe = validation.take(np.arange(1))
+        self.snapshots = Snapshots(self.folder, self.model, probe.images(self.size)[0], _normalised(probe, 1, self.size, self.mean, self.std).to(device))
+        self.tensorboard = TensorBoard(self.folder, [name for name, _ in self.layers])
+
+    def _resume_or_begin(self):
+        if self.resumes:
+            saved = state.load_state(self.folder)
+            load_into(self.model, saved["model"])
+            for optimiser, stored in zip(self.optimisers, saved["optimisers"], strict=True):
+                optimiser.load_state_dict(stored)
+            self.step, self.factor, self.clock.seconds = saved["step"], saved["factor"], saved["seconds"]
+            self.meter.begin("epoch", *saved["since_evaluation"])
+        if self.group.leads:
+            self._note_beginning()
+        if self.recipe.compile:
+            self._compile()
+        self.network = self.group.wrapped(self.network, self.device)
+
+    def _note_beginning(self):
+        run = read_run(self.folder)
+        if self.resumes or run.rows("started"):  # if it ended before anything was saved, it resumes from the beginning
+            self._note("resumed", epoch=self._epoch(), device=_device_name(self.device))
+            self.best = max((row["val_accuracy"] for row in read_run(self.folder).rows("checkpoint")), default=-1.0)
+        if self.resumes:
+            self.snapshots.take_up()
+            return
+        self.log.write(
+            "started",
+            device=_device_name(self.device),
+            processes=self.group.size,
+            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
+            train_images=len(self.batches.labels),
+            val_images=len(self.held_out),
+            test_images=len(self.dataset.splits["test"]),
+            train_counts=self.counts,
+            steps=self.total_steps,
+            layers=[name for name, _ in self.layers],
         )
-        if val_accuracy > best:
-            best = val_accuracy
-            save_weights(model.state_dict(), folder / "model.safetensors")
-            log.write("checkpoint", epoch=epoch, step=step, val_accuracy=row["val_accuracy"], seconds=_since(start))
+        save_weights(self.model.state_dict(), self.folder / "model.safetensors")
+        self.snapshots.take(0)
 
-    seconds = _since(start)
-    snapshots.take(step)
-    save_predictions(folder / "predictions.npz", evaluate(folder, config, dataset, device))
-    predictions = load_predictions(folder / "predictions.npz", len(config["class_names"]))  # what is stored is what is reported
-    log.write("finished", test_accuracy=_rounded(predictions.accuracy), seconds=seconds)
-    say(f"test accuracy {predictions.accuracy:.4f} of the best epoch, {seconds:.0f} s of training")
+    def _compile(self):
+        """Compile the network and run it once, forward and back, before the clock starts; what that changed is put back."""
+        kept = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.network = torch.compile(self.model)
+        images, labels, _ = next(iter(self.batches.epoch(0, 0)))
+        self._back_to_training()
+        with torch.autocast(**self.autocast):
+            loss = F.cross_entropy(self.network(images), labels)
+        loss.backward()
+        self.model.zero_grad(set_to_none=True)
+        self.model.load_state_dict(kept)
+
+    def _progress(self, steps=0):
+        """The share of the training done, in [0, 1], or done `steps` steps from now."""
+        if self.recipe.seconds:
+            each = self.clock.seconds / self.step if self.step else 0.0
+            return min(1.0, (self.clock.seconds + steps * each) / self.recipe.seconds)
+        return min(1.0, (self.step + steps) / self.total_steps)
+
+    def _epoch(self):
+        return _rounded(self.step / len(self.batches))
+
+    def _obey(self):
+        """Look at the clock and do what was asked for since the last look. Returns "stop" or "keep" if the training is to end now, else ""."""
+        decisions = [0.0, 0.0, 1.0, 0.0]
+        if self.group.leads:
+            self.clock.look()
+            if self.requests.pause:
+                with self.clock.stopped():
+                    self._wait()
+            rate = self.requests.take_rate()
+            if rate is not None:
+                self.factor = rate / self.recipe.learning_rate if self.recipe.learning_rate else 1.0
+                self._note("rate", epoch=self._epoch(), learning_rate=rate)
+            asked = 1 if self.requests.stop else 2 if self.requests.keep else 0
+            decisions = [asked, self.step > 0 and self.log.step_is_due(self._progress()), self.factor, self.clock.seconds]
+        asked, self.row_is_due, self.factor, self.seconds = self.group.decided(decisions)
+        return ("", "stop", "keep")[int(asked)]
+
+    def _wait(self):
+        """Wait as long as a pause is asked for."""
+        self._save()
+        self._note("paused", epoch=self._epoch())
+        while self.requests.pause and not self.requests.stop and not self.requests.keep:
+            time.sleep(0.1)
+        self._note("continued", epoch=self._epoch())
+
+    def _back_to_training(self):
+        """Training mode, in which frozen layers keep their statistics."""
+        self.model.train()
+        for module in self.frozen:
+            module.eval()
+
+    def _learn(self, images, labels, all_labels, *, note_gradients):
+        """One step of gradient descent."""
+        self.rate = learning_rate(self.recipe, self._progress()) * self.factor
+        with torch.autocast(**self.autocast):
+            logits = self.network(images)
+        weighed = dict(weight=self.class_weights, label_smoothing=self.recipe.label_smoothing)
+        total = len(all_labels) if self.class_weights is None else self.class_weights[all_labels].sum()
+        loss = F.cross_entropy(logits.float(), labels, reduction="sum", **weighed) / total  # the processes' shares add up to the batch's mean
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+            for group in optimiser.param_groups:
+                group["lr"] = self.rate * group["share"]
+        self.scaler.scale(loss * self.group.size).backward()  # which DistributedDataParallel divides by the size again
+        norms = [weight.grad.norm() for _, weight in self.layers] if note_gradients and self.group.leads else []
+        if self.recipe.clip:
+            for optimiser in self.optimisers:
+                self.scaler.unscale_(optimiser)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        for optimiser in self.optimisers:
+            self.scaler.step(optimiser)
+        self.step += 1
+        self.meter.add(loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(all_labels))
+        if norms:
+            with self.clock.stopped():
+                scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
+                sizes = [_rounded(float(norm) / scale, 9) for norm in norms]
+                self._note("gradients", epoch=self._epoch(), norms=sizes, weights=[_rounded(weight.detach().norm()) for _, weight in self.layers])
+        self.scaler.update()
+
+    def _note_step(self):
+        loss, accuracy, speed = self.meter.take("step", self.clock)
+        self._check(loss)
+        if self.group.leads:
+            row = dict(epoch=self._epoch(), progress=_rounded(self._progress()), train_loss=_rounded(loss), train_accuracy=_rounded(accuracy))
+            self._note("step", **row, learning_rate=_rounded(self.rate, 9), images_per_second=round(speed, 1))
+
+    def _check(self, loss):
+        if not isfinite(loss):
+            raise UserError(f"The loss is not a number after {self.step} steps: the training has diverged. Resume it with a learning rate below {self.rate:.3g}.")
+
+    def _take_snapshot(self):
+        if self.group.leads:
+            with self.clock.stopped():
+                self.snapshots.take(self.step)
+                self._back_to_training()
+
+    def _evaluate(self):
+        train_loss, train_accuracy, _ = self.meter.take("epoch", self.clock)
+        self._check(train_loss)
+        if self.group.leads:
+            with self.clock.stopped():
+                self._answer_validation(train_loss, train_accuracy)
+                self._back_to_training()
+
+    def _answer_validation(self, train_loss, train_accuracy):
+        """Answer the validation images, note how it stands, and keep the weights if they are the best so far."""
+        images = self.held_out.in_chunks(self.size) if self.val_images is None else self.val_images
+        val_loss, val_accuracy, confusion = _score(predict(self.model, images, self.mean, self.std, mirrored=self.mirrored), self.val_labels)
+        self._check(val_loss)
+        row = dict(epoch=self._epoch(), progress=_rounded(self._progress()), train_loss=_rounded(train_loss), train_accuracy=_rounded(train_accuracy))
+        val_accuracy = _rounded(val_accuracy)  # as it is compared with later, after a resume too
+        row |= dict(val_loss=_rounded(val_loss), val_accuracy=val_accuracy, learning_rate=_rounded(self.rate, 9))
+        self._note("epoch", **row, confusion=confusion)
+        self.say(
+            f"{row['progress']:4.0%}  epoch {row['epoch']:6.2f}  train loss {train_loss:.3f} accuracy {train_accuracy:.3f}  "
+            f"validation loss {val_loss:.3f} accuracy {val_accuracy:.3f}  {self.clock.seconds:.0f} s"
+        )
+        if val_accuracy > self.best:
+            self.best = val_accuracy
+            save_weights(self.model.state_dict(), self.folder / "model.safetensors")
+            self._note("checkpoint", epoch=row["epoch"], val_accuracy=val_accuracy)
+        if time.monotonic() - self.saved_at > SAVE_SECONDS:
+            self._save()
+
+    def _end(self, ending):
+        """Test the best weights, unless it is to be resumed."""
+        self._save()
+        self.tensorboard.close()
+        if ending == "stop":
+            self.log.write("stopped", reason=f"{self.requests.stop} The best weights so far are kept, and it can be resumed.")
+            return
+        self.snapshots.take(self.step)
+        save_predictions(self.folder / "predictions.npz", evaluate(self.folder, self.config, self.dataset, self.device))
+        predictions = load_predictions(self.folder / "predictions.npz", len(self.config["class_names"]))  # what is stored is what is reported
+        self.log.write("finished", test_accuracy=_rounded(predictions.accuracy), seconds=round(self.clock.seconds, 2), kept=ending == "keep")
+        (self.folder / state.NAME).unlink(missing_ok=True)
+        self.say(f"test accuracy {predictions.accuracy:.4f} of the best epoch, {self.clock.seconds:.0f} s of training")
+
+    def _save(self):
+        if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
+            return  # it has just diverged: an earlier state is better
+        states = [optimiser.state_dict() for optimiser in self.optimisers]
+        since = self.meter.since("epoch")  # of this process only, where there are several
+        numbers = dict(step=self.step, seconds=self.clock.seconds, factor=self.factor, since_evaluation=since)
+        state.save_state(self.folder, **numbers, model=self.model.state_dict(), optimisers=states)
+        self.saved_at = time.monotonic()
+
+    def _note(self, event, **values):
+        row = dict(step=self.step, seconds=round(self.clock.seconds, 2), **values)
+        self.log.write(event, **row)
+        self.tensorboard.add(event, row)
+
+
+class Clock:
+    """The seconds of training: evaluation, saving and pauses do not count. `seconds` is right after `look`, and while it is stopped."""
+
+    def __init__(self, device):
+        self._device, self._since, self.seconds = device, None, 0.0
+
+    def start(self):
+        self._since = time.perf_counter()
+
+    def look(self):
+        if self._since is not None:
+            now = time.perf_counter()
+            self.seconds, self._since = self.seconds + now - self._since, now
+
+    def stop(self):
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # the time until the work handed over is done
+        self.look()
+        self._since = None
+
+    @contextmanager
+    def stopped(self):
+        self.stop()
+        yield
+        self.start()
+
+
+class Marks:
+    """When a training is evaluated: at the end of each epoch, several times an epoch in short ones, every few epochs in very long ones."""
+
+    def __init__(self, recipe, total_steps, progress):
+        if recipe.seconds:
+            self._count = EVALUATIONS
+        else:
+            several, every = -(-EVALUATIONS // recipe.epochs), -(-recipe.epochs // MOST_EVALUATIONS)
+            self._count = min(total_steps, recipe.epochs * several / every)
+        self._next = self._after(progress)
+
+    def _after(self, progress):
+        """The number of the first mark later than this; the last one is at the very end."""
+        return inf if progress >= 1 else min(int(progress * self._count + 1e-9) + 1, self._count)
+
+    def is_reached(self, progress):
+        return progress * self._count >= self._next - 1e-9
+
+    def is_due(self, progress):
+        """Whether the next mark is reached, which is then past."""
+        due = self.is_reached(progress)
+        if due:
+            self._next = self._after(progress)
+        return due
+
+
+class Meter:
+    """Mean loss, accuracy and images a second since the last look under the same name, over all processes."""
+
+    def __init__(self, group):
+        self._group, self._total, self._images = group, torch.zeros(2, dtype=torch.float64), 0
+        self._looks = {name: (self._total, 0, 0.0) for name in ("step", "epoch")}
+
+    def add(self, loss, right, count):
+        """loss: this process's share of the mean of a batch of `count` pictures; right: how many it had right."""
+        sums = torch.stack([loss * count, right]).double()  # float would not tell a small difference of large sums
+        self._total = self._total.to(sums.device) + sums
+        self._images += count
+
+    def since(self, name):
+        """[sum of the losses, right answers, images] since the last look."""
+        total, images, _ = self._looks[name]
+        return [*(self._total - total.to(self._total.device)).tolist(), self._images - images]
+
+    def begin(self, name, loss, right, images):
+        """Take up what another meter had `since` its last look."""
+        self._looks[name] = torch.tensor([-loss, -right], dtype=torch.float64), -images, 0.0
+
+    def take(self, name, clock):
+        """(loss, accuracy, images a second) since the last look under this name."""
+        last_total, last_images, last_seconds = self._looks[name]
+        since, images = self._total - last_total.to(self._total.device), self._images - last_images
+        self._looks[name] = self._total, self._images, clock.seconds
+        loss, right = (self._group.total(since) / images).tolist()
+        return loss, right, images / max(1e-9, clock.seconds - last_seconds)
 
 
 def evaluate(folder, config, dataset, device="cpu"):
     """The Predictions of the saved weights on the test images of a data set."""
     model = architectures.create(config["architecture"], **config["arguments"])
     load_into(model, load_weights(folder / "model.safetensors"))
-    split = dataset.splits["test"]
-    logits = predict(model.to(device), split.images(config["input_size"]), config["mean"], config["std"])
+    split, size = dataset.splits["test"], config["input_size"]
+    images = split.in_chunks(size) if feeding.streams(split, size) else split.images(size)
+    mirrored = config["recipe"].get("mirrored", False) and dataset.mirrors
+    logits = predict(model.to(device), images, config["mean"], config["std"], mirrored=mirrored)
     return Predictions(split.labels, logits, split.image_ids)
 
 
-class Snapshots:
-    """conv1's weights at log-spaced steps, float16, in snapshots.safetensors under "conv1/STEP": how the filters formed."""
-
-    def __init__(self, folder, model):
-        self._path, self._taken = folder / "snapshots.safetensors", {}
-        self._weight = next((weight for weight in model.parameters() if weight.ndim == 4), None)
-
-    def is_due(self, step):
-        """At 1, 2, 4, 8, ... and halfway between from 8 on."""
-        power = 1 << (step.bit_length() - 1)
-        return step == power or (step >= 8 and step == power + power // 2)
-
-    def take(self, step):
-        if self._weight is not None and self._weight.isfinite().all():  # one ruined snapshot would make the file unreadable
-            self._taken[f"conv1/{step:08d}"] = self._weight.detach().clone()
-            save_weights(self._taken, self._path)
-
-
-def _reason(error):
-    """An exception as one sentence."""
+def _reason(error, device):
+    """An exception as one or two sentences."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)):
+        return f"There is not enough memory on {device} for this network and batch size. Resume it where there is more, or train with smaller batches."
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full. What was written before is kept; make room, then resume."
     first_line = (str(error).splitlines() or ["no message"])[0][:200]
     return f"{type(error).__name__}: {first_line.rstrip('.')}."
 
@@ -186,22 +493,21 @@ def _splits(dataset, config):
     return datasets.hold_out(dataset.splits["train"], config["validation"], config["seed"])
 
 
-def _optimiser(model, recipe):
-    """Weight decay acts on weights only: biases and normalisation are left alone, as is usual since He et al. 2019."""
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
+def _normalised(split, count, size, mean, std):
+    """The first pictures of a split as the network gets them, float32 (N, C, H, W)."""
+    images = torch.from_numpy(split.take(np.arange(min(count, len(split)))).images(size)).float() / 255
+    return (images - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
 
 
-def _bfloat16_pays(device):
-    return torch.cuda.is_bf16_supported() if torch.device(device).type == "cuda" else torch.cpu._is_avx512_bf16_supported()
+def _half_type(device):
+    """The two-byte type that convolutions are faster in on this device, or None."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else None
 
 
 def _device_name(device):
-    return torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
 def _score(logits, labels):
@@ -214,9 +520,5 @@ def _score(logits, labels):
     return loss, float(np.mean(predicted == labels)), confusion.tolist()
 
 
-def _rounded(value):
-    return round(float(value), 5)
-
-
-def _since(start):
-    return round(time.perf_counter() - start, 2)
+def _rounded(value, digits=5):
+    return round(float(value), digits)

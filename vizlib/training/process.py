@@ -1,6 +1,7 @@
 """What a process that trains does once, before it begins. It changes the whole process: never call it in a server."""
 
 import ctypes
+import signal
 import sys
 
 
@@ -20,8 +21,13 @@ def keep_freed_memory():
         pass  # another C library, musl for one: training works without
 
 
-def default_device():
-    """"cuda" where there is a usable GPU, else "cpu"."""
-    import torch
+def end_in_order(requests):
+    """Let SIGTERM and Ctrl-C end a training so that it can be resumed; a second Ctrl-C ends it at once. requests: its Requests."""
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    def end(number, frame):
+        if requests.reason and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        requests.reason = "Stopped by hand." if number == signal.SIGINT else "The process was asked to end."
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)

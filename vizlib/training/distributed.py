@@ -1,0 +1,68 @@
+"""One training by several processes, on as many GPUs or machines, started by torchrun. A process by itself is a group of one.
+
+Each process takes its share of every batch, and DistributedDataParallel averages the gradients, so the numbers are those of one
+process with the whole batch. What depends on a clock or on somebody's wish is decided by rank 0 for all.
+"""
+
+import os
+
+import torch
+import torch.distributed as dist
+
+from vizlib.errors import UserError
+
+
+class Group:
+    """The processes that train together. rank 0 is the one that writes."""
+
+    def __init__(self, rank=0, size=1, control=None):
+        self.rank, self.size, self._control = rank, size, control
+
+    @property
+    def leads(self):
+        return self.rank == 0
+
+    def decided(self, values):
+        """Rank 0's list of numbers, in every process."""
+        if self.size == 1:
+            return values
+        shared = torch.tensor(values, dtype=torch.float64)
+        dist.broadcast(shared, 0, group=self._control)
+        return shared.tolist()
+
+    def total(self, tensor):
+        """The sum of a tensor over all processes."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def wrapped(self, model, device):
+        """The model as it is to be called in training. Batch statistics are taken over all processes where that is possible, on GPUs."""
+        if self.size == 1:
+            return model
+        on_gpu = torch.device(device).type == "cuda"
+        if on_gpu:
+            model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return torch.nn.parallel.DistributedDataParallel(model, device_ids=[torch.device(device).index] if on_gpu else None)
+
+
+def join(device):
+    """(Group, device of this process): what torchrun's environment says, NCCL on GPUs and gloo on CPUs; one process without it."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        return Group(), device
+    on_gpu = torch.device(device).type == "cuda"
+    if on_gpu:
+        local = int(os.environ["LOCAL_RANK"])
+        if local >= torch.cuda.device_count():
+            raise UserError(f"{local + 1} processes were started here, and there are {torch.cuda.device_count()} GPUs: one process a GPU is possible.")
+        device = f"cuda:{local}"
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    return Group(dist.get_rank(), size, dist.new_group(backend="gloo")), device
+
+
+def leave():
+    """Take leave of the group, if there is one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,124 @@
+"""Starts trainings in processes of their own, and speaks with them through their run folders only. Imports no torch by itself.
+
+Trainings queue by device: the processes look at one another's run folders, and the one that has waited longest goes next. Nothing is
+kept in this process but the pipe by which a training notices that the app is gone, however it goes.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from vizlib import runs
+from vizlib.errors import UserError
+from vizlib.training import requests
+
+MOST_WAITING = 10
+ROOT = Path(__file__).resolve().parent.parent.parent
+_processes = []  # with their open pipes: as long as this process lives
+
+
+def devices():
+    """The devices to train on, the default first: "cuda:0", ..., "cpu". Imports torch."""
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())] + ["cpu"]
+
+
+def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=None, frozen=0, name=None):
+    """Start a training in a process of its own. Returns the id of its run, which is listed at once.
+
+    dataset: a name; recipe: a Recipe. The other arguments are those of `make_config`. UserError if it is not possible, or too many wait.
+    """
+    from vizlib import datasets
+    from vizlib.training.loop import check_possible, make_config
+
+    if sum(run.status == "queued" for run in active_runs()) >= MOST_WAITING:
+        raise UserError(f"{MOST_WAITING} trainings wait already. Try again when one of them has begun.")
+    data = re.sub(r"[^A-Za-z0-9_.-]+", "-", dataset)[:30].strip("-")  # a folder may have a name that no run can have
+    found = datasets.load(dataset)
+    config = make_config(architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen)
+    check_possible(config, found)
+    folder = _claimed_folder(name or f"{architecture}-{data}")
+    runs.write_json(folder / "config.json", config)
+    _spawn(folder, device)
+    return folder.name
+
+
+def _claimed_folder(name):
+    """A new run folder of this name, or of this name and a number where it is taken."""
+    for number in range(1, 1000):
+        folder = runs.new_run_folder(name if number == 1 else f"{name}-{number}").resolve()
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise UserError(f"There are too many runs named {name!r}: choose another name.")
+
+
+def resume(run, device=None, learning_rate=None):
+    """Let a run that ended too early go on, on the device it was on or another one, at the same or another highest learning rate."""
+    if not run.can_resume:
+        raise UserError(f"{run.run_id} cannot be resumed: it is {run.status}.")
+    requests.forget(run.folder)
+    if learning_rate is not None:
+        requests.ask_rate(run.folder, learning_rate)
+    _spawn(run.folder.resolve(), device or device_of(run))
+
+
+def _spawn(folder, device):
+    """Start the process. Its standard input is a pipe that closes when this process ends, also by kill -9."""
+    _processes[:] = [process for process in _processes if process.poll() is None]  # which also reaps the ended ones
+    command = [sys.executable, "-m", "vizlib.training.worker", str(folder), "--device", device, "--asked", str(time.time()), "--with-parent"]
+    data = os.environ.get("CONVSCOPE_DATA") or "data"
+    environment = {**os.environ, "CONVSCOPE_DATA": str(Path(data).resolve())}
+    with open(folder / "log.txt", "ab") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )  # in a session of its own, Ctrl-C in the terminal does not reach it before it could save
+    _processes.append(process)
+
+
+def request(run, wish):
+    """Ask a training for "stop", "keep", "pause" or "continue"."""
+    requests.ask(run.folder, wish)
+
+
+def change_rate(run, learning_rate):
+    """Ask a training to go on at another highest learning rate. UserError for one that is not possible."""
+    requests.ask_rate(run.folder, learning_rate)
+
+
+def active_runs():
+    """The runs that train here, then those that wait, in the order in which they were asked for."""
+    active = [(run, run.status) for run in runs.list_runs(shipped=False)[0]]
+    return [run for run, status in sorted(active, key=_place) if status in runs.ACTIVE]
+
+
+def _place(run_and_status):
+    run, status = run_and_status
+    queued = run.rows("queued")
+    return status == "queued", queued[-1].get("asked", 0.0) if queued else time.time(), run.run_id
+
+
+def device_of(run):
+    """The device a run waits for or trains on: "cpu" where it does not say."""
+    queued = run.rows("queued")
+    return queued[-1]["device"] if queued else "cpu"
+
+
+def place_in_queue(run):
+    """1 for the one that is next on its device, 2 for the one after; 0 for one that does not wait."""
+    if run.status != "queued":
+        return 0
+    waiting = [other.folder.name for other in active_runs() if other.status == "queued" and device_of(other) == device_of(run)]
+    return waiting.index(run.run_id) + 1 if run.run_id in waiting else 0
+
+
+def is_next(run):
+    """Whether a run that waits may begin: no other one on its device trains, or has waited longer."""
+    ahead = [other for other in active_runs() if device_of(other) == device_of(run) and other.rows("queued")]
+    return bool(ahead) and ahead[0].run_id == run.run_id

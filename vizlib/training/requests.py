@@ -1,0 +1,71 @@
+"""What a training is asked to do while it runs: small files in its run folder, made by anybody, read by the training process. No torch.
+
+    stop    end now; it can be resumed       keep   end now, test the best weights: finished
+    pause   wait as long as the file exists  rate   the highest learning rate from now on, as text
+"""
+
+import os
+from dataclasses import dataclass
+
+from vizlib.errors import UserError
+from vizlib.training.recipes import LIMITS
+
+STOP, KEEP, PAUSE, RATE = "stop", "keep", "pause", "rate"
+
+
+def ask(folder, request):
+    """Make a request: one of stop, keep, pause, or "continue", which takes a pause back."""
+    if request == "continue":
+        (folder / PAUSE).unlink(missing_ok=True)
+    else:
+        (folder / request).touch()
+
+
+def forget(folder):
+    """Remove what is left of earlier requests."""
+    for name in (STOP, KEEP, PAUSE, RATE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def ask_rate(folder, learning_rate):
+    """Ask for another highest learning rate. UserError for one that is not possible."""
+    low, high = LIMITS["learning_rate"]
+    if not low <= learning_rate <= high:
+        raise UserError(f"learning rate {learning_rate} is not possible: between {low:g} and {high:g}.")
+    temporary = folder / "rate.tmp"
+    temporary.write_text(repr(float(learning_rate)), encoding="utf-8")
+    os.replace(temporary, folder / RATE)
+
+
+@dataclass
+class Requests:
+    """The requests of one run, as its training process sees them."""
+
+    folder: os.PathLike
+    reason: str = ""  # why the process must end by itself, once it must: set by signals and by whoever watches the parent
+
+    @property
+    def stop(self):
+        """Why to end now, or an empty text."""
+        return self.reason or ("Stopped by hand." if (self.folder / STOP).exists() else "")
+
+    @property
+    def keep(self):
+        return (self.folder / KEEP).exists()
+
+    @property
+    def pause(self):
+        return (self.folder / PAUSE).exists()
+
+    def take_rate(self):
+        """The learning rate asked for since the last look, or None."""
+        path = self.folder / RATE
+        if not path.exists():
+            return None
+        try:
+            rate = float(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            rate = None
+        path.unlink(missing_ok=True)
+        low, high = LIMITS["learning_rate"]
+        return rate if rate is not None and low <= rate <= high else None

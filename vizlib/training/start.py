@@ -1,0 +1,99 @@
+"""What a training starts from: a random network, another run's weights, or weights that torchvision trained on ImageNet."""
+
+import pickle
+
+import torch
+
+from vizlib import architectures, runs
+from vizlib.errors import UserError, unknown
+from vizlib.weights import load_into, load_weights
+
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+PRETRAINED = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+FITTED_ON = 5000  # pictures that a network which looks at the data before it is trained gets to see
+
+
+def check_start(start, architecture):
+    """UserError unless a start ({"run": id}, {"pretrained": "torchvision"} or None) is possible for an architecture."""
+    if start is None:
+        return
+    if set(start) == {"run"}:
+        run = runs.open_run(start["run"])
+        if not run.has("model.safetensors"):
+            raise UserError(f"The run {run.run_id!r} has no weights to start from.")
+        if run.config["architecture"] != architecture:
+            raise UserError(f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do not fit {architecture}.")
+    elif set(start) == {"pretrained"}:
+        if start["pretrained"] != "torchvision":
+            raise unknown("source of pretrained weights", start["pretrained"], ["torchvision"])
+        if architecture not in PRETRAINED:
+            raise UserError(f"torchvision has no pretrained weights of {architecture}, only of: {', '.join(PRETRAINED)}.")
+    else:
+        raise unknown("start", start, ['{"run": ID}', '{"pretrained": "torchvision"}'])
+
+
+def starting_model(config, images):
+    """The network of a configuration as its training begins, on the CPU.
+
+    images: a function that gives some normalised training images (N, C, H, W), for networks that look at the data first (`fit_to`).
+    """
+    model = architectures.create(config["architecture"], **config["arguments"])
+    start = config.get("start")
+    check_start(start, config["architecture"])
+    if start is None:
+        if hasattr(model, "fit_to"):
+            model.fit_to(images(FITTED_ON))
+    elif "run" in start:
+        load_all_but_head(model, load_weights(runs.open_run(start["run"]).path("model.safetensors")))
+    else:
+        load_all_but_head(model, _torchvision_weights(config["architecture"]))
+    return model
+
+
+def load_all_but_head(model, state_dict):
+    """Put tensors into a model whose last layer may be of another number of classes; that layer then stays random. UserError if more differs."""
+    own = model.state_dict()
+    head = [name for name, parameter in model.named_parameters() if parameter.ndim > 1][-1].rpartition(".")[0]
+    differs = any(name in own and state_dict[name].shape != own[name].shape for name in state_dict if name.rpartition(".")[0] == head)
+    if differs:
+        state_dict = {name: tensor for name, tensor in state_dict.items() if name.rpartition(".")[0] != head}
+        state_dict |= {name: tensor for name, tensor in own.items() if name.rpartition(".")[0] == head}
+    return load_into(model, state_dict)
+
+
+def _torchvision_weights(architecture):
+    """torchvision's best weights, from its cache or its makers' site; a download's checksum is compared with the one in its name."""
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(architecture).DEFAULT
+    path = weights.url.rpartition("/")[2]
+    try:
+        torch.hub.load_state_dict_from_url(weights.url, file_name=path, check_hash=True, progress=False, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        cached = f"{torch.hub.get_dir()}/checkpoints/{path}"
+        raise UserError(
+            f"torchvision's weights of {architecture} cannot be had: they are not at {cached}, or damaged there, and cannot be downloaded. "
+            f"Put {weights.url} there, or start from scratch."
+        ) from error
+    return load_weights(f"{torch.hub.get_dir()}/checkpoints/{path}")
+
+
+def freeze(model, count):
+    """Take the first `count` convolutions, and the normalisations after them, out of the training. Returns these modules.
+
+    UserError if nothing but the last layer would be left, or less.
+    """
+    if not count:
+        return []
+    leaves = [module for module in model.modules() if not list(module.children()) and list(module.parameters())]
+    convolutions = [place for place, module in enumerate(leaves) if getattr(getattr(module, "weight", None), "ndim", 0) == 4]
+    if not 0 < count <= len(convolutions):
+        raise UserError(f"Cannot freeze {count} convolutions: between 0 and {len(convolutions)} is possible.")
+    end = convolutions[count] if count < len(convolutions) else next(place for place in range(convolutions[-1], len(leaves)) if _is_linear(leaves[place]))
+    for module in leaves[:end]:
+        module.requires_grad_(False)
+    return leaves[:end]
+
+
+def _is_linear(module):
+    return getattr(getattr(module, "weight", None), "ndim", 0) == 2

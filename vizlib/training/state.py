@@ -1,0 +1,35 @@
+"""last.pt: all that a training needs to go on from where it was. Plain tensors and numbers, read with PyTorch's weights-only reader."""
+
+import io
+import os
+
+import torch
+
+from vizlib.errors import UserError
+
+NAME = "last.pt"
+
+
+def save_state(folder, **state):
+    """Write the state so that a reader finds the old file or the whole new one."""
+    unfinished, buffer = folder / (NAME + ".tmp"), io.BytesIO()
+    torch.save(state, buffer)  # into memory first: on a full disk PyTorch's own writer does not say what is wrong
+    try:
+        unfinished.write_bytes(buffer.getbuffer())
+        os.replace(unfinished, folder / NAME)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_state(folder):
+    """The saved state as a dictionary, on the CPU, or None where there is none. UserError if it is damaged."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not {"step", "seconds", "model", "optimisers", "factor", "since_evaluation"} <= state.keys():
+            raise ValueError("not a state")
+    except Exception as error:  # readers of damaged files raise anything
+        raise UserError(f"The saved state of this run is damaged. Remove {NAME} from its folder to train it from the beginning.") from error
+    return state

@@ -1,0 +1,82 @@
+"""The process that trains: python -m vizlib.training.worker RUN_FOLDER. It waits for its device, trains, and notes how it ended.
+
+It imports torch only when its turn has come: one that waits is small.
+"""
+
+import argparse
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from vizlib import runs
+from vizlib.errors import UserError
+from vizlib.training import launcher, process
+from vizlib.training.events import EventLog
+from vizlib.training.requests import Requests
+
+LOOK_SECONDS = 0.3
+GRACE_SECONDS = 20  # to save and end, once the app is gone; a process that hangs in the middle is ended then
+NICENESS = 5  # the app's pages come first
+
+
+def main(arguments=None):
+    """Train one run. Returns the exit status: 0 it ended by itself or as asked, 1 it failed."""
+    parser = argparse.ArgumentParser(prog="python -m vizlib.training.worker", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--asked", type=float, default=time.time(), help="when it was asked for, in seconds since 1970: its place in the queue")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input closes, which it does when the app ends")
+    options = parser.parse_args(arguments)
+    options.folder = options.folder.resolve()
+    os.environ["CONVSCOPE_RUNS"] = str(options.folder.parent)  # its queue is made of the runs beside it
+    requests = Requests(options.folder)
+    process.end_in_order(requests)
+    if options.with_parent:
+        threading.Thread(target=_watch_parent, args=(requests,), daemon=True).start()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    try:
+        with EventLog(options.folder) as log:
+            return _train_in_turn(options, log, requests)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _train_in_turn(options, log, requests):
+    run = runs.read_run(options.folder)
+    if run.status == "finished":  # by another process, while this one waited for the lock
+        raise UserError(f"{run.run_id} is finished already.")
+    log.write("queued", device=options.device, asked=options.asked)
+    carry_on = None
+    while not (launcher.is_next(run) and carry_on):
+        if requests.stop:
+            log.write("stopped", reason=f"{requests.stop} It was waiting in the queue.")
+            return 0
+        if launcher.is_next(run):  # and is it still after the import? Of two that came at one time both may have thought so
+            process.keep_freed_memory()
+            from vizlib.training.loop import carry_on
+        else:
+            time.sleep(LOOK_SECONDS)
+    log.write("starting")
+    try:
+        carry_on(options.folder, log, device=options.device, requests=requests, say=lambda line: print(line, flush=True))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _watch_parent(requests):
+    """Wait until standard input ends. The app writes nothing into it: it closes when the app is gone, also after kill -9."""
+    while os.read(0, 1024):  # not sys.stdin, whose lock a thread that waits would still hold at the end
+        pass
+    requests.reason = "The app was closed."
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,7 +4,7 @@ import streamlit as st
 
 from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.errors import UserError
-from vizlib.ui import caches, page
+from vizlib.ui import answers, caches, page, standing
 from vizlib.ui.pickers import plain
 
 COLUMNS = 4
@@ -20,11 +20,17 @@ def show(run, picture):
     for start in range(0, len(runs), COLUMNS):
         for column, card_run in zip(st.columns(COLUMNS), runs[start : start + COLUMNS]):
             with column.container(border=True, height="stretch"):
-                places.append((card_run, card(card_run)))
+                places.append((card_run, growing(card_run) if card_run.is_active else card(card_run)))
     for problem in problems:
         st.warning(plain(problem))
     for card_run, place in places:  # after everything that can be drawn at once: the verdicts need scikit-learn, a second to import
-        say_verdict(card_run, place)
+        if place is not None:
+            say_verdict(card_run, place)
+
+
+def growing(run):
+    """The card of a run that trains, which follows it by itself."""
+    page.follow(lambda: say_verdict(run, card(run)), lambda: [run])
 
 
 def card(run):
@@ -39,8 +45,10 @@ def card(run):
         st.image(atlas.card(), alt=f"first-layer filters of {run.run_id}", width="stretch", output_format="PNG")
     started, finished = run.rows("started"), run.rows("finished")
     size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
-    standing = f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy" if finished else run.status
-    st.markdown(f"{standing}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]")
+    scores = run.rows("epoch")
+    figure = f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy" if finished else standing.badge(run)
+    figure += f" **{scores[-1]['val_accuracy']:.1%}** validation accuracy so far" if scores and not finished else ""
+    st.markdown(f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]")
     place = st.container()
     if st.button("Look inside →", key=f"look inside {run.run_id}", type="tertiary", on_click=st.session_state.update, kwargs={"model": run.run_id}):
         st.switch_page("pages/3_Feature_maps.py", query_params={})  # left out, it would complain of the address that the pickers own
@@ -49,7 +57,7 @@ def card(run):
 
 def say_verdict(run, place):
     try:
-        verdict = caches.verdict(run)
+        verdict = answers.at(run).verdict
     except UserError as error:
         place.caption(plain(error))
         return
@@ -70,4 +78,4 @@ def questions():
             page.link(target, question)
 
 
-page.run(show, "Home")
+page.run(show, "Home", follows=False)

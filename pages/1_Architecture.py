@@ -12,8 +12,8 @@ DEPTHS = ("blocks folded", "every layer")
 
 
 def show(run, picture):
+    page.title(f"Architecture of {run.run_id}", run, of_weights=True)
     rows = caches.layers(run)
-    st.title(f"Architecture of {plain(run.run_id)}")
     st.markdown(plain(architectures.get(run.config["architecture"]).summary))
     innermost = [row for row in rows if not row.is_block]
     top = [row for row in rows if row.depth == 0]

@@ -6,28 +6,24 @@ import streamlit as st
 
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.layers import convolutions
-from vizlib.ui import atlas_view, caches, page
+from vizlib.ui import atlas_view, caches, film, page
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen, plain, whole_number
 
-BEST = "best"
-
 
 def show(run, picture):
-    st.title(f"Filters of {plain(run.run_id)}")
+    page.title(f"Filters of {run.run_id}", run, of_weights=True)
     weights = dict(convolutions(caches.model(run), caches.layers(run)))
     notes = st.container()
     pick, number, beside = st.columns([2, 1, 2], gap="medium", vertical_alignment="bottom")
     with pick:
         layer = chosen("Layer", list(weights), key="filter_layer", help="Every convolution of the network, in order.", notes=notes)
-    weight = weights[layer].float().numpy()
-    steps = caches.snapshots(run) if layer == next(iter(weights)) else {}
-    with beside:
-        formed_weight, step = formed(weight, steps)
-    display = FiltersDisplay.from_weight(formed_weight)
+    weight, moment, note = at_step(run, layer, weights, film.pick(run))
+    display = FiltersDisplay.from_weight(weight)
     units, channels = display.weight.shape[:2]
     unit = whole_number(f"Filter, of {units}", units - 1, key="filter", place=number)
 
+    st.caption(note)
     start = time.perf_counter()
     kernel = " × ".join(map(str, display.weight.shape[2:]))
     if display.is_colour:
@@ -40,25 +36,31 @@ def show(run, picture):
         st.markdown(f"**{units} filters of {kernel}**, what each does with input channel {channel}: blue below zero, red above. Click one, or move with the arrow keys.")
         atlas = display.channel_atlas(channel)
     seen = "" if display.is_colour else f", input channel {channel}"
-    name = f"{run.run_id}-{layer}{seen}-step-{step}-filters"
+    name = f"{run.run_id}-{layer}{seen}-{moment}-filters"
     atlas_view.show(atlas, alt=f"{units} filters of {layer}", key="filters", selected=unit, on_pick=lambda tile: st.session_state.update(filter=tile))
-    text = f"{run.run_id}, {layer}{seen}, training step {step}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}; "
-    text += f"trained on {run.config['dataset']}; drawn in {1000 * (time.perf_counter() - start):.0f} ms."
+    text = f"{run.run_id}, {layer}{seen}, {moment}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}; "
+    text += f"trained on {run.config['dataset']}{page.took([run], 'drawn', time.perf_counter() - start)}."
     caption(text, name, png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
 
     one_filter(run, layer, display, unit)
 
 
-def formed(weight, steps):
-    """The layer's weight at the training step chosen, where there are snapshots of it, and that step's name."""
-    if len(steps) < 2:
-        return weight, BEST
-    marks = {str(step): steps[step] for step in sorted(steps) if steps[step].shape == weight.shape} | {BEST: weight}
-    if st.session_state.get("step", BEST) not in marks:
-        st.session_state.step = BEST
-    help = "How the filters formed, from the first random weights to the best checkpoint."
-    step = st.select_slider("Training step", list(marks), value=BEST, key="step", bind="query-params", persist_state="session", help=help)
-    return marks[step], step
+def at_step(run, layer, weights, step):
+    """The layer's weight at the step chosen, or the nearest before it of which it is stored: (array, its moment in words, a note on it)."""
+    saved, is_over = run.best.get("step") if run.best else 0, run.status == "finished"
+    end = "best weights" if is_over else f"weights of step {saved:,}, the best so far" if saved is not None else "best weights so far"
+    now, first = weights[layer].float().numpy(), next(iter(weights))
+    stored = {at: weight for at, weight in caches.snapshots(run).items() if weight.shape == weights[first].shape}
+    if layer != first or not stored:
+        kept = f"only {plain(first)} is stored" if stored else "no filters are stored"
+        return now, end, f"The {end}." if step is None else f"Along the training {kept}; these are the {end}."
+    if step is None and (is_over or max(stored) <= (saved or 0)):
+        return now, end, f"The {end}."
+    moment = film.at(stored, step)
+    if moment is None:
+        moment = min(stored)
+    so_far = " so far" if step is None else "" if moment == step else f", the last stored before {step:,}"
+    return stored[moment], f"step {moment}", f"As they were at step {moment:,}{so_far}."
 
 
 def one_filter(run, layer, display, unit):
@@ -77,4 +79,4 @@ def one_filter(run, layer, display, unit):
         st.plotly_chart(display.plot_kernel(unit, channel), width="stretch", key="kernel_numbers", config={"displayModeBar": False})
 
 
-page.run(show, "Filters", keeps=("filter_layer", "filter", "channel", "step"))
+page.run(show, "Filters", keeps=("filter_layer", "filter", "channel"), has_film=True)

@@ -8,7 +8,8 @@ from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.displays.confusion import ConfusionDisplay
 from vizlib.errors import UserError
 from vizlib.predictions import class_scores
-from vizlib.ui import caches, cell_images, page
+from vizlib.ui import answers as answers_of
+from vizlib.ui import caches, cell_images, film, page
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen, plain
 
@@ -17,42 +18,50 @@ CAMERA_ONLY = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageBu
 
 
 def show(run, picture):
-    st.title("Confusion matrix")
+    page.title("Confusion matrix", run)
     others = [one.run_id for one in caches.run_list()[0] if one.run_id != run.run_id]
     other = chosen("Beside it", [NONE, *others], key="beside", help="A second run, side by side.", word="run")
+    step = film.pick(run)
     if other == NONE:
-        one_run(run, "first", wide=True)
+        one_run(run, "first", step, wide=True)
         return
     left, right = st.columns(2, gap="large")
     second = next(one for one in caches.run_list()[0] if one.run_id == other)
-    with left:
-        one_run(run, "first", wide=False)
-    with right:
-        try:
-            one_run(second, "second", wide=False)
-        except UserError as error:
-            st.error(plain(error))
+    for column, one, place in ((left, run, "first"), (right, second, "second")):
+        with column:
+            try:
+                one_run(one, place, step, wide=False)
+            except caches.NotYet as error:
+                st.info(plain(error), icon=":material/hourglass_empty:")
+            except UserError as error:
+                st.error(plain(error))
 
 
-def one_run(run, place, wide):
-    predictions, verdict = caches.predictions(run), caches.verdict(run)
+def one_run(run, place, step, wide):
+    answers = answers_of.at(run, step)
+    verdict = answers.verdict
     say = {COLLAPSED: st.error, HEALTHY: st.success, UNJUDGED: st.info}.get(verdict.level, st.warning)
     say(f"**{plain(run.run_id)}.** {plain(verdict.sentence)}" + (f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}." if verdict.cause else ""))
+    if answers.predictions is None:
+        st.caption(f"On the validation images, {answers.moment}. No single answers are stored of them, so there are no images of a cell.")
     start = time.perf_counter()
-    display = ConfusionDisplay.from_predictions(predictions, run.class_names)
+    display = ConfusionDisplay(answers.counts, list(run.class_names))
     keys = {axis: f"{axis}_{place}" for axis in ("true", "predicted")}
     selected = tuple(run.class_names.index(name) if (name := st.session_state.get(key)) in run.class_names else None for key in keys.values())
+    selected = None if None in selected or answers.predictions is None else selected
     matrix, table = st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
     with matrix:
         chart = f"matrix_{place}"
-        figure = display.plot(selected if None not in selected else None, dark=st.context.theme.type == "dark", narrow=not wide)
+        figure = display.plot(selected, dark=st.context.theme.type == "dark", narrow=not wide)
         seconds = time.perf_counter() - start
-        st.plotly_chart(figure, width="stretch", key=chart, on_select=lambda: take_click(chart, keys, run.class_names), config=CAMERA_ONLY)
-        text = f"{run.run_id} on {len(predictions.labels):,} images: {run.config.get('dataset_note', run.config['dataset'])}; drawn in {seconds * 1000:.0f} ms."
+        clicked = (lambda: take_click(chart, keys, run.class_names)) if answers.predictions else "ignore"
+        st.plotly_chart(figure, width="stretch", key=chart, on_select=clicked, config=CAMERA_ONLY)
+        text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{page.took([run], 'drawn', seconds)}."
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:
         scores_table(run, verdict, display)
-    cell_images.show(run, predictions, display.counts, keys, across=8 if wide else 4)
+    if answers.predictions is not None:
+        cell_images.show(run, answers.predictions, display.counts, keys, across=8 if wide else 4)
 
 
 def take_click(chart, keys, class_names):
@@ -80,4 +89,4 @@ def scores_table(run, verdict, display):
     )
 
 
-page.run(show, "Confusion matrix", keeps=("beside", "true_first", "predicted_first", "true_second", "predicted_second"))
+page.run(show, "Confusion matrix", keeps=("beside", "true_first", "predicted_first", "true_second", "predicted_second"), beside="beside", has_film=True)

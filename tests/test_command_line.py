@@ -1,14 +1,33 @@
 """The commands as a shell sees them: what they print, and their exit status."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
+import torch
 
+from tests.conftest import ROOT
+from tests.test_launcher import DEADLINE, until
 from vizlib import __version__, runs
 from vizlib.command_line import main
 from vizlib.predictions import Predictions, load_predictions, save_predictions
+from vizlib.training import requests
+from vizlib.weights import load_weights
+
+
+@pytest.fixture(autouse=True)
+def same_signals():
+    """A training on the command line listens to signals; the tests' own process gets its handlers back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -43,7 +62,7 @@ def test_train_evaluate_and_check(runs_root, capsys):
     arguments = ["-a", "three_layer_module", "-d", "digits", "-r", "adamw", "--epochs", "1", "--device", "cpu", "--title", "a title", "--seed", "3"]
     assert main(["train", *arguments, "--name", "mine", "--batch-size", "32"]) == 0
     printed = capsys.readouterr().out
-    assert "epoch   1/1" in printed and f"written to {runs_root / 'mine'}" in printed and "Not collapsed" in printed
+    assert "100%  epoch   1.00" in printed and f"written to {runs_root / 'mine'}" in printed and "Not collapsed" in printed
     run = runs.open_run("mine")
     assert run.status == "finished" and run.config["seed"] == 3 and run.config["title"] == "a title" and run.config["recipe"]["batch_size"] == 32
 
@@ -60,6 +79,62 @@ def test_train_evaluate_and_check(runs_root, capsys):
     assert np.array_equal(load_predictions(run.path("predictions.npz"), 10).logits, predictions.logits)
     assert main(["check", "mine"]) == 0 == main(["check", str(runs_root / "mine")])
     assert "Not collapsed" in capsys.readouterr().out
+
+
+def test_the_recipe_can_be_changed(runs_root, capsys):
+    begun = ["train", "-a", "three_layer_module", "-d", "digits", "--device", "cpu", "-r", "sgd"]
+    assert main([*begun, "--name", "first", "--epochs", "1", "--class-weights", "--balanced", "--augment-only-rare", "--learning-rate", "0.01", "--batch-size", "200"]) == 0
+    run = runs.open_run("first")
+    changed = dict(class_weights=True, balanced=True, augment_only_rare=True, learning_rate=0.01, batch_size=200, epochs=1, seconds=None, compile=False)
+    assert {key: run.config["recipe"][key] for key in changed} == changed and (run.config["start"], run.config["frozen"]) == (None, 0)
+    assert main([*begun, "--name", "second", "--seconds", "1", "--start", "first", "--freeze", "1"]) == 0
+    run = runs.open_run("second")
+    assert run.config["recipe"]["seconds"] == 1 and (run.config["start"], run.config["frozen"]) == ({"run": "first"}, 1) and run.rows("started")[0]["layers"] == ["conv2", "fc"]
+    first, second = (load_weights(runs.open_run(name).path("model.safetensors"))["conv1.weight"] for name in ("first", "second"))
+    assert torch.equal(first, second) and run.rows("finished")[0]["seconds"] >= 1
+    capsys.readouterr()
+    assert main(["resume", "second"]) == 2 and "second cannot be resumed: it is finished." in capsys.readouterr().err
+    for arguments in (["--start", "first", "--pretrained"], ["--freeze", "some"]):
+        with pytest.raises(SystemExit):
+            main([*begun, *arguments])
+
+
+def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
+    """In a real process; resumed at another rate, it goes on until it is kept."""
+    command = [sys.executable, "-m", "vizlib", "train", "-a", "three_layer_module", "-d", "digits", "-r", "sgd", "--device", "cpu", "--name", "mine", "--epochs", "3000"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    run = until(lambda: (runs_root / "mine" / "config.json").exists() and runs.open_run("mine"))
+    until(lambda: run.rows("step"))
+    assert run.status == "training"
+    process.send_signal(signal.SIGINT)
+    printed, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0 and errors == "" and printed.endswith(f"written to {run.folder}\nstopped: python -m vizlib resume mine\n")
+    assert run.status == "stopped" and run.events[-1]["reason"] == "Stopped by hand. The best weights so far are kept, and it can be resumed."
+    step = max(row["step"] for row in run.events if "step" in row)
+    for rate, words in (("-1", "learning rate -1.0 is not possible"), ("nan", "learning rate nan is not possible")):
+        assert main(["resume", "mine", "--learning-rate", rate]) == 2 and words in capsys.readouterr().err and run.status == "stopped"
+    requests.ask(run.folder, "stop")  # left over
+    keeper = threading.Thread(target=lambda: until(lambda: run.rows("resumed")) and requests.ask(run.folder, "keep"))
+    keeper.start()
+    assert main(["resume", str(run.folder), "--learning-rate", "0.01", "--device", "cpu"]) == 0
+    keeper.join()
+    printed = capsys.readouterr().out
+    assert f"written to {run.folder}" in printed and "Not collapsed" in printed
+    assert run.status == "finished" and run.rows("resumed")[0]["step"] >= step and [row["learning_rate"] for row in run.rows("rate")] == [0.01]
+
+
+def test_a_training_that_fails_is_one_line(runs_root, capsys):
+    arguments = ["-a", "three_layer_module", "-d", "digits", "--device", "cpu", "-r", "nesterov", "--epochs", "1", "--learning-rate", "100", "--name", "mine"]
+    assert main(["train", *arguments]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("convscope: The loss is not a number after") and printed.count("\n") == 1
+    assert runs.open_run("mine").status == "failed" and runs.open_run("mine").can_resume
+
+
+def test_several_processes_need_a_name(runs_root, capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    assert main(["train", "-a", "three_layer_module", "-d", "digits"]) == 2 and "Give a --name" in capsys.readouterr().err
+    assert list(runs_root.iterdir()) == []
 
 
 def test_check_of_a_collapsed_run(copied_run, capsys):
@@ -96,6 +171,16 @@ def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
         (["train", "-a", "lenet", "-d", "digits", "--epochs", "0"], "epochs 0 is not possible"),
         (["train", "-a", "lenet", "-d", "digits", "--device", "cpu", "--epochs", "1", "--validation", "9999"], "Cannot hold out 9999 of 1437"),
         (["train", "-a", "three_layer_module", "-d", "digits", "--epochs", "1", "--name", "../out"], "'../out'"),
+        (["train", "-a", "three_layer_module", "-d", "digits", "--seconds", "0"], "seconds 0.0 is not possible"),
+        (["train", "-a", "three_layer_module", "-d", "digits", "--seed", "-1", "--device", "cpu"], "seed"),
+        (["train", "-a", "three_layer_module", "-d", "digits", "--seed", "10000000000000", "--device", "cpu"], "seed"),
+        (["train", "-a", "three_layer_module", "-d", "digits", "--freeze", "3", "--device", "cpu"], "Cannot freeze 3 convolutions: between 0 and 2"),
+        (["train", "-a", "three_layer_module", "-d", "digits", "--start", "nonesuch"], "no run named 'nonesuch'"),
+        (["train", "-a", "three_layer_module", "-d", "digits", "--pretrained"], "no pretrained weights of three_layer_module"),
+        (["train", "-a", "lenet", "-d", "digits", "--start", "tiny"], "its weights do not fit lenet"),
+        (["resume", "tiny"], "tiny cannot be resumed: it is finished"),
+        (["resume", "nonesuch"], "no run named 'nonesuch'"),
+        (["resume", "lenet"], "cannot be resumed"),
         (["train", "-a", "three_layer_module", "-d", "digits", "--epochs", "1", "--name", "two words"], "'two words'"),
     ],
 )

@@ -13,9 +13,10 @@ from PIL import Image
 from vizlib.displays.architecture import ArchitectureDisplay
 from vizlib.displays.atlas import GAP, MOST_PIXELS, Atlas, columns_for, palette, quantise
 from vizlib.displays.confusion import ConfusionDisplay
-from vizlib.displays.curves import CurvesDisplay, smoothed
+from vizlib.displays.curves import PALE, CurvesDisplay, smoothed
 from vizlib.displays.feature_maps import SCALES, FeatureMapsDisplay
 from vizlib.displays.filters import FiltersDisplay
+from vizlib.displays.gradients import SIZES, Gradients, GradientsDisplay, gradients_of, log_spaced
 
 HOSTILE = '<script>alert("1")</script> & ![](http://x.example/a.png) \x1b[31m\x00'
 MIDDLE = 127  # the palette entry of zero where colours run both ways
@@ -316,11 +317,114 @@ def test_curves_as_csv():
     assert header[4:8] == ["train_loss", "train_accuracy", "val_loss", "val_accuracy"] and [float(value) for value in rows[1][4:8]] == [2, 2.125, 2.25, 2.375]
 
 
+def test_curves_are_pale_after_the_moment_of_the_film():
+    """The whole stays on the axes; what is drawn full ends at the step, and the pale rest begins where it ends."""
+    display = CurvesDisplay(history())
+    for until, shown in ((25, 2), (9, 0), (10, 1), (30, 3), (99, 3)):
+        lines = [trace for trace in display.plot("loss", "steps", until=until).data if trace.name == "run, validation"]
+        assert list(lines[-1].x) == [10, 20, 30][:shown] and lines[-1].opacity is None
+        assert len(lines) == (1 if shown == 3 else 2)
+        if shown < 3:
+            assert list(lines[0].x) == [10, 20, 30][max(0, shown - 1) :] and lines[0].opacity == PALE and not lines[0].showlegend
+    star = [trace for trace in display.plot("loss", "steps", until=15).data if trace.name == "run, best checkpoint"]
+    assert [len(trace.x) for trace in star] == [1, 0]
+
+
+@pytest.mark.parametrize("axis, places", [("epochs", [1.5, 2.5]), ("steps", [15, 25]), ("seconds", [4.0])])
+def test_marks_where_the_rate_was_changed_and_where_it_was_resumed(axis, places):
+    epochs, steps, best = history()["run"]
+    rate = {"event": "rate", "step": 15, "epoch": 1.5, "seconds": 4.0, "learning_rate": 0.0025}
+    marks = [rate, {"event": "resumed", "step": 25, "epoch": 2.5}]  # without seconds: not drawn over them
+    figure = CurvesDisplay({"<b>run": (epochs, steps, best, marks)}).plot("accuracy", axis, log_scale=True)
+    assert [line.x0 for line in figure.layout.shapes] == places and all(line.line.dash == "dash" for line in figure.layout.shapes)
+    assert [note.text for note in figure.layout.annotations] == ["rate 0.0025", "resumed"][: len(places)]
+    two = CurvesDisplay({"<b>run": (epochs, steps, best, marks), "other": (epochs, steps, best)}).plot("loss", axis)
+    assert two.layout.annotations[0].text == "&lt;b&gt;run: rate 0.0025"
+
+
+def test_curves_with_parts_of_epochs_and_accuracy_by_step():
+    epochs = [{"event": "epoch", "epoch": part, "step": step, "seconds": step / 9, "val_accuracy": part, "train_accuracy": part} for part, step in ((0.1, 7), (0.2, 14))]
+    steps = [{"step": 1, "epoch": 0.01, "seconds": 0.1}, {"step": 2, "epoch": 0.02, "seconds": 0.2, "train_accuracy": 0.5}]
+    best = {"epoch": 0.19999, "step": 14}  # rounded otherwise: the step tells
+    traces = {trace.name: trace for trace in CurvesDisplay({"run": (epochs, steps, best)}).plot("accuracy", "epochs").data}
+    assert list(traces["run, step by step"].x) == [0.02] and list(traces["run, validation"].x) == [0.1, 0.2]
+    assert list(traces["run, best checkpoint"].x) == [0.2]
+    assert [row[-1] for row in rows_of(CurvesDisplay({"run": (epochs, steps, best)}).csv())] == ["best", "0", "1"]
+
+
 def test_curves_of_a_real_run(tiny_run):
     display = CurvesDisplay.from_runs([tiny_run])
     for quantity in ("loss", "accuracy", "learning rate"):
         assert display.plot(quantity, "epochs", 0.6).data
     assert [float(row[6]) for row in rows_of(display.csv())[1:]] == [row["val_loss"] for row in tiny_run.rows("epoch")]
+
+
+# Gradients
+
+
+def gradients(steps=(1, 2, 4, 8), layers=("conv1", "a,b", "fc")):
+    norms = np.array([[10.0 ** -(place + 1) * step for place in range(len(layers))] for step in steps])
+    return Gradients(list(layers), list(steps), norms, np.full(norms.shape, 2.0))
+
+
+def test_gradients_by_layer_and_step_are_their_logarithms():
+    one, two = gradients(), gradients(steps=(1, 3))
+    one.norms[1, 2] = 0
+    display = GradientsDisplay({"run": one, "<i>two": two})
+    left, right = display.plot_course(SIZES[0]).data
+    assert np.array(left.z, float)[:2] == pytest.approx(np.log10(one.norms.T[:2]), abs=1e-3) and left.z[2][1] is None and left.text[2][1] == "zero"
+    assert np.array(right.z).shape == (3, 2) and left.coloraxis == right.coloraxis == "coloraxis"
+    layout = display.plot_course(SIZES[0], step=3).layout
+    assert layout.coloraxis.cmin == pytest.approx(-3) and layout.coloraxis.cmax == pytest.approx(np.log10(0.8))
+    assert list(layout.coloraxis.colorbar.ticktext) == ["10<sup>-3</sup>", "10<sup>-2</sup>", "10<sup>-1</sup>"]
+    assert [line.x0 for line in layout.shapes] == [1, 1], "the columns of steps 2 and 3, the last up to 3"
+    assert layout.annotations[1].text == "&lt;i&gt;two" and layout.yaxis.autorange == "reversed"
+    relative = display.plot_course(SIZES[1]).data[0]
+    assert np.array(relative.z, float)[0] == pytest.approx(np.log10(one.norms[:, 0] / 2), abs=1e-3)
+
+
+@pytest.mark.parametrize("step, row", [(None, 3), (0, 0), (1, 0), (3, 1), (8, 3), (99, 3)])
+def test_gradients_by_depth_at_a_step(step, row):
+    one = gradients()
+    one.norms[:, 1] = 0
+    line = GradientsDisplay({"run": one}).plot_depth(SIZES[0], step).data[0]
+    assert list(line.x) == [1, 2, 3] and line.y[1] is None and [line.y[0], line.y[2]] == pytest.approx([one.norms[row, 0], one.norms[row, 2]])
+    assert line.name == f"run, step {one.steps[row]}"
+
+
+def test_gradients_that_are_all_zero_are_drawn_without_a_number():
+    one = Gradients(["a"], [0, 1], np.zeros((2, 1)), np.zeros((2, 1)))
+    for size in SIZES:
+        display = GradientsDisplay({"run": one})
+        assert "NaN" not in display.plot_course(size).to_json() + display.plot_depth(size).to_json()
+        assert display.plot_course(size).data[0].z == ((None, None),) or np.array(display.plot_course(size).data[0].z).tolist() == [[None, None]]
+
+
+def test_scale_of_gradients_ends_after_eight_decades():
+    one = Gradients(["a", "b"], [1], np.array([[1e-30, 10.0]]), np.ones((1, 2)))
+    assert GradientsDisplay({"run": one}).decades(SIZES[0]) == (-7, 1)
+
+
+def test_gradients_are_read_from_events():
+    started = [{"layers": ["a", "b"]}]
+    good = {"step": 4, "norms": [1, 0], "weights": [2, 3]}
+    bad = [{"step": 1, "norms": [1], "weights": [2]}, {"step": 2}, {"step": 3, "norms": [float("nan"), 1], "weights": [1, 1]}, {"step": 3, "norms": "ab", "weights": "cd"}]
+    found = gradients_of(started, [*bad, good, good, dict(good, step=2)])
+    assert found.layers == ["a", "b"] and found.steps == [2, 4] and found.norms.tolist() == [[1, 0], [1, 0]] and found.weights[0].tolist() == [2, 3]
+    assert gradients_of(started, bad) is gradients_of([], [good]) is gradients_of([{}], [good]) is None
+
+
+def test_columns_are_spread_in_the_logarithm():
+    assert log_spaced(list(range(10)), 60) == list(range(10)) and log_spaced([5], 60) == [0]
+    places = log_spaced(list(range(100_000)), 20)
+    assert len(places) <= 20 and (places[0], places[-1]) == (0, 99_999) and places[len(places) // 2] < 2000
+
+
+def test_gradients_as_csv():
+    one = gradients()
+    header, *rows = rows_of(GradientsDisplay({"run": one}).csv())
+    assert header == ["run", "step", "layer_number", "layer", "gradient", "weight"] and len(rows) == 12
+    assert rows[4][:4] == ["run", "2", "2", "a,b"] and float(rows[4][4]) == pytest.approx(one.norms[1, 1]) and float(rows[4][5]) == 2
 
 
 # The architecture

@@ -21,7 +21,11 @@ LIGHT = [
     "vizlib.images",
     "vizlib.command_line",
     "vizlib.training.recipes",
+    "vizlib.training.requests",
+    "vizlib.training.worker",
+    "vizlib.training.estimate",
     "vizlib.training.events",
+    "vizlib.training.launcher",
     "vizlib.training.process",
 ]
 

@@ -13,6 +13,7 @@ from vizlib import architectures, runs
 from vizlib.errors import UserError
 from vizlib.predictions import load_predictions
 from vizlib.runs import list_runs, open_run, read_events, read_run
+from vizlib.training.events import EventLog
 
 ROOT = runs.SHIPPED.parent
 SHIPPED = sorted(path.name for path in runs.SHIPPED.iterdir() if path.is_dir()) if runs.SHIPPED.is_dir() else []
@@ -54,12 +55,30 @@ def check_run(run):
     assert len(set(predictions.image_ids)) == len(predictions.image_ids)
     snapshots = load_weights(run.path("snapshots.safetensors"))
     first = next(weight for weight in model.parameters() if weight.dim() == 4)
-    steps = [int(name.removeprefix("conv1/")) for name in snapshots]
-    assert min(steps) == 0 and max(steps) == run.rows("epoch")[-1]["step"] and {value.shape for value in snapshots.values()} == {first.shape}
-    epochs = run.rows("epoch")
-    assert [row["epoch"] for row in epochs] == list(range(1, run.config["recipe"]["epochs"] + 1))
+    filters = {int(name.removeprefix("conv1/")): value for name, value in snapshots.items() if name.startswith("conv1/")}
+    epochs, recipe = run.rows("epoch"), run.config["recipe"]
+    assert min(filters) == 0 and max(filters) == epochs[-1]["step"] and {value.shape for value in filters.values()} == {first.shape}
+    check_film(run, {name: value for name, value in snapshots.items() if not name.startswith("conv1/")}, filters)
+    found = [row["epoch"] for row in epochs]
+    assert found == sorted(set(found)) and (recipe.get("seconds") or found[-1] == recipe["epochs"] and set(range(1, recipe["epochs"] + 1)) <= set(found))
     assert run.best["val_accuracy"] == max(row["val_accuracy"] for row in epochs)
     assert all(np.sum(row["confusion"]) == run.rows("started")[0]["val_images"] for row in epochs)
+
+
+def check_film(run, snapshots, steps):
+    """The maps of a probe picture, which older runs lack: of the same layers at the same steps as the filters, each with its range."""
+    if not snapshots:
+        return
+    picture, channels = snapshots.pop("probe/picture"), run.input_size[0]
+    assert picture.shape == (*run.input_size[1:], channels) and (picture % 1 == 0).all()
+    maps = {name.removeprefix("probe/"): value for name, value in snapshots.items() if name.startswith("probe/")}
+    ranges = {name.removeprefix("range/"): value for name, value in snapshots.items() if name.startswith("range/")}
+    assert maps.keys() == ranges.keys() and len(maps) + len(ranges) == len(snapshots) and {int(name.split("/")[0]) for name in maps} == set(steps)
+    layers = {name.partition("/")[2] for name in maps}
+    assert 1 <= len(layers) <= 5 and len(maps) == len(layers) * len(steps)
+    for name, value in maps.items():
+        least, greatest = ranges[name].tolist()
+        assert value.ndim == 3 and max(value.shape[1:]) <= 32 and 0 <= value.min() <= value.max() <= 255 and least <= greatest
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -186,31 +205,76 @@ def test_events_are_read_again_when_the_file_grows(runs_root):
     assert run.rows("epoch") == [EPOCH]
 
 
+FIGURES = {"parameters": 9, "test_accuracy": 0.5, "seconds": 1, "step": 0}
+
+
 @pytest.mark.parametrize(
-    "names, age, status",
+    "names, alive, gone",
     [
-        (["started", "finished"], 1e6, "finished"),
-        (["started", "failed"], 1e6, "failed"),
-        (["started", "stopped"], 0, "stopped"),
-        (["started"], 0, "training"),
-        (["started"], 1000, "interrupted"),
-        (["started", "stopped", "started"], 0, "training"),
-        (["started", "stopped", "started"], 1000, "interrupted"),
-        ([], 1000, "interrupted"),
+        (["queued"], "queued", "interrupted"),
+        (["queued", "starting"], "training", "interrupted"),
+        (["queued", "starting", "started"], "training", "interrupted"),
+        (["started", "paused"], "paused", "interrupted"),
+        (["started", "paused", "continued"], "training", "interrupted"),
+        (["started", "finished"], "finished", "finished"),
+        (["started", "failed"], "failed", "failed"),
+        (["started", "stopped"], "stopped", "stopped"),
+        (["started", "stopped", "queued"], "queued", "interrupted"),
+        (["started", "stopped", "queued", "starting", "resumed"], "training", "interrupted"),
+        (["started", "stopped", "resumed", "rate", "gradients"], "training", "interrupted"),
     ],
 )
-def test_status_is_derived(runs_root, names, age, status):
-    figures = {"parameters": 9, "test_accuracy": 0.5, "seconds": 1}
-    folder = write_run(runs_root, "run", events=[{"event": name, **figures} for name in names])
-    when = time.time() - age
-    os.utime(folder / "events.jsonl", (when, when))
-    assert read_run(folder).status == status
+def test_status_is_derived_from_the_events_and_the_lock(runs_root, names, alive, gone):
+    folder = write_run(runs_root, "run", events=[{"event": name, **FIGURES} for name in names])
+    os.utime(folder / "config.json", (0, 0))
+    run = read_run(folder)
+    with EventLog(folder):
+        assert run.status == alive and run.is_active == (alive in ("queued", "training", "paused")) and not (run.is_active and run.can_resume)
+    assert run.status == gone and not run.is_active and run.can_resume == (gone != "finished")
 
 
-def test_status_without_events(runs_root):
+def test_a_run_just_made_waits_for_its_process(runs_root):
+    """A process needs a moment to start; one that never came is gone."""
     folder = write_run(runs_root, "run")
     (folder / "events.jsonl").unlink()
-    assert read_run(folder).status == "interrupted" and read_run(folder).events == []
+    run = read_run(folder)
+    assert run.status == "queued" and run.is_active and run.events == []
+    when = time.time() - runs.STARTING_SECONDS - 1
+    os.utime(folder / "config.json", (when, when))
+    assert run.status == "interrupted" and run.can_resume
+    with EventLog(folder):
+        assert run.status == "queued"
+
+
+def test_looking_at_a_lock_does_not_keep_it(runs_root):
+    folder = write_run(runs_root, "run", events=[{"event": "starting"}])
+    with EventLog(folder):
+        pass
+    for _ in range(3):
+        assert read_run(folder).status == "interrupted"
+        with EventLog(folder):
+            assert read_run(folder).status == "training"
+
+
+def rows_of(*events):
+    return [{"event": name, **FIGURES, **{key: 1 for key in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate")}, "step": step} for name, step in events]
+
+
+def test_a_resume_undoes_what_came_after_the_saved_state(tmp_path):
+    """Rows of later steps, at once and for good; checkpoints stay, as their weights do, unless all begins anew."""
+    path = tmp_path / "events.jsonl"
+    before = [("started", 0), ("step", 5), ("epoch", 10), ("checkpoint", 10), ("gradients", 12), ("rate", 15), ("step", 20), ("epoch", 20), ("checkpoint", 20), ("paused", 20)]
+    after = [("step", 11), ("gradients", 12), ("epoch", 20)]
+
+    def read(*events):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows_of(*events)))
+        return [(row["event"], row["step"]) for row in read_events(path)]
+
+    kept = [("started", 0), ("step", 5), ("epoch", 10), ("checkpoint", 10), ("checkpoint", 20), ("paused", 20), ("resumed", 10)]
+    assert read(*before, ("resumed", 10)) == kept and read(*before, ("resumed", 10), *after) == [*kept, *after]
+    assert read(*before, ("resumed", 20)) == [*before, ("resumed", 20)]
+    assert read(*before, ("resumed", 10), *after, ("resumed", 10)) == [*kept, ("resumed", 10)]
+    assert read(*before, ("resumed", 0), ("started", 0)) == [("started", 0), ("paused", 20), ("resumed", 0), ("started", 0)]
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):

@@ -1,63 +1,102 @@
 """Training curves of one or several runs, both splits, with the best checkpoint marked."""
 
+import html
 from dataclasses import dataclass
+from typing import NamedTuple
 
 QUANTITIES = {"loss": ("train_loss", "val_loss"), "accuracy": ("train_accuracy", "val_accuracy"), "learning rate": ("learning_rate", None)}
 AXES = {"epochs": "epoch", "steps": "step", "seconds": "seconds"}
-COLOURS = ("#0e7490", "#ea580c", "#7c3aed", "#16a34a", "#db2777", "#ca8a04", "#2563eb", "#525252", "#dc2626", "#0d9488")
+COLOURS = ("#0891b2", "#ea580c", "#7c3aed", "#16a34a", "#db2777", "#ca8a04", "#2563eb", "#525252", "#dc2626", "#0d9488")
+PALE = 0.35  # how much is left of what comes after the moment of the film
+MARKS = {"rate": "rate {learning_rate:.3g}", "resumed": "resumed"}  # events drawn as a vertical line, and what it says
+
+
+class History(NamedTuple):
+    """What is drawn of a run: its epoch and step events, the event of its best checkpoint or None, and the events of MARKS."""
+
+    epochs: list
+    steps: list
+    best: dict | None
+    marks: list = ()
 
 
 @dataclass(frozen=True)
 class CurvesDisplay:
-    """histories: run name -> (epoch events, step events, best checkpoint event or None)."""
+    """histories: run name -> History."""
 
     histories: dict
 
     @classmethod
     def from_runs(cls, runs):
-        return cls({run.run_id: (run.rows("epoch"), run.rows("step"), run.best) for run in runs})
+        return cls({run.run_id: History(run.rows("epoch"), run.rows("step"), run.best, [row for event in MARKS for row in run.rows(event)]) for run in runs})
 
-    def plot(self, quantity, axis, smoothing=0.0, log_scale=False):
+    def plot(self, quantity, axis, smoothing=0.0, log_scale=False, until=None):
         """A Plotly figure of one of QUANTITIES over one of AXES.
 
-        Validation is drawn full, training dotted; the thin line of a loss is its step-by-step course. smoothing: the weight in [0, 1)
-        of an exponential moving average, with its start corrected as in Kingma and Ba 2015, on the step-by-step course only.
+        Validation is drawn full, training dotted; the thin line is the training's step-by-step course. smoothing: the weight in [0, 1)
+        of an exponential moving average, with its start corrected as in Kingma and Ba 2015, on the step-by-step course only. until: the
+        step from which on everything is pale, or None.
         """
         import plotly.graph_objects as go
 
-        train_key, val_key = QUANTITIES[quantity]
-        x_key, figure = AXES[axis], go.Figure()
-        for number, (name, (epochs, steps, best)) in enumerate(self.histories.items()):
-            colour = COLOURS[number % len(COLOURS)]
-            if train_key in ("train_loss", "learning_rate") and steps:
-                values = [row[train_key] for row in steps]
-                values = smoothed(values, smoothing) if train_key == "train_loss" else values
-                thin = dict(color=colour, width=1 if train_key == "train_loss" else 2)
-                figure.add_scatter(x=[row[x_key] for row in steps], y=values, name=f"{name}, step by step", line=thin, opacity=0.55, mode="lines")
-            if train_key != "learning_rate":
-                x = [row[x_key] for row in epochs]
-                dotted = dict(color=colour, dash="dot", width=2)
-                figure.add_scatter(x=x, y=[row[train_key] for row in epochs], name=f"{name}, training", line=dotted, mode="lines+markers", marker_size=4)
-                figure.add_scatter(x=x, y=[row[val_key] for row in epochs], name=f"{name}, validation", line=dict(color=colour, width=2.5), mode="lines+markers", marker_size=5)
-            if best and val_key:
-                at = next((row for row in epochs if row["epoch"] == best["epoch"]), None)
-                if at:
-                    star = dict(symbol="star", size=15, color=colour, line=dict(color="white", width=1))
-                    figure.add_scatter(x=[at[x_key]], y=[at[val_key]], name=f"{name}, best checkpoint", mode="markers", marker=star)
-        figure.update_layout(height=460, margin=dict(l=10, r=10, t=10, b=10), hovermode="x unified", legend=dict(orientation="h", y=-0.18))
+        figure, x_key = go.Figure(), AXES[axis]
+        for number, (name, history) in enumerate(self.histories.items()):
+            for line, rows, key, style in self._lines(history, quantity, COLOURS[number % len(COLOURS)]):
+                values = [row[key] for row in rows]
+                values = smoothed(values, smoothing) if line == "step by step" and quantity != "learning rate" else values
+                x, shown = [row[x_key] for row in rows], sum(row["step"] <= until for row in rows) if until is not None else len(rows)
+                common = dict(name=f"{name}, {line}", legendgroup=f"{name}, {line}", **style)
+                if shown < len(rows):  # the rest stays on the axes and begins where the shown part ends
+                    rest, pale = max(0, shown - 1), dict(opacity=PALE * style.get("opacity", 1), showlegend=False, hoverinfo="skip")
+                    figure.add_scatter(x=x[rest:], y=values[rest:], **common | pale)
+                figure.add_scatter(x=x[:shown], y=values[:shown], **common)
+            self._add_marks(figure, history, x_key, COLOURS[number % len(COLOURS)], several=len(self.histories) > 1, name=name)
+        figure.update_layout(height=460, margin=dict(l=10, r=10, t=10, b=10), hovermode="x unified", legend=dict(orientation="h", y=-0.18), showlegend=True)
         figure.update_xaxes(title=axis, rangemode="tozero")
         percent = quantity == "accuracy"
         figure.update_yaxes(title=quantity, tickformat=".0%" if percent else None, type="log" if log_scale else "linear")
         return figure
 
+    @staticmethod
+    def _lines(history, quantity, colour):
+        """What is drawn of a run: (what it is, its events, their key, its style)."""
+        epochs, steps, best, _ = History(*history)
+        train_key, val_key = QUANTITIES[quantity]
+        steps = [row for row in steps if isinstance(row.get(train_key), (int, float))]  # older runs noted no accuracy by step
+        if steps:
+            yield "step by step", steps, train_key, dict(line=dict(color=colour, width=1 if val_key else 2), opacity=0.55, mode="lines")
+        if not val_key:
+            return
+        yield "training", epochs, train_key, dict(line=dict(color=colour, dash="dot", width=2), mode="lines+markers", marker_size=4)
+        yield "validation", epochs, val_key, dict(line=dict(color=colour, width=2.5), mode="lines+markers", marker_size=5)
+        at = best and next((row for row in epochs if is_checkpoint(row, best)), None)
+        if at:
+            yield "best checkpoint", [at], val_key, dict(mode="markers", marker=dict(symbol="star", size=15, color=colour, line=dict(color="white", width=1)))
+
+    @staticmethod
+    def _add_marks(figure, history, x_key, colour, several, name):
+        """A dashed line with a label where somebody changed the learning rate, or the training was resumed."""
+        for row in History(*history).marks:
+            if isinstance(row.get(x_key), (int, float)):
+                label = (f"{html.escape(name[:24], quote=False)}: " if several else "") + MARKS[row["event"]].format(**row)
+                line = dict(color=colour, width=1.5, dash="dash")
+                place = dict(annotation_position="top left", annotation_textangle=-90, annotation_font_color=colour, annotation_yanchor="top")
+                figure.add_vline(row[x_key], line=line, annotation_text=label, **place)
+
     def csv(self):
         """One row an epoch: run, epoch, step, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, best (0 or 1)."""
         columns = ("epoch", "step", "seconds", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate")
         rows = [",".join(("run", *columns, "best"))]
-        for name, (epochs, _, best) in self.histories.items():
+        for name, history in self.histories.items():
+            epochs, _, best, _ = History(*history)
             for row in epochs:
-                rows.append(",".join([name, *(str(row.get(column, "")) for column in columns), str(int(bool(best) and row["epoch"] == best["epoch"]))]))
+                rows.append(",".join([name, *(str(row.get(column, "")) for column in columns), str(int(bool(best) and is_checkpoint(row, best)))]))
         return "\n".join(rows) + "\n"
+
+
+def is_checkpoint(row, best):
+    """Whether an epoch event is the evaluation that the checkpoint event `best` came from: by its step, which is exact, where both have one."""
+    return row["step"] == best["step"] if "step" in best else row["epoch"] == best["epoch"]
 
 
 def smoothed(values, weight):

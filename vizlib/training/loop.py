@@ -5,7 +5,7 @@ import os
 import platform
 import time
 from contextlib import contextmanager
-from math import inf, isfinite
+from math import inf, isfinite, log
 
 import numpy as np
 import torch
@@ -25,10 +25,12 @@ from vizlib.training.requests import Requests
 from vizlib.training.snapshots import Snapshots, is_log_spaced
 from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, freeze, starting_model
 from vizlib.training.tensorboard import TensorBoard
+from vizlib.training.threads import Threads
 from vizlib.weights import load_into, load_weights, save_weights
 
 EVALUATIONS, MOST_EVALUATIONS = 10, 300  # a training is looked at so often at least and at most, however short or long it is
 SAVE_SECONDS = 20  # the state is saved no more often than this while nothing asks for it
+UNSOUND = 100  # times the loss of guessing: no state is saved then
 WORKERS = 4  # processes that read pictures, where the data set streams
 
 
@@ -125,10 +127,16 @@ class Training:
         self.recipe, self.size, self.mean, self.std = recipes.from_config(config), config["input_size"], config["mean"], config["std"]
         self.mirrored = self.recipe.mirrored and dataset.mirrors
         self.step, self.best, self.factor, self.rate, self.saved_at = 0, -1.0, 1.0, self.recipe.learning_rate, -inf
-        self.clock, self.meter, self.row_is_due, self.seconds = Clock(self.device), Meter(group), False, 0.0
+        self.clock, self.meter, self.row_is_due, self.is_sound = Clock(self.device), Meter(group), False, True
+        self.seconds = 0.0  # of the clock at the last look: the same in all processes
+        self.threads = Threads(self.device, self.recipe.batch_size * self.size[1] * self.size[2])
 
     def run(self):
         """Train to the end, unless asked to stop before."""
+        with self.threads.chosen():
+            self._run()
+
+    def _run(self):
         torch.manual_seed(self.config["seed"])
         self._prepare()
         self._resume_or_begin()
@@ -139,7 +147,8 @@ class Training:
         while not ending and self._progress() < 1:
             for images, labels, all_labels in self.batches.epoch(*divmod(self.step, len(self.batches))):
                 log_spaced = is_log_spaced(self.step + 1)
-                self._learn(images, labels, all_labels, note_gradients=log_spaced or evaluations.is_reached(self._progress(steps=1)))
+                with self.threads.step():
+                    self._learn(images, labels, all_labels, note_gradients=log_spaced or evaluations.is_reached(self._progress(steps=1)))
                 ending = self._obey()
                 if self.row_is_due:
                     self._note_step()
@@ -193,7 +202,8 @@ class Training:
             load_into(self.model, saved["model"])
             for optimiser, stored in zip(self.optimisers, saved["optimisers"], strict=True):
                 optimiser.load_state_dict(stored)
-            self.step, self.factor, self.clock.seconds = saved["step"], saved["factor"], saved["seconds"]
+            self.step, self.factor = saved["step"], saved["factor"]
+            self.seconds = self.clock.seconds = saved["seconds"]
             self.meter.begin("epoch", *saved["since_evaluation"])
         if self.group.leads:
             self._note_beginning()
@@ -239,8 +249,8 @@ class Training:
     def _progress(self, steps=0):
         """The share of the training done, in [0, 1], or done `steps` steps from now."""
         if self.recipe.seconds:
-            each = self.clock.seconds / self.step if self.step else 0.0
-            return min(1.0, (self.clock.seconds + steps * each) / self.recipe.seconds)
+            each = self.seconds / self.step if self.step else 0.0
+            return min(1.0, (self.seconds + steps * each) / self.recipe.seconds)
         return min(1.0, (self.step + steps) / self.total_steps)
 
     def _epoch(self):
@@ -302,7 +312,7 @@ class Training:
         if norms:
             with self.clock.stopped():
                 scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
-                sizes = [_rounded(float(norm) / scale, 9) for norm in norms]
+                sizes = [float(f"{float(norm) / scale:.5g}") for norm in norms]  # digits that count: vanishing ones are the point
                 self._note("gradients", epoch=self._epoch(), norms=sizes, weights=[_rounded(weight.detach().norm()) for _, weight in self.layers])
         self.scaler.update()
 
@@ -314,6 +324,7 @@ class Training:
             self._note("step", **row, learning_rate=_rounded(self.rate, 9), images_per_second=round(speed, 1))
 
     def _check(self, loss):
+        self.is_sound = loss < UNSOUND * log(len(self.config["class_names"]) + 1)
         if not isfinite(loss):
             raise UserError(f"The loss is not a number after {self.step} steps: the training has diverged. Resume it with a learning rate below {self.rate:.3g}.")
 
@@ -335,7 +346,8 @@ class Training:
         """Answer the validation images, note how it stands, and keep the weights if they are the best so far."""
         images = self.held_out.in_chunks(self.size) if self.val_images is None else self.val_images
         val_loss, val_accuracy, confusion = _score(predict(self.model, images, self.mean, self.std, mirrored=self.mirrored), self.val_labels)
-        self._check(val_loss)
+        if not isfinite(val_loss):
+            self._check(val_loss)
         row = dict(epoch=self._epoch(), progress=_rounded(self._progress()), train_loss=_rounded(train_loss), train_accuracy=_rounded(train_accuracy))
         val_accuracy = _rounded(val_accuracy)  # as it is compared with later, after a resume too
         row |= dict(val_loss=_rounded(val_loss), val_accuracy=val_accuracy, learning_rate=_rounded(self.rate, 9))
@@ -366,8 +378,8 @@ class Training:
         self.say(f"test accuracy {predictions.accuracy:.4f} of the best epoch, {self.clock.seconds:.0f} s of training")
 
     def _save(self):
-        if not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
-            return  # it has just diverged: an earlier state is better
+        if not self.is_sound or not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
+            return  # it is diverging: an earlier state is better, or the beginning
         states = [optimiser.state_dict() for optimiser in self.optimisers]
         since = self.meter.since("epoch")  # of this process only, where there are several
         numbers = dict(step=self.step, seconds=self.clock.seconds, factor=self.factor, since_evaluation=since)

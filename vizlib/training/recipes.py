@@ -104,7 +104,7 @@ _ALL = [
     Recipe(
         "minute",
         "Sixty seconds of Muon, for the network airbench on two CPU cores.",
-        learning_rate=0.16,
+        learning_rate=0.12,
         batch_size=500,
         label_smoothing=0.1,
         seconds=60,
@@ -113,7 +113,7 @@ _ALL = [
     Recipe(
         "five_minutes",
         "Three hundred seconds of Muon, for the network airbench_wide on two CPU cores.",
-        learning_rate=0.16,
+        learning_rate=0.12,
         batch_size=500,
         label_smoothing=0.1,
         seconds=300,

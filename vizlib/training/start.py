@@ -10,7 +10,7 @@ from vizlib.weights import load_into, load_weights
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 PRETRAINED = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-FITTED_ON = 5000  # pictures that a network which looks at the data before it is trained gets to see
+FITTED_ON = 2000  # pictures that a network which looks at the data before it is trained gets to see
 
 
 def check_start(start, architecture):

@@ -7,11 +7,28 @@ import gc
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import streamlit as st
+from safetensors import SafetensorError, safe_open
 
 from vizlib import datasets, runs
+from vizlib.errors import UserError
+
+
+class NotYet(UserError):
+    """Something that a run does not have yet, or will never have, as its training ended before: no fault of anybody's."""
+
+
+def without(run, what):
+    """The NotYet that says why a run has no `what` ("weights", "evaluation"): it waits, has just begun, or ended too early."""
+    name = f"{run.run_id!r}"
+    if run.status == "queued":
+        return NotYet(f"{name} waits for its turn to train: its first {what} will show here by itself.")
+    if run.is_active:
+        return NotYet(f"{name} has just begun to train: its first {what} will show here in a moment.")
+    return NotYet(f"{name} ended before its first {what}: train it again to see something here.")
 
 
 @st.cache_resource(max_entries=1, ttl=2, show_spinner=False)
@@ -43,15 +60,26 @@ def dataset(run):
     return datasets.load_for(run.config)
 
 
-@st.cache_resource(max_entries=6, hash_funcs=_state_of("model.safetensors"), show_spinner="Loading the network")
 def model(run):
-    """The run's network with its best weights, prepared to be looked into. UserError if it cannot be rebuilt."""
+    """The run's network with its best weights, prepared to be looked into. UserError if it cannot be rebuilt, NotYet before its first weights."""
+    if run.status != "finished" and not run.has("model.safetensors"):
+        raise without(run, "weights")
+    return (_model_followed if run.is_active else _model)(run)
+
+
+def _load(run):
     from vizlib import activations, architectures
     from vizlib.weights import load_into, load_weights
 
     one_thread_each()
     network = architectures.create(run.config["architecture"], **run.config["arguments"])
     return activations.prepare(load_into(network, load_weights(run.path("model.safetensors"))))
+
+
+# One cache with two faces: a page that follows a training gets new weights every few seconds, and must not jump for a spinner each time.
+_model, _model_followed = (
+    st.cache_resource(_load, max_entries=6, hash_funcs=_state_of("model.safetensors"), show_spinner=spinner) for spinner in ("Loading the network", False)
+)
 
 
 def one_thread_each():
@@ -124,15 +152,62 @@ def _tensor(run, picture):
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
 def snapshots(run):
     """conv1's weight by training step, {step: float array (out, in, h, w)}, read without torch; empty where there are none."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    found = {}
+    with _opened(run) as tensors:
+        for name in sorted(tensors.keys()) if tensors else ():
+            kind, _, step = name.partition("/")
+            if kind == "conv1" and step.isdigit() and len(tensors.get_slice(name).get_shape()) == 4:
+                found[int(step)] = tensors.get_tensor(name).astype(np.float32)
+    return found
 
+
+@st.cache_resource(max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
+def probe_layers(run):
+    """What of the probe picture's maps is stored: {step: names of layers}; empty where there is nothing."""
+    found = {}
+    with _opened(run) as tensors:
+        for name in sorted(tensors.keys()) if tensors else ():
+            kind, step, layer = (*name.split("/", 2), "", "")[:3]
+            if kind == "probe" and step.isdigit() and layer and len(tensors.get_slice(name).get_shape()) == 3:
+                found.setdefault(int(step), []).append(layer)
+    return found
+
+
+@st.cache_resource(max_entries=8, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
+def probe_picture(run):
+    """The picture whose maps are stored along the training, uint8 (H, W, C), or None."""
+    with _opened(run) as tensors:
+        names = tensors.keys() if tensors else ()
+        if "probe/picture" not in names:
+            return None
+        picture = tensors.get_tensor("probe/picture")
+    return picture if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] in (1, 3) else None
+
+
+@st.cache_resource(max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
+def probe_maps(run, step, layer_name):
+    """The FeatureMapsDisplay of one stored layer of the probe picture at a stored step. Its network scale is that of the layers stored."""
+    from vizlib.displays.feature_maps import FeatureMapsDisplay
+
+    layer_names = probe_layers(run)[step]
+    with _opened(run) as tensors:
+        ends = {name: tensors.get_tensor(f"range/{step:08d}/{name}").astype(np.float32) for name in layer_names}
+        levels = tensors.get_tensor(f"probe/{step:08d}/{layer_name}").astype(np.float32)
+    low, high = ends[layer_name]
+    network = float(min(end[0] for end in ends.values())), float(max(end[1] for end in ends.values()))
+    return FeatureMapsDisplay.from_activation(low + levels * ((high - low) / 255), network)
+
+
+@contextmanager
+def _opened(run):
+    """The run's snapshot file, read piece by piece; None where there is none, or none that can be read."""
     try:
-        tensors = load_file(run.path("snapshots.safetensors"))
+        file = safe_open(run.path("snapshots.safetensors"), framework="numpy")
     except (OSError, SafetensorError):
-        return {}
-    steps = {name.removeprefix("conv1/"): weight for name, weight in tensors.items() if name.startswith("conv1/")}
-    return {int(step): weight.astype(np.float32) for step, weight in sorted(steps.items()) if step.isdigit() and weight.ndim == 4}
+        yield None
+        return
+    with file:
+        yield file
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from vizlib.errors import UserError
-from vizlib.ui import caches, pickers
+from vizlib.ui import caches, film, panel, pickers, standing
+from vizlib.ui.scope import of_all_pages
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+FOLLOW_SECONDS = 1.0
 ICON = Path(__file__).with_name("icon.png")  # an icon by name would be fetched from another host
 _STYLE = """<style>
 [data-testid="stImage"] img {image-rendering: pixelated}
@@ -26,31 +27,100 @@ h1 {letter-spacing: -.02em}
 </style>"""
 
 
-def run(show, title, keeps=()):
+def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     """Draw a page: show(run, picture) fills it, with the run and the Picture chosen in the sidebar, None where none is chosen.
 
     keeps: the keys of this page's own widgets that are in its address, so that links lead back to the page as it was left.
+    beside: the key of the widget that names further runs in view. follows: whether the whole page follows a training, see follow().
+    has_film: whether it shows the film's slider.
     """
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
+    if not has_film:
+        film.stop()
     st.set_page_config(page_title=f"{title} · Convscope", page_icon=str(ICON), layout="wide")
     st.html(_STYLE)
     menu = st.sidebar.container()
     with menu:
         _menu()
     with _sentences(title):
-        with st.sidebar, _of_all_pages():
-            chosen_run = pickers.pick_run()
+        with st.sidebar, of_all_pages():
+            chosen_run = _run_in_view()
             picture = pickers.pick_image(chosen_run)
-        show(chosen_run, picture)
+        if follows:
+            follow(lambda: show(chosen_run, picture), lambda: [chosen_run, *_beside(beside)])
+        else:
+            show(chosen_run, picture)
     caches.freeze()
     caches.warm_up()
 
 
+def _run_in_view():
+    """The run chosen, below which the panel of trainings stands, also where there is no run yet."""
+    try:
+        chosen_run = pickers.pick_run()
+    except UserError:
+        panel.show(None)
+        raise
+    panel.show(chosen_run)
+    return chosen_run
+
+
+def follow(draw, runs):
+    """Call draw() now, and again once a second as long as one of the runs() is active or the film plays; the rest of the page stays as it is.
+
+    When that is over the whole page is drawn once more, without a timer.
+    """
+
+    def wanted():
+        if film.plays():
+            return film.FRAME_SECONDS
+        return FOLLOW_SECONDS if any(one.is_active for one in runs()) else None
+
+    interval = wanted()
+    if interval is None:
+        draw()
+        if wanted() is None:
+            return
+        st.rerun()  # what was drawn has made another run one of those in view
+
+    @st.fragment(run_every=interval)
+    def followed():
+        with _sentences():
+            draw()
+        caches.freeze()
+        if wanted() != interval:
+            st.rerun()
+
+    followed()
+
+
+def _beside(key):
+    """The runs that the widget of this key names, beside the run in view."""
+    names = st.session_state.get(key) if key else None
+    names = names if isinstance(names, list) else [names]
+    return [one for one in caches.run_list()[0] if one.run_id in names]
+
+
+def title(text, chosen_run=None, *, of_weights=False):
+    """The head of a page, with a line on how the run stands if its training is not finished; also on its weights, if the page is of them."""
+    st.title(pickers.plain(text))
+    line = standing.sentence(chosen_run) if chosen_run is not None else ""
+    if line:
+        st.markdown(f"{line} {standing.weights_in_view(chosen_run)}" if of_weights else line)
+
+
+def took(runs, verb, seconds):
+    """How long a figure of these runs took, for its caption; empty where one of them is followed: it would change with every look at it."""
+    return "" if any(one.is_active for one in runs) else f"; {verb} in {seconds * 1000:.0f} ms"
+
+
 @contextmanager
-def _sentences(title):
+def _sentences(title="that follows a training"):
     """Whatever goes wrong inside, a reader gets a sentence, and the log the trace of what should not have happened."""
     try:
         yield
+    except caches.NotYet as error:
+        st.info(pickers.plain(error), icon=":material/hourglass_empty:")
     except UserError as error:
         st.error(pickers.plain(error))
     except Exception:  # Streamlit's own signals to stop or begin anew are no Exceptions
@@ -58,25 +128,16 @@ def _sentences(title):
         st.error("This page met something it was not made for; the server's log has the details. Try another model, layer or image.")
 
 
-def _of_all_pages():
-    """Widgets made inside belong to the whole app, as those of an entry script with st.navigation do, and not to one page.
-
-    Else each change of page would drop the model and image from the address and put them back, one step of history each. Streamlit has
-    no public call for it without st.navigation, whose first deep link after a start fails where there is a pages/ folder.
-    """
-    context = get_script_run_ctx()
-    return context.run_with_active_hash(context.pages_manager.main_script_hash)
-
-
 def link(page, label, **parameters):
     """A link to another page (its file name in pages/ without ".py"), as it was left, with these parameters changed.
 
-    The model and image in view come along by themselves. The page's own state is in the link: what Streamlit restores without that it
+    The model, the image and the step in view come along by themselves. The page's own state is in the link: what Streamlit restores without that it
     adds to the address afterwards, as one more step of history, which would break the back button.
     """
     target = "app.py" if page == "app" else f"pages/{page}.py"
     keys = st.session_state.kept_by_page.get(_title(page), ())
-    kept = {key: st.session_state[key] for key in keys if st.session_state.get(key) not in (None, [])} | parameters
+    now = {key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys}  # a widget takes its value from the address when it is drawn
+    kept = {key: value for key, value in now.items() if value not in (None, [])} | parameters
     texts = {key: [str(one) for one in value] if isinstance(value, list) else str(value) for key, value in kept.items()}
     try:
         st.page_link(target, label=label, query_params=texts)

@@ -1,0 +1,60 @@
+"""How large the gradient is in every layer while a network learns: do the first layers get any of it?"""
+
+import streamlit as st
+
+from vizlib.displays.gradients import SIZES, GradientsDisplay
+from vizlib.ui import caches, film, page
+from vizlib.ui.downloads import caption
+from vizlib.ui.pickers import chosen, plain
+
+ALONE = "nothing"
+PARTNERS = {"resnet32": "plain32", "plain32": "resnet32"}  # the same depth with and without shortcuts: the pair that the picture is about
+
+
+def show(run, picture):
+    page.title(f"Gradients of {run.run_id}", run)
+    st.markdown(
+        "In each training step every layer gets a gradient, which says how its weights should change. It is made at the answer and handed back from layer to layer. "
+        "Does it shrink on its way? Then it **vanishes**, and the first layers, on top, hardly learn. Shortcuts carry it past the layers."
+    )
+    runs = {one.run_id: one for one in caches.run_list()[0]}
+    pick, sizes = st.columns([1, 1], vertical_alignment="bottom")
+    with pick:
+        others = [name for name in runs if name != run.run_id]
+        other = chosen("Beside it", [ALONE, *others], key="beside", default=partner(run, list(runs.values())), help="A second run on the same scale.", word="run")
+    with sizes:
+        help = "The second is how much a step changes a weight for its size, whatever the learning rate."
+        size = st.segmented_control("Size of the", SIZES, default=SIZES[0], required=True, key="size", bind="query-params", persist_state="session", help=help)
+    step = film.pick(run)
+    shown = [run] if other == ALONE else [run, runs[other]]
+    display = GradientsDisplay.from_runs(shown)
+    for one in shown:
+        if one.run_id not in display.histories:
+            say_missing(one)
+    if not display.histories:
+        return
+    st.plotly_chart(display.plot_course(size, step), width="stretch", key="course", config={"displaylogo": False})
+    moment = f"at step {step:,}" if step is not None else "now" if run.is_active else "at the end"
+    st.markdown(f"**By layer, {moment}**: a flat line hands the gradient on whole; a line that falls to the left loses it on its way.")
+    st.plotly_chart(display.plot_depth(size, step), width="stretch", key="depth_of_gradient", config={"displaylogo": False})
+    names = ", ".join(f"{one.run_id} on {one.config['dataset']}" for one in shown if one.run_id in display.histories)
+    caption(f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one scale.", f"{run.run_id}-gradients", csv=display.csv)
+
+
+def partner(run, runs):
+    """The run that the picture is most telling beside: of the partner architecture, the newest with gradients, else the one that ships."""
+    wanted = PARTNERS.get(run.config["architecture"])
+    fitting = [one for one in runs if one.config["architecture"] == wanted and one.config["dataset"] == run.config["dataset"]]
+    with_gradients = [one for one in fitting if one.rows("gradients")]
+    return (with_gradients or fitting[:1] or [None])[-1].run_id if fitting else ALONE
+
+
+def say_missing(run):
+    if run.is_active:
+        st.info(f"**{plain(run.run_id)}** has noted no gradients yet: they come with its first steps.", icon=":material/hourglass_empty:")
+        return
+    command = f"python -m vizlib train --architecture {run.config['architecture']} --data {run.config['dataset']} --recipe {run.config['recipe'].get('name', 'sgd')}"
+    st.info(f"**{plain(run.run_id)}** has no gradients noted along its training. Train it again, in the sidebar or with: {plain(command)}", icon=":material/info:")
+
+
+page.run(show, "Gradients", keeps=("beside", "size"), beside="beside", has_film=True)

@@ -1,0 +1,327 @@
+"""Trainings in processes of their own: the queue, what ends them and how, and that nothing is left of them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from vizlib import datasets, runs
+from vizlib.errors import UserError
+from vizlib.predictions import load_predictions
+from vizlib.runs import open_run
+from vizlib.training import launcher, requests, worker
+from vizlib.training.estimate import START_SECONDS, estimate
+from vizlib.training.events import EventLog
+from vizlib.training.recipes import recipe
+from vizlib.training.state import NAME as STATE
+
+DEADLINE = 90  # seconds; generous, since other work may share the processor
+LONG = dict(epochs=3000)
+
+
+@pytest.fixture
+def place(runs_root, monkeypatch):
+    """An empty folder of runs. What still trains in the end is ended."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = list(launcher._processes)
+    yield runs_root
+    for process in launcher._processes:
+        if process not in before:
+            process.kill()
+            process.wait()
+
+
+def until(condition):
+    """Wait for something to become true, and give it back."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def start(name, **changes):
+    return open_run(launcher.start_new(architecture="three_layer_module", dataset="digits", recipe=recipe("sgd", **changes), device="cpu", name=name))
+
+
+def resumable(root, name, **changes):
+    """A run that was stopped before its first step, trained in this process."""
+    from vizlib.training.loop import make_config, train
+
+    (root / name).mkdir()
+    requests.ask(root / name, "stop")
+    return train(root / name, make_config("three_layer_module", datasets.load("digits"), recipe("sgd", **changes)), say=lambda line: None)
+
+
+def newest():
+    return launcher._processes[-1]
+
+
+def is_gone(pid):
+    """Whether no process of that number runs any more; one that only waits to be buried is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def reason(run):
+    return run.events[-1].get("reason")
+
+
+# The queue
+
+
+def test_one_trains_at_a_time_in_the_order_of_asking(place):
+    """Five are asked for while another run trains; three of them are called off as they wait, the others go one after the other."""
+    other = resumable(place, "other")
+    with EventLog(other.folder) as log:  # as its process would
+        log.write("queued", device="cpu", asked=0.0)
+        log.write("starting")
+        found = [start(name, **changes) for name, changes in [("e", LONG), ("d", {}), ("c", {}), ("b", {}), ("a", {})]]
+        assert [run.status for run in found] == ["queued"] * 5 and other.status == "training"
+        until(lambda: all(run.rows("queued") for run in found))
+        assert [launcher.place_in_queue(run) for run in (*found, other)] == [1, 2, 3, 4, 5, 0]
+        assert [run.run_id for run in launcher.active_runs()] == ["other", "e", "d", "c", "b", "a"]
+        if Path("/proc/self/maps").exists():  # one that waits is small
+            assert not any("libtorch" in Path(f"/proc/{process.pid}/maps").read_text() for process in launcher._processes[-5:])
+        launcher.request(found[2], "stop")
+        launcher._processes[-2].send_signal(signal.SIGTERM)
+        until(lambda: found[2].status == found[3].status == "stopped")
+        assert reason(found[2]) == "Stopped by hand. It was waiting in the queue."
+        assert reason(found[3]) == "The process was asked to end. It was waiting in the queue."
+        assert [launcher.place_in_queue(run) for run in found] == [1, 2, 0, 0, 3] and found[2].can_resume
+        log.write("stopped", reason="Enough.")
+    until(lambda: found[0].rows("epoch"))
+    assert [run.status for run in found] == ["training", "queued", "stopped", "stopped", "queued"]
+    launcher._processes[-5].send_signal(signal.SIGTERM)
+    until(lambda: found[0].status == "stopped")
+    assert (
+        reason(found[0]).startswith("The process was asked to end. The best weights so far are kept") and found[0].has(STATE) and found[0].can_resume
+    )
+    until(lambda: found[1].rows("started"))
+    launcher.request(found[4], "stop")
+    until(lambda: found[1].status == "finished" and found[4].status == "stopped")
+    times = [other.events[-1]["time"], *(row["time"] for run in found[:2] for row in (run.rows("starting")[0], run.events[-1]))]
+    assert times == sorted(times) and found[4].rows("starting") == []  # no two at a time, and in order
+    for process in launcher._processes[-5:]:
+        assert process.wait(DEADLINE) == 0
+    names = [row["event"] for row in found[1].events]
+    assert names[:3] == ["queued", "starting", "started"] and names[-1] == "finished" and found[1].rows("queued")[0]["device"] == "cpu"
+    log = found[1].path("log.txt").read_text()
+    assert "epoch   1.00  train loss" in log and "test accuracy 0." in log and "Traceback" not in log and "Warning" not in log
+
+
+def test_a_full_queue_says_so(runs_root, tiny_run):
+    for number in range(launcher.MOST_WAITING):
+        (runs_root / f"waiting{number}").mkdir()
+        (runs_root / f"waiting{number}" / "config.json").write_text(json.dumps(tiny_run.config))  # just made: its process has not come so far
+    with pytest.raises(UserError, match="10 trainings wait already"):
+        start("more")
+    assert not (runs_root / "more").exists()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"architecture": "nonesuch"}, {"dataset": "nonesuch"}, {"start": {"run": "nonesuch"}}, {"name": "../out"}, {"frozen": 99}]
+)
+def test_what_cannot_be_started_leaves_nothing_behind(runs_root, changes):
+    arguments = {"architecture": "three_layer_module", "dataset": "digits", "recipe": recipe("sgd"), "device": "cpu", **changes}
+    before = list(launcher._processes)
+    with pytest.raises(UserError):
+        launcher.start_new(**arguments)
+    assert list(runs_root.iterdir()) == [] and launcher._processes == before
+
+
+def test_names_that_are_taken_get_a_number(runs_root, monkeypatch):
+    spawned = []
+    monkeypatch.setattr(launcher, "_spawn", lambda folder, device: spawned.append((folder.name, device)))
+    assert [start("mine").run_id for _ in range(3)] == ["mine", "mine-2", "mine-3"] and spawned == [
+        (name, "cpu") for name in ("mine", "mine-2", "mine-3")
+    ]
+    assert start(None).run_id.startswith("three_layer_module-digits")
+
+
+def test_devices():
+    assert launcher.devices()[-1] == "cpu" and all(re.fullmatch(r"cuda:\d+", name) for name in launcher.devices()[:-1])
+
+
+# Ending, and going on
+
+
+def test_killed_it_is_interrupted_at_once_and_goes_on(place):
+    """kill -9 in the middle; then a resume at another rate, which is changed again as it trains, paused, and kept before its end."""
+    run = start("run", **LONG)
+    first = newest()
+    until(lambda: run.rows("epoch") and run.has(STATE))
+    assert run.status == "training" and run.is_active and not run.can_resume
+    with pytest.raises(UserError, match="^run cannot be resumed: it is training[.]$"):
+        launcher.resume(run)
+    first.kill()
+    first.wait()
+    assert run.status == "interrupted" and run.can_resume and not run.is_active
+    with pytest.raises(UserError, match="not possible"):
+        launcher.resume(run, learning_rate=-1.0)
+    requests.ask(run.folder, "keep")  # left over
+    launcher.resume(run, learning_rate=0.005)
+    second = newest()
+    until(lambda: run.rows("resumed") and run.rows("epoch")[-1]["step"] > run.rows("resumed")[0]["step"])
+    assert run.rows("resumed")[0]["step"] > 0 and [row["learning_rate"] for row in run.rows("rate")] == [0.005]
+    twice = subprocess.run([sys.executable, "-m", "vizlib.training.worker", str(run.folder)], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert twice.returncode == 1 and twice.stderr == "run is being trained already.\n" and run.status == "training"
+    for rate in (-1, 101, float("nan")):
+        with pytest.raises(UserError, match="is not possible: between 0 and 100"):
+            launcher.change_rate(run, rate)
+    launcher.change_rate(run, 0.0025)
+    until(lambda: len(run.rows("rate")) == 2)
+    launcher.request(run, "pause")
+    until(lambda: run.status == "paused")
+    assert run.is_active and not run.can_resume
+    launcher.request(run, "continue")
+    until(lambda: run.status == "training")
+    launcher.request(run, "keep")
+    until(lambda: run.status == "finished")
+    assert second.wait(DEADLINE) == 0 and run.rows("finished")[0]["kept"] is True and not run.has(STATE) and not run.can_resume
+    used = [row["learning_rate"] for row in run.rows("epoch")]
+    assert {0.02, 0.005} <= set(used) <= {0.02, 0.005, 0.0025} and used == sorted(used, reverse=True)
+    for event in ("step", "epoch", "gradients"):
+        steps = [row["step"] for row in run.rows(event)]
+        assert steps == sorted(set(steps)), event
+    assert load_predictions(run.path("predictions.npz"), 10).accuracy == pytest.approx(run.rows("finished")[0]["test_accuracy"], abs=1e-5)
+    with pytest.raises(UserError, match="^run cannot be resumed: it is finished[.]$"):
+        launcher.resume(run)
+
+
+PARENT = """
+import sys, time
+from vizlib import runs
+from vizlib.training import launcher
+assert "torch" not in sys.modules
+for name in ("one", "two"):
+    launcher.resume(runs.open_run(name))
+assert "torch" not in sys.modules
+print(*(process.pid for process in launcher._processes), flush=True)
+time.sleep(600)
+"""
+
+
+def test_when_the_app_is_gone_its_trainings_end(place):
+    """Also after kill -9 of the app, the one that trains and the one that waits: both can be resumed, and no process is left."""
+    found = [resumable(place, name, **LONG) for name in ("one", "two")]
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        trains, waits = until(lambda: sorted(found, key=lambda run: run.status != "training") if any(run.rows("epoch") for run in found) else None)
+        until(lambda: waits.status == "queued")
+        assert trains.status == "training" and len(pids) == 2
+        parent.kill()
+        parent.wait()
+        until(lambda: trains.status == waits.status == "stopped")
+        until(lambda: all(is_gone(pid) for pid in pids))
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    assert reason(trains) == "The app was closed. The best weights so far are kept, and it can be resumed." and trains.can_resume
+    assert reason(waits) == "The app was closed. It was waiting in the queue." and waits.can_resume
+    assert "Traceback" not in trains.path("log.txt").read_text() + waits.path("log.txt").read_text()
+
+
+def test_many_who_look_do_not_take_one_another_for_a_training(runs_root, tiny_run):
+    """Processes that wait look at one another's locks all the time; a run whose process is gone must not seem to train to any of them."""
+    folder = runs_root / "gone"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(tiny_run.config))
+    with EventLog(folder) as log:
+        log.write("starting")
+    code = "import sys; from vizlib.runs import read_run; run = read_run(sys.argv[1]); print({run.status for _ in range(3000)})"
+    looking = [subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate(timeout=DEADLINE)[0] for process in looking] == ["{'interrupted'}\n"] * 3
+
+
+# The worker, in this process
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """work(folder) is the worker's main, without what changes the whole process."""
+    for name in ("end_in_order", "keep_freed_memory"):
+        monkeypatch.setattr(worker.process, name, lambda *arguments: None)
+    monkeypatch.setattr(worker.os, "nice", lambda value: None)
+    monkeypatch.setenv("CONVSCOPE_RUNS", os.environ.get("CONVSCOPE_RUNS", ""))  # which it sets
+    return lambda folder: worker.main([str(folder)])
+
+
+def test_what_fails_is_noted_and_one_line(runs_root, in_process, capsys, tiny_run):
+    folder = runs_root / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(tiny_run.config | {"dataset": "folder:gone"}))
+    assert in_process(folder) == 1
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1 and printed.startswith("The data set 'folder:gone' is not on this machine.")
+    run = open_run("run")
+    assert run.status == "failed" and reason(run) + "\n" == printed and [row["event"] for row in run.events] == ["queued", "starting", "failed"]
+
+
+def test_a_run_that_has_finished_meanwhile_is_left_alone(runs_root, in_process, tiny_run):
+    """Two who resume one run at a time: the second gets the lock when all is done."""
+    import shutil
+
+    shutil.copytree(tiny_run.folder, runs_root / "done")
+    before = (runs_root / "done" / "model.safetensors").stat().st_mtime_ns
+    in_process(runs_root / "done")
+    run = open_run("done")
+    assert (
+        run.status == "finished"
+        and len(run.rows("started")) == 1
+        and run.rows("resumed") == []
+        and run.path("model.safetensors").stat().st_mtime_ns == before
+    )
+
+
+# How long it will take
+
+
+def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
+    assert estimate("airbench", "digits", recipe("minute"), "cpu")[0] == 60 + START_SECONDS
+    folder = runs_root / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(tiny_run.config))
+    with EventLog(folder) as log:
+        log.write("queued", device="cpu", asked=0.0)
+        for speed in (10.0, 2000.0, 1000.0):  # the first steps are slow
+            log.write("step", step=1, epoch=0.1, seconds=1.0, train_loss=1.0, learning_rate=0.1, images_per_second=speed)
+    assert estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cpu") == (7 * 1437 / 1000 + START_SECONDS, "from earlier runs here")
+    seconds, source = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cuda:0")  # which that run was not on
+    assert source == "guessed from its size" and 0 < seconds - START_SECONDS < np.inf
+    assert estimate("three_layer_module", "digits", recipe("sgd", epochs=14), "cuda:0")[0] - START_SECONDS == pytest.approx(
+        2 * (seconds - START_SECONDS)
+    )
+    for architecture, dataset in (("nonesuch", "digits"), ("lenet", "nonesuch")):
+        with pytest.raises(UserError):
+            estimate(architecture, dataset, recipe("sgd"), "cpu")
+
+
+def test_an_estimate_imports_no_torch(interpreter, tmp_path):
+    code = "import sys; from vizlib.training import estimate, recipes; print(estimate.estimate('lenet', 'digits', recipes.recipe('sgd'), 'cpu'), 'torch' in sys.modules)"
+    ended = interpreter("-c", code, CONVSCOPE_RUNS=str(tmp_path))
+    assert ended.stdout == "(None, 'not known yet') False\n", ended.stdout + ended.stderr
+
+
+def test_runs_that_ship_are_never_resumed():
+    found = [run for run in runs.list_runs()[0] if run.folder.parent == runs.SHIPPED]
+    assert not any(run.can_resume or run.is_active for run in found)

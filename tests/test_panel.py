@@ -1,0 +1,453 @@
+"""The panel that starts, follows and steers trainings: drawn from run folders made here, with the launcher's calls noted; once in a browser, for real."""
+
+import json
+import math
+import time
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from filelock import FileLock
+from streamlit.testing.v1 import AppTest
+
+from vizlib import runs
+from vizlib.displays.sparkline import POINTS, sparkline
+from vizlib.errors import UserError
+from vizlib.training import launcher
+from vizlib.training.recipes import LIMITS, RECIPES, recipe
+from vizlib.ui import panel
+
+ROOT = Path(__file__).parent.parent
+STARTED = dict(event="started", device="CPU", parameters=15706, train_images=1294, val_images=143, test_images=360, train_counts=[130] * 10, steps=200, layers=["conv1"])
+QUEUED = dict(event="queued", time=1.0, device="cpu")
+
+
+def step(done, total=10, **changes):
+    figures = dict(event="step", step=20 * done, epoch=float(done), progress=done / total, train_loss=2 / (1 + done), train_accuracy=0.5, learning_rate=1e-3)
+    return figures | dict(seconds=3.0 * done, images_per_second=1234.5) | changes
+
+
+def epoch(done, total=10, **changes):
+    figures = dict(event="epoch", epoch=done, step=20 * done, progress=done / total, train_loss=0.5, train_accuracy=0.5, val_loss=0.5, val_accuracy=0.875)
+    return figures | dict(learning_rate=1e-3, seconds=3.0 * done, confusion=[[1]]) | changes
+
+
+@pytest.fixture(autouse=True)
+def place(runs_root):
+    """An empty folder of runs, and no earlier run in a cache."""
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return runs_root
+
+
+@pytest.fixture
+def fabricate(place):
+    """fabricate(id, *events, alive=, files=, **changes of the configuration) makes a run folder; a live one's lock is held until the test ends."""
+    locks = []
+
+    def make(run_id, *events, alive=False, files=(), **changes):
+        folder = place / run_id
+        folder.mkdir()
+        config = json.loads((runs.SHIPPED / "digits_three_layer/config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | changes))
+        (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+        for name in (runs.LOCK, *files):
+            (folder / name).touch()
+        if alive:
+            locks.append(FileLock(folder / runs.LOCK))
+            locks[-1].acquire()
+        return runs.read_run(folder)
+
+    yield make
+    for lock in locks:
+        lock.release()
+
+
+@pytest.fixture
+def calls(monkeypatch, fabricate):
+    """What the launcher is asked, in order; a start makes the folder of a run that waits."""
+    noted = []
+
+    def start_new(**settings):
+        noted.append(("start_new", settings))
+        return fabricate(f"new-{len(noted)}", QUEUED, alive=True).run_id
+
+    monkeypatch.setattr(launcher, "start_new", start_new)
+    monkeypatch.setattr(launcher, "request", lambda run, wish: noted.append((wish, run.run_id)))
+    monkeypatch.setattr(launcher, "change_rate", lambda run, rate: noted.append(("rate", run.run_id, rate)))
+    monkeypatch.setattr(launcher, "resume", lambda run, device=None, learning_rate=None: noted.append(("resume", run.run_id, learning_rate)))
+    monkeypatch.setattr(panel, "WAKING_SECONDS", 0)
+    return noted
+
+
+def script():
+    import streamlit as st
+
+    from vizlib.ui import caches, panel
+
+    by_id = {run.run_id: run for run in caches.run_list()[0]}
+    model = st.selectbox("Model", list(by_id), key="model")
+    with st.sidebar:
+        panel.show(by_id[model])
+
+
+def drawn(model="lenet", settings=False):
+    app = AppTest.from_function(script, default_timeout=60)
+    app.session_state["model"] = model
+    app.session_state[panel.OPEN] = settings
+    return fine(app.run())
+
+
+def fine(app):
+    assert not app.exception, app.exception
+    return app
+
+
+def again(app):
+    """The panel as it is after the next tick."""
+    panel._standing.clear()
+    return fine(app.run())
+
+
+def texts(app):
+    found = [element.value for kind in ("markdown", "caption", "error", "warning", "success") for element in app.sidebar.get(kind)]
+    return " ".join([*found, *(button.label for button in app.sidebar.button)]).replace("\\", "")
+
+
+def keys(app):
+    return [button.key for button in app.sidebar.button]
+
+
+def field(app, name, owner):
+    return next(widget for kind in ("selectbox", "number_input", "text_input") for widget in app.sidebar.get(kind) if widget.key == f"train_{name}_{owner}")
+
+
+@pytest.mark.parametrize("file", ["app.py", "pages/3_Feature_maps.py"])
+def test_it_is_on_the_pages(file):
+    app = fine(AppTest.from_file(str(ROOT / file), default_timeout=60).run())
+    assert "Train a model" in [box.label for box in app.sidebar.expander]
+
+
+# Settings
+
+
+def test_closed_it_costs_nothing_and_needs_no_torch(interpreter):
+    ended = interpreter("-c", "import sys, vizlib.ui.panel; print([name for name in ('torch', 'torchvision') if name in sys.modules])")
+    assert ended.stdout == "[]\n", ended.stdout + ended.stderr
+    app = drawn()
+    assert [box.label for box in app.sidebar.expander] == ["Train a model"] and keys(app) == []
+
+
+def test_it_opens_on_what_learns_digits_in_seconds(calls):
+    app = drawn(settings=True)
+    assert (app.selectbox(key="train_architecture").value, app.selectbox(key="train_dataset").value) == ("three_layer_module", "digits")
+    assert field(app, "recipe", "three_layer_module").value == "adamw"
+    said = texts(app)
+    assert "1,437 images of 8 × 8" in said and "15,706 parameters" in said and "about" in said
+    assert RECIPES["adamw"].summary in said and "nn.Module" in said
+    app.button(key="train_press").click().run()
+    settings = calls[0][1]
+    assert settings == dict(architecture="three_layer_module", dataset="digits", recipe=RECIPES["adamw"], seed=0, title="", start=None, frozen=0, device=launcher.devices()[0])
+
+
+def test_settings_reach_the_launcher_exactly(calls, fabricate):
+    earlier = fabricate("earlier", STARTED, dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9), dict(event="finished", test_accuracy=0.9, seconds=1), files=["model.safetensors"])
+    app = drawn(settings=True)
+    for name, value in (("epochs", 3), ("batch_size", 32), ("learning_rate", 0.0045), ("label_smoothing", 0.1)):
+        field(app, name, "adamw").set_value(value)
+    field(app, "imbalance", "adamw").set_value("balanced")
+    field(app, "start", "three_layer_module").set_value(("run", earlier.run_id))
+    field(app, "frozen", "three_layer_module").set_value(1)
+    app.number_input(key="train_seed").set_value(7)
+    app.text_input(key="train_title").set_value(" Mine ")
+    app.button(key="train_press").click().run()
+    [(_, settings)] = calls
+    assert settings.pop("recipe") == recipe("adamw", epochs=3, batch_size=32, learning_rate=0.0045, label_smoothing=0.1, balanced=True)
+    assert settings.pop("device") == launcher.devices()[0]
+    assert settings == dict(architecture="three_layer_module", dataset="digits", seed=7, title="Mine", start={"run": "earlier"}, frozen=1)
+
+
+def test_a_press_puts_the_new_run_in_view(calls):
+    app = drawn(settings=True)
+    app.button(key="train_press").click().run()
+    assert app.selectbox(key="model").value == "new-1" and not app.session_state[panel.OPEN]
+    assert "new-1" in texts(again(app)) and "about to start" in texts(app)
+
+
+def test_another_recipe_brings_its_own_values(calls):
+    app = drawn(settings=True)
+    field(app, "recipe", "three_layer_module").select("one_cycle").run()
+    assert field(fine(app), "epochs", "one_cycle").value == 20 and field(app, "learning_rate", "one_cycle").value == 0.15
+    field(app, "recipe", "three_layer_module").select("minute").run()
+    assert field(fine(app), "seconds", "minute").value == 60 and "Epochs" not in [widget.label for widget in app.number_input]
+    field(app, "seconds", "minute").set_value(20)
+    app.button(key="train_press").click().run()
+    assert calls[0][1]["recipe"] == recipe("minute", seconds=20)
+
+
+def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
+    app = drawn(settings=True)
+    for number, name in enumerate(RECIPES, 1):
+        app.session_state[panel.OPEN] = True
+        field(app.run(), "recipe", "three_layer_module").select(name).run()
+        app.session_state["train_pressed"] = -math.inf
+        app.button(key="train_press").click().run()
+        assert fine(app) and len(calls) == number and calls[-1][1]["recipe"] == RECIPES[name]
+
+
+def test_another_architecture_brings_the_recipe_that_suits_it():
+    app = drawn(settings=True)
+    app.selectbox(key="train_architecture").select("resnet32").run()
+    assert field(fine(app), "recipe", "resnet32").value == "one_cycle"
+    app.selectbox(key="train_architecture").select("resnet18").run()
+    assert "ImageNet weights of torchvision" in field(fine(app), "start", "resnet18").options
+
+
+def test_impossible_numbers_cannot_be_entered():
+    app = drawn(settings=True)
+    for name in ("epochs", "batch_size", "learning_rate", "label_smoothing"):
+        widget = field(app, name, "adamw")
+        assert (widget.min, widget.max) == LIMITS[name], name
+        for value in LIMITS[name]:
+            recipe("adamw", **{name: value})
+    frozen = field(app, "frozen", "three_layer_module")
+    assert (frozen.min, frozen.max) == (0, 2)
+
+
+def test_what_the_launcher_refuses_is_said_once(monkeypatch):
+    def full(**settings):
+        raise UserError("10 trainings wait already.")
+
+    monkeypatch.setattr(launcher, "start_new", full)
+    app = drawn(settings=True)
+    app.button(key="train_press").click().run()
+    assert [box.value.replace("\\", "") for box in fine(app).error] == ["10 trainings wait already."]
+    assert app.selectbox(key="model").value == "lenet" and not fine(app.run()).error
+
+
+def test_what_nobody_foresaw_is_a_sentence(monkeypatch):
+    def broken(**settings):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(launcher, "start_new", broken)
+    app = drawn(settings=True)
+    app.button(key="train_press").click().run()
+    assert "could not be started" in fine(app).error[0].value and "secret" not in texts(app)
+
+
+def test_a_double_click_starts_once(calls):
+    app = drawn(settings=True)
+    app.button(key="train_press").click().run()
+    app.session_state[panel.OPEN] = True
+    app.run().button(key="train_press").click().run()
+    assert len(calls) == 1
+    app.session_state["train_pressed"] = time.monotonic() - panel.PRESS_SECONDS
+    app.session_state[panel.OPEN] = True
+    app.run().button(key="train_press").click().run()
+    assert len(calls) == 2
+
+
+# Trainings
+
+
+def test_a_training_is_drawn_with_its_figures(fabricate):
+    fabricate("alive", QUEUED, STARTED, *(step(done) for done in range(1, 5)), epoch(4), alive=True)
+    for model in ("alive", "lenet"):
+        app = drawn(model)
+        said = texts(app)
+        assert "alive" in said and "Training" in said and "1,234 images a second" in said and "18 s left" in said
+        assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["epoch 4.0 of 10"]
+        readout = next(element.proto.body for element in app.sidebar.get("html") if "training loss" in element.proto.body)
+        assert "87.5%" in readout and readout.count("<img") == 2
+        assert {"pause alive", "stop alive", "keep alive", "apply alive"} <= set(keys(app)) and ("view alive" in keys(app)) == (model == "lenet")
+
+
+def test_a_training_by_the_clock_counts_seconds(fabricate):
+    fabricate("clock", QUEUED, STARTED, step(3), alive=True, recipe=vars(RECIPES["minute"]))
+    assert [bar.proto.text for bar in drawn().sidebar.get("progress")] == ["9 of 60 seconds"]
+
+
+def test_one_that_just_started_has_nothing_to_show_yet(fabricate):
+    fabricate("young", QUEUED, STARTED, alive=True)
+    app = drawn()
+    assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["preparing"] and "on their way" in texts(app)
+
+
+@pytest.mark.parametrize("request_key, wish", [("pause", "pause"), ("stop", "stop"), ("keep", "keep")])
+def test_a_button_asks_the_right_run(fabricate, calls, request_key, wish):
+    for name in ("one", "two"):
+        fabricate(name, QUEUED, STARTED, step(1), alive=True)
+    drawn().button(key=f"{request_key} two").click().run()
+    assert calls == [(wish, "two")]
+
+
+def test_a_paused_run_can_go_on(fabricate, calls):
+    fabricate("resting", QUEUED, STARTED, step(1), dict(event="paused", step=20, epoch=1, seconds=3), alive=True, files=["pause"])
+    app = drawn()
+    assert "Paused" in texts(app) and "images a second" not in texts(app)
+    app.button(key="continue resting").click().run()
+    assert calls == [("continue", "resting")]
+
+
+@pytest.mark.parametrize("file, word", [("stop", "Stopping"), ("keep", "Ending"), ("pause", "Pausing")])
+def test_a_wish_not_yet_obeyed_is_seen_by_everybody(fabricate, file, word):
+    fabricate("asked", QUEUED, STARTED, step(1), alive=True, files=[file])
+    app = drawn()
+    assert word in texts(app) and app.button(key="stop asked").disabled == (file != "pause")
+
+
+def test_the_learning_rate_of_a_running_training(fabricate, calls):
+    run = fabricate("fast", QUEUED, STARTED, step(1), dict(event="rate", step=21, epoch=1.0, seconds=3.1, learning_rate=0.0125), alive=True)
+    assert panel.rate_of(run) == 0.0125
+    app = drawn()
+    widget = app.number_input(key="rate fast 0.0125")
+    assert widget.value == 0.0125
+    widget.set_value(0.003)
+    app.button(key="apply fast").click().run()
+    assert calls == [("rate", "fast", 0.003)]
+
+
+def test_the_queue(fabricate, calls):
+    fabricate("busy", QUEUED, STARTED, step(1), alive=True)
+    for place in (1, 2, 3, 4):
+        fabricate(f"waiting-{place}", QUEUED | dict(time=1.0 + place), alive=True)
+    said = texts(drawn())
+    assert "1st in the queue for the CPU" in said and "2nd in the queue for the CPU" in said and "and 1 more" in said
+    app = drawn("waiting-4")  # the one in view is always among those shown
+    assert "4th in the queue" in texts(app)
+    app.button(key="stop waiting-4").click().run()
+    assert calls == [("stop", "waiting-4")]
+
+
+def test_the_one_in_view_comes_first_and_others_can_be_viewed(fabricate):
+    for name in ("a", "b", "c", "d", "e"):
+        fabricate(name, QUEUED, STARTED, step(1), alive=True)
+    app = drawn("e")
+    assert [key for key in keys(app) if key.startswith("stop ")] == ["stop e", "stop a", "stop b"] and "and 2 more" in texts(app)
+    app.button(key="view b").click().run()
+    assert fine(app).selectbox(key="model").value == "b"
+
+
+def test_a_finished_run_is_praised_while_it_is_in_view(fabricate):
+    fabricate("done", QUEUED, STARTED, step(10), dict(event="finished", test_accuracy=0.9861, seconds=7.2, kept=True))
+    said = texts(drawn("done"))
+    assert "98.6%" in said and "7 s of training" in said and "kept" in said
+    assert not drawn("lenet").success and not drawn("digits_three_layer").success
+
+
+def test_what_can_go_on_is_offered(fabricate, calls):
+    fabricate("stopped", QUEUED, STARTED, step(2), dict(event="stopped", reason="Stopped by hand."), files=["last.pt"])
+    fabricate("failed", QUEUED, STARTED, step(2), dict(event="failed", reason="The loss is not a number."), files=["last.pt"])
+    fabricate("gone", QUEUED, STARTED, step(2), files=["last.pt"])
+    fabricate("newest", QUEUED, STARTED, step(3), files=["last.pt"])
+    app = drawn()
+    assert [key for key in keys(app) if key.startswith("resume ")] == ["resume newest", "resume gone", "resume failed"]
+    assert "not a number" in texts(app) and "ended without a word" in texts(app) and "epoch 3.0" in texts(app)
+    app = drawn("stopped")
+    assert "Stopped by hand." in texts(app)
+    app.button(key="resume stopped").click().run()
+    assert calls == [("resume", "stopped", None)]
+    app = drawn("failed")
+    assert app.number_input(key="resume rate failed").value == 0.002
+    app.number_input(key="resume rate failed").set_value(0.0004)
+    app.button(key="resume failed").click().run()
+    assert calls[1:] == [("resume", "failed", 0.0004)] and fine(app).selectbox(key="model").value == "failed"
+
+
+def test_what_cannot_be_resumed_is_said(fabricate, monkeypatch):
+    def refuse(run, device=None, learning_rate=None):
+        raise UserError("Its state is damaged.")
+
+    monkeypatch.setattr(launcher, "resume", refuse)
+    fabricate("stopped", QUEUED, STARTED, step(2), dict(event="stopped", reason="Stopped by hand."))
+    app = drawn()
+    app.button(key="resume stopped").click().run()
+    assert [box.value.replace("\\", "") for box in fine(app).error] == ["Its state is damaged."] and app.selectbox(key="model").value == "lenet"
+
+
+def test_nonsense_in_files_is_drawn_letter_by_letter_or_left_out(fabricate):
+    hostile = "![x](http://evil.example/x.png) <b>"
+    nonsense = dict(progress="half", images_per_second=None, train_loss=math.nan, seconds=math.inf)
+    fabricate("odd", QUEUED, STARTED, step(1, **nonsense), step(2), epoch(1, progress=None, val_accuracy=math.nan), alive=True, title=hostile)
+    fabricate("worse", QUEUED, STARTED, step(1, epoch=math.inf, progress=math.nan), step(2, epoch=math.nan, progress=math.nan, seconds=math.nan), alive=True)
+    fabricate("bad", QUEUED, STARTED, dict(event="failed", reason=hostile), recipe={"name": hostile, "learning_rate": "high"})
+    fabricate("bare", dict(event="failed", reason=[1, 2]), recipe={})
+    app = drawn("odd")
+    assert not app.error and not any(hostile in element.value for kind in ("markdown", "caption") for element in app.get(kind))
+
+
+def test_a_run_that_ends_while_it_is_watched(fabricate, place):
+    run = fabricate("ending", QUEUED, STARTED, step(9), alive=True)
+    app = drawn("ending")
+    assert "Training" in texts(app)
+    with open(run.path("events.jsonl"), "a") as events:
+        events.write(json.dumps(dict(event="finished", test_accuracy=0.99, seconds=30.0)) + "\n")
+    assert "99.0%" in texts(again(app)) and not [key for key in keys(app) if key.startswith("stop")]
+
+
+# Figures
+
+
+def test_a_sparkline_is_made_of_numbers_and_stays_small():
+    from base64 import b64decode
+
+    def drawing(points, highest=1.0):
+        return b64decode(sparkline(points, highest, "#123456").partition("base64,")[2].partition('"')[0]).decode()
+
+    assert drawing([]).count("<path") == 1 and drawing([(0.5, math.nan), (math.inf, 1.0)]).count("<path") == 1
+    assert "M2.0 34.0L118.0 2.0" in drawing([(0, 0), (1, 1)])
+    assert drawing([(number / 10_000, 0.5) for number in range(10_000)]).count("L") <= 2 * POINTS
+    assert drawing([(0.5, 5.0)]).count("<path") == 4 and drawing([(0.5, 5.0)], highest=0.0).count("<path") == 1
+
+
+@pytest.mark.parametrize("seconds, said", [(0, "1 s"), (12.4, "12 s"), (119, "2 min"), (5399, "90 min"), (9000, "2.5 h")])
+def test_durations(seconds, said):
+    assert panel.duration(seconds) == said
+
+
+def test_ordinals():
+    assert [panel.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21)] == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st"]
+
+
+# In a browser, for real
+
+
+@pytest.mark.browser
+def test_a_press_trains_on_digits_and_every_browser_sees_it(tmp_path):
+    from test_browser import CHROMIUM, SWITCHES, no_error, playwright, settled, start_server
+
+    if not CHROMIUM:
+        pytest.skip("no chromium on this machine")
+    server, address = start_server(tmp_path)
+    try:
+        with playwright.sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+            mine, other = (browser.new_context(viewport={"width": 1400, "height": 1600}).new_page() for _ in range(2))
+            for page in (mine, other):
+                page.set_default_timeout(60_000)
+                page.goto(f"{address}/Training_curves")
+                settled(page)
+            mine.get_by_text("Train a model").click()
+            mine.get_by_role("spinbutton", name="Epochs").fill("30")
+            mine.get_by_role("button", name="Train", exact=True).dblclick()  # twice: it must start once
+            mine.wait_for_url("**model=three_layer_module-digits*")
+            name = mine.url.partition("model=")[2].partition("&")[0]
+            trainings = mine.locator(".st-key-trainings")
+            trainings.get_by_text("of 30").wait_for()
+            trainings.locator("img").nth(1).wait_for()
+            other.reload()
+            watched = other.locator(".st-key-trainings")
+            watched.get_by_role("button", name=name).wait_for()
+            watched.get_by_text("of 30").wait_for()
+            trainings.get_by_text("of the test images right").wait_for()
+            assert len(list((tmp_path / "runs").iterdir())) == 1
+            watched.get_by_text("of 30").wait_for(state="detached")
+            other.goto(f"{address}/Training_curves?model={name}")
+            watched.get_by_text("of the test images right").wait_for()
+            for page in (mine, other):
+                settled(page)
+                no_error(page)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(20)

@@ -1,0 +1,170 @@
+"""The size of the gradient in every layer along a training: the picture in which one sees gradients vanish, or not."""
+
+import html
+from dataclasses import dataclass
+
+import numpy as np
+
+SIZES = ("gradient", "gradient / weight")
+MOST_COLUMNS = 60
+MOST_DECADES = 8  # of the colour scale; what is smaller still has the darkest colour
+COLOURS = ("#0891b2", "#ea580c")
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What a run noted at S steps of its L weight layers. steps: (S,); norms, weights: L2 norms, float (S, L); layers: L names, first to last."""
+
+    layers: list
+    steps: list
+    norms: np.ndarray
+    weights: np.ndarray
+
+    def sizes(self, size):
+        """One of SIZES at each step for each layer, float (S, L); a gradient that is zero, or a weight, gives not-a-number."""
+        values = self.norms if size == SIZES[0] else np.divide(self.norms, self.weights, out=np.zeros_like(self.norms), where=self.weights > 0)
+        return np.where(values > 0, values, np.nan)
+
+    def row(self, step):
+        """The number of the last row up to a step; the first row if all come later. step None is the end."""
+        if step is None:
+            return len(self.steps) - 1
+        return max(0, int(np.searchsorted(self.steps, step, side="right")) - 1)
+
+
+@dataclass(frozen=True)
+class GradientsDisplay:
+    """histories: run name -> Gradients, one or two."""
+
+    histories: dict
+
+    @classmethod
+    def from_runs(cls, runs):
+        """Of the runs that noted their gradients; those that did not are left out."""
+        found = {run.run_id: gradients_of(run.rows("started"), run.rows("gradients")) for run in runs}
+        return cls({name: gradients for name, gradients in found.items() if gradients is not None})
+
+    def plot_course(self, size, step=None):
+        """A heat map for each run, side by side on one colour scale: first layer on top, steps to the right, evenly in their logarithm.
+
+        step: the moment to mark with a line, or None.
+        """
+        from plotly.subplots import make_subplots
+
+        names = [html.escape(name[:40], quote=False) for name in self.histories]
+        figure = make_subplots(1, len(names), subplot_titles=names, horizontal_spacing=0.03)
+        for column, gradients in enumerate(self.histories.values(), 1):
+            rows = log_spaced(gradients.steps, MOST_COLUMNS)
+            sizes, steps = gradients.sizes(size)[rows], [gradients.steps[row] for row in rows]
+            figure.add_heatmap(
+                z=_for_json(np.log10(sizes).T.round(3)),
+                customdata=np.broadcast_to([f"{step:,}" for step in steps], sizes.T.shape).tolist(),
+                text=[[f"{value:.2e}" if np.isfinite(value) else "zero" for value in line] for line in sizes.T],
+                y=list(range(len(gradients.layers))),
+                hovertext=[[html.escape(layer, quote=False)] * len(steps) for layer in gradients.layers],
+                hovertemplate="%{hovertext}, step %{customdata}: %{text}<extra></extra>",
+                hoverongaps=True,
+                coloraxis="coloraxis",
+                row=1,
+                col=column,
+            )
+            shown = _spread(len(steps), 7)
+            figure.update_xaxes(title="training step", tickvals=shown, ticktext=[f"{steps[at]:,}" for at in shown], showgrid=False, zeroline=False, row=1, col=column)
+            shown = _spread(len(gradients.layers), 17)
+            ticks = [html.escape(gradients.layers[at][-24:], quote=False) for at in shown]
+            side = "left" if column == 1 else "right"  # the names of the second stay clear of the first
+            figure.update_yaxes(tickvals=shown, ticktext=ticks, side=side, autorange="reversed", showgrid=False, zeroline=False, row=1, col=column)
+            if step is not None:
+                at = max(0, int(np.searchsorted(steps, step, side="right")) - 1)
+                figure.add_vline(at, line=dict(color="#f97316", width=2), row=1, col=column)
+        low, high = self.decades(size)
+        ticks = list(range(int(np.ceil(low)), int(np.floor(high)) + 1))
+        texts = dict(title=dict(text=f"size of the {size}", side="top"), tickvals=ticks, ticktext=[power_of_ten(tick) for tick in ticks])
+        bar = dict(texts, orientation="h", y=-0.16, yanchor="top", len=0.5, thickness=12, outlinewidth=0)
+        figure.update_layout(coloraxis=dict(colorscale="Viridis", cmin=low, cmax=high, colorbar=bar))
+        figure.update_layout(height=520, margin=dict(l=10, r=10, t=34, b=10))
+        return figure
+
+    def plot_depth(self, size, step=None):
+        """The size by layer, first to last, at a step (None: the end), on one logarithmic axis."""
+        import plotly.graph_objects as go
+
+        figure = go.Figure()
+        for colour, (name, gradients) in zip(COLOURS, self.histories.items()):
+            row = gradients.row(step)
+            figure.add_scatter(
+                x=list(range(1, len(gradients.layers) + 1)),
+                y=_for_json(gradients.sizes(size)[row]),
+                name=f"{html.escape(name[:40], quote=False)}, step {gradients.steps[row]:,}",
+                text=[html.escape(layer, quote=False) for layer in gradients.layers],
+                hovertemplate="%{text}: %{y:.2e}<extra>%{fullData.name}</extra>",
+                mode="lines+markers",
+                line=dict(color=colour, width=2.5),
+                marker_size=6,
+            )
+        low, high = self.decades(size)  # the same for all steps, so that the film moves the lines and not the axis
+        figure.update_yaxes(title=size, type="log", range=[low - 0.1, high + 0.1], dtick=1, exponentformat="power", showexponent="all")
+        figure.update_xaxes(title="layer, from the image to the answer", rangemode="tozero", zeroline=False)
+        figure.update_layout(height=340, margin=dict(l=10, r=10, t=10, b=10), legend=dict(orientation="h", y=1.12), showlegend=True)
+        return figure
+
+    def decades(self, size):
+        """The powers of ten that the least and the greatest value of all runs lie between: two numbers, not equal."""
+        values = np.concatenate([gradients.sizes(size).ravel() for gradients in self.histories.values()])
+        values = np.log10(values[np.isfinite(values)])
+        if not values.size:
+            return -1.0, 0.0
+        high = float(values.max())
+        low = max(float(values.min()), high - MOST_DECADES)
+        return (low, high) if high - low >= 1 else ((low + high) / 2 - 0.5, (low + high) / 2 + 0.5)
+
+    def csv(self):
+        """One row a run, step and layer: run, step, layer_number, layer, gradient, weight."""
+        rows = ["run,step,layer_number,layer,gradient,weight"]
+        for name, gradients in self.histories.items():
+            for at, step in enumerate(gradients.steps):
+                for number, layer in enumerate(gradients.layers):
+                    quoted = '"' + layer.replace('"', '""') + '"' if set(layer) & set(',"\n') else layer
+                    rows.append(f"{name},{step},{number + 1},{quoted},{gradients.norms[at, number]:.6g},{gradients.weights[at, number]:.6g}")
+        return "\n".join(rows) + "\n"
+
+
+def gradients_of(started, rows):
+    """The Gradients in a run's "started" and "gradients" events; None if there are none. Rows that do not fit the layers are left out."""
+    layers = next((row["layers"] for row in reversed(started) if isinstance(row.get("layers"), list)), [])
+    kept = {}
+    for row in rows:
+        try:
+            pair = np.array([row["norms"], row["weights"]], dtype=float)
+        except (KeyError, TypeError, ValueError):
+            continue
+        if layers and pair.shape == (2, len(layers)) and np.isfinite(pair).all():
+            kept[row["step"]] = pair  # an evaluation may fall on a step already noted
+    if not kept:
+        return None
+    steps = sorted(kept)
+    stacked = np.stack([kept[step] for step in steps], axis=1)
+    return Gradients([str(layer) for layer in layers], steps, stacked[0], stacked[1])
+
+
+def log_spaced(steps, most):
+    """The numbers of at most `most` of the steps, in order, spread evenly in their logarithm; the first and the last are among them."""
+    places = np.log1p(np.asarray(steps, float))
+    wanted = np.linspace(places[0], places[-1], most)
+    return np.unique(np.abs(places[None] - wanted[:, None]).argmin(axis=1)).tolist()
+
+
+def power_of_ten(exponent):
+    return {0: "1", 1: "10"}.get(exponent, f"10<sup>{exponent}</sup>")
+
+
+def _spread(count, most):
+    """At most `most` whole numbers from 0 to count - 1 at one distance, with count - 1 itself in place of one that is too near to it."""
+    stride = -(-count // most)
+    places = list(range(0, count, stride))
+    return places if places[-1] == count - 1 else [*places[:-1], count - 1] if count - 1 - places[-1] < stride else [*places, count - 1]
+
+
+def _for_json(values):
+    """Numbers as lists, None where there is none."""
+    return np.where(np.isfinite(values), values, None).tolist()

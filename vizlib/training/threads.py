@@ -1,0 +1,52 @@
+"""How many threads a training on a CPU uses: all, or one where that is faster."""
+
+import time
+from contextlib import contextmanager
+
+import torch
+
+SMALL_BATCH = 16_384  # pixels; 128 pictures of CIFAR-10 are eight times as many
+SAMPLES = 3  # steps that tell how fast a number of threads is
+LOOK_AGAIN = 10  # seconds after which all threads are tried again
+
+
+class Threads:
+    """Chooses by the seconds that steps take.
+
+    With something else running beside it, two threads can be ten times slower than one: each part of a step waits for the thread that
+    was put aside (measured with two other processes on two cores: 68 images a second against 616). And batches of very small pictures
+    are over before two threads have shared them.
+    """
+
+    def __init__(self, device, batch_pixels):
+        self._usual = torch.get_num_threads()
+        on_cpu = device.type == "cpu" and self._usual > 1
+        self._choices = (self._usual,) if not on_cpu else (1,) if batch_pixels < SMALL_BATCH else (self._usual, 1)
+        self._taken, self._tried = {number: [] for number in self._choices}, time.monotonic()
+
+    @contextmanager
+    def chosen(self):
+        """Within, PyTorch uses what the first choice is; afterwards what it used before."""
+        torch.set_num_threads(self._choices[0])
+        try:
+            yield
+        finally:
+            torch.set_num_threads(self._usual)
+
+    @contextmanager
+    def step(self):
+        """Around each step: takes the number of threads that was faster lately, one that has not been tried yet first."""
+        if len(self._choices) == 1:
+            yield
+            return
+        number = next((number for number, taken in self._taken.items() if len(taken) <= SAMPLES), None) or min(self._choices, key=self._seconds)
+        if number != self._usual and time.monotonic() - self._tried > LOOK_AGAIN:
+            self._taken[self._usual], self._tried = [], time.monotonic()
+        torch.set_num_threads(number)
+        start = time.perf_counter()
+        yield
+        self._taken[number] = [*self._taken[number][-SAMPLES:], time.perf_counter() - start]
+
+    def _seconds(self, number):
+        """The mean of the latest steps; the first of a series prepares things and does not count."""
+        return sum(self._taken[number][-SAMPLES:]) / SAMPLES

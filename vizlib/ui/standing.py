@@ -1,0 +1,62 @@
+"""How a training stands, in a sentence: for the head of every page and for Home's cards."""
+
+from vizlib.ui.pickers import plain
+
+_WORDS = {"queued": "Waiting", "training": "Training", "paused": "Paused", "stopped": "Stopped", "failed": "Failed", "interrupted": "Interrupted"}
+_COLOURS = {"queued": "gray", "training": "blue", "paused": "orange", "stopped": "orange", "failed": "red", "interrupted": "red"}
+
+
+def badge(run):
+    """The run's state as a coloured word, with how far it is; empty for a finished run."""
+    status, share = run.status, progress(run)
+    if status not in _WORDS:
+        return ""
+    far = f" {share:.0%}" if share is not None and status in ("training", "paused") else ""
+    return f":{_COLOURS[status]}-badge[{_WORDS[status]}{far}]"
+
+
+def progress(run):
+    """How much of the training is done, in [0, 1], or None where that is not known."""
+    last = latest(run)
+    if "progress" in last:
+        return min(1.0, max(0.0, float(last["progress"])))
+    planned = next((row.get("steps") for row in reversed(run.rows("started"))), None)
+    return min(1.0, last["step"] / planned) if planned and last else None
+
+
+def latest(run):
+    """The newest row that says how far the training is, a "step" or an "epoch" event; an empty dictionary before the first."""
+    return max(run.rows("step")[-1:] + run.rows("epoch")[-1:], key=lambda row: row["step"], default={})
+
+
+def sentence(run):
+    """What is to be known of a run that is not finished, as Markdown; empty for one that is."""
+    status = run.status
+    if status == "queued":
+        return f"{badge(run)} It waits for its turn to train; this page fills by itself."
+    if status not in _WORDS:
+        return ""
+    text, last = badge(run), latest(run)
+    if last:
+        text += f" step {last['step']:,}, epoch {last['epoch']:.3g}"
+    scores = run.rows("epoch")
+    if scores:
+        text += f", validation accuracy {scores[-1]['val_accuracy']:.1%}"
+    return f"{text}. {_ended(run)}".strip()
+
+
+def weights_in_view(run):
+    """Which moment of the training the saved weights are of, as a sentence."""
+    best = run.best
+    if best is None:
+        return "Its weights are still the random start." if run.has("model.safetensors") else ""
+    moment = f"step {best['step']:,}" if "step" in best else f"epoch {best['epoch']:.3g}"
+    return f"The weights in view are those of {moment}, the best so far."
+
+
+def _ended(run):
+    """Why a training that is not finished has ended; empty while it goes on."""
+    if run.status == "interrupted":
+        return "Its process is gone; what it had written is shown. "
+    reasons = run.rows(run.status) if run.status in ("stopped", "failed") else []
+    return f"{plain(reasons[-1].get('reason', ''))} " if reasons else ""

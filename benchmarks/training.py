@@ -123,7 +123,8 @@ def ours(network):
     from vizlib.training.recipes import recipe
 
     process.keep_freed_memory()
-    from vizlib.training.loop import make_config, train
+    from vizlib.training.config import make_config
+    from vizlib.training.loop import train
 
     source = datasets.load("cifar10")
     chosen = recipe("one_cycle", seconds=SECONDS, batch_size=BATCH, learning_rate=0.01)
@@ -233,7 +234,8 @@ def measure_speedrun(options):
     import torch
 
     from vizlib import datasets
-    from vizlib.training.loop import make_config, train
+    from vizlib.training.config import make_config
+    from vizlib.training.loop import train
     from vizlib.training.recipes import recipe
 
     source, times, accuracies = datasets.load("cifar10"), [], []

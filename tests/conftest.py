@@ -27,7 +27,8 @@ def pytest_collection_modifyitems(items):
 def tiny_run(tmp_path_factory):
     """A Run: three_layer_module on digits, two epochs of adamw. Shared by all tests: copy it before changing it."""
     from vizlib import datasets
-    from vizlib.training.loop import make_config, train
+    from vizlib.training.config import make_config
+    from vizlib.training.loop import train
     from vizlib.training.recipes import recipe
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"

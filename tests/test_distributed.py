@@ -14,9 +14,10 @@ from tests.test_launcher import DEADLINE, is_gone, until
 from tests.test_training import quiet, without_times
 from vizlib import datasets, runs
 from vizlib.training import distributed, loop, requests
+from vizlib.training.config import make_config
 from vizlib.training.distributed import Group, join
 from vizlib.training.events import EventLog
-from vizlib.training.loop import carry_on, make_config, train
+from vizlib.training.loop import carry_on, train
 from vizlib.training.recipes import recipe
 from vizlib.weights import load_weights
 

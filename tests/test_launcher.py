@@ -56,7 +56,8 @@ def start(name, **changes):
 
 def resumable(root, name, **changes):
     """A run that was stopped before its first step, trained in this process."""
-    from vizlib.training.loop import make_config, train
+    from vizlib.training.config import make_config
+    from vizlib.training.loop import train
 
     (root / name).mkdir()
     requests.ask(root / name, "stop")

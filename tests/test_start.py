@@ -12,8 +12,9 @@ from tests.test_training import noise, noise_config, quiet
 from vizlib import architectures, datasets, runs
 from vizlib.errors import UserError
 from vizlib.training import start
+from vizlib.training.config import make_config
 from vizlib.training.events import EventLog
-from vizlib.training.loop import carry_on, make_config, train
+from vizlib.training.loop import carry_on, train
 from vizlib.training.recipes import Recipe, recipe
 from vizlib.training.start import freeze, load_all_but_head
 from vizlib.weights import load_weights, save_weights

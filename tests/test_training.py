@@ -19,9 +19,10 @@ from vizlib.datasets import Dataset, Split, hold_out
 from vizlib.errors import UserError
 from vizlib.predictions import load_predictions, predict
 from vizlib.runs import read_run
-from vizlib.training import loop, requests, state
+from vizlib.training import loop, measures, requests, state
+from vizlib.training.config import make_config
 from vizlib.training.events import EventLog
-from vizlib.training.loop import carry_on, evaluate, make_config, train
+from vizlib.training.loop import carry_on, evaluate, train
 from vizlib.training.recipes import Recipe, learning_rate, recipe
 from vizlib.training.requests import Requests
 from vizlib.weights import load_into, load_weights
@@ -141,14 +142,14 @@ def test_marks_of_trainings_of_any_length():
     for epochs in (1, 2, 3, 7, 10, 11, 299, 300, 301, 599, 602, 10_000):
         for length in (1, 2, 7, 21):
             total = epochs * length
-            marks = loop.Marks(recipe("sgd", epochs=epochs), total, 0.0)
+            marks = measures.Marks(recipe("sgd", epochs=epochs), total, 0.0)
             found = [step for step in range(1, total + 1) if marks.is_due(step / total)]
             assert min(10, total) <= len(found) <= 301 and found[-1] == total, (epochs, length)
             if epochs <= 300:
                 assert set(range(length, total + 1, length)) <= set(found), (epochs, length)
             for place in (0, len(found) // 2, len(found) - 1):  # one that goes on from a mark, or from just before it, takes the others
                 for step in {found[place], found[place] - 1}:
-                    later = loop.Marks(recipe("sgd", epochs=epochs), total, step / total)
+                    later = measures.Marks(recipe("sgd", epochs=epochs), total, step / total)
                     assert [other for other in found if other > step] == [
                         other for other in range(step + 1, total + 1) if later.is_due(other / total)
                     ]

@@ -128,7 +128,8 @@ def _train(options):
     dataset = datasets.load(options.data)
     process.keep_freed_memory()
     from vizlib.training import distributed
-    from vizlib.training.loop import make_config, train
+    from vizlib.training.config import make_config
+    from vizlib.training.loop import train
 
     start = {"run": options.start} if options.start else {"pretrained": "torchvision"} if options.pretrained else None
     settings = dict(seed=options.seed, validation=options.validation, title=options.title, start=start, frozen=options.freeze)

@@ -33,7 +33,7 @@ def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=
     dataset: a name; recipe: a Recipe. The other arguments are those of `make_config`. UserError if it is not possible, or too many wait.
     """
     from vizlib import datasets
-    from vizlib.training.loop import check_possible, make_config
+    from vizlib.training.config import check_possible, make_config
 
     if sum(run.status == "queued" for run in active_runs()) >= MOST_WAITING:
         raise UserError(f"{MOST_WAITING} trainings wait already. Try again when one of them has begun.")

@@ -2,9 +2,7 @@
 
 import errno
 import os
-import platform
 import time
-from contextlib import contextmanager
 from math import inf, isfinite, log
 
 import numpy as np
@@ -17,60 +15,22 @@ from vizlib.predictions import Predictions, load_predictions, predict, save_pred
 from vizlib.runs import read_run, write_json
 from vizlib.training import batches as feeding
 from vizlib.training import recipes, state
+from vizlib.training.config import check_possible, splits
 from vizlib.training.distributed import Group
 from vizlib.training.events import EventLog
+from vizlib.training.measures import Clock, Marks, Meter
 from vizlib.training.optimisers import make_optimisers
 from vizlib.training.recipes import learning_rate
 from vizlib.training.requests import Requests
 from vizlib.training.snapshots import Snapshots, is_log_spaced
-from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, freeze, starting_model
+from vizlib.training.start import freeze, starting_model
 from vizlib.training.tensorboard import TensorBoard
 from vizlib.training.threads import Threads
 from vizlib.weights import load_into, load_weights, save_weights
 
-EVALUATIONS, MOST_EVALUATIONS = 10, 300  # a training is looked at so often at least and at most, however short or long it is
 SAVE_SECONDS = 20  # the state is saved no more often than this while nothing asks for it
 UNSOUND = 100  # times the loss of guessing: no state is saved then
 WORKERS = 4  # processes that read pictures, where the data set streams
-
-
-def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title="", start=None, frozen=0):
-    """The configuration of a new run: all that is needed to build, train and evaluate it again.
-
-    architecture: a registered name. dataset: a loaded Dataset. validation: how many training images are held out to choose the
-    best epoch (default: a tenth, at most 1,000), unless the data set brings a split for that. start: None for a random network,
-    {"run": id} for another run's weights, {"pretrained": "torchvision"}. frozen: how many of the first convolutions are left as they are.
-    """
-    found = architectures.get(architecture)
-    check_start(start, architecture)
-    # A network for large pictures gets them in its own size; small networks take the pictures as they are.
-    side = found.input_size[1:] if found.input_size[1] > 64 else dataset.image_size[1:]
-    if "image_size" in found.arguments:  # its linear layers count on a square
-        side = (min(side), min(side))
-    input_size = (dataset.image_size[0], *side)
-    pretrained = bool(start) and "pretrained" in start
-    if pretrained and input_size[0] != 3:
-        raise UserError(f"torchvision's weights are for colour pictures; those of {dataset.name} are grey.")
-    if not 0 <= seed < 2**32:
-        raise UserError(f"seed {seed} is not possible: between 0 and {2**32 - 1:,}.")
-    return {
-        "title": title or architecture,
-        "architecture": architecture,
-        "arguments": found.arguments_for(len(dataset.class_names), input_size),
-        "dataset": dataset.name,
-        "dataset_note": dataset.note,
-        "ordered": dataset.ordered,
-        "class_names": list(dataset.class_names),
-        "input_size": list(input_size),
-        "mean": IMAGENET_MEAN if pretrained else dataset.mean,
-        "std": IMAGENET_STD if pretrained else dataset.std,
-        "validation": min(1000, len(dataset.splits["train"]) // 10) if validation is None else validation,
-        "recipe": dict(vars(recipe)),
-        "start": start,
-        "frozen": frozen,
-        "seed": seed,
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
-    }
 
 
 def train(folder, config, dataset=None, *, device="cpu", group=None, requests=None, say=print):
@@ -92,13 +52,6 @@ def train(folder, config, dataset=None, *, device="cpu", group=None, requests=No
     with EventLog(folder) as log:
         carry_on(folder, log, dataset, device=device, group=group, requests=requests, say=say)
     return read_run(folder)
-
-
-def check_possible(config, dataset):
-    """UserError for what could not be trained, before anything is written: too few images, a network that cannot be built or frozen so far."""
-    _splits(dataset, config)
-    with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
-        freeze(architectures.create(config["architecture"], **config["arguments"]), config.get("frozen", 0))
 
 
 def carry_on(folder, log, dataset=None, *, device="cpu", group=None, requests=None, say=print):
@@ -167,7 +120,7 @@ class Training:
     def _prepare(self):
         """Data and network on the device, optimisers, and what is written on the way."""
         recipe, config, device = self.recipe, self.config, self.device
-        training, validation = _splits(self.dataset, config)
+        training, validation = splits(self.dataset, config)
         border = min(self.size[1:]) // recipe.crop if recipe.augment else 0
         labels, classes = torch.from_numpy(training.labels).to(device), len(config["class_names"])
         if feeding.streams(training, self.size):
@@ -392,90 +345,6 @@ class Training:
         self.tensorboard.add(event, row)
 
 
-class Clock:
-    """The seconds of training: evaluation, saving and pauses do not count. `seconds` is right after `look`, and while it is stopped."""
-
-    def __init__(self, device):
-        self._device, self._since, self.seconds = device, None, 0.0
-
-    def start(self):
-        self._since = time.perf_counter()
-
-    def look(self):
-        if self._since is not None:
-            now = time.perf_counter()
-            self.seconds, self._since = self.seconds + now - self._since, now
-
-    def stop(self):
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)  # the time until the work handed over is done
-        self.look()
-        self._since = None
-
-    @contextmanager
-    def stopped(self):
-        self.stop()
-        yield
-        self.start()
-
-
-class Marks:
-    """When a training is evaluated: at the end of each epoch, several times an epoch in short ones, every few epochs in very long ones."""
-
-    def __init__(self, recipe, total_steps, progress):
-        if recipe.seconds:
-            self._count = EVALUATIONS
-        else:
-            several, every = -(-EVALUATIONS // recipe.epochs), -(-recipe.epochs // MOST_EVALUATIONS)
-            self._count = min(total_steps, recipe.epochs * several / every)
-        self._next = self._after(progress)
-
-    def _after(self, progress):
-        """The number of the first mark later than this; the last one is at the very end."""
-        return inf if progress >= 1 else min(int(progress * self._count + 1e-9) + 1, self._count)
-
-    def is_reached(self, progress):
-        return progress * self._count >= self._next - 1e-9
-
-    def is_due(self, progress):
-        """Whether the next mark is reached, which is then past."""
-        due = self.is_reached(progress)
-        if due:
-            self._next = self._after(progress)
-        return due
-
-
-class Meter:
-    """Mean loss, accuracy and images a second since the last look under the same name, over all processes."""
-
-    def __init__(self, group):
-        self._group, self._total, self._images = group, torch.zeros(2, dtype=torch.float64), 0
-        self._looks = {name: (self._total, 0, 0.0) for name in ("step", "epoch")}
-
-    def add(self, loss, right, count):
-        """loss: this process's share of the mean of a batch of `count` pictures; right: how many it had right."""
-        sums = torch.stack([loss * count, right]).double()  # float would not tell a small difference of large sums
-        self._total = self._total.to(sums.device) + sums
-        self._images += count
-
-    def since(self, name):
-        """[sum of the losses, right answers, images] since the last look."""
-        total, images, _ = self._looks[name]
-        return [*(self._total - total.to(self._total.device)).tolist(), self._images - images]
-
-    def begin(self, name, loss, right, images):
-        """Take up what another meter had `since` its last look."""
-        self._looks[name] = torch.tensor([-loss, -right], dtype=torch.float64), -images, 0.0
-
-    def take(self, name, clock):
-        """(loss, accuracy, images a second) since the last look under this name."""
-        last_total, last_images, last_seconds = self._looks[name]
-        since, images = self._total - last_total.to(self._total.device), self._images - last_images
-        self._looks[name] = self._total, self._images, clock.seconds
-        loss, right = (self._group.total(since) / images).tolist()
-        return loss, right, images / max(1e-9, clock.seconds - last_seconds)
-
-
 def evaluate(folder, config, dataset, device="cpu"):
     """The Predictions of the saved weights on the test images of a data set."""
     model = architectures.create(config["architecture"], **config["arguments"])
@@ -497,12 +366,6 @@ def _reason(error, device):
         return "The disk is full. What was written before is kept; make room, then resume."
     first_line = (str(error).splitlines() or ["no message"])[0][:200]
     return f"{type(error).__name__}: {first_line.rstrip('.')}."
-
-
-def _splits(dataset, config):
-    if "val" in dataset.splits:
-        return dataset.splits["train"], dataset.splits["val"]
-    return datasets.hold_out(dataset.splits["train"], config["validation"], config["seed"])
 
 
 def _normalised(split, count, size, mean, std):

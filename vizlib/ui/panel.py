@@ -198,7 +198,7 @@ def _facts(architecture, dataset_name):
     import torch
 
     from vizlib import architectures, datasets
-    from vizlib.training.loop import make_config
+    from vizlib.training.config import make_config
 
     dataset = datasets.load(dataset_name)
     config = make_config(architecture, dataset, RECIPES[recipe_for(architecture)])

@@ -1,0 +1,62 @@
+"""The configuration of a run: all that is needed to build, train and evaluate it again."""
+
+import platform
+
+import torch
+
+from vizlib import architectures, datasets
+from vizlib.errors import UserError
+from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, freeze
+
+
+def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title="", start=None, frozen=0):
+    """The configuration of a new run: all that is needed to build, train and evaluate it again.
+
+    architecture: a registered name. dataset: a loaded Dataset. validation: how many training images are held out to choose the
+    best epoch (default: a tenth, at most 1,000), unless the data set brings a split for that. start: None for a random network,
+    {"run": id} for another run's weights, {"pretrained": "torchvision"}. frozen: how many of the first convolutions are left as they are.
+    """
+    found = architectures.get(architecture)
+    check_start(start, architecture)
+    # A network for large pictures gets them in its own size; small networks take the pictures as they are.
+    side = found.input_size[1:] if found.input_size[1] > 64 else dataset.image_size[1:]
+    if "image_size" in found.arguments:  # its linear layers count on a square
+        side = (min(side), min(side))
+    input_size = (dataset.image_size[0], *side)
+    pretrained = bool(start) and "pretrained" in start
+    if pretrained and input_size[0] != 3:
+        raise UserError(f"torchvision's weights are for colour pictures; those of {dataset.name} are grey.")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed {seed} is not possible: between 0 and {2**32 - 1:,}.")
+    return {
+        "title": title or architecture,
+        "architecture": architecture,
+        "arguments": found.arguments_for(len(dataset.class_names), input_size),
+        "dataset": dataset.name,
+        "dataset_note": dataset.note,
+        "ordered": dataset.ordered,
+        "class_names": list(dataset.class_names),
+        "input_size": list(input_size),
+        "mean": IMAGENET_MEAN if pretrained else dataset.mean,
+        "std": IMAGENET_STD if pretrained else dataset.std,
+        "validation": min(1000, len(dataset.splits["train"]) // 10) if validation is None else validation,
+        "recipe": dict(vars(recipe)),
+        "start": start,
+        "frozen": frozen,
+        "seed": seed,
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def check_possible(config, dataset):
+    """UserError for what could not be trained, before anything is written: too few images, a network that cannot be built or frozen so far."""
+    splits(dataset, config)
+    with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
+        freeze(architectures.create(config["architecture"], **config["arguments"]), config.get("frozen", 0))
+
+
+def splits(dataset, config):
+    """(training, validation): as the data set brings them, or held out by seed."""
+    if "val" in dataset.splits:
+        return dataset.splits["train"], dataset.splits["val"]
+    return datasets.hold_out(dataset.splits["train"], config["validation"], config["seed"])

@@ -1,0 +1,93 @@
+"""What a training measures of itself: its seconds, its means, and when it is evaluated."""
+
+import time
+from contextlib import contextmanager
+from math import inf
+
+import torch
+
+EVALUATIONS, MOST_EVALUATIONS = 10, 300  # a training is looked at so often at least and at most, however short or long it is
+
+
+class Clock:
+    """The seconds of training: evaluation, saving and pauses do not count. `seconds` is right after `look`, and while it is stopped."""
+
+    def __init__(self, device):
+        self._device, self._since, self.seconds = device, None, 0.0
+
+    def start(self):
+        self._since = time.perf_counter()
+
+    def look(self):
+        if self._since is not None:
+            now = time.perf_counter()
+            self.seconds, self._since = self.seconds + now - self._since, now
+
+    def stop(self):
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # the time until the work handed over is done
+        self.look()
+        self._since = None
+
+    @contextmanager
+    def stopped(self):
+        self.stop()
+        yield
+        self.start()
+
+
+class Marks:
+    """When a training is evaluated: at the end of each epoch, several times an epoch in short ones, every few epochs in very long ones."""
+
+    def __init__(self, recipe, total_steps, progress):
+        if recipe.seconds:
+            self._count = EVALUATIONS
+        else:
+            several, every = -(-EVALUATIONS // recipe.epochs), -(-recipe.epochs // MOST_EVALUATIONS)
+            self._count = min(total_steps, recipe.epochs * several / every)
+        self._next = self._after(progress)
+
+    def _after(self, progress):
+        """The number of the first mark later than this; the last one is at the very end."""
+        return inf if progress >= 1 else min(int(progress * self._count + 1e-9) + 1, self._count)
+
+    def is_reached(self, progress):
+        return progress * self._count >= self._next - 1e-9
+
+    def is_due(self, progress):
+        """Whether the next mark is reached, which is then past."""
+        due = self.is_reached(progress)
+        if due:
+            self._next = self._after(progress)
+        return due
+
+
+class Meter:
+    """Mean loss, accuracy and images a second since the last look under the same name, over all processes."""
+
+    def __init__(self, group):
+        self._group, self._total, self._images = group, torch.zeros(2, dtype=torch.float64), 0
+        self._looks = {name: (self._total, 0, 0.0) for name in ("step", "epoch")}
+
+    def add(self, loss, right, count):
+        """loss: this process's share of the mean of a batch of `count` pictures; right: how many it had right."""
+        sums = torch.stack([loss * count, right]).double()  # float would not tell a small difference of large sums
+        self._total = self._total.to(sums.device) + sums
+        self._images += count
+
+    def since(self, name):
+        """[sum of the losses, right answers, images] since the last look."""
+        total, images, _ = self._looks[name]
+        return [*(self._total - total.to(self._total.device)).tolist(), self._images - images]
+
+    def begin(self, name, loss, right, images):
+        """Take up what another meter had `since` its last look."""
+        self._looks[name] = torch.tensor([-loss, -right], dtype=torch.float64), -images, 0.0
+
+    def take(self, name, clock):
+        """(loss, accuracy, images a second) since the last look under this name."""
+        last_total, last_images, last_seconds = self._looks[name]
+        since, images = self._total - last_total.to(self._total.device), self._images - last_images
+        self._looks[name] = self._total, self._images, clock.seconds
+        loss, right = (self._group.total(since) / images).tolist()
+        return loss, right, images / max(1e-9, clock.seconds - last_seconds)

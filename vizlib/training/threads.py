@@ -7,7 +7,7 @@ import torch
 
 SMALL_BATCH = 16_384  # pixels; 128 pictures of CIFAR-10 are eight times as many
 SAMPLES = 3  # steps that tell how fast a number of threads is
-LOOK_AGAIN = 10  # seconds after which all threads are tried again
+LOOK_AGAIN = 30  # seconds without them after which all threads are tried again
 
 
 class Threads:
@@ -22,7 +22,7 @@ class Threads:
         self._usual = torch.get_num_threads()
         on_cpu = device.type == "cpu" and self._usual > 1
         self._choices = (self._usual,) if not on_cpu else (1,) if batch_pixels < SMALL_BATCH else (self._usual, 1)
-        self._taken, self._tried = {number: [] for number in self._choices}, time.monotonic()
+        self._taken, self._all_used = {number: [] for number in self._choices}, time.monotonic()
 
     @contextmanager
     def chosen(self):
@@ -40,8 +40,10 @@ class Threads:
             yield
             return
         number = next((number for number, taken in self._taken.items() if len(taken) <= SAMPLES), None) or min(self._choices, key=self._seconds)
-        if number != self._usual and time.monotonic() - self._tried > LOOK_AGAIN:
-            self._taken[self._usual], self._tried = [], time.monotonic()
+        if number == self._usual:
+            self._all_used = time.monotonic()
+        elif time.monotonic() - self._all_used > LOOK_AGAIN:
+            self._taken[self._usual] = []
         torch.set_num_threads(number)
         start = time.perf_counter()
         yield

@@ -10,7 +10,7 @@ results=${1:-gpu-results}
 mkdir -p "$results"
 
 python -c 'import torch; assert torch.cuda.is_available(), "there is no GPU here"; print(torch.cuda.get_device_name())'
-python -m benchmarks.training speedrun | tee "$results/speedrun.md"
+python -m benchmarks.training speedrun --keep "$results/speedruns" | tee "$results/speedrun.md"
 # The same recipe without torch.compile, to see what that brings.
 for network in airbench94 resnet18_cifar resnet32; do
   recipe=$([ "$network" = airbench94 ] && echo speedrun || echo one_cycle)

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +35,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="part", help="which parts (default: all that this machine can do)")
     parser.add_argument("--seeds", type=int, help="how many trainings of a recipe")
+    parser.add_argument("--keep", type=Path, help="the folder in which the run folders of minute, five_minutes and speedrun are left")
     parser.add_argument("--one", nargs=2, metavar=("LOOP", "NETWORK"), help=argparse.SUPPRESS)  # what a process of its own measures
     options = parser.parse_args()
     if options.one:
@@ -205,19 +207,29 @@ def measure_pages(options):
 # recipes
 
 
+@contextmanager
+def kept_or_temporary(folder):
+    """The folder for run folders: the one asked for, or one that is removed afterwards."""
+    if folder:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
 def measure_recipe(network, name, seeds, asked):
     def measure(options):
         count = options.seeds or seeds
         print(f"\n| `{network}`, `{name}` | epochs | seconds of training | seconds in all | test accuracy |\n|---|---:|---:|---:|---:|")
         accuracies = []
-        with tempfile.TemporaryDirectory() as folder:
+        with kept_or_temporary(options.keep) as folder:
             for seed in range(count):
-                start = time.perf_counter()
-                command = ["train", "-a", network, "-d", "cifar10", "-r", name, "--seed", str(seed), "--out", folder, "--name", f"seed{seed}"]
+                start, run_name = time.perf_counter(), f"{name}-seed{seed}"
+                command = ["train", "-a", network, "-d", "cifar10", "-r", name, "--seed", str(seed), "--out", str(folder), "--name", run_name]
                 subprocess.run([sys.executable, "-m", "vizlib", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
                 from vizlib import runs
 
-                run = runs.read_run(Path(folder) / f"seed{seed}")
+                run = runs.read_run(folder / run_name)
                 finished, last = run.rows("finished")[0], run.rows("epoch")[-1]
                 accuracies.append(finished["test_accuracy"])
                 print(f"| seed {seed} | {last['epoch']:.1f} | {finished['seconds']:.1f} | {time.perf_counter() - start:.0f} | {accuracies[-1]:.2%} |", flush=True)
@@ -240,9 +252,9 @@ def measure_speedrun(options):
 
     source, times, accuracies = datasets.load("cifar10"), [], []
     count = options.seeds or 10
-    with tempfile.TemporaryDirectory() as folder:
+    with kept_or_temporary(options.keep) as folder:
         for seed in range(count + 1):
-            run = train(Path(folder) / f"seed{seed}", make_config("airbench94", source, recipe("speedrun"), seed=seed), source, device="cuda", say=lambda line: None)
+            run = train(folder / f"speedrun-seed{seed}", make_config("airbench94", source, recipe("speedrun"), seed=seed), source, device="cuda", say=lambda line: None)
             finished = run.rows("finished")[0]
             if seed:
                 times.append(finished["seconds"])

@@ -1,4 +1,4 @@
-"""Writes the table of shipped networks into README.md, from their run folders: python docs/shipped.py"""
+"""Writes the table of shipped networks into README.md, from their run folders: PYTHONPATH=. python docs/shipped.py"""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def table():
             run.config["title"],
             run.config["dataset"],
             f"{started['parameters']:,}",
-            run.config["recipe"]["epochs"],
+            f"{run.rows('epoch')[-1]['epoch']:.3g}",
             f"{finished['seconds']:,.0f} s, {started['device'].replace('1 threads', '1 thread')}",
             f"{best['val_accuracy']:.1%}",
             f"**{finished['test_accuracy']:.1%}**",

@@ -6,12 +6,12 @@ import streamlit as st
 
 from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.displays.confusion import ConfusionDisplay
-from vizlib.errors import UserError
 from vizlib.predictions import class_scores
 from vizlib.ui import answers as answers_of
 from vizlib.ui import caches, cell_images, film, page
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen, plain
+from vizlib.ui.sentences import sentences
 
 NONE = "none"
 CAMERA_ONLY = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"scale": 2}}
@@ -28,13 +28,8 @@ def show(run, picture):
     left, right = st.columns(2, gap="large")
     second = next(one for one in caches.run_list()[0] if one.run_id == other)
     for column, one, place in ((left, run, "first"), (right, second, "second")):
-        with column:
-            try:
-                one_run(one, place, step, wide=False)
-            except caches.NotYet as error:
-                st.info(plain(error), icon=":material/hourglass_empty:")
-            except UserError as error:
-                st.error(plain(error))
+        with column, sentences(*page.IN_PAGE):
+            one_run(one, place, step, wide=False)
 
 
 def one_run(run, place, step, wide):

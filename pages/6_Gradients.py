@@ -21,7 +21,7 @@ def show(run, picture):
     pick, sizes = st.columns([1, 1], vertical_alignment="bottom")
     with pick:
         others = [name for name in runs if name != run.run_id]
-        other = chosen("Beside it", [ALONE, *others], key="beside", default=partner(run, list(runs.values())), help="A second run on the same scale.", word="run")
+        other = chosen("Beside it", [ALONE, *others], key="against", default=partner(run, list(runs.values())), help="A second run on the same scale.", word="run")
     with sizes:
         help = "The second is how much a step changes a weight for its size, whatever the learning rate."
         size = st.segmented_control("Size of the", SIZES, default=SIZES[0], required=True, key="size", bind="query-params", persist_state="session", help=help)
@@ -57,4 +57,4 @@ def say_missing(run):
     st.info(f"**{plain(run.run_id)}** has no gradients noted along its training. Train it again, in the sidebar or with: {plain(command)}", icon=":material/info:")
 
 
-page.run(show, "Gradients", keeps=("beside", "size"), beside="beside", has_film=True)
+page.run(show, "Gradients", keeps=("against", "size"), beside="against", has_film=True)

@@ -252,7 +252,7 @@ def test_the_film_plays_to_its_end(root):
 def test_gradients_of_two_runs(root):
     fabricate(root, "plain", GROWING, architecture="lenet")
     fabricate(root, "mine", GROWING)
-    app = fine(opened(ROOT / "pages/6_Gradients.py", model="mine", beside="plain", step="16"))
+    app = fine(opened(ROOT / "pages/6_Gradients.py", model="mine", against="plain", step="16"))
     assert "at step 16" in texts(app) and len(app.get("plotly_chart")) == 2
     fine(app.segmented_control(key="size").set_value("gradient / weight").run())
 

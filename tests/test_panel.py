@@ -15,7 +15,7 @@ from vizlib.displays.sparkline import POINTS, sparkline
 from vizlib.errors import UserError
 from vizlib.training import launcher
 from vizlib.training.recipes import LIMITS, RECIPES, recipe
-from vizlib.ui import panel
+from vizlib.ui import readout, train_settings, trainings
 
 ROOT = Path(__file__).parent.parent
 STARTED = dict(event="started", device="CPU", parameters=15706, train_images=1294, val_images=143, test_images=360, train_counts=[130] * 10, steps=200, layers=["conv1"])
@@ -76,7 +76,7 @@ def calls(monkeypatch, fabricate):
     monkeypatch.setattr(launcher, "request", lambda run, wish: noted.append((wish, run.run_id)))
     monkeypatch.setattr(launcher, "change_rate", lambda run, rate: noted.append(("rate", run.run_id, rate)))
     monkeypatch.setattr(launcher, "resume", lambda run, device=None, learning_rate=None: noted.append(("resume", run.run_id, learning_rate)))
-    monkeypatch.setattr(panel, "WAKING_SECONDS", 0)
+    monkeypatch.setattr(trainings, "WAKING_SECONDS", 0)
     return noted
 
 
@@ -94,7 +94,7 @@ def script():
 def drawn(model="lenet", settings=False):
     app = AppTest.from_function(script, default_timeout=60)
     app.session_state["model"] = model
-    app.session_state[panel.OPEN] = settings
+    app.session_state[train_settings.OPEN] = settings
     return fine(app.run())
 
 
@@ -105,7 +105,7 @@ def fine(app):
 
 def again(app):
     """The panel as it is after the next tick."""
-    panel._standing.clear()
+    trainings.standing.clear()
     return fine(app.run())
 
 
@@ -170,7 +170,7 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
 def test_a_press_puts_the_new_run_in_view(calls):
     app = drawn(settings=True)
     app.button(key="train_press").click().run()
-    assert app.selectbox(key="model").value == "new-1" and not app.session_state[panel.OPEN]
+    assert app.selectbox(key="model").value == "new-1" and not app.session_state[train_settings.OPEN]
     assert "new-1" in texts(again(app)) and "about to start" in texts(app)
 
 
@@ -188,7 +188,7 @@ def test_another_recipe_brings_its_own_values(calls):
 def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
     app = drawn(settings=True)
     for number, name in enumerate(RECIPES, 1):
-        app.session_state[panel.OPEN] = True
+        app.session_state[train_settings.OPEN] = True
         field(app.run(), "recipe", "three_layer_module").select(name).run()
         app.session_state["train_pressed"] = -math.inf
         app.button(key="train_press").click().run()
@@ -238,11 +238,11 @@ def test_what_nobody_foresaw_is_a_sentence(monkeypatch):
 def test_a_double_click_starts_once(calls):
     app = drawn(settings=True)
     app.button(key="train_press").click().run()
-    app.session_state[panel.OPEN] = True
+    app.session_state[train_settings.OPEN] = True
     app.run().button(key="train_press").click().run()
     assert len(calls) == 1
-    app.session_state["train_pressed"] = time.monotonic() - panel.PRESS_SECONDS
-    app.session_state[panel.OPEN] = True
+    app.session_state["train_pressed"] = time.monotonic() - train_settings.PRESS_SECONDS
+    app.session_state[train_settings.OPEN] = True
     app.run().button(key="train_press").click().run()
     assert len(calls) == 2
 
@@ -298,7 +298,7 @@ def test_a_wish_not_yet_obeyed_is_seen_by_everybody(fabricate, file, word):
 
 def test_the_learning_rate_of_a_running_training(fabricate, calls):
     run = fabricate("fast", QUEUED, STARTED, step(1), dict(event="rate", step=21, epoch=1.0, seconds=3.1, learning_rate=0.0125), alive=True)
-    assert panel.rate_of(run) == 0.0125
+    assert readout.rate_of(run) == 0.0125
     app = drawn()
     widget = app.number_input(key="rate fast 0.0125")
     assert widget.value == 0.0125
@@ -402,11 +402,11 @@ def test_a_sparkline_is_made_of_numbers_and_stays_small():
 
 @pytest.mark.parametrize("seconds, said", [(0, "1 s"), (12.4, "12 s"), (119, "2 min"), (5399, "90 min"), (9000, "2.5 h")])
 def test_durations(seconds, said):
-    assert panel.duration(seconds) == said
+    assert readout.duration(seconds) == said
 
 
 def test_ordinals():
-    assert [panel.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21)] == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st"]
+    assert [readout.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21)] == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st"]
 
 
 # In a browser, for real

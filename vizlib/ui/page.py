@@ -4,9 +4,7 @@ A page is a file in pages/ that ends with `page.run(show, "Title")`. It stands a
 does all that the others do. The menu is read from the folder, so a new file is a new page.
 """
 
-import logging
 import re
-from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -15,9 +13,11 @@ from streamlit.errors import StreamlitPageNotFoundError
 from vizlib.errors import UserError
 from vizlib.ui import caches, film, panel, pickers, standing
 from vizlib.ui.scope import of_all_pages
+from vizlib.ui.sentences import sentences
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLLOW_SECONDS = 1.0
+IN_PAGE = ("this page", "Try another model, layer or image.")  # what sentences() say of a page
 ICON = Path(__file__).with_name("icon.png")  # an icon by name would be fetched from another host
 _STYLE = """<style>
 [data-testid="stImage"] img {image-rendering: pixelated}
@@ -42,7 +42,7 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     menu = st.sidebar.container()
     with menu:
         _menu()
-    with _sentences(title):
+    with sentences(*IN_PAGE):
         with st.sidebar, of_all_pages():
             chosen_run = _run_in_view()
             picture = pickers.pick_image(chosen_run)
@@ -85,7 +85,7 @@ def follow(draw, runs):
 
     @st.fragment(run_every=interval)
     def followed():
-        with _sentences():
+        with sentences(*IN_PAGE):
             draw()
         caches.freeze()
         if wanted() != interval:
@@ -112,20 +112,6 @@ def title(text, chosen_run=None, *, of_weights=False):
 def took(runs, verb, seconds):
     """How long a figure of these runs took, for its caption; empty where one of them is followed: it would change with every look at it."""
     return "" if any(one.is_active for one in runs) else f"; {verb} in {seconds * 1000:.0f} ms"
-
-
-@contextmanager
-def _sentences(title="that follows a training"):
-    """Whatever goes wrong inside, a reader gets a sentence, and the log the trace of what should not have happened."""
-    try:
-        yield
-    except caches.NotYet as error:
-        st.info(pickers.plain(error), icon=":material/hourglass_empty:")
-    except UserError as error:
-        st.error(pickers.plain(error))
-    except Exception:  # Streamlit's own signals to stop or begin anew are no Exceptions
-        logging.getLogger("convscope").exception("page %s", title)
-        st.error("This page met something it was not made for; the server's log has the details. Try another model, layer or image.")
 
 
 def link(page, label, **parameters):

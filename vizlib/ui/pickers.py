@@ -7,6 +7,7 @@ from difflib import get_close_matches
 import numpy as np
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from vizlib.datasets import data_root, reader_of
 from vizlib.errors import UserError, unknown
@@ -41,14 +42,19 @@ def plain(text):
 def chosen(label, options, *, key, default=None, notes=None, help=None, word=None):
     """A selectbox whose value is kept and in the address.
 
-    A value in the address that does not exist is named in a sentence, in the container `notes` or just above the box; `word` is what a
-    value is called there (the label, if left out). A value kept from before that is not possible any more, as a layer of another model
-    is, gives way to the default.
+    A value in the address that does not exist is named in a sentence, in the container `notes` or just above the box, until another one is
+    chosen; `word` is what a value is called there (the label, if left out). A value kept from before that is not possible any more, as a
+    layer of another model is, gives way to the default.
     """
     default = default if default in options else options[0]
     wanted = st.query_params.get(key) if key not in st.session_state else None
+    refused, here = st.session_state.setdefault("refused", {}), get_script_run_ctx().page_script_hash
     if wanted and wanted not in options:
-        (notes or st).warning(plain(unknown(word or label.lower(), wanted, _near(wanted, options))))
+        refused[key] = here, default, plain(unknown(word or label.lower(), wanted, _near(wanted, options)))
+    if key in refused and refused[key][:2] == (here, st.session_state.get(key, default)):  # a page that follows a training is drawn again each second
+        (notes or st).warning(refused[key][2])
+    else:
+        refused.pop(key, None)
     if key in st.session_state and st.session_state[key] not in options:
         st.session_state[key] = default  # which also corrects the address; the widget's own reset would leave it as it was
     return st.selectbox(label, options, index=list(options).index(default), key=key, help=help, **_KEPT)

@@ -1,0 +1,79 @@
+"""How a training does, in figures: its rate, how far it is, how fast it goes, what is left, as words and as small curves."""
+
+import math
+
+from vizlib.displays.curves import smoothed
+from vizlib.displays.sparkline import COLOURS, sparkline
+from vizlib.training.recipes import LIMITS
+from vizlib.ui.pickers import plain
+
+
+def number(row, key):
+    """A figure of an event, or NaN where it is missing or none."""
+    value = row.get(key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+
+
+def rate_of(run):
+    """The highest learning rate that a run has, after all changes."""
+    changes = run.rows("rate")
+    rate = number(changes[-1] if changes else run.config["recipe"], "learning_rate")
+    return rate if 0 <= rate <= LIMITS["learning_rate"][1] else 0.0
+
+
+def progress(run, steps, epochs):
+    """(share done in [0, 1], that in words, seconds left or None) of a training."""
+    recipe, latest = run.config["recipe"], steps[-1] if steps else epochs[-1] if epochs else {}
+    done, budget = number(latest, "seconds"), number(recipe, "seconds")
+    share = number(latest, "progress")
+    if math.isnan(share):
+        share = number(latest, "epoch") / max(number(recipe, "epochs"), 1)
+    if math.isnan(share):
+        return 0.0, "preparing", None
+    share = min(max(share, 0.0), 1.0)
+    far = f"{min(done, budget):.0f} of {budget:.0f} seconds" if budget > 0 else f"epoch {number(latest, 'epoch'):.1f} of {number(recipe, 'epochs'):.0f}"
+    left = done * (1 - share) / share if share > 0 and done > 0 else None
+    return share, far, left
+
+
+def pace(steps, left, status):
+    """Images a second and time left, as far as they are known."""
+    speed = number(steps[-1], "images_per_second") if steps else math.nan
+    words = [] if math.isnan(speed) or status == "paused" else [f"{speed:,.0f} images a second"]
+    return words + ([f"{duration(left)} left"] if left is not None else [])
+
+
+def html(steps, epochs):
+    """Loss and accuracy now, each over its course so far. HTML of numbers and fixed words only."""
+    total = [(number(row, "progress"), number(row, "train_loss")) for row in steps]
+    known = [(x, y) for x, y in total if math.isfinite(x) and math.isfinite(y)]
+    losses = list(zip([x for x, _ in known], smoothed([y for _, y in known], 0.8)))
+    accuracies = [(number(row, "progress"), number(row, "val_accuracy")) for row in epochs]
+    accuracy = f"{accuracies[-1][1]:.1%}" if accuracies else "–"
+    cells = (
+        ("training loss", f"{losses[-1][1]:.3g}" if losses else "–", sparkline(losses, max((y for _, y in losses), default=1.0), COLOURS["loss"])),
+        ("validation accuracy", accuracy, sparkline(accuracies, 1.0, COLOURS["accuracy"])),
+    )
+    parts = [
+        f'<div style="min-width:0"><div style="opacity:.65;font-size:.75rem;white-space:nowrap">{label}</div>'
+        f'<div style="font-size:1.05rem;font-weight:600;font-variant-numeric:tabular-nums">{value}</div>{line}</div>'
+        for label, value, line in cells
+    ]
+    return f'<div style="display:grid;grid-template-columns:1fr 1fr;gap:.9rem">{"".join(parts)}</div>'
+
+
+def duration(seconds):
+    """Seconds as somebody would say them: "8 s", "2 min", "1.5 h"."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def ordinal(place):
+    ending = "th" if 10 <= place % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{ending}"
+
+
+def device_name(device):
+    kind, _, which = str(device).partition(":")
+    return {"cpu": "CPU", "cuda": f"GPU {which}".strip()}.get(kind, plain(device))

@@ -24,15 +24,15 @@ def show(run, picture):
     else:
         say_answer(run, picture)
     notes = st.container()
-    pick, previous, following, scales, units = st.columns([2.6, 0.5, 0.5, 2.2, 1.2], vertical_alignment="bottom")
     names, default = list(rows), default_layer(list(rows.values()))
-    for column, label, key, way in ((previous, "◀", "k", -1), (following, "▶", "j", 1)):
-        column.button(label, shortcut=key, on_click=move, args=(names, default, way), key=f"layer {way}", help="the layer before" if way < 0 else "the next layer")
-    with pick:
+    controls = st.container(horizontal=True, vertical_alignment="bottom")  # on a narrow screen they go on in a second line
+    with controls:
         layer = chosen("Layer", names, key="layer", default=default, notes=notes)
-    help = "What the colours span: each map by itself, all maps of the layer, or all layers of the network. Only the last two can be compared."
-    with scales:
+        for label, key, way in (("◀", "k", -1), ("▶", "j", 1)):
+            st.button(label, shortcut=key, on_click=move, args=(names, default, way), key=f"layer {way}", help="the layer before" if way < 0 else "the next layer")
+        help = "What the colours span: each map by itself, all maps of the layer, or all layers of the network. Only the last two can be compared."
         scale = st.segmented_control("Scale", SCALES, default="layer", required=True, key="scale", bind="query-params", persist_state="session", help=help)
+        units = st.container(width=140)
     if past is not None:
         layer, display, atlas, seconds = past.maps(layer, rows, scale)
     else:

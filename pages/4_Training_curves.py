@@ -18,14 +18,13 @@ def show(run, picture):
     if not set(st.session_state.get("with", ())) <= set(others):  # a run that is gone, or now in view itself, is beside it no more
         st.session_state["with"] = [name for name in st.session_state["with"] if name in others]
     compared = st.multiselect("Beside it", others, key="with", bind="query-params", persist_state="session", help="Other runs on the same axes.")
-    controls = st.columns([2.4, 2, 1.6, 1], vertical_alignment="bottom")
     kept = dict(bind="query-params", persist_state="session", required=True)
-    with controls[0]:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):  # on a narrow screen they go on in a second line
         quantity = st.segmented_control("Quantity", list(QUANTITIES), default="accuracy", key="quantity", **kept)
-    with controls[1]:
         axis = st.segmented_control("Over", list(AXES), default="epochs", key="axis", **kept)
-    smoothing = controls[2].slider("Smoothing", 0.0, 0.99, 0.8, key="smoothing", bind="query-params", help="Of the thin step-by-step line; the evaluations are drawn as they are.")
-    log_scale = controls[3].toggle("Log scale", key="log", bind="query-params", disabled=quantity == "accuracy")
+        help = "Of the thin step-by-step line; the evaluations are drawn as they are."
+        smoothing = st.slider("Smoothing", 0.0, 0.99, 0.8, key="smoothing", bind="query-params", help=help, width=200)
+        log_scale = st.toggle("Log scale", key="log", bind="query-params", disabled=quantity == "accuracy")
     runs = [run, *(by_id[name] for name in compared)]
     draw(runs, quantity, axis, smoothing, log_scale and quantity != "accuracy", film.pick(run))
 

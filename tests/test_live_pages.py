@@ -246,7 +246,41 @@ def test_the_film_plays_to_its_end(root):
     assert (shown[0], shown[-1]) == ("0", "end")
 
 
+def test_a_slow_browser_neither_ends_the_film_nor_turns_it_back(root):
+    """What it sends back late is what the film showed before; a hand that chooses something else ends the film."""
+    fabricate(root, "mine", GROWING)
+    app = fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="mine"))
+    app.button(key="play").click().run()
+    app.select_slider(key="step").set_value("end").run()  # where it stood before the first frame
+    assert fine(app).button(key="play").label == "■" and app.select_slider(key="step").value == app.select_slider(key="step").options[1]
+    while app.button(key="play").label == "■":
+        late = app.select_slider(key="step").value
+        fine(app.run())
+    app.select_slider(key="step").set_value(late).run()
+    assert fine(app).select_slider(key="step").value == "end"
+    app.button(key="play").click().run()
+    app.select_slider(key="step").set_value(app.select_slider(key="step").options[3]).run()
+    assert fine(app).button(key="play").label == "▶"
+
+
+def test_a_wrong_name_stays_said_until_another_is_chosen(root):
+    fabricate(root, "mine", GROWING)
+    app = fine(opened(ROOT / "pages/2_Filters.py", model="mine", filter_layer="nonsense"))
+    for _ in range(3):
+        assert any("nonsense" in box.value for box in fine(app.run()).warning)
+    assert not fine(app.selectbox(key="filter_layer").select("conv2").run()).warning
+
+
 # Gradients
+
+
+def test_what_stands_beside_by_itself_is_of_this_page_and_model_only(root):
+    fabricate(root, "mine", GROWING)
+    app = fine(opened(ROOT / "pages/6_Gradients.py", model="resnet32"))
+    assert app.selectbox(key="against").value == "plain32"
+    assert fine(app.selectbox(key="model").select("mine").run()).selectbox(key="against").value == "nothing"
+    app.selectbox(key="against").select("lenet").run()
+    assert fine(app.selectbox(key="model").select("resnet32").run()).selectbox(key="against").value == "lenet"
 
 
 def test_gradients_of_two_runs(root):

@@ -14,12 +14,13 @@ from vizlib import runs
 from vizlib.displays.sparkline import POINTS, sparkline
 from vizlib.errors import UserError
 from vizlib.training import launcher
-from vizlib.training.recipes import LIMITS, RECIPES, recipe
+from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
 from vizlib.ui import readout, train_settings, trainings
 
 ROOT = Path(__file__).parent.parent
 STARTED = dict(event="started", device="CPU", parameters=15706, train_images=1294, val_images=143, test_images=360, train_counts=[130] * 10, steps=200, layers=["conv1"])
 QUEUED = dict(event="queued", time=1.0, device="cpu")
+PAIR = "three_layer_module digits"  # what the recipe to begin with depends on
 
 
 def step(done, total=10, **changes):
@@ -141,30 +142,36 @@ def test_closed_it_costs_nothing_and_needs_no_torch(interpreter):
 def test_it_opens_on_what_learns_digits_in_seconds(calls):
     app = drawn(settings=True)
     assert (app.selectbox(key="train_architecture").value, app.selectbox(key="train_dataset").value) == ("three_layer_module", "digits")
-    assert field(app, "recipe", "three_layer_module").value == "adamw"
+    assert field(app, "recipe", PAIR).value == "small_set"
     said = texts(app)
     assert "1,437 images of 8 × 8" in said and "15,706 parameters" in said and "about" in said
-    assert RECIPES["adamw"].summary in said and "nn.Module" in said
+    assert RECIPES["small_set"].summary in said and "nn.Module" in said
     app.button(key="train_press").click().run()
     settings = calls[0][1]
-    assert settings == dict(architecture="three_layer_module", dataset="digits", recipe=RECIPES["adamw"], seed=0, title="", start=None, frozen=0, device=launcher.devices()[0])
+    assert settings == dict(architecture="three_layer_module", dataset="digits", recipe=RECIPES["small_set"], seed=0, title="", start=None, frozen=0, device=launcher.devices()[0])
 
 
 def test_settings_reach_the_launcher_exactly(calls, fabricate):
     earlier = fabricate("earlier", STARTED, dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9), dict(event="finished", test_accuracy=0.9, seconds=1), files=["model.safetensors"])
     app = drawn(settings=True)
     for name, value in (("epochs", 3), ("batch_size", 32), ("learning_rate", 0.0045), ("label_smoothing", 0.1)):
-        field(app, name, "adamw").set_value(value)
-    field(app, "imbalance", "adamw").set_value("balanced")
+        field(app, name, "small_set").set_value(value)
+    field(app, "imbalance", "small_set").set_value("balanced")
     field(app, "start", "three_layer_module").set_value(("run", earlier.run_id))
     field(app, "frozen", "three_layer_module").set_value(1)
     app.number_input(key="train_seed").set_value(7)
     app.text_input(key="train_title").set_value(" Mine ")
     app.button(key="train_press").click().run()
     [(_, settings)] = calls
-    assert settings.pop("recipe") == recipe("adamw", epochs=3, batch_size=32, learning_rate=0.0045, label_smoothing=0.1, balanced=True)
+    assert settings.pop("recipe") == recipe("small_set", epochs=3, batch_size=32, learning_rate=0.0045, label_smoothing=0.1, balanced=True)
     assert settings.pop("device") == launcher.devices()[0]
     assert settings == dict(architecture="three_layer_module", dataset="digits", seed=7, title="Mine", start={"run": "earlier"}, frozen=1)
+
+
+def test_a_network_for_colour_is_no_start_for_grey_pictures():
+    app = drawn(settings=True)
+    app.selectbox(key="train_architecture").select("lenet").run()
+    assert "lenet" not in field(fine(app), "start", "lenet").options
 
 
 def test_a_press_puts_the_new_run_in_view(calls):
@@ -176,9 +183,9 @@ def test_a_press_puts_the_new_run_in_view(calls):
 
 def test_another_recipe_brings_its_own_values(calls):
     app = drawn(settings=True)
-    field(app, "recipe", "three_layer_module").select("one_cycle").run()
+    field(app, "recipe", PAIR).select("one_cycle").run()
     assert field(fine(app), "epochs", "one_cycle").value == 20 and field(app, "learning_rate", "one_cycle").value == 0.15
-    field(app, "recipe", "three_layer_module").select("minute").run()
+    field(app, "recipe", PAIR).select("minute").run()
     assert field(fine(app), "seconds", "minute").value == 60 and "Epochs" not in [widget.label for widget in app.number_input]
     field(app, "seconds", "minute").set_value(20)
     app.button(key="train_press").click().run()
@@ -189,7 +196,7 @@ def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
     app = drawn(settings=True)
     for number, name in enumerate(RECIPES, 1):
         app.session_state[train_settings.OPEN] = True
-        field(app.run(), "recipe", "three_layer_module").select(name).run()
+        field(app.run(), "recipe", PAIR).select(name).run()
         app.session_state["train_pressed"] = -math.inf
         app.button(key="train_press").click().run()
         assert fine(app) and len(calls) == number and calls[-1][1]["recipe"] == RECIPES[name]
@@ -198,7 +205,7 @@ def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
 def test_another_architecture_brings_the_recipe_that_suits_it():
     app = drawn(settings=True)
     app.selectbox(key="train_architecture").select("resnet32").run()
-    assert field(fine(app), "recipe", "resnet32").value == "one_cycle"
+    assert field(fine(app), "recipe", "resnet32 digits").value == recipe_for("resnet32", "digits")
     app.selectbox(key="train_architecture").select("resnet18").run()
     assert "ImageNet weights of torchvision" in field(fine(app), "start", "resnet18").options
 
@@ -206,10 +213,10 @@ def test_another_architecture_brings_the_recipe_that_suits_it():
 def test_impossible_numbers_cannot_be_entered():
     app = drawn(settings=True)
     for name in ("epochs", "batch_size", "learning_rate", "label_smoothing"):
-        widget = field(app, name, "adamw")
+        widget = field(app, name, "small_set")
         assert (widget.min, widget.max) == LIMITS[name], name
         for value in LIMITS[name]:
-            recipe("adamw", **{name: value})
+            recipe("small_set", **{name: value})
     frozen = field(app, "frozen", "three_layer_module")
     assert (frozen.min, frozen.max) == (0, 2)
 

@@ -48,7 +48,7 @@ def _parser():
     training = commands.add_parser("train", help="train a network into a new run folder", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     training.add_argument("--architecture", "-a", required=True, help="a name from `list`")
     training.add_argument("--data", "-d", required=True, help='a name from `list`, such as "digits", "cifar10" or "folder:flowers"')
-    training.add_argument("--recipe", "-r", default="one_cycle", help="a name from `list`")
+    training.add_argument("--recipe", "-r", help="a name from `list` (default: the one that suits the architecture)")
     training.add_argument("--epochs", type=int, help="instead of the recipe's")
     training.add_argument("--seconds", type=float, help="of training, instead of epochs")
     training.add_argument("--batch-size", type=int, help="instead of the recipe's")
@@ -56,7 +56,7 @@ def _parser():
     training.add_argument("--class-weights", action="store_true", default=None, help="weigh rare classes more in the loss")
     training.add_argument("--balanced", action="store_true", default=None, help="draw all classes equally often")
     training.add_argument("--augment-only-rare", action="store_true", default=None, help="leave pictures of common classes as they are")
-    training.add_argument("--compile", action="store_true", default=None, help="by torch.compile: minutes before, faster steps on large GPUs")
+    training.add_argument("--compile", action=argparse.BooleanOptionalAction, help="by torch.compile: minutes before, faster steps on large GPUs")
     beginning = training.add_mutually_exclusive_group()
     beginning.add_argument("--start", metavar="RUN", help="begin with the weights of this run")
     beginning.add_argument("--pretrained", action="store_true", help="begin with torchvision's weights, trained on ImageNet")
@@ -115,11 +115,11 @@ def _list(options):
 def _train(options):
     from vizlib import architectures, datasets, runs
     from vizlib.training import process
-    from vizlib.training.recipes import recipe
+    from vizlib.training.recipes import recipe, recipe_for
     from vizlib.training.requests import Requests
 
     changes = ("epochs", "seconds", "batch_size", "learning_rate", "class_weights", "balanced", "augment_only_rare", "compile")
-    chosen = recipe(options.recipe, **{name: getattr(options, name) for name in changes})
+    chosen = recipe(options.recipe or recipe_for(options.architecture, options.data), **{name: getattr(options, name) for name in changes})
     architectures.get(options.architecture)
     if "RANK" in os.environ and not options.name:
         raise UserError("Give a --name: the processes of one training have to write into one run folder.")
@@ -137,6 +137,8 @@ def _train(options):
     requests = Requests(folder)
     process.end_in_order(requests)
     group, device = distributed.join(_device(options.device))
+    if group.size > 1:
+        process.end_with_parent(requests)
     try:
         train(folder, config, dataset, device=device, group=group, requests=requests, say=print if group.leads else _nothing)
     finally:
@@ -154,6 +156,8 @@ def _resume(options):
     from vizlib.training import process, requests
     from vizlib.training.events import EventLog
 
+    if "RANK" in os.environ:
+        raise UserError("A training is resumed by one process: start it without torchrun, or train a new one from its weights with --start.")
     run = _run(options.run)
     if not run.can_resume:
         raise UserError(f"{run.run_id} cannot be resumed: it is {run.status}.")

@@ -103,13 +103,17 @@ class Batches:
         counts = torch.bincount(labels, minlength=num_classes)
         self.is_rare = counts * num_classes < len(labels)
         self.chances = (1 / counts.clamp(min=1).float())[labels].cpu() if recipe.balanced else None
+        self.side = torch.randint(2, labels.shape, generator=torch.Generator().manual_seed(mixed(seed, 0, 3))).to(labels.device)
         self._generator = torch.Generator(labels.device)
 
     def __len__(self):
         return (len(self.labels) + self.recipe.batch_size - 1) // self.recipe.batch_size
 
     def epoch(self, number, skip=0):
-        """The batches of an epoch, counted from 0, without the first `skip`: (float images (B, C, H, W) in channels-last order, labels (B,))."""
+        """The batches of an epoch, counted from 0, without the first `skip`.
+
+        Gives this process's float images (B, C, H, W) in channels-last order, their labels (B,), and the labels of the whole batch.
+        """
         # Of equal size but for one image: a last batch of one has no statistics to normalise by.
         orders = self._order(number).tensor_split(len(self))[skip:]
         own = [rows[self.rank :: self.ranks] for rows in orders]
@@ -117,7 +121,7 @@ class Batches:
             yield self._augmented(crops, at, rows, number, step), self.labels[rows[self.rank :: self.ranks]], self.labels[rows]
 
     def _order(self, number):
-        generator = torch.Generator().manual_seed(_mixed(self.seed, number, 1))
+        generator = torch.Generator().manual_seed(mixed(self.seed, number, 1))
         if self.chances is None:
             order = torch.randperm(len(self.labels), generator=generator)
         else:
@@ -125,7 +129,7 @@ class Batches:
         return order.to(self.labels.device)
 
     def _augmented(self, crops, at, rows, number, step):
-        self._generator.manual_seed(_mixed(self.seed, step, 2))
+        self._generator.manual_seed(mixed(self.seed, step, 2))
         device, own = self.labels.device, slice(self.rank, None, self.ranks)
         changes = torch.ones(len(at), dtype=torch.bool, device=device)
         if self.recipe.augment_only_rare:
@@ -135,7 +139,7 @@ class Batches:
         images = crops[at, :, offsets[0], offsets[1]]
         if self.flips:
             # Half of the pictures in even epochs and the other half in odd ones: each is seen both ways (Jordan 2024, arXiv 2404.00498).
-            flipped = changes & ((_bits(rows[own], self.seed) + number) % 2 == 1)
+            flipped = changes & ((self.side[rows[own]] + number) % 2 == 1)
             images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
         images = (images.float() - self.mean) / self.scale
         if self.recipe.cutout:
@@ -154,11 +158,6 @@ class Batches:
         return inside[0] & inside[1]
 
 
-def _bits(rows, seed):
-    """A bit for each row, by seed: the same in every epoch."""
-    return (rows * 2_654_435_761 + seed * 40_503 >> 7) & 1
-
-
-def _mixed(seed, number, purpose):
+def mixed(seed, number, purpose):
     """One number from three, for a generator; neighbours give unlike streams, as torch's generators mix what they are seeded with."""
     return (seed * 1_000_003 + number) * 8 + purpose

@@ -4,9 +4,10 @@ import platform
 
 import torch
 
-from vizlib import architectures, datasets
+from vizlib import architectures, datasets, runs
 from vizlib.errors import UserError
-from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, freeze
+from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, freeze, load_all_but_head
+from vizlib.weights import load_weights
 
 
 def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title="", start=None, frozen=0):
@@ -52,7 +53,10 @@ def check_possible(config, dataset):
     """UserError for what could not be trained, before anything is written: too few images, a network that cannot be built or frozen so far."""
     splits(dataset, config)
     with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
-        freeze(architectures.create(config["architecture"], **config["arguments"]), config.get("frozen", 0))
+        model = architectures.create(config["architecture"], **config["arguments"])
+        freeze(model, config.get("frozen", 0))
+    if config.get("start") and "run" in config["start"]:
+        load_all_but_head(model, load_weights(runs.open_run(config["start"]["run"]).path("model.safetensors")))
 
 
 def splits(dataset, config):

@@ -1,15 +1,18 @@
 """One training by several processes, on as many GPUs or machines, started by torchrun. A process by itself is a group of one.
 
 Each process takes its share of every batch, and DistributedDataParallel averages the gradients, so the numbers are those of one
-process with the whole batch. What depends on a clock or on somebody's wish is decided by rank 0 for all.
+process with the whole batch; but batch normalisation, which on GPUs shares its statistics, on CPUs takes those of each share. What depends on a clock or on somebody's wish is decided by rank 0 for all.
 """
 
 import os
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
 from vizlib.errors import UserError
+
+EVALUATION, PAUSE = timedelta(hours=2), timedelta(days=365)  # so long the others wait for rank 0
 
 
 class Group:
@@ -36,13 +39,15 @@ class Group:
             dist.all_reduce(tensor)
         return tensor
 
+    def with_shared_norms(self, model, device):
+        """The model with batch statistics taken over all processes, where that is possible: on GPUs."""
+        return torch.nn.SyncBatchNorm.convert_sync_batchnorm(model) if self.size > 1 and torch.device(device).type == "cuda" else model
+
     def wrapped(self, model, device):
-        """The model as it is to be called in training. Batch statistics are taken over all processes where that is possible, on GPUs."""
+        """The model as it is to be called in training."""
         if self.size == 1:
             return model
         on_gpu = torch.device(device).type == "cuda"
-        if on_gpu:
-            model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return torch.nn.parallel.DistributedDataParallel(model, device_ids=[torch.device(device).index] if on_gpu else None)
 
 
@@ -58,8 +63,8 @@ def join(device):
             raise UserError(f"{local + 1} processes were started here, and there are {torch.cuda.device_count()} GPUs: one process a GPU is possible.")
         device = f"cuda:{local}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if on_gpu else "gloo")
-    return Group(dist.get_rank(), size, dist.new_group(backend="gloo")), device
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=EVALUATION)
+    return Group(dist.get_rank(), size, dist.new_group(backend="gloo", timeout=PAUSE)), device
 
 
 def leave():

@@ -55,6 +55,6 @@ def _measured_speed(architecture, dataset_name, device):
         queued, steps = run.rows("queued"), run.rows("step")
         same = run.config["architecture"] == architecture and run.config["dataset"] == dataset_name
         if same and queued and queued[-1]["device"] == device and steps:
-            speeds = sorted(row.get("images_per_second", 0) for row in steps)
-            return speeds[len(speeds) // 2]
+            images = (steps[-1]["epoch"] - steps[0]["epoch"]) * run.rows("started")[-1].get("train_images", 0)
+            return images / (steps[-1]["time"] - steps[0]["time"]) if len(steps) > 1 and not run.rows("paused") else None
     return None

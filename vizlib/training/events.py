@@ -30,6 +30,9 @@ class EventLog:
             self._lock.acquire(timeout=2)  # whoever looks whether the run is alive holds it for a moment
         except Timeout:
             raise UserError(f"{self._folder.name} is being trained already.") from None
+        for left in self._folder.glob("*.tmp"):  # by a process that was killed while it wrote
+            if left.name != "rate.tmp":
+                left.unlink(missing_ok=True)
         (self._folder / SPARE).write_bytes(bytes(SPARE_BYTES))
         self._open()
         return self

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from vizlib.training import requests
 MOST_WAITING = 10
 ROOT = Path(__file__).resolve().parent.parent.parent
 _processes = []  # with their open pipes: as long as this process lives
+_spawning = threading.Lock()
+# In a session of its own, so that Ctrl-C in the terminal does not reach it before it could save; Windows has another word for it.
+_ALONE = dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP) if sys.platform == "win32" else dict(start_new_session=True)
 
 
 def devices():
@@ -71,15 +75,18 @@ def resume(run, device=None, learning_rate=None):
 
 def _spawn(folder, device):
     """Start the process. Its standard input is a pipe that closes when this process ends, also by kill -9."""
-    _processes[:] = [process for process in _processes if process.poll() is None]  # which also reaps the ended ones
+    with _spawning:
+        for process in [process for process in _processes if process.poll() is not None]:  # which also reaps the ended ones
+            _processes.remove(process)
     command = [sys.executable, "-m", "vizlib.training.worker", str(folder), "--device", device, "--asked", str(time.time()), "--with-parent"]
     data = os.environ.get("CONVSCOPE_DATA") or "data"
     environment = {**os.environ, "CONVSCOPE_DATA": str(Path(data).resolve())}
     with open(folder / "log.txt", "ab") as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )  # in a session of its own, Ctrl-C in the terminal does not reach it before it could save
-    _processes.append(process)
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, **_ALONE
+        )
+    with _spawning:
+        _processes.append(process)
 
 
 def request(run, wish):

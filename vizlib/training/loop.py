@@ -97,7 +97,7 @@ class Training:
         evaluations = Marks(self.recipe, self.total_steps, self._progress())
         self.clock.start()
         ending = self._obey()
-        while not ending and self._progress() < 1:
+        while ending not in ("stop", "keep") and self._progress() < 1:
             for images, labels, all_labels in self.batches.epoch(*divmod(self.step, len(self.batches))):
                 log_spaced = is_log_spaced(self.step + 1)
                 with self.threads.step():
@@ -109,6 +109,9 @@ class Training:
                     self._take_snapshot()
                 if evaluations.is_due(self._progress()):
                     self._evaluate()
+                while ending == "pause":  # after all that belongs to the step, which the state saved then has behind it
+                    self._pause()
+                    ending = self._obey()
                 if ending or self._progress() >= 1:
                     break
         if ending == "keep" and self.meter.since("epoch")[2]:
@@ -120,6 +123,9 @@ class Training:
     def _prepare(self):
         """Data and network on the device, optimisers, and what is written on the way."""
         recipe, config, device = self.recipe, self.config, self.device
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+            torch.backends.cudnn.benchmark = True  # batches are of one or two sizes: the fastest algorithm is worth finding
         training, validation = splits(self.dataset, config)
         border = min(self.size[1:]) // recipe.crop if recipe.augment else 0
         labels, classes = torch.from_numpy(training.labels).to(device), len(config["class_names"])
@@ -136,9 +142,10 @@ class Training:
         self.resumes = (self.folder / state.NAME).exists()
         plain = dict(config, start=None) if self.resumes else config  # the run it started from may be gone by now
         self.model = starting_model(plain, lambda count: _normalised(training, count, self.size, self.mean, self.std))
+        self.model = self.group.with_shared_norms(self.model, device)
         self.frozen = freeze(self.model, config.get("frozen", 0))
         self.model.to(device, memory_format=torch.channels_last)
-        self.network, self.optimisers = self.model, make_optimisers(self.model, recipe)
+        self.optimisers = make_optimisers(self.model, recipe)
         self.layers = [(name.removesuffix(".weight"), weight) for name, weight in self.model.named_parameters() if weight.ndim > 1 and weight.requires_grad]
         half = _half_type(device)
         self.autocast = dict(device_type=device.type, dtype=half or torch.bfloat16, enabled=half is not None)
@@ -157,12 +164,16 @@ class Training:
                 optimiser.load_state_dict(stored)
             self.step, self.factor = saved["step"], saved["factor"]
             self.seconds = self.clock.seconds = saved["seconds"]
-            self.meter.begin("epoch", *saved["since_evaluation"])
+            self.meter.resume(self.seconds, *saved["since_evaluation"])
+            if self.scaler.is_enabled() and saved.get("scaler"):
+                self.scaler.load_state_dict(saved["scaler"])
         if self.group.leads:
             self._note_beginning()
+        self.network = self.group.wrapped(self.model, self.device)
         if self.recipe.compile:
-            self._compile()
-        self.network = self.group.wrapped(self.network, self.device)
+            self.network = torch.compile(self.network, dynamic=False)
+        if self.recipe.compile or self.device.type == "cuda":
+            self._warm_up()
 
     def _note_beginning(self):
         run = read_run(self.folder)
@@ -170,7 +181,8 @@ class Training:
             self._note("resumed", epoch=self._epoch(), device=_device_name(self.device))
             self.best = max((row["val_accuracy"] for row in read_run(self.folder).rows("checkpoint")), default=-1.0)
         if self.resumes:
-            self.snapshots.take_up()
+            self.snapshots.take_up(self.step)
+            self.tensorboard.first_step = self.step
             return
         self.log.write(
             "started",
@@ -187,15 +199,15 @@ class Training:
         save_weights(self.model.state_dict(), self.folder / "model.safetensors")
         self.snapshots.take(0)
 
-    def _compile(self):
-        """Compile the network and run it once, forward and back, before the clock starts; what that changed is put back."""
+    def _warm_up(self):
+        """Run each size of batch once, forward and back, before the clock starts; what that changed is put back."""
         kept = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        self.network = torch.compile(self.model)
-        images, labels, _ = next(iter(self.batches.epoch(0, 0)))
         self._back_to_training()
-        with torch.autocast(**self.autocast):
-            loss = F.cross_entropy(self.network(images), labels)
-        loss.backward()
+        for skip in sorted({0, len(self.batches) - 1}):
+            images, labels, _ = next(self.batches.epoch(0, skip))
+            with torch.autocast(**self.autocast):
+                loss = F.cross_entropy(self.network(images), labels)
+            loss.backward()
         self.model.zero_grad(set_to_none=True)
         self.model.load_state_dict(kept)
 
@@ -210,29 +222,28 @@ class Training:
         return _rounded(self.step / len(self.batches))
 
     def _obey(self):
-        """Look at the clock and do what was asked for since the last look. Returns "stop" or "keep" if the training is to end now, else ""."""
+        """Look at the clock, and at what was asked for since the last look. Returns "stop", "keep" or "pause" if that is to be done now, else ""."""
         decisions = [0.0, 0.0, 1.0, 0.0]
         if self.group.leads:
             self.clock.look()
-            if self.requests.pause:
-                with self.clock.stopped():
-                    self._wait()
             rate = self.requests.take_rate()
             if rate is not None:
                 self.factor = rate / self.recipe.learning_rate if self.recipe.learning_rate else 1.0
                 self._note("rate", epoch=self._epoch(), learning_rate=rate)
-            asked = 1 if self.requests.stop else 2 if self.requests.keep else 0
+            asked = 1 if self.requests.stop else 2 if self.requests.keep else 3 if self.requests.pause else 0
             decisions = [asked, self.step > 0 and self.log.step_is_due(self._progress()), self.factor, self.clock.seconds]
         asked, self.row_is_due, self.factor, self.seconds = self.group.decided(decisions)
-        return ("", "stop", "keep")[int(asked)]
+        return ("", "stop", "keep", "pause")[int(asked)]
 
-    def _wait(self):
-        """Wait as long as a pause is asked for."""
-        self._save()
-        self._note("paused", epoch=self._epoch())
-        while self.requests.pause and not self.requests.stop and not self.requests.keep:
-            time.sleep(0.1)
-        self._note("continued", epoch=self._epoch())
+    def _pause(self):
+        """Wait as long as a pause is asked for. Of several processes the first waits, and the others for it."""
+        if self.group.leads:
+            with self.clock.stopped():
+                self._save()
+                self._note("paused", epoch=self._epoch())
+                while self.requests.pause and not self.requests.stop and not self.requests.keep:
+                    time.sleep(0.1)
+                self._note("continued", epoch=self._epoch())
 
     def _back_to_training(self):
         """Training mode, in which frozen layers keep their statistics."""
@@ -242,6 +253,7 @@ class Training:
 
     def _learn(self, images, labels, all_labels, *, note_gradients):
         """One step of gradient descent."""
+        torch.manual_seed(feeding.mixed(self.config["seed"], self.step, 4))  # for dropout: the same after a resume
         self.rate = learning_rate(self.recipe, self._progress()) * self.factor
         with torch.autocast(**self.autocast):
             logits = self.network(images)
@@ -249,7 +261,6 @@ class Training:
         total = len(all_labels) if self.class_weights is None else self.class_weights[all_labels].sum()
         loss = F.cross_entropy(logits.float(), labels, reduction="sum", **weighed) / total  # the processes' shares add up to the batch's mean
         for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=True)
             for group in optimiser.param_groups:
                 group["lr"] = self.rate * group["share"]
         self.scaler.scale(loss * self.group.size).backward()  # which DistributedDataParallel divides by the size again
@@ -260,13 +271,16 @@ class Training:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         for optimiser in self.optimisers:
             self.scaler.step(optimiser)
+            optimiser.zero_grad(set_to_none=True)
         self.step += 1
         self.meter.add(loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(all_labels))
         if norms:
             with self.clock.stopped():
                 scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
-                sizes = [float(f"{float(norm) / scale:.5g}") for norm in norms]  # digits that count: vanishing ones are the point
-                self._note("gradients", epoch=self._epoch(), norms=sizes, weights=[_rounded(weight.detach().norm()) for _, weight in self.layers])
+                sizes = [float(f"{norm / scale:.5g}") for norm in torch.stack(norms).tolist()]  # digits that count: vanishing ones are the point
+                weights = torch.stack([weight.detach().norm() for _, weight in self.layers]).tolist()
+                if all(map(isfinite, sizes)):  # a step that a scaler leaves out has none
+                    self._note("gradients", epoch=self._epoch(), norms=sizes, weights=list(map(_rounded, weights)))
         self.scaler.update()
 
     def _note_step(self):
@@ -318,7 +332,7 @@ class Training:
 
     def _end(self, ending):
         """Test the best weights, unless it is to be resumed."""
-        self._save()
+        self._save()  # also before the test, which may fail where the test images are gone: then only that is left to do
         self.tensorboard.close()
         if ending == "stop":
             self.log.write("stopped", reason=f"{self.requests.stop} The best weights so far are kept, and it can be resumed.")
@@ -335,7 +349,7 @@ class Training:
             return  # it is diverging: an earlier state is better, or the beginning
         states = [optimiser.state_dict() for optimiser in self.optimisers]
         since = self.meter.since("epoch")  # of this process only, where there are several
-        numbers = dict(step=self.step, seconds=self.clock.seconds, factor=self.factor, since_evaluation=since)
+        numbers = dict(step=self.step, seconds=self.clock.seconds, factor=self.factor, since_evaluation=since, scaler=self.scaler.state_dict())
         state.save_state(self.folder, **numbers, model=self.model.state_dict(), optimisers=states)
         self.saved_at = time.monotonic()
 
@@ -369,15 +383,16 @@ def _reason(error, device):
 
 
 def _normalised(split, count, size, mean, std):
-    """The first pictures of a split as the network gets them, float32 (N, C, H, W)."""
-    images = torch.from_numpy(split.take(np.arange(min(count, len(split)))).images(size)).float() / 255
+    """Some pictures of a split, from first to last, as the network gets them, float32 (N, C, H, W)."""
+    rows = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
+    images = torch.from_numpy(split.take(rows).images(size)).float() / 255
     return (images - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
 
 
 def _half_type(device):
     """The two-byte type that convolutions are faster in on this device, or None."""
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else None
 
 

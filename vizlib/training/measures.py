@@ -80,9 +80,9 @@ class Meter:
         total, images, _ = self._looks[name]
         return [*(self._total - total.to(self._total.device)).tolist(), self._images - images]
 
-    def begin(self, name, loss, right, images):
-        """Take up what another meter had `since` its last look."""
-        self._looks[name] = torch.tensor([-loss, -right], dtype=torch.float64), -images, 0.0
+    def resume(self, seconds, loss, right, images):
+        """Take up what another meter had `since` its last look at an epoch; its clock had counted so many seconds."""
+        self._looks = {"step": (self._total, 0, seconds), "epoch": (torch.tensor([-loss, -right], dtype=torch.float64), -images, seconds)}
 
     def take(self, name, clock):
         """(loss, accuracy, images a second) since the last look under this name."""

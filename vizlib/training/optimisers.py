@@ -25,7 +25,15 @@ def _usual(learned, recipe):
     groups = [group | {"share": 1.0} for group in groups if group["params"]]
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
+    return _with_momentum(torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True))
+
+
+def _with_momentum(sgd):
+    """The optimiser with its averages at zero. The fused kernel makes them unwritten, and a scaler that skips the first step leaves them so."""
+    for group in sgd.param_groups:
+        for parameter in group["params"] if group["momentum"] else ():
+            sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return sgd
 
 
 def _muon(learned, recipe):
@@ -35,7 +43,7 @@ def _muon(learned, recipe):
     groups = [{"params": biases, "share": BIAS_SHARE * recipe.batch_size}] if biases else []
     groups += [{"params": [matrix], "share": MATRIX_SHARE * recipe.batch_size / matrix[0].numel() ** 2} for matrix in matrices]
     if groups:
-        optimisers.append(torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=COMPANION_MOMENTUM, nesterov=True, fused=True))
+        optimisers.append(_with_momentum(torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=COMPANION_MOMENTUM, nesterov=True, fused=True)))
     return optimisers
 
 

@@ -1,8 +1,13 @@
 """What a process that trains does once, before it begins. It changes the whole process: never call it in a server."""
 
 import ctypes
+import os
 import signal
 import sys
+import threading
+import time
+
+GRACE_SECONDS = 20  # to save and end, once the parent is gone; a process that hangs in the middle is ended then
 
 
 def keep_freed_memory():
@@ -19,6 +24,20 @@ def keep_freed_memory():
         libc.mallopt(m_trim_threshold, 2**31 - 1)
     except OSError:
         pass  # another C library, musl for one: training works without
+
+
+def end_with_parent(requests):
+    """End in order when the process that started this one is gone: torchrun leaves its processes behind where it is killed."""
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        requests.reason = "Its launcher is gone."
+        time.sleep(GRACE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def end_in_order(requests):

@@ -210,6 +210,8 @@ def checked(recipe):
     for key, possible in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
         if getattr(recipe, key) not in possible:
             raise unknown(key, getattr(recipe, key), possible)
+    if recipe.clip and recipe.optimiser == "muon":
+        raise UserError("Muon's steps do not depend on how long the gradient is: clip must be 0.")
     if recipe.nesterov and not recipe.momentum:
         raise UserError("Nesterov's method needs a momentum above 0.")
     return recipe

@@ -34,14 +34,15 @@ class Snapshots:
         self._layers, self._conv1 = [found[place] for place in sorted(chosen)], found[0][1].weight if found else None
         self._taken = {"probe/picture": torch.from_numpy(picture.transpose(1, 2, 0).copy())}
 
-    def take_up(self):
-        """Go on with the snapshots that the file has, of a training that is resumed."""
+    def take_up(self, step):
+        """Go on with the snapshots up to this step that the file has, of a training that is resumed."""
         if self._path.is_file():
             try:
                 stored = load_weights(self._path)
             except UserError:  # a damaged film is no reason not to go on: a new one begins
                 return
-            self._taken |= {name: tensor.half() if name.startswith("conv1/") else tensor for name, tensor in stored.items()}
+            kept = {name: tensor for name, tensor in stored.items() if name == "probe/picture" or int(name.split("/")[1]) <= step}
+            self._taken |= {name: tensor.half() if name.startswith("conv1/") else tensor for name, tensor in kept.items()}
 
     def take(self, step):
         if self._conv1 is None:

@@ -4,11 +4,11 @@
 class TensorBoard:
     """Writes scalars: loss, accuracy and learning rate of both splits, and the gradients' sizes by layer.
 
-    It is opened at the first epoch event, not before: importing TensorBoard takes a second, in which the first points should be drawn.
+    first_step: of a training that is resumed, from which on what earlier files hold is undone. It is opened at the first epoch event, not before: importing TensorBoard takes a second, in which the first points should be drawn.
     """
 
     def __init__(self, folder, layers):
-        self._folder, self._layers, self._waiting, self._writer = folder / "tensorboard", layers, [], None
+        self._folder, self._layers, self._waiting, self._writer, self.first_step = folder / "tensorboard", layers, [], None, None
 
     def add(self, event, row):
         """Take an event: "step", "epoch" or "gradients" with its values; others are left out."""
@@ -31,7 +31,7 @@ class TensorBoard:
             except ImportError:
                 self._waiting.clear()
                 return
-            self._writer = SummaryWriter(str(self._folder))
+            self._writer = SummaryWriter(str(self._folder), purge_step=self.first_step)
         for name, value, step in self._waiting:
             self._writer.add_scalar(name, value, step)
         self._waiting.clear()

@@ -17,7 +17,6 @@ from vizlib.training.events import EventLog
 from vizlib.training.requests import Requests
 
 LOOK_SECONDS = 0.3
-GRACE_SECONDS = 20  # to save and end, once the app is gone; a process that hangs in the middle is ended then
 NICENESS = 5  # the app's pages come first
 
 
@@ -34,8 +33,8 @@ def main(arguments=None):
     requests = Requests(options.folder)
     process.end_in_order(requests)
     if options.with_parent:
-        threading.Thread(target=_watch_parent, args=(requests,), daemon=True).start()
-    if hasattr(os, "nice"):
+        threading.Thread(target=_watch_parent, args=(requests, _own_copy_of_standard_input()), daemon=True).start()
+    if hasattr(os, "nice") and options.device == "cpu":
         os.nice(NICENESS)
     try:
         with EventLog(options.folder) as log:
@@ -69,12 +68,20 @@ def _train_in_turn(options, log, requests):
     return 0
 
 
-def _watch_parent(requests):
-    """Wait until standard input ends. The app writes nothing into it: it closes when the app is gone, also after kill -9."""
-    while os.read(0, 1024):  # not sys.stdin, whose lock a thread that waits would still hold at the end
+def _own_copy_of_standard_input():
+    """The pipe from the app as a file of its own, with nothing left at its place: on Windows, importing PyTorch hangs beside a thread that reads there."""
+    pipe, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return pipe
+
+
+def _watch_parent(requests, pipe):
+    """Wait until the pipe ends. The app writes nothing into it: it closes when the app is gone, also after kill -9."""
+    while os.read(pipe, 1024):
         pass
     requests.reason = "The app was closed."
-    time.sleep(GRACE_SECONDS)
+    time.sleep(process.GRACE_SECONDS)
     os._exit(1)
 
 

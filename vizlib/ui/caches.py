@@ -28,7 +28,8 @@ def without(run, what):
         return NotYet(f"{name} waits for its turn to train: its first {what} will show here by itself.")
     if run.is_active:
         return NotYet(f"{name} has just begun to train: its first {what} will show here in a moment.")
-    return NotYet(f"{name} ended before its first {what}: train it again to see something here.")
+    again = "let it go on, with Resume in the sidebar," if run.can_resume else "train it again"
+    return NotYet(f"{name} ended before its first {what}: {again} to see something here.")
 
 
 @st.cache_resource(max_entries=1, ttl=2, show_spinner=False)

@@ -3,6 +3,8 @@
 The step chosen is kept across pages and in the address. Each page shows what it has of the nearest stored moment before it.
 """
 
+import math
+import time
 from bisect import bisect_right
 
 import streamlit as st
@@ -14,6 +16,7 @@ from vizlib.ui.scope import of_all_pages
 
 END = "end"
 FRAMES, FRAME_SECONDS = 20, 0.5
+ECHOES, ECHO_SECONDS = 8, 3  # so many frames late, and so long after the end, a slow browser still sends back what the film showed
 _WORDS_FOR_END = (END, "now", "best")  # what the end is called on the slider
 
 
@@ -81,18 +84,25 @@ def _settle(steps, notes):
 
 def play():
     """Begin the film; each time the slider is drawn it moves on by one frame."""
-    st.session_state.frame, st.session_state.latest_frames = 0, []
+    state = st.session_state
+    state.frame, state.shown_frames, state.film_over = 0, [state.get("step", END)], math.inf
 
 
 def _moved():
-    """The slider was moved: by a hand, or by the film itself, whose frames a slow browser sends back late."""
-    if not (plays() and st.session_state.step in st.session_state.latest_frames):
+    """The slider was moved: by a hand, or by the film itself, whose frames a slow browser sends back late, some after its end."""
+    state = st.session_state
+    shown = state.get("shown_frames", [])[-ECHOES:]
+    if state.step in shown and time.monotonic() < state.film_over + ECHO_SECONDS:
+        state.step = shown[-1]
+    else:
         stop()
-    st.session_state.pop("refused_step", None)
+    state.pop("refused_step", None)
 
 
 def stop():
-    st.session_state.pop("frame", None)
+    """End the film where it is."""
+    for name in ("frame", "shown_frames"):
+        st.session_state.pop(name, None)
 
 
 def plays():
@@ -101,9 +111,10 @@ def plays():
 
 def _advance(options):
     frames = [options[round(place * (len(options) - 1) / (FRAMES - 1))] for place in range(FRAMES)] if len(options) > FRAMES else options
-    frame = st.session_state.frame
-    st.session_state.step = frames[min(frame, len(frames) - 1)]
-    st.session_state.latest_frames = frames[max(0, frame - 3) : frame + 1]
-    st.session_state.frame = frame + 1
-    if frame + 1 >= len(frames):
-        stop()
+    state, last = st.session_state, len(frames) - 1
+    state.step = frames[min(state.frame, last)]
+    state.shown_frames.append(state.step)
+    state.frame += 1
+    if state.frame > last:
+        del state.frame
+        state.film_over = time.monotonic()

@@ -36,13 +36,11 @@ def sentence(run):
         return f"{badge(run)} It waits for its turn to train; this page fills by itself."
     if status not in _WORDS:
         return ""
-    text, last = badge(run), latest(run)
-    if last:
-        text += f" step {last['step']:,}, epoch {last['epoch']:.3g}"
-    scores = run.rows("epoch")
+    last, scores = latest(run), run.rows("epoch")
+    far = f"step {last['step']:,}, epoch {last['epoch']:.3g}" if last else ""
     if scores:
-        text += f", validation accuracy {scores[-1]['val_accuracy']:.1%}"
-    return f"{text}. {_ended(run)}".strip()
+        far += f", validation accuracy {scores[-1]['val_accuracy']:.1%}"
+    return " ".join(filter(None, (badge(run), far and f"{far}.", _ended(run).strip())))
 
 
 def weights_in_view(run):

@@ -18,7 +18,7 @@ OPENS_ON = ("three_layer_module", "digits")
 OPEN = "train_open"
 PRESS_SECONDS = 1  # a second press of Train within this time is the second half of a double click
 IMBALANCE = {
-    None: "nothing",
+    "": "nothing",
     "class_weights": "weigh the classes in the loss",
     "balanced": "draw all classes equally often",
     "augment_only_rare": "augment only the rare classes",
@@ -102,9 +102,9 @@ def _main_fields(name):
 def _more_fields(architecture, name, facts):
     usual = RECIPES[name]
     convolutions = facts["convolutions"] if facts else 0
-    flag = next((flag for flag in IMBALANCE if flag and getattr(usual, flag)), None)
+    flag = next((flag for flag in IMBALANCE if flag and getattr(usual, flag)), "")
     _choice("Against imbalance", IMBALANCE, flag, key=_key("imbalance", name), format_func=IMBALANCE.get, help="For data sets in which some classes are rare.")
-    starts = _starts(architecture)
+    starts = _starts(architecture, facts["size"][0] if facts else None)
     _choice("Start from", starts, ("", ""), key=_key("start", architecture), format_func=starts.get, help="Random weights, or those of a network of the same architecture.")
     left, right = st.columns(2, gap="small")
     help = "Of the labels. 0.1: the right answer counts 0.9, the rest is shared by all classes."
@@ -119,15 +119,15 @@ def _more_fields(architecture, name, facts):
         _choice("Device", devices, devices[0], key="train_device", format_func=readout.device_name, help="Where it is computed.")
 
 
-def _starts(architecture):
-    """Where a network of this architecture can start from, and the words for it: {("", ""): ..., ("run", id): ..., ...}."""
+def _starts(architecture, channels):
+    """Where a network of this architecture, for pictures of so many channels, can start from, and the words for it: {("", ""): ..., ("run", id): ..., ...}."""
     from vizlib.training.start import PRETRAINED
 
     starts = {("", ""): "random weights"}
     if architecture in PRETRAINED:
         starts["pretrained", "torchvision"] = "ImageNet weights of torchvision"
     for run in caches.run_list()[0]:
-        if run.config["architecture"] == architecture and run.best and run.has("model.safetensors"):
+        if run.config["architecture"] == architecture and run.input_size[0] == channels and run.best and run.has("model.safetensors"):
             starts["run", run.run_id] = run.run_id
     return starts
 

@@ -146,12 +146,13 @@ ONE = {"conventional": conventional, "ours": ours}
 
 
 def measure_press(options):
-    from vizlib import runs
-    from vizlib.training import (
-        config,  # noqa: F401 brings torch in, as it is in the app when somebody presses the button
-        launcher,
-    )
+    from vizlib import datasets, runs
+    from vizlib.training import launcher
+    from vizlib.training.config import check_possible, make_config
     from vizlib.training.recipes import recipe
+
+    digits = datasets.load("digits")
+    check_possible(make_config("three_layer_module", digits, recipe("small_set")), digits)  # as the panel does before anybody can press
 
     print("\n| digits, `three_layer_module`, `small_set` | first point, s | finished, s | test accuracy |\n|---|---:|---:|---:|")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

@@ -82,12 +82,16 @@ class Training:
         self.step, self.best, self.factor, self.rate, self.saved_at = 0, -1.0, 1.0, self.recipe.learning_rate, -inf
         self.clock, self.meter, self.row_is_due, self.is_sound = Clock(self.device), Meter(group), False, True
         self.seconds = 0.0  # of the clock at the last look: the same in all processes
+        self.tensorboard = TensorBoard(folder)
         self.threads = Threads(self.device, self.recipe.batch_size * self.size[1] * self.size[2])
 
     def run(self):
         """Train to the end, unless asked to stop before."""
-        with self.threads.chosen():
-            self._run()
+        try:
+            with self.threads.chosen():
+                self._run()
+        finally:
+            self.tensorboard.close()
 
     def _run(self):
         torch.manual_seed(self.config["seed"])
@@ -154,7 +158,7 @@ class Training:
         self.counts = np.bincount(training.labels, minlength=classes).tolist()
         probe = validation.take(np.arange(1))
         self.snapshots = Snapshots(self.folder, self.model, probe.images(self.size)[0], _normalised(probe, 1, self.size, self.mean, self.std).to(device))
-        self.tensorboard = TensorBoard(self.folder, [name for name, _ in self.layers])
+        self.tensorboard.layers = [name for name, _ in self.layers]
 
     def _resume_or_begin(self):
         if self.resumes:
@@ -251,9 +255,16 @@ class Training:
         for module in self.frozen:
             module.eval()
 
+    def _seed_dropout(self):
+        """By the step, so that it is the same after a resume. torch.manual_seed would take a millisecond where CUDA is not in use."""
+        seed = feeding.mixed(self.config["seed"], self.step, 4)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
     def _learn(self, images, labels, all_labels, *, note_gradients):
         """One step of gradient descent."""
-        torch.manual_seed(feeding.mixed(self.config["seed"], self.step, 4))  # for dropout: the same after a resume
+        self._seed_dropout()
         self.rate = learning_rate(self.recipe, self._progress()) * self.factor
         with torch.autocast(**self.autocast):
             logits = self.network(images)
@@ -333,7 +344,6 @@ class Training:
     def _end(self, ending):
         """Test the best weights, unless it is to be resumed."""
         self._save()  # also before the test, which may fail where the test images are gone: then only that is left to do
-        self.tensorboard.close()
         if ending == "stop":
             self.log.write("stopped", reason=f"{self.requests.stop} The best weights so far are kept, and it can be resumed.")
             return
@@ -402,11 +412,10 @@ def _device_name(device):
 
 def _score(logits, labels):
     """Mean loss, accuracy and the confusion matrix (K, K) as lists, of logits (N, K)."""
-    from sklearn.metrics import confusion_matrix
-
     loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)).item()
     predicted = logits.argmax(axis=1)
-    confusion = confusion_matrix(labels, predicted, labels=np.arange(logits.shape[1]))
+    classes = logits.shape[1]
+    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)  # scikit-learn's takes a second to import
     return loss, float(np.mean(predicted == labels)), confusion.tolist()
 
 

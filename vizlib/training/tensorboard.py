@@ -1,20 +1,26 @@
 """The events of a training as TensorBoard's event files, in the folder tensorboard/ of the run, where TensorBoard is installed."""
 
+import time
+
+PATIENCE = 10  # seconds; importing TensorBoard takes one, in which the first points should be drawn
+
 
 class TensorBoard:
     """Writes scalars: loss, accuracy and learning rate of both splits, and the gradients' sizes by layer.
 
-    first_step: of a training that is resumed, from which on what earlier files hold is undone. It is opened at the first epoch event, not before: importing TensorBoard takes a second, in which the first points should be drawn.
+    layers: the names that gradients are written under. first_step: of a training that is resumed, from which on what earlier files hold is
+    undone. What is added is written at the first epoch event after some seconds, then at each one, and at the end.
     """
 
-    def __init__(self, folder, layers):
-        self._folder, self._layers, self._waiting, self._writer, self.first_step = folder / "tensorboard", layers, [], None, None
+    def __init__(self, folder):
+        self._folder, self._waiting, self._writer, self._start = folder / "tensorboard", [], None, time.monotonic()
+        self.layers, self.first_step = [], None
 
     def add(self, event, row):
         """Take an event: "step", "epoch" or "gradients" with its values; others are left out."""
         for name, value in self._scalars(event, row):
             self._waiting.append((name, value, row["step"]))
-        if event == "epoch":
+        if event == "epoch" and time.monotonic() - self._start > PATIENCE:
             self._write()
 
     def _scalars(self, event, row):
@@ -22,7 +28,7 @@ class TensorBoard:
             return [("loss/training", row["train_loss"]), ("accuracy/training", row["train_accuracy"]), ("learning_rate", row["learning_rate"])]
         if event == "epoch":
             return [("loss/validation", row["val_loss"]), ("accuracy/validation", row["val_accuracy"])]
-        return [(f"gradient/{layer}", norm) for layer, norm in zip(self._layers, row["norms"])] if event == "gradients" else []
+        return [(f"gradient/{layer}", norm) for layer, norm in zip(self.layers, row["norms"])] if event == "gradients" else []
 
     def _write(self):
         if self._writer is None:
@@ -38,6 +44,11 @@ class TensorBoard:
         self._writer.flush()
 
     def close(self):
-        if self._writer is not None:
-            self._write()
-            self._writer.close()
+        """Write what is left. A disk that is full by now fails the training where it writes its own files, not here."""
+        try:
+            if self._waiting:
+                self._write()
+            if self._writer is not None:
+                self._writer.close()
+        except OSError:
+            pass

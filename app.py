@@ -16,6 +16,7 @@ def show(run, picture):
     st.markdown("Its filters, the feature maps of every layer, how it learned, and whether it works at all. Nothing leaves this computer.")
     questions()
     runs, problems = caches.run_list()
+    runs = sorted(runs, key=lambda one: not one.is_active)  # what happens now comes first
     places = []
     for start in range(0, len(runs), COLUMNS):
         for column, card_run in zip(st.columns(COLUMNS), runs[start : start + COLUMNS]):

@@ -91,11 +91,13 @@ def test_no_mirror_images_where_they_are_of_another_class():
 
 
 def test_half_of_the_pictures_are_flipped_whatever_the_seed():
-    count = 20_000
-    for seed in (0, 1, 12345):
-        bits = feeding._bits(torch.arange(count), seed)
-        assert abs(int(bits.sum()) - count / 2) < 3 * np.sqrt(count / 4) and set(bits.tolist()) == {0, 1}
-    assert feeding._bits(torch.arange(256), 0).tolist() != feeding._bits(torch.arange(256), 1).tolist()
+    count, sides = 20_000, []
+    for seed in (0, 1, 256):
+        labels = torch.zeros(count, dtype=torch.int64)
+        side = Batches(None, labels, 1, Recipe("", "", augment=True), mean=[0.5], std=[0.5], mirrors=True, border=0, seed=seed).side
+        assert abs(int(side.sum()) - count / 2) < 3 * np.sqrt(count / 4) and set(side.tolist()) == {0, 1}
+        sides.append(side)
+    assert all(abs(int((one == other).sum()) - count / 2) < 4 * np.sqrt(count / 4) for one, other in [sides[:2], sides[1:], sides[::2]])
 
 
 @pytest.mark.parametrize("reflect", [False, True])

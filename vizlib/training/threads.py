@@ -44,7 +44,8 @@ class Threads:
             self._all_used = time.monotonic()
         elif time.monotonic() - self._all_used > LOOK_AGAIN:
             self._taken[self._usual] = []
-        torch.set_num_threads(number)
+        if number != torch.get_num_threads():  # setting it makes oneDNN forget the code it has compiled for each layer
+            torch.set_num_threads(number)
         start = time.perf_counter()
         yield
         self._taken[number] = [*self._taken[number][-SAMPLES:], time.perf_counter() - start]

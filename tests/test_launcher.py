@@ -302,11 +302,12 @@ def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
     folder = runs_root / "run"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(tiny_run.config))
-    with EventLog(folder) as log:
-        log.write("queued", device="cpu", asked=0.0)
-        for speed in (10.0, 2000.0, 1000.0):  # the first steps are slow
-            log.write("step", step=1, epoch=0.1, seconds=1.0, train_loss=1.0, learning_rate=0.1, images_per_second=speed)
-    assert estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cpu") == (7 * 1437 / 1000 + START_SECONDS, "from earlier runs here")
+    figures = dict(seconds=1.0, train_loss=1.0, learning_rate=0.1)
+    events = [dict(event="queued", device="cpu", asked=0.0), dict(event="started", parameters=1, train_images=1000)]
+    events += [dict(event="step", step=step, epoch=epoch, time=time, **figures) for step, epoch, time in ((1, 0.5, 100.0), (9, 2.5, 104.0))]
+    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    seconds, source = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cpu")  # two thousand images in four seconds
+    assert seconds == pytest.approx(7 * 1437 / 500 + START_SECONDS) and source == "from earlier runs here"
     seconds, source = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cuda:0")  # which that run was not on
     assert source == "guessed from its size" and 0 < seconds - START_SECONDS < np.inf
     assert estimate("three_layer_module", "digits", recipe("sgd", epochs=14), "cuda:0")[0] - START_SECONDS == pytest.approx(

@@ -84,8 +84,12 @@ def test_the_faster_number_of_threads_is_used(clock):
     taken, steps = clock
     taken |= {4: 0.1, 1: 0.3}
     chooser = threads.Threads(torch.device("cpu"), 128 * 32 * 32)
-    assert steps(chooser, 8) == [4] * 4 + [1] * 4  # each is tried, then the faster one used
+    assert steps(chooser, 6) == [4] * 3 + [1] * 3  # each is tried, then the faster one used
     assert steps(chooser, 50) == [4] * 50
+    taken[4] = 9.0
+    steps(chooser, 1)
+    taken[4] = 0.1
+    assert steps(chooser, 50) == [4] * 50  # one slow step, as after an evaluation, is no reason
     taken[4] = 3.0  # something else runs now
     assert steps(chooser, 60)[-50:] == [1] * 50
     taken[4] = 0.1  # and has ended

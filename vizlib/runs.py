@@ -48,7 +48,7 @@ _NEEDED = {
 _FIGURES = {
     "step": ("step", "epoch", "seconds", "train_loss", "learning_rate"),
     "epoch": ("epoch", "step", "seconds", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"),
-    "checkpoint": ("epoch", "step", "val_accuracy"),
+    "checkpoint": ("epoch", "val_accuracy"),
     "started": ("parameters",),
     "resumed": ("step",),
     "gradients": ("step", "epoch"),
@@ -182,7 +182,7 @@ def read_events(path):
         if _is_event(row):
             if row["event"] == "resumed":  # from a state saved earlier: what came after that has not been
                 undone = _UNDONE if row["step"] else (*_UNDONE, "checkpoint")  # a checkpoint's weights are there still, unless all begins anew
-                rows = [old for old in rows if not (old["event"] in undone and old["step"] > row["step"])]
+                rows = [old for old in rows if not (old["event"] in undone and old.get("step", 0) > row["step"])]
             rows.append(row)
     return rows
 

@@ -56,7 +56,7 @@ def check_possible(config, dataset):
         model = architectures.create(config["architecture"], **config["arguments"])
         freeze(model, config.get("frozen", 0))
     if config.get("start") and "run" in config["start"]:
-        load_all_but_head(model, load_weights(runs.open_run(config["start"]["run"]).path("model.safetensors")))
+        load_all_but_head(model.to_empty(device="cpu"), load_weights(runs.open_run(config["start"]["run"]).path("model.safetensors")))
 
 
 def splits(dataset, config):

@@ -52,9 +52,10 @@ def _multiply_adds(architecture, image_size):
 def _measured_speed(architecture, dataset_name, device):
     """Images a second of the latest training of this network on this data here, evaluations included; None if there was none."""
     for run in sorted(runs.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")):
-        queued, steps = run.rows("queued"), run.rows("step")
+        queued, started, steps = run.rows("queued"), run.rows("started"), run.rows("step")
         same = run.config["architecture"] == architecture and run.config["dataset"] == dataset_name
-        if same and queued and queued[-1]["device"] == device and steps:
-            images = (steps[-1]["epoch"] - steps[0]["epoch"]) * run.rows("started")[-1].get("train_images", 0)
-            return images / (steps[-1]["time"] - steps[0]["time"]) if len(steps) > 1 and not run.rows("paused") else None
+        went_on = run.rows("paused") or run.rows("resumed")  # the time between its steps is not that of training alone
+        if same and queued and queued[-1]["device"] == device and started and len(steps) > 1 and not went_on:
+            images = (steps[-1]["epoch"] - steps[0]["epoch"]) * started[-1].get("train_images", 0)
+            return images / max(1e-3, steps[-1]["time"] - steps[0]["time"])
     return None

@@ -2,11 +2,12 @@
 
 import time
 from contextlib import contextmanager
+from statistics import median
 
 import torch
 
 SMALL_BATCH = 16_384  # pixels; 128 pictures of CIFAR-10 are eight times as many
-SAMPLES = 3  # steps that tell how fast a number of threads is
+TRIAL, LATEST = 3, 5  # steps that a number of threads is tried for, and of which the median tells how fast it is
 LOOK_AGAIN = 30  # seconds without them after which all threads are tried again
 
 
@@ -39,7 +40,7 @@ class Threads:
         if len(self._choices) == 1:
             yield
             return
-        number = next((number for number, taken in self._taken.items() if len(taken) <= SAMPLES), None) or min(self._choices, key=self._seconds)
+        number = next((number for number, taken in self._taken.items() if len(taken) < TRIAL), None) or min(self._choices, key=self._seconds)
         if number == self._usual:
             self._all_used = time.monotonic()
         elif time.monotonic() - self._all_used > LOOK_AGAIN:
@@ -48,8 +49,8 @@ class Threads:
             torch.set_num_threads(number)
         start = time.perf_counter()
         yield
-        self._taken[number] = [*self._taken[number][-SAMPLES:], time.perf_counter() - start]
+        self._taken[number] = [*self._taken[number], time.perf_counter() - start][-LATEST:]
 
     def _seconds(self, number):
-        """The mean of the latest steps; the first of a series prepares things and does not count."""
-        return sum(self._taken[number][-SAMPLES:]) / SAMPLES
+        """The median of the latest steps: the first of a trial, and the first after an evaluation, are slow by themselves."""
+        return median(self._taken[number])

@@ -72,7 +72,7 @@ def shoot(browser, port, name, address, height):
 
 def train_for_a_while():
     """The id of a run on digits that is half trained, and goes on."""
-    run_id = launcher.start_new(architecture="resnet32", dataset="digits", recipe=recipe("one_cycle"), device="cpu")
+    run_id = launcher.start_new(architecture="resnet32", dataset="digits", recipe=recipe("one_cycle", epochs=60), device="cpu")
     while not any(row["progress"] > 0.4 for row in open_run(run_id).rows("epoch")):
         time.sleep(0.2)
     return run_id

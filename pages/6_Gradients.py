@@ -15,7 +15,8 @@ def show(run, picture):
     page.title(f"Gradients of {run.run_id}", run)
     st.markdown(
         "In each training step every layer gets a gradient, which says how its weights should change. It is made at the answer and handed back from layer to layer. "
-        "Does it shrink on its way? Then it **vanishes**, and the first layers, on top, hardly learn. Shortcuts carry it past the layers."
+        "Where it shrinks on its way it **vanishes**, and the first layers, on top, hardly learn. Where it grows, as it can in deep plain networks with batch "
+        "normalisation, it **explodes**, and no rate suits all layers. Shortcuts hand it on evenly."
     )
     runs = {one.run_id: one for one in caches.run_list()[0]}
     pick, sizes = st.columns([1, 1], vertical_alignment="bottom")
@@ -38,7 +39,7 @@ def show(run, picture):
         return
     st.plotly_chart(display.plot_course(size, step), width="stretch", key="course", config={"displaylogo": False})
     moment = f"at step {step:,}" if step is not None else "now" if run.is_active else "at the end"
-    st.markdown(f"**By layer, {moment}**: a flat line hands the gradient on whole; a line that falls to the left loses it on its way.")
+    st.markdown(f"**By layer, {moment}**: in a flat line all layers get as much; one that falls to the left vanishes on its way, one that rises explodes.")
     st.plotly_chart(display.plot_depth(size, step), width="stretch", key="depth_of_gradient", config={"displaylogo": False})
     names = ", ".join(f"{one.run_id} on {one.config['dataset']}" for one in shown if one.run_id in display.histories)
     caption(f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one scale.", f"{run.run_id}-gradients", csv=display.csv)

@@ -359,5 +359,5 @@ def test_a_growing_run_moves_the_curve_and_leaves_an_open_box_alone(page, served
             writer.join()
     with open(folder / "events.jsonl", "a") as file:
         file.write(json.dumps({"event": "stopped", "reason": "Enough."}) + "\n")
-    page.get_by_text("Enough.").wait_for()
+    page.get_by_text("Enough.").first.wait_for()
     shutil.rmtree(folder)

@@ -97,8 +97,8 @@ def test_one_trains_at_a_time_in_the_order_of_asking(place):
         found = [start(name, **changes) for name, changes in [("e", LONG), ("d", {}), ("c", {}), ("b", {}), ("a", {})]]
         assert [run.status for run in found] == ["queued"] * 5 and other.status == "training"
         until(lambda: all(run.rows("queued") for run in found))
-        assert [launcher.place_in_queue(run) for run in (*found, other)] == [1, 2, 3, 4, 5, 0]
-        assert [run.run_id for run in launcher.active_runs()] == ["other", "e", "d", "c", "b", "a"]
+        assert [launcher.place_in_queue(run, launcher.active_runs()) for run in (*found, other)] == [1, 2, 3, 4, 5, 0]
+        assert [run.run_id for run, _ in launcher.active_runs()] == ["other", "e", "d", "c", "b", "a"]
         if Path("/proc/self/maps").exists():  # one that waits is small
             assert not any("libtorch" in Path(f"/proc/{process.pid}/maps").read_text() for process in launcher._processes[-5:])
         launcher.request(found[2], "stop")
@@ -106,7 +106,7 @@ def test_one_trains_at_a_time_in_the_order_of_asking(place):
         until(lambda: found[2].status == found[3].status == "stopped")
         assert reason(found[2]) == "Stopped by hand. It was waiting in the queue."
         assert reason(found[3]) == "The process was asked to end. It was waiting in the queue."
-        assert [launcher.place_in_queue(run) for run in found] == [1, 2, 0, 0, 3] and found[2].can_resume
+        assert [launcher.place_in_queue(run, launcher.active_runs()) for run in found] == [1, 2, 0, 0, 3] and found[2].can_resume
         log.write("stopped", reason="Enough.")
     until(lambda: found[0].rows("epoch"))
     assert [run.status for run in found] == ["training", "queued", "stopped", "stopped", "queued"]
@@ -292,6 +292,34 @@ def test_a_run_that_has_finished_meanwhile_is_left_alone(runs_root, in_process, 
         and run.rows("resumed") == []
         and run.path("model.safetensors").stat().st_mtime_ns == before
     )
+
+
+def test_what_ends_the_training_before_ends_the_waiting_one_too(runs_root, in_process, monkeypatch, tiny_run):
+    """An app that closes frees the device at the same moment as it asks those who wait to end: they do not begin."""
+    folder = runs_root / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(tiny_run.config))
+    made, imported, looks = [], [], []
+
+    def noted(folder):
+        made.append(requests.Requests(folder))
+        return made[0]
+
+    def is_next(run):
+        """Its turn until it has imported all it needs, then another's once, then its own again: the app has gone."""
+        if not imported:
+            return True
+        looks.append(run)
+        if len(looks) > 1:
+            made[0].reason = "The app was closed."
+        return len(looks) > 1
+
+    monkeypatch.setattr(worker.process, "keep_freed_memory", lambda: imported.append(True))
+    monkeypatch.setattr(worker, "Requests", noted)
+    monkeypatch.setattr(worker.launcher, "is_next", is_next)
+    assert in_process(folder) == 0
+    run = open_run("run")
+    assert reason(run) == "The app was closed. It was waiting in the queue." and [row["event"] for row in run.events] == ["queued", "stopped"]
 
 
 # How long it will take

@@ -225,10 +225,12 @@ FIGURES = {"parameters": 9, "test_accuracy": 0.5, "seconds": 1, "step": 0}
     ],
 )
 def test_status_is_derived_from_the_events_and_the_lock(runs_root, names, alive, gone):
-    folder = write_run(runs_root, "run", events=[{"event": name, **FIGURES} for name in names])
+    folder = write_run(runs_root, "run", events=[])
     os.utime(folder / "config.json", (0, 0))
     run = read_run(folder)
-    with EventLog(folder):
+    with EventLog(folder) as log:
+        for name in names:
+            log.write(name, **FIGURES)
         assert run.status == alive and run.is_active == (alive in ("queued", "training", "paused")) and not (run.is_active and run.can_resume)
     assert run.status == gone and not run.is_active and run.can_resume == (gone != "finished")
 

@@ -21,8 +21,9 @@ from vizlib.predictions import load_predictions, predict
 from vizlib.runs import read_run
 from vizlib.training import loop, measures, requests, state
 from vizlib.training.config import make_config
+from vizlib.training.evaluation import evaluate
 from vizlib.training.events import EventLog
-from vizlib.training.loop import carry_on, evaluate, train
+from vizlib.training.loop import carry_on, train
 from vizlib.training.recipes import Recipe, learning_rate, recipe
 from vizlib.training.requests import Requests
 from vizlib.weights import load_into, load_weights
@@ -1003,8 +1004,13 @@ def test_two_cannot_write_one_run(tmp_path):
         log.write("queued", device="cpu")
         with pytest.raises(UserError, match="is being trained already"), EventLog(tmp_path):
             pass
-    with EventLog(tmp_path):  # and another one may, afterwards
+    with EventLog(tmp_path) as log:  # and another one may, afterwards
         assert (tmp_path / "spare.tmp").stat().st_size >= 4096
+        log.write("finished", test_accuracy=0.5, seconds=1)
+    assert not (tmp_path / "spare.tmp").exists()
+    for _ in range(2):  # one that came too late says so, and does not keep the lock
+        with pytest.raises(UserError, match="is finished already"), EventLog(tmp_path):
+            pass
     assert not (tmp_path / "spare.tmp").exists()
 
 

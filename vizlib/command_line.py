@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -123,8 +122,8 @@ def _train(options):
     architectures.get(options.architecture)
     if "RANK" in os.environ and not options.name:
         raise UserError("Give a --name: the processes of one training have to write into one run folder.")
-    data = re.sub(r"[^A-Za-z0-9_.-]+", "-", options.data)[:30].strip("-")  # a folder may have a name that no run can have
-    folder = runs.new_run_folder(options.name or f"{options.architecture}-{data}-{time.strftime('%Y%m%d-%H%M%S')}", options.out)
+    usual_name = f"{runs.usual_name(options.architecture, options.data)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = runs.new_run_folder(options.name or usual_name, options.out)
     dataset = datasets.load(options.data)
     process.keep_freed_memory()
     from vizlib.training import distributed
@@ -138,7 +137,7 @@ def _train(options):
     process.end_in_order(requests)
     group, device = distributed.join(_device(options.device))
     if group.size > 1:
-        process.end_with_parent(requests)
+        process.end_after(process.wait_for_parent, requests, "Its launcher is gone.")  # torchrun leaves its processes behind where it is killed
     try:
         train(folder, config, dataset, device=device, group=group, requests=requests, say=print if group.leads else _nothing)
     finally:
@@ -170,8 +169,6 @@ def _resume(options):
     wishes = requests.Requests(run.folder)
     process.end_in_order(wishes)
     with EventLog(run.folder) as log:
-        if run.status == "finished":  # by another process, meanwhile
-            raise UserError(f"{run.run_id} is finished already.")
         carry_on(run.folder, log, device=_device(options.device), requests=wishes)
     _say_result(runs.read_run(run.folder))
 
@@ -184,7 +181,7 @@ def _say_result(run):
 def _evaluate(options):
     from vizlib import datasets
     from vizlib.predictions import class_scores, save_predictions
-    from vizlib.training.loop import evaluate
+    from vizlib.training.evaluation import evaluate
 
     run = _run(options.run)
     dataset = datasets.load_for(run.config)

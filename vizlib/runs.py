@@ -253,6 +253,11 @@ def open_run(run_id):
     raise unknown("run", run_id, [run.run_id for run in list_runs()[0]])
 
 
+def usual_name(architecture, dataset_name):
+    """What a run of this architecture on this data set is called. A folder of pictures may have a name that no run can have."""
+    return f"{architecture}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', dataset_name)[:30].strip('-')}"
+
+
 def new_run_folder(name, root=None):
     """The folder, not yet made, of a run of that name. UserError if no run can be called so."""
     if not _RUN_ID.fullmatch(name):

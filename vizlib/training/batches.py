@@ -7,6 +7,7 @@ Everything random is drawn from the seed and the number of the epoch or step, so
 ended, and several processes that share a batch draw the same.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -77,6 +78,21 @@ def streams(split, image_size):
     """Whether a split is too big to lie in memory at this size."""
     channels, height, width = image_size
     return len(split) * channels * height * width > MOST_IN_MEMORY
+
+
+def reader(split, image_size):
+    """A function that gives the pictures of a split as `predict` takes them, each time it is called: in chunks where they do not fit into memory."""
+    if streams(split, image_size):
+        return lambda: split.in_chunks(image_size)
+    images = split.images(image_size)
+    return lambda: images
+
+
+def normalised(split, count, image_size, mean, std):
+    """Some pictures of a split, from first to last, as the network gets them, float32 (N, C, H, W)."""
+    rows = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
+    images = torch.from_numpy(split.take(rows).images(image_size)).float() / 255
+    return (images - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
 
 
 def windows(images, border, reflect):

@@ -7,7 +7,7 @@ import time
 from filelock import FileLock, Timeout
 
 from vizlib.errors import UserError
-from vizlib.runs import LOCK
+from vizlib.runs import LOCK, read_events
 
 STEP_SECONDS = 0.2  # at most five step events a second
 STEP_EVENTS = 600  # and no more than this in a whole training: as many as a curve has pixels
@@ -18,7 +18,7 @@ class EventLog:
     """Appends events to a run's events.jsonl, a whole line at a time, so that a reader sees all of an event or nothing.
 
     Use it in a `with`. Within, it holds the run's lock, by which others see that the process is alive; UserError if another process
-    trains this run already. A few bytes of disk are kept in reserve, so that a full disk can still be reported.
+    trains this run already, or has finished it. A few bytes of disk are kept in reserve, so that a full disk can still be reported.
     """
 
     def __init__(self, folder):
@@ -30,6 +30,9 @@ class EventLog:
             self._lock.acquire(timeout=2)  # whoever looks whether the run is alive holds it for a moment
         except Timeout:
             raise UserError(f"{self._folder.name} is being trained already.") from None
+        if any(row["event"] == "finished" for row in read_events(self._folder / "events.jsonl")):  # while this process was on its way here
+            self._lock.release()
+            raise UserError(f"{self._folder.name} is finished already.")
         for left in self._folder.glob("*.tmp"):  # by a process that was killed while it wrote
             if left.name != "rate.tmp":
                 left.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ kept in this process but the pipe by which a training notices that the app is go
 """
 
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -39,13 +38,12 @@ def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=
     from vizlib import datasets
     from vizlib.training.config import check_possible, make_config
 
-    if sum(run.status == "queued" for run in active_runs()) >= MOST_WAITING:
+    if sum(status == "queued" for _, status in active_runs()) >= MOST_WAITING:
         raise UserError(f"{MOST_WAITING} trainings wait already. Try again when one of them has begun.")
-    data = re.sub(r"[^A-Za-z0-9_.-]+", "-", dataset)[:30].strip("-")  # a folder may have a name that no run can have
     found = datasets.load(dataset)
     config = make_config(architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen)
     check_possible(config, found)
-    folder = _claimed_folder(name or f"{architecture}-{data}")
+    folder = _claimed_folder(name or runs.usual_name(architecture, dataset))
     runs.write_json(folder / "config.json", config)
     _spawn(folder, device)
     return folder.name
@@ -100,9 +98,9 @@ def change_rate(run, learning_rate):
 
 
 def active_runs():
-    """The runs that train here, then those that wait, in the order in which they were asked for."""
-    active = [(run, run.status) for run in runs.list_runs(shipped=False)[0]]
-    return [run for run, status in sorted(active, key=_place) if status in runs.ACTIVE]
+    """The runs that train here, then those that wait, in the order in which they were asked for, each with its status: pairs (run, status)."""
+    found = [(run, run.status) for run in runs.list_runs(shipped=False)[0]]
+    return sorted(((run, status) for run, status in found if status in runs.ACTIVE), key=_place)
 
 
 def _place(run_and_status):
@@ -117,15 +115,15 @@ def device_of(run):
     return queued[-1]["device"] if queued else "cpu"
 
 
-def place_in_queue(run):
-    """1 for the one that is next on its device, 2 for the one after; 0 for one that does not wait."""
-    if run.status != "queued":
-        return 0
-    waiting = [other.folder.name for other in active_runs() if other.status == "queued" and device_of(other) == device_of(run)]
-    return waiting.index(run.run_id) + 1 if run.run_id in waiting else 0
+def place_in_queue(run, active):
+    """1 for the one that is next on its device, 2 for the one after; 0 for one that does not wait, or is about to begin. active: the `active_runs`."""
+    same = [(other.run_id, status) for other, status in active if device_of(other) == device_of(run)]
+    waiting = [run_id for run_id, status in same if status == "queued"]
+    place = waiting.index(run.run_id) + 1 if run.run_id in waiting else 0
+    return 0 if place == 1 and len(same) == len(waiting) else place
 
 
 def is_next(run):
     """Whether a run that waits may begin: no other one on its device trains, or has waited longer."""
-    ahead = [other for other in active_runs() if device_of(other) == device_of(run) and other.rows("queued")]
+    ahead = [other for other, _ in active_runs() if device_of(other) == device_of(run) and other.rows("queued")]
     return bool(ahead) and ahead[0].run_id == run.run_id

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from vizlib import architectures, datasets
+from vizlib import datasets
 from vizlib.errors import UserError
 from vizlib.predictions import Predictions, load_predictions, predict, save_predictions
 from vizlib.runs import read_run, write_json
@@ -17,6 +17,7 @@ from vizlib.training import batches as feeding
 from vizlib.training import recipes, state
 from vizlib.training.config import check_possible, splits
 from vizlib.training.distributed import Group
+from vizlib.training.evaluation import evaluate, mean_loss
 from vizlib.training.events import EventLog
 from vizlib.training.measures import Clock, Marks, Meter
 from vizlib.training.optimisers import make_optimisers
@@ -26,7 +27,7 @@ from vizlib.training.snapshots import Snapshots, is_log_spaced
 from vizlib.training.start import freeze, starting_model
 from vizlib.training.tensorboard import TensorBoard
 from vizlib.training.threads import Threads
-from vizlib.weights import load_into, load_weights, save_weights
+from vizlib.weights import load_into, save_weights
 
 SAVE_SECONDS = 20  # the state is saved no more often than this while nothing asks for it
 UNSOUND = 100  # times the loss of guessing: no state is saved then
@@ -140,12 +141,11 @@ class Training:
         spread = dict(mean=self.mean, std=self.std, mirrors=self.dataset.mirrors, border=border, seed=config["seed"])
         self.batches = feeding.Batches(source, labels, classes, recipe, **spread, rank=self.group.rank, ranks=self.group.size)
         self.class_weights = len(labels) / (classes * torch.bincount(labels, minlength=classes).clamp(min=1)).float() if recipe.class_weights else None
-        self.held_out, self.val_labels = validation, validation.labels
-        self.val_images = None if feeding.streams(validation, self.size) else validation.images(self.size)
+        self.held_out, self.val_images = validation, feeding.reader(validation, self.size)
 
         self.resumes = (self.folder / state.NAME).exists()
         plain = dict(config, start=None) if self.resumes else config  # the run it started from may be gone by now
-        self.model = starting_model(plain, lambda count: _normalised(training, count, self.size, self.mean, self.std))
+        self.model = starting_model(plain, lambda count: feeding.normalised(training, count, self.size, self.mean, self.std))
         self.model = self.group.with_shared_norms(self.model, device)
         self.frozen = freeze(self.model, config.get("frozen", 0))
         self.model.to(device, memory_format=torch.channels_last)
@@ -157,7 +157,7 @@ class Training:
         self.total_steps = None if recipe.seconds else recipe.epochs * len(self.batches)
         self.counts = np.bincount(training.labels, minlength=classes).tolist()
         probe = validation.take(np.arange(1))
-        self.snapshots = Snapshots(self.folder, self.model, probe.images(self.size)[0], _normalised(probe, 1, self.size, self.mean, self.std).to(device))
+        self.snapshots = Snapshots(self.folder, self.model, probe.images(self.size)[0], feeding.normalised(probe, 1, self.size, self.mean, self.std).to(device))
         self.tensorboard.layers = [name for name, _ in self.layers]
 
     def _resume_or_begin(self):
@@ -183,7 +183,7 @@ class Training:
         run = read_run(self.folder)
         if self.resumes or run.rows("started"):  # if it ended before anything was saved, it resumes from the beginning
             self._note("resumed", epoch=self._epoch(), device=_device_name(self.device))
-            self.best = max((row["val_accuracy"] for row in read_run(self.folder).rows("checkpoint")), default=-1.0)
+            self.best = max((row["val_accuracy"] for row in run.rows("checkpoint")), default=-1.0)  # of those that this leaves
         if self.resumes:
             self.snapshots.take_up(self.step)
             self.tensorboard.first_step = self.step
@@ -303,6 +303,9 @@ class Training:
 
     def _check(self, loss):
         self.is_sound = loss < UNSOUND * log(len(self.config["class_names"]) + 1)
+        self._refuse_nan(loss)
+
+    def _refuse_nan(self, loss):
         if not isfinite(loss):
             raise UserError(f"The loss is not a number after {self.step} steps: the training has diverged. Resume it with a learning rate below {self.rate:.3g}.")
 
@@ -322,14 +325,14 @@ class Training:
 
     def _answer_validation(self, train_loss, train_accuracy):
         """Answer the validation images, note how it stands, and keep the weights if they are the best so far."""
-        images = self.held_out.in_chunks(self.size) if self.val_images is None else self.val_images
-        val_loss, val_accuracy, confusion = _score(predict(self.model, images, self.mean, self.std, mirrored=self.mirrored), self.val_labels)
-        if not isfinite(val_loss):
-            self._check(val_loss)
+        logits = predict(self.model, self.val_images(), self.mean, self.std, mirrored=self.mirrored)
+        answers = Predictions(self.held_out.labels, logits, self.held_out.image_ids)
+        val_loss = mean_loss(answers)
+        self._refuse_nan(val_loss)
         row = dict(epoch=self._epoch(), progress=_rounded(self._progress()), train_loss=_rounded(train_loss), train_accuracy=_rounded(train_accuracy))
-        val_accuracy = _rounded(val_accuracy)  # as it is compared with later, after a resume too
+        val_accuracy = _rounded(answers.accuracy)  # as it is compared with later, after a resume too
         row |= dict(val_loss=_rounded(val_loss), val_accuracy=val_accuracy, learning_rate=_rounded(self.rate, 9))
-        self._note("epoch", **row, confusion=confusion)
+        self._note("epoch", **row, confusion=answers.confusion().tolist())
         self.say(
             f"{row['progress']:4.0%}  epoch {row['epoch']:6.2f}  train loss {train_loss:.3f} accuracy {train_accuracy:.3f}  "
             f"validation loss {val_loss:.3f} accuracy {val_accuracy:.3f}  {self.clock.seconds:.0f} s"
@@ -369,17 +372,6 @@ class Training:
         self.tensorboard.add(event, row)
 
 
-def evaluate(folder, config, dataset, device="cpu"):
-    """The Predictions of the saved weights on the test images of a data set."""
-    model = architectures.create(config["architecture"], **config["arguments"])
-    load_into(model, load_weights(folder / "model.safetensors"))
-    split, size = dataset.splits["test"], config["input_size"]
-    images = split.in_chunks(size) if feeding.streams(split, size) else split.images(size)
-    mirrored = config["recipe"].get("mirrored", False) and dataset.mirrors
-    logits = predict(model.to(device), images, config["mean"], config["std"], mirrored=mirrored)
-    return Predictions(split.labels, logits, split.image_ids)
-
-
 def _reason(error, device):
     """An exception as one or two sentences."""
     if isinstance(error, UserError):
@@ -392,13 +384,6 @@ def _reason(error, device):
     return f"{type(error).__name__}: {first_line.rstrip('.')}."
 
 
-def _normalised(split, count, size, mean, std):
-    """Some pictures of a split, from first to last, as the network gets them, float32 (N, C, H, W)."""
-    rows = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
-    images = torch.from_numpy(split.take(rows).images(size)).float() / 255
-    return (images - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
-
-
 def _half_type(device):
     """The two-byte type that convolutions are faster in on this device, or None."""
     if device.type == "cuda":
@@ -408,15 +393,6 @@ def _half_type(device):
 
 def _device_name(device):
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-
-
-def _score(logits, labels):
-    """Mean loss, accuracy and the confusion matrix (K, K) as lists, of logits (N, K)."""
-    loss = F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)).item()
-    predicted = logits.argmax(axis=1)
-    classes = logits.shape[1]
-    confusion = np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)  # scikit-learn's takes a second to import
-    return loss, float(np.mean(predicted == labels)), confusion.tolist()
 
 
 def _rounded(value, digits=5):

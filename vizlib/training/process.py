@@ -26,18 +26,23 @@ def keep_freed_memory():
         pass  # another C library, musl for one: training works without
 
 
-def end_with_parent(requests):
-    """End in order when the process that started this one is gone: torchrun leaves its processes behind where it is killed."""
-    parent = os.getppid()
+def end_after(wait, requests, reason):
+    """End in order, for this reason, once wait() returns. requests: the training's Requests. A process that hangs is ended a little later."""
 
     def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
-        requests.reason = "Its launcher is gone."
+        wait()
+        requests.reason = reason
         time.sleep(GRACE_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def wait_for_parent():
+    """Return when the process that started this one is gone."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(1)
 
 
 def end_in_order(requests):

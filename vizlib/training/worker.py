@@ -6,7 +6,6 @@ It imports torch only when its turn has come: one that waits is small.
 import argparse
 import os
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -33,7 +32,8 @@ def main(arguments=None):
     requests = Requests(options.folder)
     process.end_in_order(requests)
     if options.with_parent:
-        threading.Thread(target=_watch_parent, args=(requests, _own_copy_of_standard_input()), daemon=True).start()
+        pipe = _own_copy_of_standard_input()
+        process.end_after(lambda: os.read(pipe, 1), requests, "The app was closed.")  # which writes nothing into it: reading ends with the app
     if hasattr(os, "nice") and options.device == "cpu":
         os.nice(NICENESS)
     try:
@@ -45,16 +45,16 @@ def main(arguments=None):
 
 
 def _train_in_turn(options, log, requests):
-    run = runs.read_run(options.folder)
-    if run.status == "finished":  # by another process, while this one waited for the lock
-        raise UserError(f"{run.run_id} is finished already.")
+    run, carry_on = runs.read_run(options.folder), None
     log.write("queued", device=options.device, asked=options.asked)
-    carry_on = None
-    while not (launcher.is_next(run) and carry_on):
-        if requests.stop:
+    while True:
+        is_next = launcher.is_next(run)
+        if requests.stop:  # asked after the look: what ends the one before may be meant for this one as well
             log.write("stopped", reason=f"{requests.stop} It was waiting in the queue.")
             return 0
-        if launcher.is_next(run):  # and is it still after the import? Of two that came at one time both may have thought so
+        if is_next and carry_on:
+            break
+        if is_next:  # and is it still after the import? Of two that came at one time both may have thought so
             process.keep_freed_memory()
             from vizlib.training.loop import carry_on
         else:
@@ -74,15 +74,6 @@ def _own_copy_of_standard_input():
     os.dup2(nothing, 0)
     os.close(nothing)
     return pipe
-
-
-def _watch_parent(requests, pipe):
-    """Wait until the pipe ends. The app writes nothing into it: it closes when the app is gone, also after kill -9."""
-    while os.read(pipe, 1024):
-        pass
-    requests.reason = "The app was closed."
-    time.sleep(process.GRACE_SECONDS)
-    os._exit(1)
 
 
 if __name__ == "__main__":

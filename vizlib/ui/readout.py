@@ -5,6 +5,7 @@ import math
 from vizlib.displays.curves import smoothed
 from vizlib.displays.sparkline import COLOURS, sparkline
 from vizlib.training.recipes import LIMITS
+from vizlib.ui import standing
 from vizlib.ui.pickers import plain
 
 
@@ -21,16 +22,12 @@ def rate_of(run):
     return rate if 0 <= rate <= LIMITS["learning_rate"][1] else 0.0
 
 
-def progress(run, steps, epochs):
+def progress(run):
     """(share done in [0, 1], that in words, seconds left or None) of a training."""
-    recipe, latest = run.config["recipe"], steps[-1] if steps else epochs[-1] if epochs else {}
-    done, budget = number(latest, "seconds"), number(recipe, "seconds")
-    share = number(latest, "progress")
-    if math.isnan(share):
-        share = number(latest, "epoch") / max(number(recipe, "epochs"), 1)
-    if math.isnan(share):
+    recipe, latest, share = run.config["recipe"], standing.latest(run), standing.progress(run)
+    if share is None:
         return 0.0, "preparing", None
-    share = min(max(share, 0.0), 1.0)
+    done, budget = number(latest, "seconds"), number(recipe, "seconds")
     far = f"{min(done, budget):.0f} of {budget:.0f} seconds" if budget > 0 else f"epoch {number(latest, 'epoch'):.1f} of {number(recipe, 'epochs'):.0f}"
     left = done * (1 - share) / share if share > 0 and done > 0 else None
     return share, far, left

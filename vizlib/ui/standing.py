@@ -3,7 +3,7 @@
 from vizlib.ui.pickers import plain
 
 _WORDS = {"queued": "Waiting", "training": "Training", "paused": "Paused", "stopped": "Stopped", "failed": "Failed", "interrupted": "Interrupted"}
-_COLOURS = {"queued": "gray", "training": "blue", "paused": "orange", "stopped": "orange", "failed": "red", "interrupted": "red"}
+COLOURS = {"queued": "gray", "training": "blue", "paused": "orange", "stopped": "orange", "failed": "red", "interrupted": "red"}
 
 
 def badge(run):
@@ -12,7 +12,7 @@ def badge(run):
     if status not in _WORDS:
         return ""
     far = f" {share:.0%}" if share is not None and status in ("training", "paused") else ""
-    return f":{_COLOURS[status]}-badge[{_WORDS[status]}{far}]"
+    return f":{COLOURS[status]}-badge[{_WORDS[status]}{far}]"
 
 
 def progress(run):
@@ -40,7 +40,7 @@ def sentence(run):
     far = f"step {last['step']:,}, epoch {last['epoch']:.3g}" if last else ""
     if scores:
         far += f", validation accuracy {scores[-1]['val_accuracy']:.1%}"
-    return " ".join(filter(None, (badge(run), far and f"{far}.", _ended(run).strip())))
+    return " ".join(filter(None, (badge(run), far and f"{far}.", plain(why_ended(run)))))
 
 
 def weights_in_view(run):
@@ -52,9 +52,10 @@ def weights_in_view(run):
     return f"The weights in view are those of {moment}, the best so far."
 
 
-def _ended(run):
-    """Why a training that is not finished has ended; empty while it goes on."""
-    if run.status == "interrupted":
-        return "Its process is gone; what it had written is shown. "
-    reasons = run.rows(run.status) if run.status in ("stopped", "failed") else []
-    return f"{plain(reasons[-1].get('reason', ''))} " if reasons else ""
+def why_ended(run):
+    """Why a training that is not finished has ended, in a sentence; empty while it goes on."""
+    status = run.status
+    if status == "interrupted":
+        return "Its process ended without a word, as at a shutdown; what it had written is kept."
+    reasons = run.rows(status) if status in ("stopped", "failed") else []
+    return str(reasons[-1].get("reason") or "") if reasons else ""

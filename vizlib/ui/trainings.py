@@ -16,10 +16,10 @@ from vizlib.training.recipes import LIMITS
 from vizlib.ui import caches, readout
 from vizlib.ui.pickers import plain
 from vizlib.ui.sentences import sentences
+from vizlib.ui.standing import COLOURS, why_ended
 
 CARDS, QUEUED, RESUMABLE = 3, 3, 3  # of each kind, as many as are shown
 WAKING_SECONDS = 5
-BADGES = {"training": "blue", "paused": "orange", "stopped": "orange", "failed": "red", "interrupted": "red"}  # as at the head of the pages
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,13 @@ class _Standing:
     active: list
     ended: list
 
-    def place(self, run):
-        """1 for the run that is next on its device, 2 for the one after; 0 for one that is about to start."""
-        device = launcher.device_of(run)
-        same = [(other, status) for other, status in self.active if launcher.device_of(other) == device]
-        waiting = [other.run_id for other, status in same if status == "queued"]
-        place = waiting.index(run.run_id) + 1
-        return 0 if place == 1 and len(same) == len(waiting) else place
-
 
 @st.cache_resource(max_entries=1, ttl=0.5, show_spinner=False)
 def standing():
     """The _Standing now. Thirty browsers look once between them."""
     own = [run for run in caches.run_list()[0] if run.folder.parent != runs.SHIPPED]
     ended = sorted((run for run in own if run.can_resume), key=lambda run: -run.changed("events.jsonl"))
-    return _Standing([(run, run.status) for run in launcher.active_runs()], ended)
+    return _Standing(launcher.active_runs(), ended)
 
 
 def show(in_view, ticking):
@@ -62,7 +54,7 @@ def show(in_view, ticking):
         for run, status in running[:CARDS]:
             _card(run, status, run.run_id == in_view)
         for run in waiting[:QUEUED]:
-            _queued(run, now.place(run), run.run_id == in_view)
+            _queued(run, launcher.place_in_queue(run, now.active), run.run_id == in_view)
         if len(running) > CARDS or len(waiting) > QUEUED:
             st.caption(f"and {len(running[CARDS:]) + len(waiting[QUEUED:])} more")
         for run in sorted(now.ended, key=lambda run: run.run_id != in_view)[:RESUMABLE]:
@@ -84,8 +76,8 @@ def _card(run, status, in_view):
     pausing = run.has("pause")
     word = ending or ("pausing" if pausing and status == "training" else "training" if not pausing and status == "paused" else status)
     with st.container(border=True, gap="xsmall"):
-        _name(run, in_view, f":{BADGES[status]}-badge[{word.capitalize()}]")
-        share, far, left = readout.progress(run, steps, epochs)
+        _name(run, in_view, f":{COLOURS[status]}-badge[{word.capitalize()}]")
+        share, far, left = readout.progress(run)
         st.progress(share, far)
         if steps:
             st.html(readout.html(steps, epochs))
@@ -152,8 +144,10 @@ def _resumable(run, in_view):
     """A run that ended before its end: why, and a way to go on."""
     status, key = run.status, f"resume rate {run.run_id}"
     with st.container(gap="xxsmall"):
-        _name(run, in_view, f":{BADGES[status]}-badge[{status.capitalize()}]")
-        st.caption(plain(_reason(run, status)))
+        _name(run, in_view, f":{COLOURS[status]}-badge[{status.capitalize()}]")
+        steps = run.rows("step")
+        far = f" It was at epoch {readout.number(steps[-1], 'epoch'):.1f}." if steps else ""
+        st.caption(plain(why_ended(run) + far))
         with st.container(horizontal=True, gap="medium"):
             help = "Goes on where it ended, at the rate beside."
             st.button("Resume", key=f"resume {run.run_id}", type="tertiary", icon=":material/play_arrow:", help=help, on_click=_resume, args=(run, key))
@@ -171,15 +165,6 @@ def _resume(run, key):
         time.sleep(0.05)  # until its process has said that it is there, the run would still be drawn as one that ended
     if "steer_problem" not in st.session_state:
         view(run.run_id)
-
-
-def _reason(run, status):
-    """Why a run ended, in a sentence, and how far it had come."""
-    rows = run.rows(status)
-    reason = str(rows[-1].get("reason") or "") if rows else ""
-    reason = reason or {"interrupted": "Its process ended without a word, as at a shutdown.", "stopped": "Stopped by hand."}.get(status, "")
-    steps = run.rows("step")
-    return f"{reason} It was at epoch {readout.number(steps[-1], 'epoch'):.1f}." if steps else reason
 
 
 def view(run_id):

@@ -27,9 +27,7 @@ class Gradients:
 
     def row(self, step):
         """The number of the last row up to a step; the first row if all come later. step None is the end."""
-        if step is None:
-            return len(self.steps) - 1
-        return max(0, int(np.searchsorted(self.steps, step, side="right")) - 1)
+        return len(self.steps) - 1 if step is None else _last_up_to(self.steps, step)
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,7 @@ class GradientsDisplay:
             side = "left" if column == 1 else "right"  # the names of the second stay clear of the first
             figure.update_yaxes(tickvals=shown, ticktext=ticks, side=side, autorange="reversed", showgrid=False, zeroline=False, row=1, col=column)
             if step is not None:
-                at = max(0, int(np.searchsorted(steps, step, side="right")) - 1)
-                figure.add_vline(at, line=dict(color="#f97316", width=2), row=1, col=column)
+                figure.add_vline(_last_up_to(steps, step), line=dict(color="#f97316", width=2), row=1, col=column)
         low, high = self.decades(size)
         ticks = list(range(int(np.ceil(low)), int(np.floor(high)) + 1))
         texts = dict(title=dict(text=f"size of the {size}", side="top"), tickvals=ticks, ticktext=[power_of_ten(tick) for tick in ticks])
@@ -152,6 +149,11 @@ def log_spaced(steps, most):
     places = np.log1p(np.asarray(steps, float))
     wanted = np.linspace(places[0], places[-1], most)
     return np.unique(np.abs(places[None] - wanted[:, None]).argmin(axis=1)).tolist()
+
+
+def _last_up_to(steps, step):
+    """The number of the last of the steps that is not after one of them; 0 if all come later."""
+    return max(0, int(np.searchsorted(steps, step, side="right")) - 1)
 
 
 def power_of_ten(exponent):

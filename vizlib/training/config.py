@@ -1,4 +1,4 @@
-"""The configuration of a run: all that is needed to build, train and evaluate it again."""
+"""From what was asked for to the configuration of a run, and whether it can be trained at all."""
 
 import platform
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.errors import UserError
+from vizlib.layers import convolutions
 from vizlib.weights import load_weights, save_weights
 
 LAYERS, LARGEST_SIDE, SHOWN = 5, 32, 16_384
@@ -29,9 +30,10 @@ class Snapshots:
 
     def __init__(self, folder, model, picture, received):
         self._path, self._model, self._received = folder / "snapshots.safetensors", model, received
-        found = [(name, module) for name, module in model.named_modules() if getattr(getattr(module, "weight", None), "ndim", 0) == 4]
+        found = convolutions(model)
         chosen = {round(place * (len(found) - 1) / (LAYERS - 1)) for place in range(LAYERS)} if found else ()
-        self._layers, self._conv1 = [found[place] for place in sorted(chosen)], found[0][1].weight if found else None
+        self._layers = [(found[place][0], model.get_submodule(found[place][0])) for place in sorted(chosen)]
+        self._conv1 = found[0][1] if found else None  # shares the parameter's memory
         self._taken = {"probe/picture": torch.from_numpy(picture.transpose(1, 2, 0).copy())}
 
     def take_up(self, step):
@@ -47,7 +49,7 @@ class Snapshots:
     def take(self, step):
         if self._conv1 is None:
             return
-        conv1 = self._conv1.detach().half().cpu()
+        conv1 = self._conv1.half().cpu()
         if not conv1.isfinite().all():  # one ruined snapshot would make the file unreadable
             return
         self._taken[f"conv1/{step:08d}"] = conv1

@@ -86,14 +86,11 @@ def freeze(model, count):
     if not count:
         return []
     leaves = [module for module in model.modules() if not list(module.children()) and list(module.parameters())]
-    convolutions = [place for place, module in enumerate(leaves) if getattr(getattr(module, "weight", None), "ndim", 0) == 4]
+    ranks = [getattr(getattr(module, "weight", None), "ndim", 0) for module in leaves]  # 4 in a convolution, 2 in a linear layer
+    convolutions = [place for place, rank in enumerate(ranks) if rank == 4]
     if not 0 < count <= len(convolutions):
         raise UserError(f"Cannot freeze {count} convolutions: between 0 and {len(convolutions)} is possible.")
-    end = convolutions[count] if count < len(convolutions) else next(place for place in range(convolutions[-1], len(leaves)) if _is_linear(leaves[place]))
+    end = convolutions[count] if count < len(convolutions) else ranks.index(2, convolutions[-1])
     for module in leaves[:end]:
         module.requires_grad_(False)
     return leaves[:end]
-
-
-def _is_linear(module):
-    return getattr(getattr(module, "weight", None), "ndim", 0) == 2

@@ -222,7 +222,7 @@ def freeze():
 
     Streamlit collects after every rerun; with torch and torchvision in that takes a third of a second under the interpreter's lock.
     """
-    _freeze(tuple(name for name in ("torch", "torchvision", "sklearn.metrics", "plotly.graph_objects", "vizlib.layers") if name in sys.modules))
+    _freeze(tuple(name for name in ("torch", "torchvision", "plotly.graph_objects", "vizlib.layers") if name in sys.modules))
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -232,7 +232,6 @@ def warm_up():
     def load():
         time.sleep(1)  # the browser fetches and draws the first page in this time
         import plotly.graph_objects  # noqa: F401
-        import sklearn.metrics  # noqa: F401
         import torch  # noqa: F401
 
         from vizlib import architectures

@@ -175,6 +175,7 @@ def measure_press(options):
 
 def measure_pages(options):
     from benchmarks import serve
+    from vizlib import runs
     from vizlib.training import launcher
     from vizlib.training.recipes import recipe
 
@@ -186,8 +187,6 @@ def measure_pages(options):
             asyncio.run(serve.crowd(address, "resnet32", 1, pause=0.5, reruns=5))  # warm
             for _ in range(2):
                 for state, times in medians.items():
-                    from vizlib import runs
-
                     if state == "training":
                         run_id = launcher.start_new(architecture="resnet32", dataset="cifar10", recipe=recipe("one_cycle"), device="cpu")
                         while not runs.open_run(run_id).rows("step"):
@@ -220,6 +219,8 @@ def kept_or_temporary(folder):
 
 def measure_recipe(network, name, seeds, asked):
     def measure(options):
+        from vizlib import runs
+
         count = options.seeds or seeds
         print(f"\n| `{network}`, `{name}` | epochs | seconds of training | seconds in all | test accuracy |\n|---|---:|---:|---:|---:|")
         accuracies = []
@@ -228,8 +229,6 @@ def measure_recipe(network, name, seeds, asked):
                 start, run_name = time.perf_counter(), f"{name}-seed{seed}"
                 command = ["train", "-a", network, "-d", "cifar10", "-r", name, "--seed", str(seed), "--out", str(folder), "--name", run_name]
                 subprocess.run([sys.executable, "-m", "vizlib", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-                from vizlib import runs
-
                 run = runs.read_run(folder / run_name)
                 finished, last = run.rows("finished")[0], run.rows("epoch")[-1]
                 accuracies.append(finished["test_accuracy"])

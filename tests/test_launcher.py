@@ -326,7 +326,8 @@ def test_what_ends_the_training_before_ends_the_waiting_one_too(runs_root, in_pr
 
 
 def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
-    assert estimate("airbench", "digits", recipe("minute"), "cpu")[0] == 60 + START_SECONDS
+    digits = dict(images=1437, input_size=(1, 8, 8))
+    assert estimate("airbench", "digits", recipe("minute"), "cpu", **digits)[0] == 60 + START_SECONDS
     folder = runs_root / "run"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(tiny_run.config))
@@ -334,20 +335,19 @@ def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
     events = [dict(event="queued", device="cpu", asked=0.0), dict(event="started", parameters=1, train_images=1000)]
     events += [dict(event="step", step=step, epoch=epoch, time=time, **figures) for step, epoch, time in ((1, 0.5, 100.0), (9, 2.5, 104.0))]
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    seconds, source = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cpu")  # two thousand images in four seconds
+    seconds, source = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cpu", **digits)  # two thousand images in four seconds
     assert seconds == pytest.approx(7 * 1437 / 500 + START_SECONDS) and source == "from earlier runs here"
-    seconds, source = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cuda:0")  # which that run was not on
+    seconds, source = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cuda:0", **digits)  # which that run was not on
     assert source == "guessed from its size" and 0 < seconds - START_SECONDS < np.inf
-    assert estimate("three_layer_module", "digits", recipe("sgd", epochs=14), "cuda:0")[0] - START_SECONDS == pytest.approx(
+    assert estimate("three_layer_module", "digits", recipe("sgd", epochs=14), "cuda:0", **digits)[0] - START_SECONDS == pytest.approx(
         2 * (seconds - START_SECONDS)
     )
-    for architecture, dataset in (("nonesuch", "digits"), ("lenet", "nonesuch")):
-        with pytest.raises(UserError):
-            estimate(architecture, dataset, recipe("sgd"), "cpu")
+    with pytest.raises(UserError):
+        estimate("nonesuch", "digits", recipe("sgd"), "cpu", **digits)
 
 
 def test_an_estimate_imports_no_torch(interpreter, tmp_path):
-    code = "import sys; from vizlib.training import estimate, recipes; print(estimate.estimate('lenet', 'digits', recipes.recipe('sgd'), 'cpu'), 'torch' in sys.modules)"
+    code = "import sys; from vizlib.training import estimate, recipes; print(estimate.estimate('lenet', 'digits', recipes.recipe('sgd'), 'cpu', images=9, input_size=(1, 8, 8)), 'torch' in sys.modules)"
     ended = interpreter("-c", code, CONVSCOPE_RUNS=str(tmp_path))
     assert ended.stdout == "(None, 'not known yet') False\n", ended.stdout + ended.stderr
 

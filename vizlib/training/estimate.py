@@ -4,49 +4,41 @@ import os
 import sys
 from functools import lru_cache
 
-from vizlib import datasets, runs
+from vizlib import runs
 
 START_SECONDS = 4  # until the first step: Python, PyTorch, the data
 # Multiply-adds a second in training, forward and back together: guessed, until a training on this machine tells better.
 CORE_SPEED, GPU_SPEED = 30e9, 5e12
 
 
-def estimate(architecture, dataset_name, recipe, device):
+def estimate(architecture, dataset_name, recipe, device, *, images, input_size):
     """(seconds from press to end, where the figure is from); (None, why there is none) where it is not known.
 
+    images: how many there are to train on. input_size: (C, H, W) of what the network gets.
+
     Taken from the speed of earlier trainings here, of the same network at the same size on the same kind of device, or else guessed from
-    its multiply-adds, for which torch must have been imported already. UserError for names that do not exist.
+    its multiply-adds, for which torch must have been imported already. UserError for an architecture that does not exist.
     """
     if recipe.seconds:
         return recipe.seconds + START_SECONDS, "its own budget and a few seconds to start"
-    count, size = _size_of(dataset_name)
     speed = _measured_speed(architecture, dataset_name, device)
     source = "from earlier runs here"
     if not speed:
         if "torch" not in sys.modules:
             return None, "not known yet"
         rate = GPU_SPEED if device.startswith("cuda") else CORE_SPEED * (os.cpu_count() or 1)
-        speed, source = rate / (3 * _multiply_adds(architecture, size)), "guessed from its size"
-    return recipe.epochs * count / speed + START_SECONDS, source
-
-
-@lru_cache(maxsize=16)
-def _size_of(dataset_name):
-    """(training images, (C, H, W)) of a data set."""
-    dataset = datasets.load(dataset_name)
-    return len(dataset.splits["train"]), dataset.image_size
+        speed, source = rate / (3 * _multiply_adds(architecture, tuple(input_size))), "guessed from its size"
+    return recipe.epochs * images / speed + START_SECONDS, source
 
 
 @lru_cache(maxsize=64)
-def _multiply_adds(architecture, image_size):
+def _multiply_adds(architecture, input_size):
     """Of one image through a network with ten classes."""
     from vizlib import architectures
     from vizlib.layers import layer_table
 
-    found = architectures.get(architecture)
-    size = found.input_size if found.input_size[1] > 64 else image_size
-    model = architectures.create(architecture, **found.arguments_for(10, size))
-    return sum(row.multiply_adds for row in layer_table(model, size) if row.depth == 0)
+    model = architectures.create(architecture, **architectures.get(architecture).arguments_for(10, input_size))
+    return sum(row.multiply_adds for row in layer_table(model, input_size) if row.depth == 0)
 
 
 def _measured_speed(architecture, dataset_name, device):

@@ -155,7 +155,7 @@ def _facts(architecture, dataset_name):
 def _outlook(architecture, dataset, facts):
     """One line on what pressing Train will do."""
     wanted, device = _wanted_recipe(), _wanted_device()
-    seconds, why = estimate(architecture, dataset, wanted, device)
+    seconds, why = estimate(architecture, dataset, wanted, device, images=facts["images"], input_size=facts["size"])
     _, height, width = facts["size"]
     time_needed = f"**about {readout.duration(seconds)}**, {plain(why)}" if seconds is not None else plain(why)
     return f"{readout.device_name(device)} · {facts['images']:,} images of {height} × {width} · {facts['parameters']:,} parameters  \n{time_needed}"

@@ -161,6 +161,15 @@ def test_three_forms_compute_the_same(image_size, in_channels):
         torch.testing.assert_close(other(images), first(images))
 
 
+def test_three_forms_start_alike():
+    states = []
+    for name in THREE_LAYER:
+        torch.manual_seed(7)
+        states.append(architectures.create(name).state_dict())
+    for other in states[1:]:
+        assert all(torch.equal(other[key], tensor) for key, tensor in states[0].items())
+
+
 def test_three_forms_show_the_same_layers(table):
     facts = [
         [(row.name, row.output_shape, row.parameters, row.multiply_adds, row.receptive_field) for row in table(name).values()] for name in THREE_LAYER

@@ -168,7 +168,7 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
     assert settings == dict(architecture="three_layer_module", dataset="digits", seed=7, title="Mine", start={"run": "earlier"}, frozen=1)
 
 
-def test_a_network_for_colour_is_no_start_for_grey_pictures():
+def test_a_network_for_larger_pictures_is_no_start_for_small_ones():
     app = drawn(settings=True)
     app.selectbox(key="train_architecture").select("lenet").run()
     assert "lenet" not in field(fine(app), "start", "lenet").options

@@ -85,14 +85,14 @@ def test_a_start_that_is_not_possible_is_one_sentence(runs_root, first, beginnin
 
 
 def test_a_run_of_other_pictures_does_not_fit(runs_root, first, tmp_path):
-    """Its linear layer is of another size: said before anything is written."""
+    """Neither grey nor in three colours: said before anything is written."""
     dataset = noise()
     config = noise_config(dataset) | {"start": {"run": "wide"}}
-    wide = architectures.create("three_layer_module", num_classes=2, in_channels=3, image_size=8)
+    wide = architectures.create("three_layer_module", num_classes=2, in_channels=2, image_size=8)
     (runs_root / "wide").mkdir()
     (runs_root / "wide" / "config.json").write_text(json.dumps(first.config))
     save_weights(wide.state_dict(), runs_root / "wide" / "model.safetensors")
-    with pytest.raises(UserError, match="These weights do not fit this network. Of another shape: conv1.weight is 32x3x5x5 in the file and 32x1x5x5"):
+    with pytest.raises(UserError, match="These weights do not fit this network. Of another shape: conv1.weight is 32x2x5x5 in the file and 32x1x5x5"):
         train(runs_root / "bad", config, dataset, say=quiet)
     assert not (runs_root / "bad").exists()
 
@@ -191,9 +191,17 @@ def test_a_damaged_file_in_the_cache_is_one_sentence(cache, content):
         start.starting_model(config, images=None)
 
 
-def test_torchvisions_weights_are_for_colours():
-    with pytest.raises(UserError, match="(?i)colour|grey|channel"):
-        make_config("resnet18", pictures(channels=1), BRIEF, start={"pretrained": "torchvision"})
+def test_a_start_for_colours_answers_to_grey_as_to_three_equal_channels(cache):
+    from torchvision.models import resnet18
+
+    torch.manual_seed(1)
+    source = resnet18(num_classes=2)
+    cache(source.state_dict())
+    config = make_config("resnet18", pictures(channels=1), BRIEF, start={"pretrained": "torchvision"})
+    assert config["mean"] == [pytest.approx((0.485 + 0.456 + 0.406) / 3, abs=1e-4)] and len(config["std"]) == 1
+    model = start.starting_model(config, images=None)
+    grey = torch.randn(2, 1, 64, 64)
+    torch.testing.assert_close(model.eval()(grey), source.eval()(grey.expand(-1, 3, -1, -1)), rtol=1e-3, atol=1e-3)
 
 
 # Frozen layers

@@ -17,6 +17,7 @@ Convscope on the command line: train small image classifiers, evaluate them, che
   python -m vizlib resume RUN                                 go on with one that ended too early
   python -m vizlib evaluate RUN                               answer the held-out images again, print the scores
   python -m vizlib check RUN                                  does it answer one class? exit status 1 if it does
+  python -m vizlib reproduce                                  train the networks of the reports, one after another
   python -m vizlib download cifar10                           fetch CIFAR-10 (170 MB) into the data folder
 
 RUN is a name from `list`, or the path of a run folder. Pictures are looked for in the folder CONVSCOPE_DATA names, else in data/.
@@ -60,6 +61,7 @@ def _parser():
     beginning.add_argument("--start", metavar="RUN", help="begin with the weights of this run")
     beginning.add_argument("--pretrained", action="store_true", help="begin with torchvision's weights, trained on ImageNet")
     training.add_argument("--freeze", type=int, default=0, metavar="N", help="leave the first N convolutions as they are")
+    training.add_argument("--side", type=int, help="of the square pictures that the network gets, where not its own: 64 makes a large network 12 times faster than 224")
     training.add_argument("--validation", type=int, help="training images held out to choose the best epoch")
     training.add_argument("--seed", type=int, default=0, help="of the weights, the order of images and the held-out ones")
     training.add_argument("--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)')
@@ -73,6 +75,12 @@ def _parser():
     resuming.add_argument("--learning-rate", type=float, help="the highest from now on (default: as before)")
     resuming.add_argument("--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)')
     resuming.set_defaults(command=_resume)
+
+    reproducing = commands.add_parser("reproduce", help="train the networks of the reports, those that are missing, and print the table")
+    reproducing.add_argument("systems", nargs="*", metavar="ID", help='such as "B2", or "B" for all of B (default: all that are missing); those that ship are trained again')
+    reproducing.add_argument("--table", action="store_true", help="only print the table")
+    reproducing.add_argument("--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)')
+    reproducing.set_defaults(command=_reproduce)
 
     evaluating = commands.add_parser("evaluate", help="answer the held-out images with a run's weights")
     evaluating.add_argument("run", metavar="RUN")
@@ -131,7 +139,7 @@ def _train(options):
     from vizlib.training.loop import train
 
     start = {"run": options.start} if options.start else {"pretrained": "torchvision"} if options.pretrained else None
-    settings = dict(seed=options.seed, validation=options.validation, title=options.title, start=start, frozen=options.freeze)
+    settings = dict(seed=options.seed, validation=options.validation, title=options.title, start=start, frozen=options.freeze, side=options.side)
     config = make_config(options.architecture, dataset, chosen, **settings)
     requests = Requests(folder)
     process.end_in_order(requests)
@@ -176,6 +184,21 @@ def _resume(options):
 def _say_result(run):
     print(f"written to {run.folder}")
     print(_verdict(run).sentence if run.status == "finished" else f"{run.status}: python -m vizlib resume {run.run_id}")
+
+
+def _reproduce(options):
+    from vizlib import systems
+    from vizlib.training import process
+
+    chosen = systems.named(options.systems) if options.systems else list(systems.SYSTEMS.values())
+    complete = True
+    if not options.table:
+        process.keep_freed_memory()
+        from vizlib.training.reproduce import reproduce
+
+        complete = reproduce(chosen, again=bool(options.systems), device=_device(options.device))
+    print(systems.table())
+    return 0 if complete else 1
 
 
 def _evaluate(options):

@@ -267,6 +267,21 @@ def new_run_folder(name, root=None):
     return (root or runs_root()) / name
 
 
+def claim_folder(name):
+    """Make a run folder of this name, or of this name and a number where it is taken, and return its whole path."""
+    for number in range(1, 1000):
+        numbered = name if number == 1 else f"{name}-{number}"
+        if (SHIPPED / numbered).exists():
+            continue
+        folder = new_run_folder(numbered).resolve()
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise UserError(f"There are too many runs named {name!r}: choose another name.")
+
+
 def write_json(path, content):
     """Write JSON so that a reader finds either the old file or the whole new one."""
     temporary = path.with_name(path.name + ".tmp")

@@ -1,7 +1,7 @@
 """One small network written three ways: with bare tensors, as a Module, and as a Sequential. The three compute the same.
 
 Their state_dicts have the same keys and shapes (conv1.weight, conv1.bias, conv2..., fc...), so weights move freely between them:
-conv 5x5 and ReLU, conv 3x3 and ReLU, flatten, linear. Kaiming-normal weights, zero biases.
+conv 5x5 and ReLU, conv 3x3 and ReLU, flatten, linear. Kaiming-normal weights, zero biases, the same in all three after the same seed.
 """
 
 from collections import OrderedDict
@@ -21,7 +21,7 @@ def three_layer_functional(num_classes=10, in_channels=3, image_size=32, widths=
 
     The computation is `three_layer_forward`. Source: the form of the CS231n and EECS 498 assignments on PyTorch (the "barebones" part).
     """
-    return ThreeLayerFunctional(num_classes, in_channels, image_size, widths)
+    return _initialised(lambda: ThreeLayerFunctional(num_classes, in_channels, image_size, widths))
 
 
 @register()
@@ -30,7 +30,7 @@ def three_layer_module(num_classes=10, in_channels=3, image_size=32, widths=WIDT
 
     Source: the same assignments, the "module API" part.
     """
-    return ThreeLayerModule(num_classes, in_channels, image_size, widths)
+    return _initialised(lambda: ThreeLayerModule(num_classes, in_channels, image_size, widths))
 
 
 @register()
@@ -39,15 +39,18 @@ def three_layer_sequential(num_classes=10, in_channels=3, image_size=32, widths=
 
     Source: the same assignments, the "sequential API" part.
     """
-    layers = OrderedDict(
-        conv1=nn.Conv2d(in_channels, widths[0], kernel_size=5, padding=2),
-        relu1=nn.ReLU(),
-        conv2=nn.Conv2d(widths[0], widths[1], kernel_size=3, padding=1),
-        relu2=nn.ReLU(),
-        flatten=nn.Flatten(),
-        fc=nn.Linear(widths[1] * image_size**2, num_classes),
-    )
-    return _kaiming_weights_zero_biases(nn.Sequential(layers))
+
+    def layers():
+        return OrderedDict(
+            conv1=nn.Conv2d(in_channels, widths[0], kernel_size=5, padding=2),
+            relu1=nn.ReLU(),
+            conv2=nn.Conv2d(widths[0], widths[1], kernel_size=3, padding=1),
+            relu2=nn.ReLU(),
+            flatten=nn.Flatten(),
+            fc=nn.Linear(widths[1] * image_size**2, num_classes),
+        )
+
+    return _initialised(lambda: nn.Sequential(layers()))
 
 
 # First form: bare tensors
@@ -94,7 +97,6 @@ class ThreeLayerFunctional(nn.Module):
         self.relu2 = Marker("relu")
         self.flatten = Marker("flatten")
         self.fc = Marker("linear", num_classes, widths[1] * image_size**2)
-        _kaiming_weights_zero_biases(self)
 
     def forward(self, images):
         conv1, conv2, fc = ((layer.weight, layer.bias) for layer in (self.conv1, self.conv2, self.fc))
@@ -113,7 +115,6 @@ class ThreeLayerModule(nn.Module):
         self.relu2 = nn.ReLU()
         self.flatten = nn.Flatten()
         self.fc = nn.Linear(widths[1] * image_size**2, num_classes)
-        _kaiming_weights_zero_biases(self)
 
     def forward(self, images):
         maps = self.relu1(self.conv1(images))
@@ -121,7 +122,10 @@ class ThreeLayerModule(nn.Module):
         return self.fc(self.flatten(maps))
 
 
-def _kaiming_weights_zero_biases(model):
+def _initialised(build):
+    """The network that build() makes, with Kaiming-normal weights and zero biases."""
+    with torch.random.fork_rng(devices=[]):  # PyTorch's own weights, which only two of the forms draw, must not count
+        model = build()
     for name, parameter in model.named_parameters():
         if name.endswith("weight"):
             nn.init.kaiming_normal_(parameter, nonlinearity="relu")

@@ -10,23 +10,27 @@ from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, free
 from vizlib.weights import load_weights
 
 
-def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title="", start=None, frozen=0):
+def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title="", start=None, frozen=0, side=None, system=None):
     """The configuration of a new run: all that is needed to build, train and evaluate it again.
 
     architecture: a registered name. dataset: a loaded Dataset. validation: how many training images are held out to choose the
     best epoch (default: a tenth, at most 1,000), unless the data set brings a split for that. start: None for a random network,
     {"run": id} for another run's weights, {"pretrained": "torchvision"}. frozen: how many of the first convolutions are left as they are.
+    side: of the square pictures that the network gets (default: the pictures' own, or the network's where that is made for large ones).
+    system: the id of the System that it is a training of.
     """
     found = architectures.get(architecture)
     check_start(start, architecture)
     # A network for large pictures gets them in its own size; small networks take the pictures as they are.
-    side = found.input_size[1:] if found.input_size[1] > 64 else dataset.image_size[1:]
+    sides = found.input_size[1:] if found.input_size[1] > 64 else dataset.image_size[1:]
     if "image_size" in found.arguments:  # its linear layers count on a square
-        side = (min(side), min(side))
-    input_size = (dataset.image_size[0], *side)
+        sides = (min(sides), min(sides))
+    if side is not None:
+        if not 1 <= side <= 1024:
+            raise UserError(f"Pictures of {side} x {side} are not possible: between 1 and 1024 pixels.")
+        sides = (side, side)
+    input_size = (dataset.image_size[0], *sides)
     pretrained = bool(start) and "pretrained" in start
-    if pretrained and input_size[0] != 3:
-        raise UserError(f"torchvision's weights are for colour pictures; those of {dataset.name} are grey.")
     if not 0 <= seed < 2**32:
         raise UserError(f"seed {seed} is not possible: between 0 and {2**32 - 1:,}.")
     return {
@@ -38,15 +42,21 @@ def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title
         "ordered": dataset.ordered,
         "class_names": list(dataset.class_names),
         "input_size": list(input_size),
-        "mean": IMAGENET_MEAN if pretrained else dataset.mean,
-        "std": IMAGENET_STD if pretrained else dataset.std,
+        "mean": _by_channel(IMAGENET_MEAN, input_size) if pretrained else dataset.mean,
+        "std": _by_channel(IMAGENET_STD, input_size) if pretrained else dataset.std,
         "validation": min(1000, len(dataset.splits["train"]) // 10) if validation is None else validation,
         "recipe": dict(vars(recipe)),
         "start": start,
         "frozen": frozen,
+        "system": system,
         "seed": seed,
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
+
+
+def _by_channel(colours, input_size):
+    """Three colours' values, or their mean for grey pictures."""
+    return colours if input_size[0] == 3 else [round(sum(colours) / 3, 4)]
 
 
 def check_possible(config, dataset):

@@ -43,22 +43,10 @@ def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=
     found = datasets.load(dataset)
     config = make_config(architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen)
     check_possible(config, found)
-    folder = _claimed_folder(name or runs.usual_name(architecture, dataset))
+    folder = runs.claim_folder(name or runs.usual_name(architecture, dataset))
     runs.write_json(folder / "config.json", config)
     _spawn(folder, device)
     return folder.name
-
-
-def _claimed_folder(name):
-    """A new run folder of this name, or of this name and a number where it is taken."""
-    for number in range(1, 1000):
-        folder = runs.new_run_folder(name if number == 1 else f"{name}-{number}").resolve()
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            continue
-    raise UserError(f"There are too many runs named {name!r}: choose another name.")
 
 
 def resume(run, device=None, learning_rate=None):

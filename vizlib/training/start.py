@@ -51,8 +51,14 @@ def starting_model(config, images):
 
 
 def load_all_but_head(model, state_dict):
-    """Put tensors into a model whose last layer may be of another number of classes; that layer then stays random. UserError if more differs."""
+    """Put tensors into a model whose last layer may be of another number of classes; that layer then stays random. UserError if more differs.
+
+    A first convolution for colours is summed over them where the model takes grey pictures: it then answers as to a picture of three equal channels.
+    """
     own = model.state_dict()
+    first = next(name for name, parameter in model.named_parameters() if parameter.ndim > 1)
+    if own[first].ndim == 4 and own[first].shape[1] == 1 and first in state_dict and state_dict[first].shape[1:2] == (3,):
+        state_dict = state_dict | {first: state_dict[first].sum(1, keepdim=True)}
     head = [name for name, parameter in model.named_parameters() if parameter.ndim > 1][-1].rpartition(".")[0]
     differs = any(name in own and state_dict[name].shape != own[name].shape for name in state_dict if name.rpartition(".")[0] == head)
     if differs:

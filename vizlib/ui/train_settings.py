@@ -104,7 +104,7 @@ def _more_fields(architecture, name, facts):
     convolutions = facts["convolutions"] if facts else 0
     flag = next((flag for flag in IMBALANCE if flag and getattr(usual, flag)), "")
     _choice("Against imbalance", IMBALANCE, flag, key=_key("imbalance", name), format_func=IMBALANCE.get, help="For data sets in which some classes are rare.")
-    starts = _starts(architecture, facts["size"][0] if facts else None)
+    starts = _starts(architecture, facts)
     _choice("Start from", starts, ("", ""), key=_key("start", architecture), format_func=starts.get, help="Random weights, or those of a network of the same architecture.")
     left, right = st.columns(2, gap="small")
     help = "Of the labels. 0.1: the right answer counts 0.9, the rest is shared by all classes."
@@ -119,17 +119,23 @@ def _more_fields(architecture, name, facts):
         _choice("Device", devices, devices[0], key="train_device", format_func=readout.device_name, help="Where it is computed.")
 
 
-def _starts(architecture, channels):
-    """Where a network of this architecture, for pictures of so many channels, can start from, and the words for it: {("", ""): ..., ("run", id): ..., ...}."""
+def _starts(architecture, facts):
+    """Where a network of this architecture can start from on data of these _facts, and the words for it: {("", ""): ..., ("run", id): ..., ...}."""
     from vizlib.training.start import PRETRAINED
 
     starts = {("", ""): "random weights"}
     if architecture in PRETRAINED:
         starts["pretrained", "torchvision"] = "ImageNet weights of torchvision"
-    for run in caches.run_list()[0]:
-        if run.config["architecture"] == architecture and run.input_size[0] == channels and run.best and run.has("model.safetensors"):
+    for run in caches.run_list()[0] if facts else ():
+        alike = _built_from(run.config["arguments"]) == _built_from(facts["arguments"]) and run.input_size[0] in (3, facts["size"][0])
+        if run.config["architecture"] == architecture and alike and run.best and run.has("model.safetensors"):
             starts["run", run.run_id] = run.run_id
     return starts
+
+
+def _built_from(arguments):
+    """The arguments in which a network and the one it starts from must agree: its head may differ, and colour serves for grey."""
+    return {name: value for name, value in arguments.items() if name not in ("num_classes", "in_channels")}
 
 
 @st.cache_data(max_entries=64, ttl=600, show_spinner="Looking at the data set")
@@ -147,6 +153,7 @@ def _facts(architecture, dataset_name):
     return {
         "images": len(dataset.splits["train"]),
         "size": config["input_size"],
+        "arguments": config["arguments"],
         "parameters": sum(weight.numel() for weight in weights),
         "convolutions": sum(weight.ndim == 4 for weight in weights),
     }

@@ -1,0 +1,99 @@
+"""The networks of five published course and lab reports: what each reached there, and how it is trained here. Imports no torch.
+
+A run of one has its id in its configuration; all else that is said of it is read from that run's folder.
+"""
+
+from dataclasses import dataclass, field
+
+from vizlib import runs
+from vizlib.errors import unknown
+
+
+@dataclass(frozen=True)
+class System:
+    """One network as reported, and its training here.
+
+    run: what its run is called. reported: an accuracy in [0, 1] on the split named, None where the report gives no number; words: what
+    it says then; epochs: how many it took. recipe, changes: ours, as `recipes.recipe` takes them. side: of the pictures that the network gets, where not its
+    own. start: the id of the system whose weights it starts from.
+    """
+
+    id: str
+    run: str
+    architecture: str
+    title: str
+    recipe: str
+    changes: dict = field(default_factory=dict)
+    reported: float | None = None
+    split: str = "test"
+    epochs: int | None = None
+    words: str = "–"
+    dataset: str = "cifar10"
+    side: int | None = None
+    start: str | None = None
+
+
+_C = dict(dataset="csv:knee", side=64)
+_ALL = [
+    System("A1", "three_layer_functional", "three_layer_functional", "Three layers, bare tensors", "adamw", dict(epochs=1), 0.472, "validation", 1),
+    System("A2", "three_layer_module", "three_layer_module", "Three layers, a module", "adamw", dict(epochs=1), 0.498, "validation", 1),
+    System("A3", "three_layer_sequential", "three_layer_sequential", "Three layers, a sequence", "adamw", dict(epochs=1), 0.539, "validation", 1),
+    System("B1", "plain32", "plain32", "Thirty-two layers, plain", "one_cycle", dict(epochs=15), 0.775, "validation", 20),
+    System("B2", "resnet32", "resnet32", "Thirty-two layers, residual", "one_cycle", dict(epochs=15), 0.813, "validation", 20),
+    System("B3", "resnet32_bottleneck", "resnet32_bottleneck", "Shortcuts around bottlenecks", "one_cycle", dict(epochs=15), 0.824, "validation", 20),
+    System("D1", "resnet18_late_pool", "resnet18_late_pool", "Seven-by-seven filters at 224 pixels", "one_cycle", dict(epochs=4, batch_size=64), 0.880, epochs=20),
+    System("E1", "vgg16_slim", "vgg16_slim", "Twelve convolutions, five pools", "one_cycle", dict(epochs=6), 0.85, epochs=250),
+    System("E2", "resnet50_three_stage", "resnet50_three_stage", "Three stages of ResNet-50", "one_cycle", dict(epochs=10), 0.80, epochs=285),
+    System("F1", "lenet", "lenet", "LeNet, six and sixteen filters", "adamw", dict(epochs=10), 0.56, epochs=10),
+    System("F2", "resnet18_cifar", "resnet18_cifar", "ResNet-18 for small pictures", "one_cycle", dict(epochs=4), 0.80, epochs=10),
+    System("F3", "res2net18", "res2net18", "Four scales within a block", "one_cycle", dict(epochs=6), epochs=10, words="a little above F2"),
+    System("F4", "densenet4", "densenet4", "Four dense stages", "one_cycle", dict(epochs=10), 0.78, epochs=10),
+    System("F5", "mobilenet", "mobilenet", "Depthwise and pointwise", "one_cycle", dict(epochs=10), epochs=10),
+]
+SYSTEMS = {system.id: system for system in _ALL}
+
+
+def named(wanted):
+    """The systems of these ids, or whose ids begin so ("B" is B1, B2 and B3), in order. UserError for one that there is not."""
+    for name in wanted:
+        if not any(id.startswith(name.upper()) for id in SYSTEMS):
+            raise unknown("system", name, SYSTEMS)
+    return [system for id, system in SYSTEMS.items() if id.startswith(tuple(name.upper() for name in wanted))]
+
+
+def runs_of(system):
+    """All runs of a system, shipped ones first."""
+    return [run for run in runs.list_runs()[0] if run.config.get("system") == system.id]
+
+
+def finished_run(system):
+    """The finished run that stands for a system: the shipped one, or else one of its own here; None if there is none yet."""
+    return next((run for run in runs_of(system) if run.status == "finished"), None)
+
+
+def table():
+    """All systems as a Markdown table: what was reported, and what the run here has in its folder."""
+    lines = [
+        "| id | network | reported | there after | ours, test | ours, validation | epochs | best epoch | seconds | device | seed | run |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---|---:|---|",
+    ]
+    for system in SYSTEMS.values():
+        run = finished_run(system)
+        reported = f"{system.reported:.1%} {system.split}" if system.reported else system.words
+        cells = [system.id, f"`{system.architecture}`", reported, f"{system.epochs} epoch{'s' * (system.epochs > 1)}" if system.epochs else "–", *(_figures(run) if run else ["*not yet run*"] + [""] * 7)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _figures(run):
+    started, finished, best, last = run.rows("started")[-1], run.rows("finished")[-1], run.best, run.rows("epoch")[-1]
+    return [
+        f"**{finished['test_accuracy']:.1%}**",
+        f"{best['val_accuracy']:.1%}",
+        f"{last['epoch']:.3g}",
+        f"{best['epoch']:.3g}",
+        f"{finished['seconds']:,.0f}",
+        str(started.get("device", "")),
+        str(run.config["seed"]),
+        f"`{run.run_id}`",
+    ]

@@ -1,0 +1,59 @@
+"""Trains the systems of the reports, one after another: what is missing, from where it was left."""
+
+from vizlib import datasets, runs
+from vizlib.errors import UserError
+from vizlib.systems import SYSTEMS, finished_run, runs_of
+from vizlib.training import process
+from vizlib.training.config import check_possible, make_config
+from vizlib.training.events import EventLog
+from vizlib.training.loop import carry_on
+from vizlib.training.recipes import recipe
+from vizlib.training.requests import Requests
+
+
+def reproduce(systems, *, again=False, device="cpu", say=print):
+    """Train these systems, each into a run folder, or let it go on where one was begun. Returns whether all were trained.
+
+    again: also those that ship; one that was trained here is never trained twice. One that fails says why, and the next follows; being
+    asked to stop ends them all.
+    """
+    complete = True
+    for system in systems:
+        done = finished_run(system)
+        if done and not (again and done.folder.parent == runs.SHIPPED):
+            say(f"{system.id} is there: {done.run_id}, {done.rows('finished')[-1]['test_accuracy']:.1%} of the test images right.")
+            continue
+        try:
+            folder = _begun(system) or _new(system)
+            requests = Requests(folder)
+            process.end_in_order(requests)
+            say(f"{system.id}: {folder.name}, on {device}")
+            with EventLog(folder) as log:
+                carry_on(folder, log, device=device, requests=requests, say=say)
+            if requests.stop:
+                return False
+        except (UserError, OSError, RuntimeError) as error:  # no data, no memory, a full disk: the run's events say it too
+            complete = False
+            say(f"{system.id}: {error}")
+    return complete
+
+
+def _begun(system):
+    """The folder of a run of this system that can go on, or None."""
+    return next((run.folder for run in runs_of(system) if run.can_resume), None)
+
+
+def _new(system):
+    """A new run folder, with its configuration."""
+    dataset = datasets.load(system.dataset)
+    start = None
+    if system.start:
+        first = finished_run(SYSTEMS[system.start])
+        if first is None:
+            raise UserError(f"it starts from the weights of {system.start}, which has not been trained here yet.")
+        start = {"run": first.run_id}
+    config = make_config(system.architecture, dataset, recipe(system.recipe, **system.changes), title=system.title, start=start, side=system.side, system=system.id)
+    check_possible(config, dataset)
+    folder = runs.claim_folder(system.run)
+    runs.write_json(folder / "config.json", config)
+    return folder

@@ -4,10 +4,12 @@ import streamlit as st
 
 from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.errors import UserError
+from vizlib.runs import SHIPPED
 from vizlib.ui import answers, caches, page, standing
 from vizlib.ui.pickers import plain
 
 COLUMNS = 4
+COLLAPSED_RUN = "collapsed_lenet"  # ships as the example of an accuracy that hides a collapse
 BADGES = {COLLAPSED: ("red", ":material/error:"), HEALTHY: ("green", ":material/check:"), UNJUDGED: ("gray", ":material/help:")}
 
 
@@ -16,7 +18,9 @@ def show(run, picture):
     st.markdown("Its filters, the feature maps of every layer, how it learned, and whether it works at all. Nothing leaves this computer.")
     questions()
     runs, problems = caches.run_list()
-    runs = sorted(runs, key=lambda one: not one.is_active)  # what happens now comes first
+    own = [one for one in runs if one.folder.parent != SHIPPED]
+    own.sort(key=lambda one: (not one.is_active, -one.changed("events.jsonl")))  # what happens now comes first, then what was trained last
+    runs = own + [one for one in runs if one.folder.parent == SHIPPED]
     places = []
     for start in range(0, len(runs), COLUMNS):
         for column, card_run in zip(st.columns(COLUMNS), runs[start : start + COLUMNS]):
@@ -24,7 +28,7 @@ def show(run, picture):
                 places.append((card_run, growing(card_run) if card_run.is_active else card(card_run)))
     for problem in problems:
         st.warning(plain(problem))
-    for card_run, place in places:  # after everything that can be drawn at once: the verdicts need scikit-learn, a second to import
+    for card_run, place in places:  # after everything that can be drawn at once: the verdicts read all predictions
         if place is not None:
             say_verdict(card_run, place)
 
@@ -51,8 +55,7 @@ def card(run):
     figure += f" **{scores[-1]['val_accuracy']:.1%}** validation accuracy so far" if scores and not finished else ""
     st.markdown(f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]")
     place = st.container()
-    if st.button("Look inside →", key=f"look inside {run.run_id}", type="tertiary", on_click=st.session_state.update, kwargs={"model": run.run_id}):
-        st.switch_page("pages/3_Feature_maps.py", query_params={})  # left out, it would complain of the address that the pickers own
+    page.link("3_Feature_maps", "Look inside →", model=run.run_id)
     return place
 
 
@@ -68,15 +71,14 @@ def say_verdict(run, place):
 
 def questions():
     """What people come with, and the page that answers it."""
-    asked = {
-        "What does each layer see?": "3_Feature_maps",
-        "What do the filters look for?": "2_Filters",
-        "Is an accuracy of 0.74 any good?": "5_Confusion_matrix",
-        "Did it overfit?": "4_Training_curves",
-    }
-    for column, (question, target) in zip(st.columns(len(asked)), asked.items()):
+    asked = [("What does each layer see?", "3_Feature_maps", {}), ("What do the filters look for?", "2_Filters", {}), ("Did it overfit?", "4_Training_curves", {})]
+    collapsed = next((run for run in caches.run_list()[0] if run.run_id == COLLAPSED_RUN and run.rows("finished")), None)
+    if collapsed:
+        accuracy = collapsed.rows("finished")[-1]["test_accuracy"]
+        asked.insert(2, (f"Is an accuracy of {accuracy:.2f} any good?", "5_Confusion_matrix", {"model": collapsed.run_id}))
+    for column, (question, target, parameters) in zip(st.columns(len(asked)), asked):
         with column:
-            page.link(target, question)
+            page.link(target, question, **parameters)
 
 
 page.run(show, "Home", follows=False)

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import streamlit as st
 
 from vizlib.displays.filters import FiltersDisplay
@@ -54,13 +55,15 @@ def at_step(run, layer, weights, step):
     if layer != first or not stored:
         kept = f"only {plain(first)} is stored" if stored else "no filters are stored"
         return now, end, f"The {end}." if step is None else f"Along the training {kept}; these are the {end}."
+    unmoved = len(stored) > 1 and np.array_equal(stored[min(stored)], stored[max(stored)])
+    fixed = " They are the same at every step: fixed before the training began." if unmoved else ""
     if step is None and (is_over or max(stored) <= (saved or 0)):
-        return now, end, f"The {end}."
+        return now, end, f"The {end}.{fixed}"
     moment = film.at(stored, step)
     if moment is None:
         moment = min(stored)
     so_far = " so far" if step is None else "" if moment == step else f", the last stored before {step:,}"
-    return stored[moment], f"step {moment}", f"As they were at step {moment:,}{so_far}."
+    return stored[moment], f"step {moment}", f"As they were at step {moment:,}{so_far}.{fixed}"
 
 
 def one_filter(run, layer, display, unit):

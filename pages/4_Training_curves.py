@@ -6,7 +6,7 @@ import time
 import streamlit as st
 
 from vizlib.displays.curves import AXES, QUANTITIES, CurvesDisplay
-from vizlib.ui import caches, film, page, standing
+from vizlib.ui import caches, charts, film, page, standing
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import plain
 
@@ -36,7 +36,7 @@ def draw(runs, quantity, axis, smoothing, log_scale, until):
     display = CurvesDisplay.from_runs(runs)
     figure = display.plot(quantity, axis, smoothing, log_scale, until)
     seconds = time.perf_counter() - start
-    st.plotly_chart(figure, width="stretch", key="curves", config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}})
+    charts.steady(figure, key="curves", config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}})
     for run in runs:
         st.markdown(summary(run))
     names = ", ".join(f"{run.run_id} on {run.config['dataset']}" for run in runs)

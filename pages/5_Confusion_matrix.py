@@ -8,7 +8,7 @@ from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.displays.confusion import ConfusionDisplay
 from vizlib.predictions import class_scores
 from vizlib.ui import answers as answers_of
-from vizlib.ui import caches, cell_images, film, page
+from vizlib.ui import caches, cell_images, charts, film, page
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen, plain
 from vizlib.ui.sentences import sentences
@@ -25,7 +25,8 @@ def show(run, picture):
     if other == NONE:
         one_run(run, "first", step, wide=True)
         return
-    left, right = st.columns(2, gap="large")
+    with st.container(key="stacks_runs"):
+        left, right = st.columns(2, gap="large")
     second = next(one for one in caches.run_list()[0] if one.run_id == other)
     for column, one, place in ((left, run, "first"), (right, second, "second")):
         with column, sentences(*page.IN_PAGE):
@@ -44,13 +45,13 @@ def one_run(run, place, step, wide):
     keys = {axis: f"{axis}_{place}" for axis in ("true", "predicted")}
     selected = tuple(run.class_names.index(name) if (name := st.session_state.get(key)) in run.class_names else None for key in keys.values())
     selected = None if None in selected or answers.predictions is None else selected
-    matrix, table = st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
+    with st.container(key=f"stacks_{place}"):  # the table goes below the matrix in a narrow window
+        matrix, table = st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
     with matrix:
-        chart = f"matrix_{place}"
         figure = display.plot(selected, dark=st.context.theme.type == "dark", narrow=not wide)
         seconds = time.perf_counter() - start
-        clicked = (lambda: take_click(chart, keys, run.class_names)) if answers.predictions else "ignore"
-        st.plotly_chart(figure, width="stretch", key=chart, on_select=clicked, config=CAMERA_ONLY)
+        clicked = (lambda chart: take_click(chart, keys, run.class_names)) if answers.predictions else None
+        charts.steady(figure, key=f"matrix_{place}", on_select=clicked, config=CAMERA_ONLY)
         text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{page.took([run], 'drawn', seconds)}."
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from vizlib.displays.gradients import SIZES, GradientsDisplay
-from vizlib.ui import caches, film, page
+from vizlib.ui import caches, charts, film, page
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen, plain
 
@@ -37,10 +37,10 @@ def show(run, picture):
             say_missing(one)
     if not display.histories:
         return
-    st.plotly_chart(display.plot_course(size, step), width="stretch", key="course", config={"displaylogo": False})
+    charts.steady(display.plot_course(size, step), key="course", config={"displaylogo": False})
     moment = f"at step {step:,}" if step is not None else "now" if run.is_active else "at the end"
     st.markdown(f"**By layer, {moment}**: in a flat line all layers get as much; one that falls to the left vanishes on its way, one that rises explodes.")
-    st.plotly_chart(display.plot_depth(size, step), width="stretch", key="depth_of_gradient", config={"displaylogo": False})
+    charts.steady(display.plot_depth(size, step), key="depth_of_gradient", config={"displaylogo": False})
     names = ", ".join(f"{one.run_id} on {one.config['dataset']}" for one in shown if one.run_id in display.histories)
     caption(f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one scale.", f"{run.run_id}-gradients", csv=display.csv)
 

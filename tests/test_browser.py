@@ -143,13 +143,41 @@ def test_click_on_a_cell_of_the_matrix(page, address):
 def test_model_of_a_card_is_the_model_of_the_next_page(page, address):
     page.goto(address)
     settled(page)
-    page.get_by_role("button", name="Look inside").first.click()
-    page.wait_for_selector("h1:has-text('Feature maps of')")
+    page.get_by_role("link", name="Look inside").nth(2).click()
+    page.wait_for_selector("h1:has-text('Feature maps of collapsed_lenet')")
+    page.wait_for_url("**/Feature_maps?model=collapsed_lenet*")
     settled(page)
     no_error(page)
-    model = page.locator("h1").inner_text().removeprefix("Feature maps of ")
     page.get_by_role("link", name="Architecture").click()
-    page.wait_for_selector(f"h1:has-text('Architecture of {model}')")
+    page.wait_for_selector("h1:has-text('Architecture of collapsed_lenet')")
+    settled(page)
+    page.go_back()
+    page.wait_for_selector("h1:has-text('Feature maps of collapsed_lenet')")
+    page.go_back()
+    page.wait_for_selector("h1:has-text('See inside')")
+    no_error(page)
+
+
+def test_the_film_neither_blinks_nor_fills_the_history(page, address):
+    """At every moment a chart is in sight, in one place; and Back leads to the page before, not through the frames."""
+    page.goto(f"{address}/Training_curves")
+    page.wait_for_selector(".stPlotlyChart .main-svg")
+    settled(page)
+    page.evaluate("""() => {
+        window.seen = [];
+        setInterval(() => {
+            const charts = [...document.querySelectorAll(".stPlotlyChart")].filter(one => getComputedStyle(one).visibility == "visible" && one.querySelector(".main-svg"));
+            window.seen.push(charts.map(one => Math.round(one.getBoundingClientRect().top)).join());
+        }, 20);
+    }""")
+    before = page.evaluate("history.length")
+    page.get_by_role("button", name="▶").click()
+    page.get_by_text("Training step 16", exact=True).wait_for()
+    frames = set(page.evaluate("window.seen"))
+    assert len(frames) == 1 and "" not in frames, frames
+    page.get_by_role("button", name="■").click()
+    page.wait_for_url("**step=*")
+    assert page.evaluate("history.length") <= before + 1
     no_error(page)
 
 

@@ -301,7 +301,7 @@ def test_curves_by_quantity_and_axis():
     traces = {trace.name: trace for trace in display.plot("loss", "seconds", smoothing=0.5).data}
     assert list(traces) == ["run, step by step", "run, training", "run, validation", "run, best checkpoint"]
     assert list(traces["run, validation"].x) == [2.5, 5, 7.5] and list(traces["run, validation"].y) == [1.25, 2.25, 3.25]
-    assert list(traces["run, step by step"].y) == smoothed([1 / n for n in range(1, 31)], 0.5)
+    assert list(traces["run, step by step"].y) == smoothed([1 / n for n in range(1, 31)], 0.5**20)  # thirty values stand for six hundred
     star = traces["run, best checkpoint"]
     assert (star.x[0], star.y[0]) == (5, 2.25)
     accuracy = display.plot("accuracy", "steps", log_scale=True)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 QUANTITIES = {"loss": ("train_loss", "val_loss"), "accuracy": ("train_accuracy", "val_accuracy"), "learning rate": ("learning_rate", None)}
 AXES = {"epochs": "epoch", "steps": "step", "seconds": "seconds"}
 COLOURS = ("#0891b2", "#ea580c", "#7c3aed", "#16a34a", "#db2777", "#ca8a04", "#2563eb", "#525252", "#dc2626", "#0d9488")
+FULL = 600  # steps that a long training notes
 PALE = 0.35  # how much is left of what comes after the moment of the film
 MARKS = {"rate": "rate {learning_rate:.3g}", "resumed": "resumed"}  # events drawn as a vertical line, and what it says
 
@@ -34,7 +35,7 @@ class CurvesDisplay:
         """A Plotly figure of one of QUANTITIES over one of AXES.
 
         Validation is drawn full, training dotted; the thin line is the training's step-by-step course. smoothing: the weight in [0, 1)
-        of an exponential moving average, with its start corrected as in Kingma and Ba 2015, on the step-by-step course only. until: the
+        of an exponential moving average over FULL values, with its start corrected as in Kingma and Ba 2015, on the step-by-step course only. until: the
         step from which on everything is pale, or None.
         """
         import plotly.graph_objects as go
@@ -43,15 +44,15 @@ class CurvesDisplay:
         for number, (name, history) in enumerate(self.histories.items()):
             for line, rows, key, style in self._lines(history, quantity, COLOURS[number % len(COLOURS)]):
                 values = [row[key] for row in rows]
-                values = smoothed(values, smoothing) if line == "step by step" and quantity != "learning rate" else values
+                values = smoothed(values, weight_for(smoothing, len(values))) if line == "step by step" and quantity != "learning rate" else values
                 x, shown = [row[x_key] for row in rows], sum(row["step"] <= until for row in rows) if until is not None else len(rows)
                 common = dict(name=f"{name}, {line}", legendgroup=f"{name}, {line}", **style)
                 if shown < len(rows):  # the rest stays on the axes and begins where the shown part ends
                     rest, pale = max(0, shown - 1), dict(opacity=PALE * style.get("opacity", 1), showlegend=False, hoverinfo="skip")
                     figure.add_scatter(x=x[rest:], y=values[rest:], **common | pale)
                 figure.add_scatter(x=x[:shown], y=values[:shown], **common)
-            self._add_marks(figure, history, x_key, COLOURS[number % len(COLOURS)], several=len(self.histories) > 1, name=name)
-        figure.update_layout(height=460, margin=dict(l=10, r=10, t=10, b=10), hovermode="x unified", legend=dict(orientation="h", y=-0.18), showlegend=True)
+            self._add_marks(figure, history, x_key, COLOURS[number % len(COLOURS)], several=len(self.histories) > 1, name=name, number=number)
+        figure.update_layout(height=460, margin=dict(l=10, r=10, t=10, b=10), hovermode="x unified", legend=dict(orientation="h", y=1.02, yanchor="bottom"), showlegend=True)
         figure.update_xaxes(title=axis, rangemode="tozero")
         percent = quantity == "accuracy"
         figure.update_yaxes(title=quantity, tickformat=".0%" if percent else None, type="log" if log_scale else "linear")
@@ -74,14 +75,17 @@ class CurvesDisplay:
             yield "best checkpoint", [at], val_key, dict(mode="markers", marker=dict(symbol="star", size=15, color=colour, line=dict(color="white", width=1)))
 
     @staticmethod
-    def _add_marks(figure, history, x_key, colour, several, name):
-        """A dashed line with a label where somebody changed the learning rate, or the training was resumed."""
+    def _add_marks(figure, history, x_key, colour, several, name, number):
+        """A dashed line with a label where somebody changed the learning rate, or the training was resumed; one label for what came at one step."""
+        labels = {}
         for row in History(*history).marks:
             if isinstance(row.get(x_key), (int, float)):
-                label = (f"{html.escape(name[:24], quote=False)}: " if several else "") + MARKS[row["event"]].format(**row)
-                line = dict(color=colour, width=1.5, dash="dash")
-                place = dict(annotation_position="top left", annotation_textangle=-90, annotation_font_color=colour, annotation_yanchor="top")
-                figure.add_vline(row[x_key], line=line, annotation_text=label, **place)
+                labels.setdefault(row[x_key], []).append(MARKS[row["event"]].format(**row))
+        for x, words in labels.items():
+            label = (f"{html.escape(name[:24], quote=False)}: " if several else "") + ", ".join(words)
+            line, right = dict(color=colour, width=1.5, dash="dash"), number % 2  # a second run's labels stand on the other side of their lines
+            place = dict(annotation_position="top right" if right else "top left", annotation_textangle=-90, annotation_font_color=colour, annotation_yanchor="top")
+            figure.add_vline(x, line=line, annotation_text=label, **place)
 
     def csv(self):
         """One row an epoch: run, epoch, step, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, best (0 or 1)."""
@@ -97,6 +101,11 @@ class CurvesDisplay:
 def is_checkpoint(row, best):
     """Whether an epoch event is the evaluation that the checkpoint event `best` came from: by its step, which is exact, where both have one."""
     return row["step"] == best["step"] if "step" in best else row["epoch"] == best["epoch"]
+
+
+def weight_for(smoothing, count):
+    """The weight with which an average over `count` values reaches as far back, as a share of the whole, as one of `smoothing` does over FULL."""
+    return smoothing ** (FULL / count) if 0 < count < FULL else smoothing
 
 
 def smoothed(values, weight):

@@ -37,6 +37,16 @@ def ask_rate(folder, learning_rate):
     os.replace(temporary, folder / RATE)
 
 
+def asked_rate(folder):
+    """The learning rate that is asked for and not yet taken up, or None."""
+    try:
+        rate = float((folder / RATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    low, high = LIMITS["learning_rate"]
+    return rate if low <= rate <= high else None
+
+
 @dataclass
 class Requests:
     """The requests of one run, as its training process sees them."""
@@ -59,13 +69,8 @@ class Requests:
 
     def take_rate(self):
         """The learning rate asked for since the last look, or None."""
-        path = self.folder / RATE
-        if not path.exists():
+        if not (self.folder / RATE).exists():
             return None
-        try:
-            rate = float(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            rate = None
-        path.unlink(missing_ok=True)
-        low, high = LIMITS["learning_rate"]
-        return rate if rate is not None and low <= rate <= high else None
+        rate = asked_rate(self.folder)
+        (self.folder / RATE).unlink(missing_ok=True)
+        return rate

@@ -3,8 +3,6 @@
 The step chosen is kept across pages and in the address. Each page shows what it has of the nearest stored moment before it.
 """
 
-import math
-import time
 from bisect import bisect_right
 
 import streamlit as st
@@ -16,7 +14,6 @@ from vizlib.ui.scope import of_all_pages
 
 END = "end"
 FRAMES, FRAME_SECONDS = 20, 0.5
-ECHOES, ECHO_SECONDS = 8, 3  # so many frames late, and so long after the end, a slow browser still sends back what the film showed
 _WORDS_FOR_END = (END, "now", "best")  # what the end is called on the slider
 
 
@@ -41,25 +38,27 @@ def pick(run):
     options = [*map(str, steps), END]
     notes = st.container()
     _settle(steps, notes)
-    if plays():
-        _advance(options)
-    slider, button = st.columns([12, 1], vertical_alignment="bottom")
-    growing = run.is_active
+    end = "now" if run.is_active else "best"
+    with st.container(key="film"):
+        slider, button = st.columns([12, 1], vertical_alignment="bottom")
+    playing = plays()
+    button.button("■" if playing else "▶", key="play", on_click=stop if playing else play, help="stop" if playing else "play the film", width="stretch")
+    if playing:  # no slider: each of its moves would be one more step of the browser's history
+        chosen = _advance(options)
+        slider.progress(options.index(chosen) / (len(options) - 1), f"Training step {end if chosen == END else chosen}")
+        return None if chosen == END else int(chosen)
     with slider, of_all_pages():
         chosen = st.select_slider(
             "Training step",
             options,
             value=END,
-            format_func=lambda option: option if option != END else "now" if growing else "best",
+            format_func=lambda option: end if option == END else option,
             key="step",
             bind="query-params",
             persist_state="session",
-            on_change=_moved,
+            on_change=_forget_refusal,
             help="The film of learning: how it came to be, from the first random weights. The same step holds on all pages that have this slider.",
         )
-    with button:
-        playing = plays()
-        st.button("■" if playing else "▶", key="play", on_click=stop if playing else play, help="stop" if playing else "play the film", width="stretch")
     return None if chosen == END else int(chosen)
 
 
@@ -83,26 +82,16 @@ def _settle(steps, notes):
 
 
 def play():
-    """Begin the film; each time the slider is drawn it moves on by one frame."""
-    state = st.session_state
-    state.frame, state.shown_frames, state.film_over = 0, [state.get("step", END)], math.inf
-
-
-def _moved():
-    """The slider was moved: by a hand, or by the film itself, whose frames a slow browser sends back late, some after its end."""
-    state = st.session_state
-    shown = state.get("shown_frames", [])[-ECHOES:]
-    if state.step in shown and time.monotonic() < state.film_over + ECHO_SECONDS:
-        state.step = shown[-1]
-    else:
-        stop()
-    state.pop("refused_step", None)
+    """Begin the film: each time it is drawn it moves on by one frame."""
+    st.session_state.frame = 0
 
 
 def stop():
     """End the film where it is."""
-    for name in ("frame", "shown_frames"):
-        st.session_state.pop(name, None)
+    state = st.session_state
+    if plays():
+        del state.frame
+        state.step = state.shown_frame
 
 
 def plays():
@@ -110,11 +99,15 @@ def plays():
 
 
 def _advance(options):
+    """The step of the next frame. After the last one the slider comes back, where the film has ended."""
     frames = [options[round(place * (len(options) - 1) / (FRAMES - 1))] for place in range(FRAMES)] if len(options) > FRAMES else options
     state, last = st.session_state, len(frames) - 1
-    state.step = frames[min(state.frame, last)]
-    state.shown_frames.append(state.step)
+    state.shown_frame = frames[min(state.frame, last)]
     state.frame += 1
     if state.frame > last:
-        del state.frame
-        state.film_over = time.monotonic()
+        stop()
+    return state.shown_frame
+
+
+def _forget_refusal():
+    st.session_state.pop("refused_step", None)

@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from vizlib.errors import UserError
-from vizlib.ui import caches, film, panel, pickers, standing
+from vizlib.ui import caches, charts, film, panel, pickers, standing
 from vizlib.ui.scope import of_all_pages
 from vizlib.ui.sentences import sentences
 
@@ -24,6 +24,14 @@ _STYLE = """<style>
 [data-testid="stMainBlockContainer"] {padding-top: 2.2rem; padding-bottom: 3rem}
 [data-testid="stSidebarUserContent"] {padding-top: 0}
 h1 {letter-spacing: -.02em}
+[data-testid="stPageLink"] p {white-space: normal}
+[data-testid="stMetricLabel"] p, [data-testid="stMetricValue"] div {white-space: normal; overflow: visible}
+@media (max-width: 1250px) {
+  [data-testid="stMetricValue"] {font-size: 1.6rem}
+  [class*="st-key-stacks_"] > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] {flex-direction: column}
+  [class*="st-key-stacks_"] > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {width: 100%; flex: none}
+}
+.st-key-film {min-height: 4.9rem; justify-content: flex-end}
 </style>"""
 
 
@@ -35,6 +43,12 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     has_film: whether it shows the film's slider.
     """
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
+    if st.session_state.get("page_in_view") != title:
+        st.session_state.page_in_view = title
+        charts.forget()
+        wanted = st.query_params.get("model")
+        if wanted and "model" in st.session_state:
+            st.session_state.model = wanted  # of the link that led here: else the model kept from the page before would stay
     if not has_film:
         film.stop()
     st.set_page_config(page_title=f"{title} · Convscope", page_icon=str(ICON), layout="wide")

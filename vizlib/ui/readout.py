@@ -2,8 +2,9 @@
 
 import math
 
-from vizlib.displays.curves import smoothed
+from vizlib.displays.curves import smoothed, weight_for
 from vizlib.displays.sparkline import COLOURS, sparkline
+from vizlib.training import requests
 from vizlib.training.recipes import LIMITS
 from vizlib.ui import standing
 from vizlib.ui.pickers import plain
@@ -16,16 +17,23 @@ def number(row, key):
 
 
 def rate_of(run):
-    """The highest learning rate that a run has, after all changes."""
+    """The highest learning rate that a run has, after all changes, or that it was asked to have from the next step on."""
     changes = run.rows("rate")
-    rate = number(changes[-1] if changes else run.config["recipe"], "learning_rate")
+    asked = requests.asked_rate(run.folder)
+    rate = asked if asked is not None else number(changes[-1] if changes else run.config["recipe"], "learning_rate")
     return rate if 0 <= rate <= LIMITS["learning_rate"][1] else 0.0
+
+
+def is_preparing(run):
+    """Whether its process gets data and network ready: what its rows say is of before."""
+    phases = [row["event"] for row in run.events if row["event"] in ("queued", "starting", "started", "resumed")]
+    return bool(phases) and phases[-1] in ("queued", "starting")
 
 
 def progress(run):
     """(share done in [0, 1], that in words, seconds left or None) of a training."""
     recipe, latest, share = run.config["recipe"], standing.latest(run), standing.progress(run)
-    if share is None:
+    if share is None or is_preparing(run):
         return 0.0, "preparing", None
     done, budget = number(latest, "seconds"), number(recipe, "seconds")
     far = f"{min(done, budget):.0f} of {budget:.0f} seconds" if budget > 0 else f"epoch {number(latest, 'epoch'):.1f} of {number(recipe, 'epochs'):.0f}"
@@ -36,7 +44,7 @@ def progress(run):
 def pace(steps, left, status):
     """Images a second and time left, as far as they are known."""
     speed = number(steps[-1], "images_per_second") if steps else math.nan
-    words = [] if math.isnan(speed) or status == "paused" else [f"{speed:,.0f} images a second"]
+    words = [] if math.isnan(speed) or left is None or status == "paused" else [f"{speed:,.0f} images a second"]
     return words + ([f"{duration(left)} left"] if left is not None else [])
 
 
@@ -44,7 +52,7 @@ def html(steps, epochs):
     """Loss and accuracy now, each over its course so far. HTML of numbers and fixed words only."""
     total = [(number(row, "progress"), number(row, "train_loss")) for row in steps]
     known = [(x, y) for x, y in total if math.isfinite(x) and math.isfinite(y)]
-    losses = list(zip([x for x, _ in known], smoothed([y for _, y in known], 0.8)))
+    losses = list(zip([x for x, _ in known], smoothed([y for _, y in known], weight_for(0.8, len(known)))))
     accuracies = [(number(row, "progress"), number(row, "val_accuracy")) for row in epochs]
     accuracy = f"{accuracies[-1][1]:.1%}" if accuracies else "–"
     cells = (

@@ -1,0 +1,147 @@
+"""The reports' systems: what is said of them is in the run folders, and what the command trains is what the table lists."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vizlib import architectures, datasets, runs, systems
+from vizlib.errors import UserError
+from vizlib.systems import SYSTEMS, System, finished_run
+from vizlib.training import reproduce as reproducing
+from vizlib.training.evaluation import evaluate
+from vizlib.training.recipes import recipe
+from vizlib.training.reproduce import reproduce
+
+SHIPPED = [run for run in runs.list_runs()[0] if run.folder.parent == runs.SHIPPED]
+TINY = System("T1", "tiny", "three_layer_module", "Tiny", "adamw", dict(epochs=1), 0.3, epochs=3, dataset="digits")
+SECOND = System("T2", "second", "three_layer_module", "From the first", "adamw", dict(epochs=1), dataset="digits", start="T1")
+
+
+@pytest.fixture
+def said(runs_root, monkeypatch):
+    """What is said, a line each, while only the two tiny systems exist."""
+    for module in (systems, reproducing):
+        monkeypatch.setattr(module, "SYSTEMS", {"T1": TINY, "T2": SECOND})
+    return []
+
+
+# The list
+
+
+@pytest.mark.parametrize("system", SYSTEMS.values(), ids=str)
+def test_every_system_can_be_trained_in_no_more_epochs(system):
+    assert system.architecture in architectures.names() and runs.new_run_folder(f"{system.run}-2")
+    chosen = recipe(system.recipe, **system.changes)
+    assert chosen.seconds is None and (system.epochs is None or chosen.epochs <= system.epochs)
+    assert system.start is None or SYSTEMS[system.start].architecture == system.architecture
+    assert system.reported is None or 0 < system.reported < 1
+
+
+def test_systems_are_named_by_id_or_its_beginning():
+    assert [system.id for system in systems.named(["b"])] == ["B1", "B2", "B3"]
+    assert [system.id for system in systems.named(["F2", "A1"])] == ["A1", "F2"]
+    with pytest.raises(UserError, match="^There is no system named 'X9'. Possible: A1, "):
+        systems.named(["A1", "X9"])
+
+
+@pytest.mark.parametrize("run", [run for run in SHIPPED if run.config.get("system")], ids=lambda run: run.run_id)
+def test_a_shipped_run_is_what_its_system_says(run):
+    system = SYSTEMS[run.config["system"]]
+    chosen = json.loads(json.dumps(dict(vars(recipe(system.recipe, **system.changes)))))
+    assert {key: run.config["recipe"][key] for key in chosen if key != "summary"} == {key: value for key, value in chosen.items() if key != "summary"}
+    assert (run.run_id, run.config["architecture"], run.config["dataset"]) == (system.run, system.architecture, system.dataset)
+    assert system.side is None or run.input_size[1:] == (system.side, system.side)
+    assert (run.config["start"] is None) == (system.start is None)
+
+
+@pytest.mark.parametrize("run", [run for run in SHIPPED if run.config.get("system")], ids=lambda run: run.run_id)
+def test_a_shipped_run_is_above_the_report(run):
+    """Also on images on which nothing was chosen, which counts against us where the report has validation images."""
+    system = SYSTEMS[run.config["system"]]
+    if system.reported is None:
+        pytest.skip("the report gives no figure")
+    assert run.rows("finished")[-1]["test_accuracy"] > system.reported
+    assert system.split == "test" or run.best["val_accuracy"] > system.reported
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("run", [run for run in SHIPPED if run.has("model.safetensors")], ids=lambda run: run.run_id)
+def test_shipped_weights_have_the_accuracy_that_is_told_of_them(run):
+    try:
+        dataset = datasets.load_for(run.config)
+    except UserError as error:
+        pytest.skip(str(error))
+    if dataset.note != run.config["dataset_note"]:
+        pytest.skip("another copy of the data has other test images")
+    predictions = evaluate(run.folder, run.config, dataset)
+    assert predictions.accuracy == pytest.approx(run.rows("finished")[-1]["test_accuracy"], abs=0.003)
+
+
+# The command
+
+
+def test_what_is_missing_is_trained_and_told(said):
+    assert "| T1 |" in systems.table() and systems.table().count("*not yet run*") == 2
+    assert reproduce([TINY, SECOND], say=said.append)
+    first, second = finished_run(TINY), finished_run(SECOND)
+    assert first.run_id == "tiny" and first.config["system"] == "T1" and first.config["title"] == "Tiny" and second.config["start"] == {"run": "tiny"}
+    line = next(line for line in systems.table().splitlines() if line.startswith("| T1 "))
+    for figure in (f"**{first.rows('finished')[0]['test_accuracy']:.1%}**", f"{first.best['val_accuracy']:.1%}", "30.0% test", "3 epochs", "`tiny`"):
+        assert f"| {figure} |" in line
+    del said[:]
+    assert reproduce([TINY], again=True, say=said.append)  # one that was trained here is not trained twice
+    assert len(said) == 1 and said[0].startswith("T1 is there: tiny, ") and len(runs.list_runs(shipped=False)[0]) == 2
+
+
+def test_one_that_was_stopped_goes_on(said, monkeypatch):
+    looks = []
+
+    class Stopping(reproducing.Requests):
+        @property
+        def stop(self):
+            looks.append(1)
+            return "Stopped by hand." if len(looks) > 5 else ""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reproducing, "Requests", Stopping)
+        assert not reproduce([TINY, SECOND], say=said.append)
+    found = runs.list_runs(shipped=False)[0]
+    assert [(run.run_id, run.status) for run in found] == [("tiny", "stopped")]
+    assert reproduce([TINY], say=said.append)
+    run = finished_run(TINY)
+    assert run.run_id == "tiny" and len(run.rows("started")) == len(run.rows("resumed")) == 1 and run.rows("resumed")[0]["step"] > 0
+
+
+def test_what_cannot_be_trained_says_why_and_the_next_follows(said, data_folder):
+    elsewhere = System("T3", "elsewhere", "three_layer_module", "Not here", "adamw", dataset="folder:gone")
+    assert not reproduce([SECOND, elsewhere, TINY], say=said.append)
+    assert said[0] == "T2: it starts from the weights of T1, which has not been trained here yet."
+    assert said[1].startswith("T3: The data set 'folder:gone' is not on this machine.")
+    assert finished_run(TINY) and not finished_run(elsewhere) and len(runs.list_runs(shipped=False)[0]) == 1
+
+
+def test_shipped_ones_are_trained_again_only_if_named(said, runs_root, tmp_path, monkeypatch, tiny_run):
+    import shutil
+
+    shipped = tmp_path / "checkpoints"
+    shutil.copytree(tiny_run.folder, shipped / "tiny")
+    (shipped / "tiny" / "config.json").write_text(json.dumps(tiny_run.config | {"system": "T1"}))
+    monkeypatch.setattr(runs, "SHIPPED", shipped)
+    assert reproduce([TINY], say=said.append) and not list(runs_root.iterdir())
+    assert reproduce([TINY], again=True, say=said.append) and [path.name for path in runs_root.iterdir()] == ["tiny-2"]
+    assert finished_run(TINY).folder == shipped / "tiny"
+
+
+@pytest.mark.parametrize("side, size", [(None, [1, 8, 8]), (16, [1, 16, 16])])
+def test_pictures_come_in_the_side_that_is_asked_for(tmp_path, side, size):
+    from vizlib.training.config import make_config
+    from vizlib.training.loop import train
+
+    dataset = datasets.load("digits")
+    config = make_config("three_layer_module", dataset, recipe("adamw", epochs=1), side=side)
+    assert config["input_size"] == size
+    run = train(tmp_path / "run", config, dataset, say=lambda line: None)
+    assert run.status == "finished" and np.isfinite(run.best["val_accuracy"])
+    with pytest.raises(UserError, match="^Pictures of 0 x 0 are not possible"):
+        make_config("three_layer_module", dataset, recipe("adamw"), side=0)

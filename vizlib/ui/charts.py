@@ -1,0 +1,39 @@
+"""Charts that are redrawn without a blink."""
+
+import streamlit as st
+
+_STYLE = """<style>
+.st-key-{key}_places {{display: grid; grid-template-columns: minmax(0, 1fr)}}
+.st-key-{key}_places > * {{grid-area: 1 / 1; visibility: hidden; min-width: 0}}
+.st-key-{key}_places > .st-key-{key}_{before} {{visibility: visible}}
+.st-key-{key}_places:has(.st-key-{key}_{now} .main-svg) > .st-key-{key}_{before} {{visibility: hidden}}
+.st-key-{key}_places > .st-key-{key}_{now} {{visibility: visible}}
+</style>"""
+
+
+def steady(figure, *, key, on_select=None, **given):
+    """st.plotly_chart, whose last figure stays in sight until the new one is drawn.
+
+    Streamlit takes a changed figure for another chart and builds it anew, which leaves its place empty for a tenth of a second or more.
+    on_select: called with the key of the chart that was clicked.
+    """
+    seen, spec = st.session_state.setdefault("charts", {}), figure.to_json()
+    number, last_spec, last, before = seen.get(key, (0, spec, figure, None))
+    if spec != last_spec:
+        number, before = number + 1, last
+    seen[key] = number, spec, figure, before
+    places = st.container(key=f"{key}_places")
+    places.html(_STYLE.format(key=key, now=number, before=number - 1))
+    drawn = [(number - 1, before), (number, figure)]
+    for place, one in drawn if number % 2 else reversed(drawn):  # each stays where it is in the page when the next one comes
+        if one is None:
+            places.empty()
+            continue
+        chart = f"{key}_{place}"
+        picked = (lambda chart=chart: on_select(chart)) if on_select else "ignore"
+        places.plotly_chart(one, width="stretch", key=chart, on_select=picked, **given)
+
+
+def forget():
+    """Keep no figure: another page has been opened, and what stood there before would flash up."""
+    st.session_state.pop("charts", None)

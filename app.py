@@ -51,6 +51,11 @@ def card(run):
     figure += f" **{scores[-1]['val_accuracy']:.1%}** validation accuracy so far" if scores and not finished else ""
     st.markdown(f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]")
     place = st.container()
+    if run.is_weightless:
+        remedy = run.missing_weights.partition(". ")[2].removesuffix(run.reproducing_command)
+        st.markdown(f":gray-badge[:material/info: without its weights]  \n:small[:gray[{plain(remedy)}]]")
+        if run.reproducing_command:
+            st.code(run.reproducing_command, language=None, wrap_lines=True)
     if st.button("Look inside →", key=f"look inside {run.run_id}", type="tertiary", on_click=st.session_state.update, kwargs={"model": run.run_id}):
         st.switch_page("pages/3_Feature_maps.py", query_params={})  # left out, it would complain of the address that the pickers own
     return place

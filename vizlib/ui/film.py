@@ -50,7 +50,7 @@ def pick(run):
             "Training step",
             options,
             value=END,
-            format_func=lambda option: option if option != END else "now" if growing else "best",
+            format_func=lambda option: option if option != END or run.is_weightless else "now" if growing else "best",
             key="step",
             bind="query-params",
             persist_state="session",

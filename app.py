@@ -53,7 +53,7 @@ def card(run):
     place = st.container()
     if run.is_weightless:
         remedy = run.missing_weights.partition(". ")[2].removesuffix(run.reproducing_command)
-        st.markdown(f":gray-badge[:material/info: without its weights]  \n:small[:gray[{plain(remedy)}]]")
+        st.markdown(f":gray-badge[:material/info: no weights]  \n:small[:gray[{plain(remedy)}]]")
         if run.reproducing_command:
             st.code(run.reproducing_command, language=None, wrap_lines=True)
     if st.button("Look inside →", key=f"look inside {run.run_id}", type="tertiary", on_click=st.session_state.update, kwargs={"model": run.run_id}):

@@ -216,14 +216,14 @@ def infos(app):
 def test_every_page_of_a_run_without_its_weights(weightless, page):
     app = fine(opened(page, model="weightless"))
     said = texts(app).replace("\\", "")
-    assert not app.info and "ended before" not in said and ("without its weights" in said) == (page.stem in ("app", "2_Filters", "3_Feature_maps"))
+    assert not app.info and "ended before" not in said and ("comes without its weights" in said) == (page.stem in ("2_Filters", "3_Feature_maps"))
 
 
 def test_home_says_what_a_run_without_its_weights_needs(weightless):
     app = fine(opened(ROOT / "app.py"))
     assert [box.value for box in app.code] == ["python -m vizlib reproduce B1"]
     said = texts(app).replace("\\", "")
-    assert "without its weights" in said and "which took 48 min (CPU, 1 thread)" in said
+    assert "no weights" in said and "which took 48 min (CPU, 1 thread)" in said
     assert said.count("**82.8%** held-out accuracy") == 2 == said.count("Accuracy 0.828")  # like the card of the run that it is a copy of
 
 

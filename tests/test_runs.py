@@ -13,6 +13,7 @@ from vizlib import architectures, runs
 from vizlib.errors import UserError
 from vizlib.predictions import load_predictions
 from vizlib.runs import list_runs, open_run, read_events, read_run
+from vizlib.systems import SYSTEMS
 from vizlib.training.events import EventLog
 
 ROOT = runs.SHIPPED.parent
@@ -52,7 +53,7 @@ def check_run(run):
     if run.has("model.safetensors"):
         load_into(model, load_weights(run.path("model.safetensors")))
     else:  # they are too large to ship: one command trains them anew
-        assert run.reproducing_command.endswith(f" reproduce {run.config['system']}")
+        assert run.config["system"] in SYSTEMS and run.reproducing_command in run.missing_weights
     predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
     accuracy = np.mean(np.argmax(predictions.logits, axis=1) == predictions.labels)
     assert run.rows("finished")[-1]["test_accuracy"] == round(float(accuracy), 5)

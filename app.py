@@ -55,6 +55,11 @@ def card(run):
     figure += f" **{scores[-1]['val_accuracy']:.1%}** validation accuracy so far" if scores and not finished else ""
     st.markdown(f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]")
     place = st.container()
+    if run.is_weightless:
+        remedy = run.missing_weights.partition(". ")[2].removesuffix(run.reproducing_command)
+        st.markdown(f":gray-badge[:material/info: no weights]  \n:small[:gray[{plain(remedy)}]]")
+        if run.reproducing_command:
+            st.code(run.reproducing_command, language=None, wrap_lines=True)
     page.link("3_Feature_maps", "Look inside →", model=run.run_id)
     return place
 

@@ -22,7 +22,7 @@ def table():
             run.config["dataset"],
             f"{started['parameters']:,}",
             f"{run.rows('epoch')[-1]['epoch']:.3g}",
-            f"{finished['seconds']:,.0f} s, {started['device'].replace('1 threads', '1 thread')}",
+            f"{finished['seconds']:,.0f} s, {run.device}",
             f"{best['val_accuracy']:.1%}",
             f"**{finished['test_accuracy']:.1%}**",
         )

@@ -14,7 +14,7 @@ from vizlib.ui.pickers import chosen, plain, whole_number
 
 def show(run, picture):
     page.title(f"Filters of {run.run_id}", run, of_weights=True)
-    weights = dict(convolutions(caches.model(run), caches.layers(run)))
+    weights = dict(convolutions(caches.network(run), caches.layers(run)))
     notes = st.container()
     pick, number, beside = st.columns([2, 1, 2], gap="medium", vertical_alignment="bottom")
     with pick:
@@ -50,15 +50,20 @@ def at_step(run, layer, weights, step):
     """The layer's weight at the step chosen, or the nearest before it of which it is stored: (array, its moment in words, a note on it)."""
     saved, is_over = run.best.get("step") if run.best else 0, run.status == "finished"
     end = "best weights" if is_over else f"weights of step {saved:,}, the best so far" if saved is not None else "best weights so far"
-    now, first = weights[layer].float().numpy(), next(iter(weights))
+    now, first = weights[layer].float(), next(iter(weights))
     stored = {at: weight for at, weight in caches.snapshots(run).items() if weight.shape == weights[first].shape}
     if layer != first or not stored:
+        if run.is_weightless:
+            raise caches.without(run, "weights")
         kept = f"only {plain(first)} is stored" if stored else "no filters are stored"
-        return now, end, f"The {end}." if step is None else f"Along the training {kept}; these are the {end}."
+        return now.numpy(), end, f"The {end}." if step is None else f"Along the training {kept}; these are the {end}."
     unmoved = len(stored) > 1 and np.array_equal(stored[min(stored)], stored[max(stored)])
     fixed = " They are the same at every step: fixed before the training began." if unmoved else ""
+    if step is None and run.is_weightless:
+        last = max(stored)
+        return stored[last], f"step {last}", f"As they were at step {last:,}, the last stored.{fixed} {plain(run.missing_weights)}"
     if step is None and (is_over or max(stored) <= (saved or 0)):
-        return now, end, f"The {end}.{fixed}"
+        return now.numpy(), end, f"The {end}.{fixed}"
     moment = film.at(stored, step)
     if moment is None:
         moment = min(stored)

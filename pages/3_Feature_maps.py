@@ -14,7 +14,7 @@ def show(run, picture):
     page.title(f"Feature maps of {run.run_id}", run, of_weights=True)
     rows = {row.name: row for row in caches.layers(run)}
     step, past = film.pick(run), None
-    if step is not None:
+    if step is not None or run.is_weightless:
         past = probe.moment(run, step)
     if past is not None:
         picture = past.show()

@@ -1,6 +1,8 @@
-"""What several tests share: a small run trained once, an empty place for runs, and skipping where pictures are missing."""
+"""What several tests share: a small run trained once, an empty place for runs, a run without weights, and skipping where pictures are missing."""
 
+import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -42,6 +44,19 @@ def runs_root(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setenv("CONVSCOPE_RUNS", str(folder))
     return folder
+
+
+@pytest.fixture
+def weightless(runs_root):
+    """A finished Run of a system of the reports, as large networks ship: with all but its weights."""
+    from vizlib import runs
+
+    folder = runs_root / "weightless"
+    shutil.copytree(runs.SHIPPED / "plain32", folder)
+    (folder / "model.safetensors").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"system": "B1"}))
+    return runs.read_run(folder)
 
 
 @pytest.fixture

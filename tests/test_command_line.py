@@ -211,6 +211,16 @@ def test_a_damaged_run_is_one_line(copied_run, capsys):
     assert main(["check", "tiny"]) == 2 and "cut short or damaged" in capsys.readouterr().err
 
 
+def test_a_run_without_its_weights_is_one_line_with_the_way_to_them(weightless, capsys):
+    before = weightless.path("predictions.npz").read_bytes()
+    for arguments in (["evaluate", "weightless"], ["train", "-a", "plain32", "-d", "digits", "--start", "weightless", "--device", "cpu"]):
+        assert main(arguments) == 2
+        printed = capsys.readouterr()
+        assert printed.err == f"convscope: {weightless.missing_weights}\n" and "python -m vizlib reproduce B1" in printed.err and printed.out == ""
+    assert [path.name for path in weightless.folder.parent.iterdir()] == ["weightless"] and weightless.path("predictions.npz").read_bytes() == before
+    assert main(["check", "weightless"]) == 0 and "Not collapsed" in capsys.readouterr().out
+
+
 def test_evaluate_on_another_copy_keeps_what_the_run_reports(copied_run, capsys):
     config = json.loads((copied_run / "config.json").read_text())
     (copied_run / "config.json").write_text(json.dumps(config | {"dataset_note": "other test images"}))

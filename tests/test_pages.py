@@ -188,7 +188,6 @@ def broken(folder, name, **files):
 @pytest.mark.parametrize(
     "name, files, reason",
     [
-        ("no-weights", {"model__safetensors": None}, "model.safetensors"),
         ("half-weights", {"model__safetensors": (runs.SHIPPED / "lenet/model.safetensors").read_bytes()[:500] if SHIPPED else b""}, ""),
         ("foreign-weights", {"model__safetensors": (runs.SHIPPED / "plain32/model.safetensors").read_bytes() if SHIPPED else b""}, "conv1"),
         ("web-page", {"model__safetensors": b"<!DOCTYPE html><html>404</html>"}, "page"),
@@ -204,6 +203,71 @@ def test_run_with_bad_weights(fresh_caches, name, files, reason):
             assert len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
         else:
             fine(app)  # what needs no weights is still shown
+
+
+# A run without its weights
+
+
+def infos(app):
+    return [box.value.replace("\\", "") for box in app.info]
+
+
+@pytest.mark.parametrize("page", [ROOT / "app.py", *PAGES], ids=lambda page: page.stem)
+def test_every_page_of_a_run_without_its_weights(weightless, page):
+    app = fine(opened(page, model="weightless"))
+    said = texts(app).replace("\\", "")
+    assert not app.info and "ended before" not in said and ("comes without its weights" in said) == (page.stem in ("2_Filters", "3_Feature_maps"))
+
+
+def test_home_says_what_a_run_without_its_weights_needs(weightless):
+    app = fine(opened(ROOT / "app.py"))
+    assert [box.value for box in app.code] == ["python -m vizlib reproduce B1"]
+    said = texts(app).replace("\\", "")
+    assert "no weights" in said and "which took 48 min (CPU, 1 thread)" in said
+    assert said.count("**82.8%** held-out accuracy") == 2 == said.count("Accuracy 0.828")  # like the card of the run that it is a copy of
+
+
+def test_layers_are_known_without_weights(weightless):
+    from vizlib.ui import caches
+
+    assert caches.layers(weightless) == caches.layers(runs.open_run("plain32"))
+
+
+def test_filters_without_weights_are_those_stored(weightless):
+    app = fine(opened(ROOT / "pages/2_Filters.py", model="weightless"))
+    assert f"step 5,160, the last stored. {weightless.missing_weights}" in texts(app).replace("\\", "")
+    assert app.select_slider(key="step").value == "end" and "Filter 0, its 3 input channels" in texts(app)
+    app.select_slider(key="step").set_value("64").run()
+    assert "As they were at step 64." in texts(fine(app))
+    for layer in app.selectbox(key="filter_layer").options[1:4]:
+        app.selectbox(key="filter_layer").set_value(layer).run()
+        assert infos(fine(app)) == [weightless.missing_weights] and "Filter 0" not in texts(app)
+
+
+def test_maps_without_weights_are_those_of_the_probe_picture(weightless):
+    app = fine(opened(ROOT / "pages/3_Feature_maps.py", model="weightless"))
+    said = texts(app).replace("\\", "")
+    assert "As it was at step 5,160" in said and "and not yours" in said and weightless.missing_weights in said and "**16 maps**" in said
+    app.selectbox(key="layer").set_value("stage3.block5.conv2").run()
+    app.select_slider(key="step").set_value("64").run()
+    assert "As it was at step 64" in texts(fine(app)) and "**64 maps**" in texts(app)
+
+
+def test_maps_without_weights_and_without_stored_ones(weightless):
+    weightless.path("snapshots.safetensors").write_bytes((runs.SHIPPED / "lenet/snapshots.safetensors").read_bytes())
+    for page in ("2_Filters", "3_Feature_maps"):  # its conv1 is not this network's either
+        assert infos(fine(opened(ROOT / f"pages/{page}.py", model="weightless"))) == [weightless.missing_weights]
+    weightless.path("snapshots.safetensors").unlink()
+    for page in (ROOT / "app.py", *PAGES):
+        fine(opened(page, model="weightless"))
+
+
+def test_a_run_of_ones_own_without_weights(fresh_caches):
+    broken(fresh_caches, "bare", model__safetensors=None)
+    for page in (ROOT / "app.py", *PAGES):
+        app = fine(opened(page, model="bare"))
+        assert "ended before" not in texts(app) and "reproduce" not in texts(app)
+    assert infos(opened(ROOT / "pages/3_Feature_maps.py", model="bare")) == ["'bare' comes without its weights. There is no model.safetensors in its folder."]
 
 
 def test_unknown_architecture(fresh_caches):

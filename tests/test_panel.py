@@ -151,6 +151,14 @@ def test_it_opens_on_what_learns_digits_in_seconds(calls):
     assert settings == dict(architecture="three_layer_module", dataset="digits", recipe=RECIPES["small_set"], seed=0, title="", start=None, frozen=0, device=launcher.devices()[0])
 
 
+def test_a_run_without_its_weights_is_no_start(fabricate):
+    ended = dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9), dict(event="finished", test_accuracy=0.9, seconds=1)
+    fabricate("weightless", STARTED, *ended)
+    fabricate("whole", STARTED, *ended, files=["model.safetensors"])
+    options = field(drawn(settings=True), "start", "three_layer_module").options
+    assert "whole" in options and "weightless" not in options
+
+
 def test_settings_reach_the_launcher_exactly(calls, fabricate):
     earlier = fabricate("earlier", STARTED, dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9), dict(event="finished", test_accuracy=0.9, seconds=1), files=["model.safetensors"])
     app = drawn(settings=True)

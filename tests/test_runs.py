@@ -13,6 +13,7 @@ from vizlib import architectures, runs
 from vizlib.errors import UserError
 from vizlib.predictions import load_predictions
 from vizlib.runs import list_runs, open_run, read_events, read_run
+from vizlib.systems import SYSTEMS
 from vizlib.training.events import EventLog
 
 ROOT = runs.SHIPPED.parent
@@ -48,7 +49,11 @@ def check_run(run):
 
     assert run.status == "finished" and run.config["title"] and run.config["recipe"]["name"] and run.config["dataset_note"]
     model = architectures.create(run.config["architecture"], **run.config["arguments"])
-    load_into(model, load_weights(run.path("model.safetensors")))
+    assert sum(parameter.numel() for parameter in model.parameters()) == run.rows("started")[0]["parameters"]
+    if run.has("model.safetensors"):
+        load_into(model, load_weights(run.path("model.safetensors")))
+    else:  # they are too large to ship: one command trains them anew
+        assert run.config["system"] in SYSTEMS and run.reproducing_command in run.missing_weights
     predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
     accuracy = np.mean(np.argmax(predictions.logits, axis=1) == predictions.labels)
     assert run.rows("finished")[-1]["test_accuracy"] == round(float(accuracy), 5)
@@ -88,6 +93,18 @@ def test_every_shipped_run(name):
 
 def test_a_run_just_trained_keeps_the_same_contract(tiny_run):
     check_run(read_run(tiny_run.folder))
+
+
+def test_a_run_without_its_weights_keeps_all_the_rest(weightless):
+    check_run(weightless)
+    with pytest.raises(KeyError):
+        check_run(runs.Run(weightless.folder, {key: value for key, value in weightless.config.items() if key != "system"}))
+    for name in ("predictions.npz", "snapshots.safetensors"):
+        content = weightless.path(name).read_bytes()
+        weightless.path(name).unlink()
+        with pytest.raises(UserError):
+            check_run(weightless)
+        weightless.path(name).write_bytes(content)
 
 
 def test_all_shipped_runs_are_listed():
@@ -167,6 +184,29 @@ def test_shipped_runs_come_before_ones_of_the_same_name(runs_root, tmp_path, mon
     shipped = write_run(tmp_path / "shipped", "same")
     write_run(runs_root, "same")
     assert open_run("same").folder == shipped and [run.folder for run in list_runs()[0]] == [shipped]
+
+
+# Without weights
+
+
+def test_a_run_says_how_to_come_by_its_weights(weightless, runs_root):
+    assert weightless.is_weightless
+    assert weightless.missing_weights == "'weightless' comes without its weights. Train them anew, which took 48 min (CPU, 1 thread), with: python -m vizlib reproduce B1"
+    weightless.path("model.safetensors").touch()
+    assert weightless.missing_weights == "" and not weightless.is_weightless
+    waiting = read_run(write_run(runs_root, "waiting"))
+    assert waiting.missing_weights == "'waiting' has no weights yet: it is queued." and not waiting.is_weightless
+
+
+@pytest.mark.parametrize("system", [None, "", 3, ["B1"], "B1; rm -rf /", "B1\n", "--table"])
+def test_what_is_no_system_gets_into_no_command(runs_root, system):
+    run = read_run(write_run(runs_root, "bare", CONFIG | {"system": system}, [{"event": "finished", "test_accuracy": 0.5, "seconds": 9}]))
+    assert run.is_weightless and run.missing_weights == "'bare' comes without its weights. There is no model.safetensors in its folder."
+
+
+def test_a_finished_run_that_never_said_where_it_began(runs_root):
+    run = read_run(write_run(runs_root, "bare", CONFIG | {"system": "F1"}, [{"event": "finished", "test_accuracy": 0.5, "seconds": 9000}]))
+    assert run.missing_weights.endswith("which took 2.5 h (unknown device), with: python -m vizlib reproduce F1")
 
 
 # Events

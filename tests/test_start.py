@@ -66,7 +66,7 @@ def test_other_classes_keep_all_but_the_head(runs_root, first):
     [
         ({"run": "nonesuch"}, "no run named 'nonesuch'"),
         ({"run": "../first"}, "no run named '../first'"),
-        ({"run": "empty"}, "'empty' has no weights to start from"),
+        ({"run": "empty"}, "'empty' has no weights yet: it is queued"),
         ({"run": "other"}, "'other' is a lenet: its weights do not fit three_layer_module"),
         ({"pretrained": "torchvision"}, "torchvision has no pretrained weights of three_layer_module, only of: resnet18"),
         ({"pretrained": "timm"}, "no source of pretrained weights named 'timm'. Possible: torchvision"),

@@ -207,6 +207,8 @@ def _evaluate(options):
     from vizlib.training.evaluation import evaluate
 
     run = _run(options.run)
+    if run.missing_weights:
+        raise UserError(run.missing_weights)
     dataset = datasets.load_for(run.config)
     predictions = evaluate(run.folder, run.config, dataset, _device(options.device))
     if dataset.note == run.config.get("dataset_note"):

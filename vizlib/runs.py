@@ -2,7 +2,7 @@
 
     <run>/config.json             what was trained on what, and how: enough to rebuild it
           events.jsonl            a line for each thing that happened, appended by the training process only
-          model.safetensors       the best weights, float16
+          model.safetensors       the best weights, float16; large networks ship without
           predictions.npz         labels and logits of the held-out images
           snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
           last.pt                 what resuming needs, gone once finished
@@ -148,6 +148,42 @@ class Run:
     def can_resume(self):
         """Whether its training ended before its end, and can go on."""
         return self.status in ("stopped", "failed", "interrupted") and self.folder.parent != SHIPPED
+
+    @property
+    def is_weightless(self):
+        """Whether it is finished and comes without its weights."""
+        return not self.has("model.safetensors") and self.status == "finished"
+
+    @property
+    def missing_weights(self):
+        """That there are no weights in its folder, and then how to come by them, in two short sentences; empty where they are there."""
+        if self.has("model.safetensors"):
+            return ""
+        if self.status != "finished":
+            return f"{self.run_id!r} has no weights yet: it is {self.status}."
+        if not self.reproducing_command:
+            return f"{self.run_id!r} comes without its weights. There is no model.safetensors in its folder."
+        took = f"{duration(self.rows('finished')[-1]['seconds'])} ({self.device})"
+        return f"{self.run_id!r} comes without its weights. Train them anew, which took {took}, with: {self.reproducing_command}"
+
+    @property
+    def reproducing_command(self):
+        """The command that trains it anew, where it is one of the reports' systems; else empty."""
+        system = self.config.get("system")
+        return f"python -m vizlib reproduce {system}" if isinstance(system, str) and system.isalnum() else ""  # nothing else is for a shell
+
+    @property
+    def device(self):
+        """What it was trained on, in words, such as "CPU, 2 threads"."""
+        started = self.rows("started")
+        return str(started[-1].get("device", "unknown device") if started else "unknown device").replace("1 threads", "1 thread")
+
+
+def duration(seconds):
+    """Seconds as somebody would say them: "8 s", "2 min", "1.5 h"."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _is_locked(file):

@@ -19,8 +19,8 @@ def check_start(start, architecture):
         return
     if set(start) == {"run"}:
         run = runs.open_run(start["run"])
-        if not run.has("model.safetensors"):
-            raise UserError(f"The run {run.run_id!r} has no weights to start from.")
+        if run.missing_weights:
+            raise UserError(run.missing_weights)
         if run.config["architecture"] != architecture:
             raise UserError(f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do not fit {architecture}.")
     elif set(start) == {"pretrained"}:

@@ -20,9 +20,19 @@ from vizlib.errors import UserError
 class NotYet(UserError):
     """Something that a run does not have yet, or will never have, as its training ended before: no fault of anybody's."""
 
+    icon = ":material/hourglass_empty:"
+
+
+class NotHere(NotYet):
+    """The weights of a finished run that comes without them."""
+
+    icon = ":material/info:"
+
 
 def without(run, what):
-    """The NotYet that says why a run has no `what` ("weights", "evaluation"): it waits, has just begun, or ended too early."""
+    """The NotYet that says why a run has no `what` ("weights", "evaluation"): it waits, has just begun, ended too early, or comes without its weights."""
+    if what == "weights" and run.is_weightless:
+        return NotHere(run.missing_weights)
     name = f"{run.run_id!r}"
     if run.status == "queued":
         return NotYet(f"{name} waits for its turn to train: its first {what} will show here by itself.")
@@ -62,10 +72,25 @@ def dataset(run):
 
 
 def model(run):
-    """The run's network with its best weights, prepared to be looked into. UserError if it cannot be rebuilt, NotYet before its first weights."""
-    if run.status != "finished" and not run.has("model.safetensors"):
+    """The run's network with its best weights, prepared to be looked into. UserError if it cannot be rebuilt, NotYet where there are no weights."""
+    if not run.has("model.safetensors"):
         raise without(run, "weights")
     return (_model_followed if run.is_active else _model)(run)
+
+
+def network(run):
+    """model(run); of a run that comes without its weights the shapes alone, on the meta device, where there are no values to show or to compute with."""
+    return _shapes(run) if run.is_weightless else model(run)
+
+
+@st.cache_resource(max_entries=6, hash_funcs=_state_of("config.json"), show_spinner=False)
+def _shapes(run):
+    import torch
+
+    from vizlib import activations, architectures
+
+    with torch.device("meta"):
+        return activations.prepare(architectures.create(run.config["architecture"], **run.config["arguments"]))
 
 
 def _load(run):
@@ -95,7 +120,7 @@ def layers(run):
     """The rows of the run's layer table."""
     from vizlib.layers import layer_table
 
-    return layer_table(model(run), run.input_size)
+    return layer_table(network(run), run.input_size)
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("predictions.npz"), show_spinner=False)

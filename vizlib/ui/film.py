@@ -38,7 +38,7 @@ def pick(run):
     options = [*map(str, steps), END]
     notes = st.container()
     _settle(steps, notes)
-    end = "now" if run.is_active else "best"
+    end = END if run.is_weightless else "now" if run.is_active else "best"
     with st.container(key="film"):
         slider, button = st.columns([12, 1], vertical_alignment="bottom")
     playing = plays()

@@ -13,9 +13,14 @@ from vizlib.ui.pickers import Picture, plain
 
 
 def moment(run, step):
-    """The Moment at a step, or None, with a line that says so, where no maps are stored along the training."""
+    """The Moment at a step, None for the end; or None, with a line that says so, where no maps are stored along the training.
+
+    NotYet where there are no weights in view either.
+    """
     picture, layers = caches.probe_picture(run), caches.probe_layers(run)
     if picture is None or not layers:
+        if run.is_weightless:
+            raise caches.without(run, "weights")
         st.caption("Along this training no feature maps are stored: these are those of the weights in view, whatever the step.")
         return None
     stored = film.at(layers, step)
@@ -36,7 +41,7 @@ class Moment:
         left.image(png_bytes(self.picture, max(1, 64 // max(self.picture.shape[:2]))), alt="the probe picture", output_format="PNG", width="stretch")
         right.markdown(
             f"**As it was at step {self.step:,}.** The film shows one fixed picture, the first held-out validation image, and not yours: "
-            "its maps were kept while the network trained."
+            f"its maps were kept while the network trained. {plain(self.run.missing_weights)}"
         )
         return Picture(self.picture, self.picture, f"the probe picture at step {self.step}")
 

@@ -4,6 +4,7 @@ import math
 
 from vizlib.displays.curves import smoothed, weight_for
 from vizlib.displays.sparkline import COLOURS, sparkline
+from vizlib.runs import duration
 from vizlib.training import requests
 from vizlib.training.recipes import LIMITS
 from vizlib.ui import standing
@@ -65,13 +66,6 @@ def html(steps, epochs):
         for label, value, line in cells
     ]
     return f'<div style="display:grid;grid-template-columns:1fr 1fr;gap:.9rem">{"".join(parts)}</div>'
-
-
-def duration(seconds):
-    """Seconds as somebody would say them: "8 s", "2 min", "1.5 h"."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def ordinal(place):

@@ -19,7 +19,7 @@ def sentences(what="the panel", advice=""):
     try:
         yield
     except caches.NotYet as error:
-        st.info(plain(error), icon=":material/hourglass_empty:")
+        st.info(plain(error), icon=error.icon)
     except UserError as error:
         st.error(plain(error))
     except Exception:  # Streamlit's own signals to stop or begin anew are no Exceptions

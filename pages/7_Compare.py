@@ -18,18 +18,21 @@ PAIRS = {  # architectures that say most beside one another: with and without sh
 
 
 def show(run, picture):
-    page.title("Compare", run)
+    page.title("Compare")
     runs = {one.run_id: one for one in caches.run_list()[0] if one.run_id != run.run_id}
     if not runs:
         st.info(f"**{plain(run.run_id)}** is the only model here: train another one, in the sidebar, to compare it with.")
         return
     with st.container(horizontal=True, gap="medium"):  # on a narrow screen the table goes on in a second line
-        with st.container(width=320):
+        with st.container(width=300):
             second = runs[chosen_beside(run, "Second run", list(runs), key="other", default=partner(run, runs.values()), help="The first is the model in the sidebar.")]
             swapped = {"model": second.run_id, "other": run.run_id}
             st.button("⇄ Swap", on_click=st.session_state.update, kwargs=swapped, help="The second becomes the first.", width="stretch")
+            for one in (run, second):
+                if line := standing.sentence(one):
+                    st.markdown(f"**{plain(one.run_id)}** {line} {standing.weights_in_view(one)}")
             say_tested([run, second])
-        with st.container(width=610):
+        with st.container(width=560):
             figures([run, second])
     curves([run, second])
     compared_answers.show(run, second)
@@ -86,13 +89,13 @@ def curves(runs):
     with sentences(*page.IN_PAGE):
         if not any(one.rows("step") or one.rows("epoch") for one in runs):
             raise caches.without(runs[0], "step")
-        axis = st.segmented_control("Over", list(AXES), default="epochs", key="axis", bind="query-params", persist_state="session", required=True)
+        axis = st.segmented_control("Over", list(AXES), default="epochs", key="over", bind="query-params", persist_state="session", required=True)
         display = CurvesDisplay.from_runs(runs)
         for column, quantity in zip(st.columns(2, gap="medium"), ("loss", "accuracy")):
-            figure = display.plot(quantity, axis, smoothing=0.9, narrow=True)
+            figure = display.plot(quantity, axis, smoothing=0.8, narrow=True)
             column.plotly_chart(figure, width="stretch", key=f"curves_{quantity}", config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}})
         text = "Dotted: training images, thin: the same step by step, smoothed; full: held-out validation images; star: the best checkpoint."
         caption(text, f"{runs[0].run_id}-{runs[1].run_id}-curves", csv=display.csv)
 
 
-page.run(show, "Compare", keeps=("other", "axis", "at", "same_weights"), beside="other")
+page.run(show, "Compare", keeps=("other", "over", "at", "same_weights"), beside="other")

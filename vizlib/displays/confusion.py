@@ -145,7 +145,7 @@ def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
         figure.update_xaxes(tickangle=-60, ticklabeloverflow="allow")  # at the angle that Plotly would choose, neighbours touch
         figure.update_layout(margin_r=30)
     figure.update_yaxes(title="true", tickvals=ticks, ticktext=names, range=[classes - 0.5, -0.5], showgrid=False, zeroline=False)
-    figure.update_layout(height=100 + max(380, 44 * min(classes, 16)), margin=dict(l=10, r=10, t=10, b=10), dragmode=False, showlegend=False)
+    figure.update_layout(height=100 + max(380, (36 if narrow else 44) * min(classes, 16)), margin=dict(l=10, r=10, t=10, b=10), dragmode=False, showlegend=False)
     figure.update_layout(hovermode="closest", hoverdistance=-1)  # wherever a cell is pointed at, its marker is the nearest
     return figure
 

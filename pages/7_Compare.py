@@ -3,6 +3,7 @@
 import streamlit as st
 
 from vizlib.displays.curves import AXES, CurvesDisplay
+from vizlib.errors import UserError
 from vizlib.ui import answers, caches, compared_answers, compared_maps, page, standing
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen_beside, plain
@@ -70,7 +71,7 @@ def cells(run):
     started, scores, finished, last = run.rows("started"), run.rows("epoch"), run.rows("finished"), standing.latest(run)
     try:
         verdict = answers.at(run).verdict.level
-    except caches.UserError:
+    except UserError:
         verdict = "–"
     return (
         run.config.get("title") or run.config["architecture"],

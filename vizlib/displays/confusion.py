@@ -90,7 +90,7 @@ class ConfusionDifference:
             ends=(-limit, limit),
             colours=list(zip((0, 0.5, 1), (COLOURS[1], "#111827" if dark else "#f8fafc", COLOURS[0]))),
             text=[f"{100 * share:+.0f}" if abs(share) >= 0.005 else "" for share in shares.ravel()],
-            letters=["#f8fafc" if dark or abs(share) > 0.62 * limit else "#0f172a" for share in shares.ravel()],
+            letters="#f8fafc" if dark else "#0f172a",  # in the light, dark ones are read best on either colour
             hover=[
                 f"{names[0]} {_percent(one)}, {names[1]} {_percent(other)} of the row: {100 * share:+.1f} points" if np.isfinite(share) else "no image of this class in both"
                 for share, one, other in each
@@ -104,7 +104,7 @@ class ConfusionDifference:
 
 
 def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
-    """A figure of values (K, K): rows true, columns predicted. text, its letters' colours and hover: one a cell, row by row."""
+    """A figure of values (K, K): rows true, columns predicted. text and hover: one a cell, row by row; letters: the text's colour, or one a cell."""
     import plotly.graph_objects as go
 
     classes = len(names)

@@ -35,8 +35,8 @@ class CurvesDisplay:
 
         Validation is drawn full, training dotted; the thin line is the training's step-by-step course. smoothing: the weight in [0, 1)
         of an exponential moving average, with its start corrected as in Kingma and Ba 2015, on the step-by-step course only. until: the
-        step from which on everything is pale, or None. narrow: whether it has half a page, so that
-        the legend has one entry a run, and MARKS, whose words would lie on one another, are left out.
+        step from which on everything is pale, or None. narrow: whether it has half a page, so that the
+        legend has one entry a run, and MARKS, whose words would lie on one another, are left out.
         """
         import plotly.graph_objects as go
 

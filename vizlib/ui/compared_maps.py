@@ -27,11 +27,10 @@ def show(first, second, picture):
         help = "Both are built of weights of the same names and shapes. With the same in both, what difference is left comes from how they are written."
         if st.toggle(f"The weights of {plain(first.run_id)} in both", key="same_weights", help=help, **kept):
             second, second_name = first.in_form_of(second), f"{second.run_id} with the other's weights"
-    picture_of_second = replace(
-        picture, received=fit(picture.original, second.input_size), label=picture.label if first.class_names == second.class_names else None
-    )
+    label = picture.label if first.class_names == second.class_names else None
+    sides = (first, first.run_id, picture), (second, second_name, replace(picture, received=fit(picture.original, second.input_size), label=label))
     halves = {}
-    for place, (column, (run, name, seen)) in enumerate(zip(st.columns(2, gap="medium"), ((first, first.run_id, picture), (second, second_name, picture_of_second)))):
+    for place, (column, (run, name, seen)) in enumerate(zip(st.columns(2, gap="medium"), sides)):
         with column, sentences(*page.IN_PAGE):
             halves[place] = name, *half(run, name, seen, share / 100)
     displays, columns = [display for *_, display in halves.values()], st.columns(2, gap="medium")  # new ones, so that the maps begin at one height
@@ -46,6 +45,7 @@ def show(first, second, picture):
 
 
 def draw_files(text, name, atlas, display):
+    """The caption of a half and its files: in a function of its own, as they are made when asked for, after the loop has gone on."""
     caption(text, name, png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
 
 

@@ -28,6 +28,7 @@ SHOTS = {  # file name: address, height of the window
     "training-curves": ("Training_curves?with=plain32", 800),
     "confusion-matrix": ("Confusion_matrix?model=resnet32", 900),
     "gradients": ("Gradients?model=resnet32", 1100),
+    "compare": ("Compare?model=resnet32&at=50", 3150),
     "collapse": ("Confusion_matrix?model=collapsed_lenet", 720),
 }
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]

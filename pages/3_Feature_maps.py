@@ -5,9 +5,9 @@ import streamlit as st
 
 from vizlib.displays.feature_maps import SCALES
 from vizlib.layers import default_layer
-from vizlib.ui import atlas_view, caches, film, one_unit, page, probe
+from vizlib.ui import atlas_view, caches, film, one_answer, one_unit, page, probe
 from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, plain, whole_number
+from vizlib.ui.pickers import chosen, whole_number
 
 
 def show(run, picture):
@@ -22,7 +22,7 @@ def show(run, picture):
         st.info("Choose an image in the sidebar: a photograph, one of the data set, or one of yours.")
         return
     else:
-        say_answer(run, picture)
+        st.markdown(one_answer.sentence(run, picture))
     notes = st.container()
     names, default = list(rows), default_layer(list(rows.values()))
     controls = st.container(horizontal=True, vertical_alignment="bottom")  # on a narrow screen they go on in a second line
@@ -59,14 +59,6 @@ def move(names, default, way):
     now = st.session_state.get("layer") or default
     position = names.index(now) if now in names else 0
     st.session_state.layer = names[(position + way) % len(names)]
-
-
-def say_answer(run, picture):
-    probabilities, _ = caches.answer(run, picture)
-    best = np.argsort(-probabilities)[:3]
-    answers = ", ".join(f"**{plain(run.class_names[label])}** {probabilities[label]:.0%}" for label in best)
-    truth = "" if picture.label is None else f" The truth is **{plain(run.class_names[picture.label])}**: {'right' if picture.label == best[0] else 'wrong'}."
-    st.markdown(f"It answers {answers}.{truth}")
 
 
 page.run(show, "Feature maps", keeps=("layer", "scale", "unit"), has_film=True)

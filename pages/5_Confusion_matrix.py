@@ -52,7 +52,7 @@ def one_run(run, place, step, wide):
         seconds = time.perf_counter() - start
         clicked = (lambda chart: take_click(chart, keys, run.class_names)) if answers.predictions else None
         charts.steady(figure, key=f"matrix_{place}", on_select=clicked, config=CAMERA_ONLY)
-        text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{page.took([run], 'drawn', seconds)}."
+        text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{page.took([run], 'drawn', seconds)}." + ("" if wide else " Whole percents of the row.")
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:
         scores_table(run, verdict, display)

@@ -5,7 +5,7 @@ import streamlit as st
 from vizlib.displays.gradients import SIZES, GradientsDisplay
 from vizlib.ui import caches, charts, film, page
 from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, plain
+from vizlib.ui.pickers import chosen_beside, plain
 
 ALONE = "nothing"
 PARTNERS = {"resnet32": "plain32", "plain32": "resnet32"}  # the same depth with and without shortcuts: the pair that the picture is about
@@ -22,10 +22,7 @@ def show(run, picture):
     pick, sizes = st.columns([1, 1], vertical_alignment="bottom")
     with pick:
         others, default = [name for name in runs if name != run.run_id], partner(run, list(runs.values()))
-        before, st.session_state.partner_of = st.session_state.get("partner_of", (None, None)), (run.run_id, default)
-        if before[0] != run.run_id and st.session_state.get("against") == before[1] is not None:
-            st.session_state.against = default  # what stood beside another model by itself; what a hand has put there stays
-        other = chosen("Beside it", [ALONE, *others], key="against", default=default, help="A second run on the same scale.", word="run")
+        other = chosen_beside(run, "Beside it", [ALONE, *others], key="against", default=default, help="A second run on the same scale.", word="run")
     with sizes:
         help = "The second is how much a step changes a weight for its size, whatever the learning rate."
         size = st.segmented_control("Size of the", SIZES, default=SIZES[0], required=True, key="size", bind="query-params", persist_state="session", help=help)

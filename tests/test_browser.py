@@ -23,6 +23,7 @@ PICTURES = {  # what must be seen on each page
     "Feature_maps": ".frame img",
     "Training_curves": ".js-plotly-plot .main-svg",
     "Confusion_matrix": ".js-plotly-plot .main-svg",
+    "Compare": ".frame img",
     "Gradients": "[data-testid='stAlert'], .js-plotly-plot .main-svg",  # of the models that ship only some have gradients noted
 }
 

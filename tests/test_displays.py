@@ -12,9 +12,9 @@ from PIL import Image
 
 from vizlib.displays.architecture import ArchitectureDisplay
 from vizlib.displays.atlas import GAP, MOST_PIXELS, Atlas, columns_for, palette, quantise
-from vizlib.displays.confusion import ConfusionDisplay
-from vizlib.displays.curves import PALE, CurvesDisplay, smoothed
-from vizlib.displays.feature_maps import SCALES, FeatureMapsDisplay
+from vizlib.displays.confusion import ConfusionDifference, ConfusionDisplay
+from vizlib.displays.curves import COLOURS, PALE, CurvesDisplay, smoothed
+from vizlib.displays.feature_maps import ROUNDING, SCALES, FeatureMapsDisplay, greatest_difference, on_one_scale
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.displays.gradients import SIZES, Gradients, GradientsDisplay, gradients_of, log_spaced
 
@@ -193,6 +193,30 @@ def test_overlay_is_the_grey_image_where_the_unit_is_silent():
     assert display.overlay(1, received[..., :1]).shape == (16, 12, 3)
 
 
+def test_layers_on_one_scale_have_one_colour_for_one_value():
+    weak, strong = (FeatureMapsDisplay.from_activation(np.array(values, np.float32)[None], (-99, 99)) for values in ([[0, 2, 4]], [[0, 4, 8]]))
+    tiles = [atlas.tiles.ravel().tolist() for atlas in on_one_scale([weak, strong])]
+    assert tiles == [[0, 64, 127], [0, 127, 254]] and all((atlas.low, atlas.high, atlas.palette_name) == (0, 8, "viridis") for atlas in on_one_scale([weak, strong]))
+    signed = FeatureMapsDisplay.from_activation(np.array([[[-16.0, 0], [8, 4]], [[0, 0], [0, 0]]]), (0, 1))
+    first, second = on_one_scale([weak, signed])
+    assert (first.low, first.high, first.palette_name) == (second.low, second.high, second.palette_name) == (-16, 16, "RdBu_r")
+    assert first.tiles.ravel()[0] == second.tiles[0, 0, 1] == MIDDLE and first.tiles.ravel()[2] == second.tiles[0, 1, 1] and second.crossed == (1,)
+    assert on_one_scale([]) == [] and len(on_one_scale([signed])) == 1
+
+
+def test_greatest_difference_of_two_layers():
+    one = FeatureMapsDisplay.from_activation(noise(3, 4, 4), (0, 1))
+    top = np.abs(one.maps).max()
+    for change, is_rounding in ((0, True), (0.5 * ROUNDING * top, True), (2 * ROUNDING * top, False), (3.0, False)):
+        maps = one.maps.copy()
+        maps[1, 2, 3] -= change
+        found = greatest_difference(one, FeatureMapsDisplay.from_activation(maps, (0, 1)))
+        assert found == (pytest.approx(change, rel=1e-2), is_rounding)
+    assert greatest_difference(one, FeatureMapsDisplay.from_activation(noise(3, 4, 5), (0, 1))) is None
+    silent = FeatureMapsDisplay.from_activation(np.zeros((2, 2, 2)), (0, 0))
+    assert greatest_difference(silent, silent) == (0, True)
+
+
 def test_feature_maps_as_csv():
     maps = np.maximum(noise(4, 5, 5), 0)
     maps[2] = 0
@@ -277,6 +301,35 @@ def test_a_hostile_class_name_has_no_tags_in_the_figure():
     assert len(texts) == 8 and all("&lt;b&gt;" in text or "&lt;a href" in text for text in texts) and not any("<" in text for text in texts)
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_difference_of_two_matrices(dark):
+    names = ["cat", "<b>dog", "owl"]
+    first, second = ConfusionDisplay(np.array([[8, 2, 0], [0, 4, 0], [0, 0, 0]]), names), ConfusionDisplay(np.array([[30, 10, 0], [1, 3, 0], [5, 0, 0]]), names)
+    display = ConfusionDifference(first, second)
+    expected = np.array([[0.05, -0.05, 0], [-0.25, 0.25, 0], [np.nan] * 3])
+    assert np.allclose(display.shares, expected, equal_nan=True) and display.limit == 0.25
+    heat, numbers, markers = display.plot(("one", "two"), dark).data
+    assert (heat.zmin, heat.zmax) == (-0.25, 0.25) and heat.colorscale[1][0] == 0.5 and np.allclose(heat.z, expected, equal_nan=True)
+    assert (heat.colorscale[0][1], heat.colorscale[2][1]) == (COLOURS[1], COLOURS[0]), "where the first answers more often it is the first's colour in the curves"
+    assert list(numbers.text) == ["+5", "-5", "", "-25", "+25", "", "", "", ""]
+    assert markers.text[3] == "true &lt;b&gt;dog, predicted cat: one 0 %, two 25 % of the row: -25.0 points" and "nan" not in "".join(markers.text)
+    assert np.allclose(ConfusionDifference(second, first).shares, -expected, equal_nan=True)
+    header, *rows = rows_of(display.csv())
+    assert header[1:] == names and [float(value) for value in rows[1][1:]] == [-0.25, 0.25, 0] and rows[2] == ["owl", "", "", ""]
+
+
+def test_no_difference_has_a_scale_too():
+    display = matrix()
+    assert ConfusionDifference(display, display).limit == 1
+    empty = ConfusionDisplay(np.zeros((2, 2), int), ["a", "b"])
+    assert ConfusionDifference(empty, empty).limit == 1 and set(ConfusionDifference(empty, empty).plot(("a", "b")).data[1].text) == {""}
+
+
+def test_half_a_page_has_whole_percents():
+    display = ConfusionDisplay(np.array([[995, 4, 1], [0, 1, 2], [0, 0, 0]]), ["a", "b", "c"])
+    assert list(display.plot(narrow=True).data[1].text) == ["100", "&lt;1", "&lt;1", "", "33", "67", "", "", ""]
+
+
 # Curves
 
 
@@ -311,6 +364,14 @@ def test_curves_by_quantity_and_axis():
     assert len(CurvesDisplay({"new": ([], [], None)}).plot("loss", "epochs").data[0].x) == 0
 
 
+def test_curves_on_half_a_page_have_one_legend_entry_a_run():
+    figure = CurvesDisplay(history("one") | history("two")).plot("loss", "epochs", narrow=True)
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["one, validation", "two, validation"]
+    lines = {trace.name: trace.line for trace in figure.data}
+    assert lines["one, validation"].color == lines["one, training"].color != lines["two, validation"].color
+    assert lines["one, training"].dash == "dot" and lines["one, validation"].dash is None
+
+
 def test_curves_as_csv():
     header, *rows = rows_of(CurvesDisplay(history("one") | history("two", best=None)).csv())
     assert [(row[0], row[1], row[-1]) for row in rows] == [("one", "1", "0"), ("one", "2", "1"), ("one", "3", "0"), ("two", "1", "0"), ("two", "2", "0"), ("two", "3", "0")]
@@ -340,6 +401,7 @@ def test_marks_where_the_rate_was_changed_and_where_it_was_resumed(axis, places)
     assert [note.text for note in figure.layout.annotations] == ["rate 0.0025", "resumed"][: len(places)]
     two = CurvesDisplay({"<b>run": (epochs, steps, best, marks), "other": (epochs, steps, best)}).plot("loss", axis)
     assert two.layout.annotations[0].text == "&lt;b&gt;run: rate 0.0025"
+    assert not CurvesDisplay({"run": (epochs, steps, best, marks)}).plot("loss", axis, narrow=True).layout.annotations
 
 
 def test_curves_with_parts_of_epochs_and_accuracy_by_step():

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, is_in
 from vizlib import architectures
 from vizlib.activations import prepare
 from vizlib.errors import UserError
-from vizlib.layers import convolutions, default_layer, layer_table
+from vizlib.layers import at_depth, convolutions, default_layer, layer_table
 
 NAMES = architectures.names()
 
@@ -308,3 +308,18 @@ def test_a_network_without_convolutions():
     assert default_layer(rows) == "0"
     with pytest.raises(UserError, match="no layers"):
         default_layer([])
+
+
+@pytest.mark.parametrize("name, size", [("lenet", 32), ("resnet32", 32), ("three_layer_functional", 32)])
+def test_relative_depth_runs_from_the_first_convolution_to_the_last(name, size):
+    rows = layer_table(architectures.create(name), (3, size, size))
+    names = [row.name for row in rows if row.is_convolution]
+    last = len(names) - 1
+    for share, place in ((0, 0), (1, last), *((place / last, place) for place in range(len(names)))):
+        assert at_depth(rows, share) == (next(row for row in rows if row.name == names[place]), place + 1, len(names))
+    assert all(abs(at_depth(rows, share / 100)[1] - 1 - share / 100 * last) <= 0.5 for share in range(101)), "the nearest one"
+
+
+def test_relative_depth_without_convolutions():
+    rows = layer_table(nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Linear(3, 2)), (1, 2, 2))
+    assert [(at_depth(rows, share)[0].name, at_depth(rows, share)[2]) for share in (0, 0.5, 1)] == [("0", 3), ("1", 3), ("2", 3)]

@@ -144,6 +144,18 @@ def test_every_page_in_every_state(root, state):
                 assert file.stem in ("4_Training_curves",) or events[-1]["reason"].replace("*", "") in said.replace("*", "")
 
 
+@pytest.mark.parametrize("state", STATES)
+def test_a_run_in_every_state_beside_a_finished_one(root, state):
+    """What it does not have yet is said in its half; the other one is all there."""
+    events, is_alive = STATES[state]
+    with alive(fabricate(root, state, events, weights=state not in ("queued", "failed_early"), snapshots=False), is_alive):
+        said = texts(fine(opened(ROOT / "pages/7_Compare.py", model="plain32", other=state)))
+    assert "**plain32**: 82.8% of 5,000 images right" in said and "convolution 1 of 31" in said and "| 464,042 |" in said
+    has_evaluation = any(row["event"] == "epoch" for row in events)
+    assert ("first evaluation will show" in said or "ended before its first evaluation" in said) != has_evaluation == (f"plain32 minus {state}" in said)
+    assert ("One colour scale for both halves" in said) == (state not in ("queued", "failed_early"))
+
+
 def test_a_growing_run_says_how_far_it_is(root):
     with alive(fabricate(root, "mine", GROWING)):
         said = texts(fine(opened(ROOT / "pages/2_Filters.py", model="mine")))

@@ -1,6 +1,7 @@
 """Every page, run as Streamlit runs it: in the app, alone, on every shipped model, and with nonsense in the address."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -199,7 +200,7 @@ def test_run_with_bad_weights(fresh_caches, name, files, reason):
         app = opened(page, model=name)
         assert not app.exception, page
         assert all("Traceback" not in box.value and "not made for" not in box.value for box in app.error)
-        if page.stem in ("1_Architecture", "2_Filters", "3_Feature_maps"):
+        if page.stem in ("1_Architecture", "2_Filters", "3_Feature_maps", "7_Compare"):
             assert len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
         else:
             fine(app)  # what needs no weights is still shown
@@ -339,3 +340,98 @@ def test_a_run_that_goes_while_in_view_is_named(fresh_caches):
     st.cache_resource.clear()
     app.run()
     assert "'mine' is not there any more" in fine(app).warning[0].value and app.selectbox(key="model").value == "resnet32"
+
+
+# Two runs compared
+
+COMPARE = ROOT / "pages/7_Compare.py"
+
+
+def said_by(app):
+    return texts(fine(app)).replace("\\", "")
+
+
+def test_compare_says_what_two_runs_have_and_lack():
+    said = said_by(opened(COMPARE, model="resnet32", other="plain32", at="50"))
+    for figure in ("| 466,602 | 464,042 |", "| 3,028 s | 2,907 s |", "| 89.9% | 82.6% |", "| 89.5% | 82.8% |", "| not collapsed | not collapsed |"):
+        assert figure in said
+    assert "resnet32 minus plain32" in said and "gains the most in **bird**" in said and "tested on different images" not in said
+    resnet, plain = (runs.open_run(name) for name in ("resnet32", "plain32"))
+    both = [predictions.predicted_labels == predictions.labels for predictions in map(answers_of, (resnet, plain))]
+    assert f"| both | {sum(both[0] & both[1]):,} |" in said and f"| only **plain32** | {sum(~both[0] & both[1]):,} |" in said and "exact McNemar test" in said
+    assert "convolution 17 of 33: 32 × 16 × 16" in said and "convolution 16 of 31: 32 × 16 × 16" in said
+    assert "One colour scale for both halves" in said and "The shapes are the same, the values are not" in said
+
+
+def answers_of(run):
+    from vizlib.predictions import load_predictions
+
+    return load_predictions(run.path("predictions.npz"), len(run.class_names))
+
+
+@pytest.mark.parametrize(
+    "model, other",
+    [("resnet32", "plain32"), ("plain32", "resnet32"), ("three_layer_module", "three_layer_functional"), ("three_layer_functional", "three_layer_module"), ("lenet", "airbench")],
+)
+def test_compare_opens_on_a_telling_pair(model, other):
+    assert fine(opened(COMPARE, model=model)).selectbox(key="other").value == other
+
+
+def test_compare_moves_its_pair_with_the_model_unless_a_hand_chose_it():
+    app = fine(opened(COMPARE, model="resnet32"))
+    app.selectbox(key="model").set_value("three_layer_module").run()
+    assert fine(app).selectbox(key="other").value == "three_layer_functional"
+    app.selectbox(key="other").set_value("lenet").run()
+    app.selectbox(key="model").set_value("plain32").run()
+    assert fine(app).selectbox(key="other").value == "lenet"
+    app.button[[button.label for button in app.button].index("⇄ Swap")].click().run()
+    assert (fine(app).selectbox(key="model").value, app.selectbox(key="other").value) == ("lenet", "plain32")
+    app.selectbox(key="model").set_value("plain32").run()
+    assert fine(app).selectbox(key="other").value == "resnet32", "no run is compared with itself"
+
+
+def test_the_three_forms_compute_the_same():
+    app = fine(opened(COMPARE, model="three_layer_module", at="100"))
+    assert "Both compute the same" not in said_by(app)
+    for other in ("three_layer_functional", "three_layer_sequential"):
+        app.selectbox(key="other").set_value(other).run()
+        app.toggle(key="same_weights").set_value(True).run()
+        said = said_by(app)
+        assert "Both compute the same" in said and f"{other} with the other's weights" in said
+        assert len(answers := re.findall(r"It answers [^.]+\.", said)) == 2 and answers[0] == answers[1]
+    app.selectbox(key="other").set_value("lenet").run()
+    assert not fine(app).toggle, "its weights have other shapes"
+
+
+def test_compare_runs_tested_on_other_images_and_of_other_sizes():
+    said = said_by(opened(COMPARE, model="digits_three_layer", other="resnet32"))
+    assert "tested on different images" in said and "There is no difference of the two matrices" in said and "Nothing can be counted image by image" in said
+    assert "gets 8 × 8" in said and "gets 32 × 32" in said and "different shapes" in said
+
+
+@pytest.mark.parametrize("other", ["resnet33", "resnet32", "../../etc/passwd", "<b>", "", "\x00", "🐈" * 200])
+def test_compare_with_what_is_no_other_run(other):
+    app = opened(COMPARE, model="resnet32", other=other)
+    assert fine(app).selectbox(key="other").value == "plain32"
+    assert len(app.warning) == (1 if other else 0) and all("no second run named" in box.value for box in app.warning)
+
+
+@pytest.mark.parametrize("at", ["-1", "101", "1e400", "nan", "x", "50.5", "", "9" * 400])
+def test_compare_at_a_depth_that_is_none(at):
+    app = opened(COMPARE, at=at)
+    assert not app.exception and len(app.error) <= 1 and 0 <= app.slider(key="at").value <= 100
+
+
+def test_compare_with_a_run_that_has_half_of_it(fresh_caches):
+    """What one lacks is said in its half; the other half is there."""
+    broken(fresh_caches, "half", model__safetensors=None, predictions__npz=None)
+    app = opened(COMPARE, model="plain32", other="half")
+    assert not app.exception and len(app.error) == 2 and "predictions" in app.error[0].value and "model" in app.error[1].value
+    said = texts(app).replace("\\", "")
+    assert "**plain32**: 82.8% of 5,000" in said and "convolution 1 of 31" in said and "62,006" in said and "One colour scale" not in said
+
+
+def test_compare_needs_a_second_run(monkeypatch, fresh_caches):
+    broken(fresh_caches, "only")
+    monkeypatch.setattr(runs, "SHIPPED", fresh_caches / "nothing")
+    assert "only model here" in texts(fine(opened(COMPARE)))

@@ -11,7 +11,7 @@ from sklearn import metrics
 
 from vizlib.collapse import COLLAPSED, HEALTHY, NEARLY, UNJUDGED, cohen_kappa, judge, judge_run
 from vizlib.errors import UserError
-from vizlib.predictions import Predictions, class_scores, load_predictions, predict, save_predictions
+from vizlib.predictions import Predictions, agreement, class_scores, load_predictions, mcnemar, predict, save_predictions
 from vizlib.runs import Run
 
 
@@ -291,3 +291,24 @@ def test_damage_anywhere_is_a_sentence(tmp_path):
             except UserError:
                 refused += 1
     assert refused > len(whole) / 9
+
+
+def test_agreement_counts_image_by_image_in_any_order():
+    ids, labels = np.array(["a", "b", "c", "d", "e"]), np.array([0, 1, 1, 0, 1])
+    one = Predictions(labels, np.eye(2)[[0, 1, 1, 1, 0]].astype(np.float32), ids)  # right on a, b, c
+    other = Predictions(labels, np.eye(2)[[0, 0, 1, 1, 1]].astype(np.float32), ids)  # right on a, c, e
+    assert agreement(one, other).tolist() == [[2, 1], [1, 1]]
+    order = np.array([3, 1, 4, 0, 2])
+    turned = Predictions(labels[order], other.logits[order], ids[order])
+    assert agreement(one, turned).tolist() == [[2, 1], [1, 1]] == agreement(turned, one).T.tolist()
+    assert agreement(one, Predictions(labels, other.logits, np.array(["a", "b", "c", "d", "f"]))) is None
+    assert agreement(one, Predictions(labels[:3], other.logits[:3], ids[:3])) is None
+    assert agreement(one, Predictions(1 - labels, other.logits, ids)) is None, "the same ids of another data set"
+
+
+def test_mcnemar_is_the_binomial_test():
+    from scipy.stats import binomtest
+
+    assert mcnemar(0, 0) == mcnemar(7, 7) == 1 and mcnemar(0, 5) == pytest.approx(2 / 2**5)
+    for split in ((1, 0), (3, 9), (25, 40), (141, 474), (557, 660)):
+        assert mcnemar(*split) == mcnemar(*split[::-1]) == pytest.approx(binomtest(split[0], sum(split)).pvalue, rel=1e-8)

@@ -82,6 +82,16 @@ def default_layer(rows):
     raise UserError("This network has no layers to look at.")
 
 
+def at_depth(rows, share):
+    """The convolution at a share in [0, 1] of the way from a network's first to its last one, the later of two as near: (Layer, its number from 1, of how many).
+
+    In a network without any, the same of all layers that hold no others.
+    """
+    listed = [row for row in rows if row.is_convolution] or [row for row in rows if not row.is_block]
+    place = int(share * (len(listed) - 1) + 0.5)
+    return listed[place], place + 1, len(listed)
+
+
 class _Table:
     def __init__(self, operations):
         self.rows = []

@@ -1,5 +1,6 @@
 """What a trained network answered on held-out images: the file, the confusion matrix, and which images are in a cell."""
 
+import math
 import os
 from dataclasses import dataclass
 
@@ -101,6 +102,26 @@ def predict(model, images, mean, std, batch_size=250, *, mirrored=False):
     finally:
         model.train(was_training)
     return torch.cat(parts).numpy()
+
+
+def agreement(first, second):
+    """How often two runs are right on the same images: int (2, 2), rows the first's answers, columns the second's, right before wrong.
+
+    None if they did not answer the very same images, in whatever order.
+    """
+    here, there = first.image_ids.argsort(kind="stable"), second.image_ids.argsort(kind="stable")
+    same = np.array_equal(first.image_ids[here], second.image_ids[there]) and np.array_equal(first.labels[here], second.labels[there])
+    if not same:
+        return None
+    wrong = [(one.predicted_labels != one.labels)[order] for one, order in ((first, here), (second, there))]
+    return np.bincount(2 * wrong[0] + wrong[1], minlength=4).reshape(2, 2)
+
+
+def mcnemar(only_first, only_second):
+    """The exact test of McNemar 1947: how probable a split at least this uneven is, in [0, 1], if both are as often right on what only one gets right."""
+    total = only_first + only_second
+    tail = (math.exp(math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1) - total * math.log(2)) for k in range(min(only_first, only_second) + 1))
+    return min(1.0, 2 * math.fsum(tail))
 
 
 def class_scores(confusion):

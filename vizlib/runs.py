@@ -139,6 +139,10 @@ class Run:
         except OSError:  # there is none
             return False
 
+    def in_form_of(self, other):
+        """A Run of this one's folder with another's architecture: the same weights in a network written otherwise, if their names and shapes fit it."""
+        return Run(self.folder, self.config | {key: other.config[key] for key in ("architecture", "arguments")})
+
     @property
     def is_active(self):
         """Whether a process works on it, or waits to."""

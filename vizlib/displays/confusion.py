@@ -1,9 +1,11 @@
-"""The confusion matrix: rows true, columns predicted, coloured by row, counts and percent in the cell."""
+"""The confusion matrix: rows true, columns predicted, coloured by row, counts and percent in the cell; and the difference of two."""
 
 import html
 from dataclasses import dataclass
 
 import numpy as np
+
+from vizlib.displays.curves import COLOURS
 
 MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
 
@@ -29,61 +31,137 @@ class ConfusionDisplay:
         """A Plotly figure. Its heat map sends no clicks, so invisible markers over the cells do, with customdata (true, predicted).
 
         selected: the cell (true, predicted) to frame, or None. dark: whether the page behind is dark. narrow: whether it has half a page,
-        so that letters are smaller and the axes barer.
+        so that a cell has whole percents of its row only, and the axes are barer.
         """
-        import plotly.graph_objects as go
-
-        classes, names = len(self.class_names), [html.escape(name[:24], quote=False) for name in self.class_names]  # Plotly draws tags and links
-        shares, written = self.shares, len(self.class_names) <= MOST_WRITTEN
-        text = [[f"{count:,}<br>{_percent(share)}" if count else "" for count, share in zip(*row)] for row in zip(self.counts, shares)]
+        names, shares = _shown(self.class_names), self.shares
+        write = _whole_percent if narrow else lambda count, share: f"{count:,}<br>{_percent(share)}"
         colours = ["#111827", "#17323d", "#0e7490"] if dark else ["#f8fafc", "#dff3f4", "#0e7490"]
-        heat = go.Heatmap(
-            z=shares,
-            zmin=0,
-            zmax=1,
-            colorscale=list(zip((0, 0.02, 1), colours)),  # a cell with any image in it stands out from an empty one
-            xgap=1,
-            ygap=1,
-            hoverinfo="skip",
-            showscale=False,  # the share is written in the cell
+        figure = _matrix(
+            names,
+            shares,
+            ends=(0, 1),
+            colours=list(zip((0, 0.02, 1), colours)),  # a cell with any image in it stands out from an empty one
+            text=[write(count, share) if count else "" for count, share in zip(self.counts.ravel(), shares.ravel())],
+            letters=["#f8fafc" if dark or share > 0.62 else "#0f172a" for share in shares.ravel()],
+            hover=[f"{self.counts[cell]:,} ({_percent(shares[cell])} of the row)" for cell in np.ndindex(shares.shape)],
+            narrow=narrow,
         )
-        true, predicted = (axis.ravel() for axis in np.indices((classes, classes)))
-        markers = go.Scatter(
-            x=predicted,
-            y=true,
-            mode="markers",
-            marker=dict(symbol="square", size=max(8, 420 // classes), opacity=0),
-            customdata=np.stack([true, predicted], axis=1),
-            text=[f"true {names[t]}, predicted {names[p]}: {self.counts[t, p]:,} ({_percent(shares[t, p])} of the row)" for t, p in zip(true, predicted)],
-            hovertemplate="%{text}<extra></extra>",
-            selected=dict(marker=dict(opacity=0)),
-            unselected=dict(marker=dict(opacity=0)),
-        )
-        numbers = go.Scatter(  # not the heat map's own text, which has one colour for light and dark cells
-            x=predicted,
-            y=true,
-            mode="text",
-            text=[line for row in text for line in row] if written else [],
-            textfont=dict(size=9 if narrow or classes > 10 else 12, color=["#f8fafc" if dark or share > 0.62 else "#0f172a" for share in shares.ravel()]),
-            hoverinfo="skip",
-        )
-        figure = go.Figure([heat, numbers, markers])
         if selected is not None:
             row, column = selected
             figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line=dict(color="#f97316", width=3))
-        totals = names if narrow else [f"{name}  ({total:,})" for name, total in zip(names, self.counts.sum(axis=1))]
-        ticks = list(range(classes))
-        figure.update_xaxes(title="predicted", range=[-0.5, classes - 0.5], tickvals=ticks, ticktext=names, side="top", showgrid=False, zeroline=False)
-        figure.update_yaxes(title="true" if narrow else "true (images)", tickvals=ticks, ticktext=totals, range=[classes - 0.5, -0.5], showgrid=False, zeroline=False)
-        figure.update_layout(height=100 + max(380, 44 * min(classes, 16)), margin=dict(l=10, r=10, t=10, b=10), dragmode=False, showlegend=False)
-        figure.update_layout(hovermode="closest", hoverdistance=-1)  # wherever a cell is pointed at, its marker is the nearest
+        if not narrow:
+            totals = [f"{name}  ({total:,})" for name, total in zip(names, self.counts.sum(axis=1))]
+            figure.update_yaxes(title="true (images)", ticktext=totals)
         return figure
 
     def csv(self):
         """A header of predicted classes, then one row a true class, counts."""
-        quoted = ['"' + name.replace('"', '""') + '"' for name in self.class_names]
-        rows = [",".join([name, *map(str, row)]) for name, row in zip(quoted, self.counts)]
-        return "\n".join([",".join(["true \\ predicted", *quoted]), *rows]) + "\n"
+        return _table(self.class_names, self.counts)
+
+
+@dataclass(frozen=True)
+class ConfusionDifference:
+    """The matrices of two runs with the same classes; all differences are the first minus the second."""
+
+    first: ConfusionDisplay
+    second: ConfusionDisplay
+
+    @property
+    def shares(self):
+        """By share of the row, float (K, K) in [-1, 1]; not-a-number in the row of a class of which either has no image."""
+        both = (self.first.counts.sum(axis=1) > 0) & (self.second.counts.sum(axis=1) > 0)
+        return np.where(both[:, None], self.first.shares - self.second.shares, np.nan)
+
+    @property
+    def limit(self):
+        """The greatest absolute difference, where the colours end; 1 if there is none."""
+        return float(np.nanmax(np.abs(self.shares), initial=0)) or 1.0
+
+    def plot(self, names, dark=False):
+        """A Plotly figure for half a page: a cell has the first run's colour where it answers so more often, the second's where that does.
+
+        names: of the two. Written are whole percentage points, from half a one on.
+        """
+        shares, limit = self.shares, self.limit
+        each = zip(shares.ravel(), self.first.shares.ravel(), self.second.shares.ravel())
+        return _matrix(
+            _shown(self.first.class_names),
+            shares,
+            ends=(-limit, limit),
+            colours=list(zip((0, 0.5, 1), (COLOURS[1], "#111827" if dark else "#f8fafc", COLOURS[0]))),
+            text=[f"{100 * share:+.0f}" if abs(share) >= 0.005 else "" for share in shares.ravel()],
+            letters="#f8fafc" if dark else "#0f172a",  # in the light, dark ones are read best on either colour
+            hover=[
+                f"{names[0]} {_percent(one)}, {names[1]} {_percent(other)} of the row: {100 * share:+.1f} points" if np.isfinite(share) else "no image of this class in both"
+                for share, one, other in each
+            ],
+            narrow=True,
+        )
+
+    def csv(self):
+        """A header of predicted classes, then one row a true class, differences of shares; empty where there is none."""
+        return _table(self.first.class_names, [["" if np.isnan(share) else f"{share:.6g}" for share in row] for row in self.shares])
+
+
+def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
+    """A figure of values (K, K): rows true, columns predicted. text and hover: one a cell, row by row; letters: the text's colour, or one a cell."""
+    import plotly.graph_objects as go
+
+    classes = len(names)
+    heat = go.Heatmap(
+        z=values,
+        zmin=ends[0],
+        zmax=ends[1],
+        colorscale=colours,
+        xgap=1,
+        ygap=1,
+        hoverinfo="skip",
+        showscale=False,  # the value is written in the cell
+    )
+    true, predicted = (axis.ravel() for axis in np.indices((classes, classes)))
+    markers = go.Scatter(
+        x=predicted,
+        y=true,
+        mode="markers",
+        marker=dict(symbol="square", size=max(8, 420 // classes), opacity=0),
+        customdata=np.stack([true, predicted], axis=1),
+        text=[f"true {names[t]}, predicted {names[p]}: {said}" for t, p, said in zip(true, predicted, hover)],
+        hovertemplate="%{text}<extra></extra>",
+        selected=dict(marker=dict(opacity=0)),
+        unselected=dict(marker=dict(opacity=0)),
+    )
+    numbers = go.Scatter(  # not the heat map's own text, which has one colour for light and dark cells
+        x=predicted,
+        y=true,
+        mode="text",
+        text=text if classes <= MOST_WRITTEN else [],
+        textfont=dict(size=9 if classes > 10 else 10 if narrow else 12, color=letters),
+        hoverinfo="skip",
+    )
+    figure = go.Figure([heat, numbers, markers])
+    ticks = list(range(classes))
+    figure.update_xaxes(title="predicted", range=[-0.5, classes - 0.5], tickvals=ticks, ticktext=names, side="top", showgrid=False, zeroline=False)
+    if narrow:
+        figure.update_xaxes(tickangle=-60, ticklabeloverflow="allow")  # at the angle that Plotly would choose, neighbours touch
+        figure.update_layout(margin_r=30)
+    figure.update_yaxes(title="true", tickvals=ticks, ticktext=names, range=[classes - 0.5, -0.5], showgrid=False, zeroline=False)
+    figure.update_layout(height=100 + max(380, (36 if narrow else 44) * min(classes, 16)), margin=dict(l=10, r=10, t=10, b=10), dragmode=False, showlegend=False)
+    figure.update_layout(hovermode="closest", hoverdistance=-1)  # wherever a cell is pointed at, its marker is the nearest
+    return figure
+
+
+def _shown(class_names):
+    return [html.escape(name[:24], quote=False) for name in class_names]  # Plotly draws tags and links
+
+
+def _table(class_names, rows):
+    quoted = ['"' + name.replace('"', '""') + '"' for name in class_names]
+    lines = [",".join([name, *map(str, row)]) for name, row in zip(quoted, rows)]
+    return "\n".join([",".join(["true \\ predicted", *quoted]), *lines]) + "\n"
+
+
+def _whole_percent(count, share):
+    return f"{100 * share:.0f}" if share >= 0.005 else "&lt;1"
 
 
 def _percent(share):

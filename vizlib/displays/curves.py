@@ -31,12 +31,13 @@ class CurvesDisplay:
     def from_runs(cls, runs):
         return cls({run.run_id: History(run.rows("epoch"), run.rows("step"), run.best, [row for event in MARKS for row in run.rows(event)]) for run in runs})
 
-    def plot(self, quantity, axis, smoothing=0.0, log_scale=False, until=None):
+    def plot(self, quantity, axis, smoothing=0.0, log_scale=False, until=None, narrow=False):
         """A Plotly figure of one of QUANTITIES over one of AXES.
 
         Validation is drawn full, training dotted; the thin line is the training's step-by-step course. smoothing: the weight in [0, 1)
-        of an exponential moving average over FULL values, with its start corrected as in Kingma and Ba 2015, on the step-by-step course only. until: the
-        step from which on everything is pale, or None.
+        of an exponential moving average over FULL values, with its start corrected as in Kingma and Ba 2015, on the step-by-step course
+        only. until: the step from which on everything is pale, or None. narrow: whether it has half a page, so that the legend has one
+        entry a run, and MARKS, whose words would lie on one another, are left out.
         """
         import plotly.graph_objects as go
 
@@ -51,8 +52,14 @@ class CurvesDisplay:
                     rest, pale = max(0, shown - 1), dict(opacity=PALE * style.get("opacity", 1), showlegend=False, hoverinfo="skip")
                     figure.add_scatter(x=x[rest:], y=values[rest:], **common | pale)
                 figure.add_scatter(x=x[:shown], y=values[:shown], **common)
-            self._add_marks(figure, history, x_key, COLOURS[number % len(COLOURS)], several=len(self.histories) > 1, name=name, number=number)
+            if not narrow:
+                self._add_marks(figure, history, x_key, COLOURS[number % len(COLOURS)], several=len(self.histories) > 1, name=name, number=number)
         figure.update_layout(height=460, margin=dict(l=10, r=10, t=10, b=10), hovermode="x unified", legend=dict(orientation="h", y=1.02, yanchor="bottom"), showlegend=True)
+        if narrow:
+            figure.update_layout(height=340)
+            figure.for_each_trace(lambda trace: trace.update(showlegend=False))
+            for name in self.histories:
+                figure.for_each_trace(lambda trace: trace.update(showlegend=True), selector=dict(name=f"{name}, validation"))
         figure.update_xaxes(title=axis, rangemode="tozero")
         percent = quantity == "accuracy"
         figure.update_yaxes(title=quantity, tickformat=".0%" if percent else None, type="log" if log_scale else "linear")

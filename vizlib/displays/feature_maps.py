@@ -9,6 +9,7 @@ from vizlib.displays.atlas import DIVERGING, SEQUENTIAL, Atlas, palette, quantis
 from vizlib.displays.large_map import plot_large_map
 
 SCALES = ("map", "layer", "network")
+ROUNDING = 1e-4  # of the greatest value: sums of thousands of float32 products, taken in another order, differ by less
 
 
 @dataclass(frozen=True)
@@ -103,3 +104,19 @@ class FeatureMapsDisplay:
             figures = (values.min(), values.mean(), values.max(), values.std(), (values == 0).mean())
             rows.append(f"{unit}," + ",".join(f"{figure:.6g}" for figure in figures) + f",{int(unit in dead)}")
         return "\n".join(rows) + "\n"
+
+
+def on_one_scale(displays):
+    """An Atlas of each of these layers, all on one colour scale, which spans the values of all of them: one colour is one value in each."""
+    if not displays:
+        return []
+    ends = float(min(display.least.min() for display in displays)), float(max(display.greatest.max() for display in displays))
+    return [FeatureMapsDisplay(display.maps, ends).atlas("network") for display in displays]
+
+
+def greatest_difference(first, second):
+    """The greatest absolute difference of two layers' maps, and whether it is no more than rounding: (float, bool); None where their shapes differ."""
+    if first.maps.shape != second.maps.shape:
+        return None
+    difference = float(np.abs(first.maps - second.maps).max())
+    return difference, difference <= ROUNDING * float(max(np.abs(first.maps).max(), np.abs(second.maps).max()))

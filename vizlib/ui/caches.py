@@ -54,9 +54,9 @@ def dataset_names():
 
 
 def _state_of(file):
-    """How a run, or a picture, is told from another as an argument: a run by its folder and the state of its configuration and one file."""
+    """How a run, or a picture, is told from another as an argument: a run by its folder, its form, and the state of its configuration and one file."""
     return {
-        runs.Run: lambda run: (str(run.folder), run.changed("config.json"), run.changed(file)),
+        runs.Run: lambda run: (str(run.folder), run.config["architecture"], run.changed("config.json"), run.changed(file)),
         "vizlib.ui.pickers.Picture": lambda picture: picture.key,
     }
 
@@ -224,11 +224,18 @@ def probe_maps(run, step, layer_name):
     return FeatureMapsDisplay.from_activation(low + levels * ((high - low) / 255), network)
 
 
+@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def weight_shapes(run):
+    """What the run's weights are called and how large each is, {name: shape}, read without torch; empty where there are none."""
+    with _opened(run, "model.safetensors") as tensors:
+        return {name: tuple(tensors.get_slice(name).get_shape()) for name in sorted(tensors.keys())} if tensors else {}
+
+
 @contextmanager
-def _opened(run):
-    """The run's snapshot file, read piece by piece; None where there is none, or none that can be read."""
+def _opened(run, name="snapshots.safetensors"):
+    """One of the run's files of tensors, read piece by piece; None where there is none, or none that can be read."""
     try:
-        file = safe_open(run.path("snapshots.safetensors"), framework="numpy")
+        file = safe_open(run.path(name), framework="numpy")
     except (OSError, SafetensorError):
         yield None
         return

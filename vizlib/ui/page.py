@@ -23,6 +23,7 @@ _STYLE = """<style>
 [data-testid="stImage"] img {image-rendering: pixelated}
 [data-testid="stMainBlockContainer"] {padding-top: 2.2rem; padding-bottom: 3rem}
 [data-testid="stSidebarUserContent"] {padding-top: 0}
+[data-testid="stMarkdownContainer"] :is(th, td:first-child) {overflow-wrap: anywhere}
 h1 {letter-spacing: -.02em}
 [data-testid="stPageLink"] p {white-space: normal}
 [data-testid="stMetricLabel"] p, [data-testid="stMetricValue"] div {white-space: normal; overflow: visible}

@@ -60,6 +60,14 @@ def chosen(label, options, *, key, default=None, notes=None, help=None, word=Non
     return st.selectbox(label, options, index=list(options).index(default), key=key, help=help, **_KEPT)
 
 
+def chosen_beside(run, label, options, *, key, default, **words):
+    """chosen(), for what stands beside the run in view: another run brings its own default with it, unless a hand has put something else there."""
+    before, st.session_state[f"{key}_of"] = st.session_state.get(f"{key}_of", (None, None)), (run.run_id, default)
+    if before[0] != run.run_id and st.session_state.get(key) == before[1] is not None:
+        st.session_state[key] = default
+    return chosen(label, options, key=key, default=default, **words)
+
+
 def _near(wanted, options):
     """The options most like a wrong name, or the first ones."""
     near = get_close_matches(wanted, options, n=8, cutoff=0.3) or list(options)[:8]

@@ -4,7 +4,7 @@ import streamlit as st
 
 from vizlib.displays.curves import AXES, CurvesDisplay
 from vizlib.errors import UserError
-from vizlib.ui import answers, caches, compared_answers, compared_maps, page, standing
+from vizlib.ui import answers, caches, charts, compared_answers, compared_maps, page, standing
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen_beside, plain
 from vizlib.ui.sentences import sentences
@@ -94,7 +94,8 @@ def curves(runs):
         display = CurvesDisplay.from_runs(runs)
         for column, quantity in zip(st.columns(2, gap="medium"), ("loss", "accuracy")):
             figure = display.plot(quantity, axis, smoothing=0.8, narrow=True)
-            column.plotly_chart(figure, width="stretch", key=f"curves_{quantity}", config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}})
+            with column:
+                charts.steady(figure, key=f"curves_{quantity}", config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}})
         text = "Dotted: training images, thin: the same step by step, smoothed; full: held-out validation images; star: the best checkpoint."
         caption(text, f"{runs[0].run_id}-{runs[1].run_id}-curves", csv=display.csv)
 

@@ -273,6 +273,36 @@ def test_imbalanced_has_the_shares_of_the_homework():
     assert dataset.class_names == cifar10.CLASS_NAMES[:5]
 
 
+def test_graded_lists_are_thinned_where_there_are_enough(data_folder):
+    """Class 0 stays whole; of the others the first ones, as many as keep the homework's shares."""
+    from vizlib.datasets.imbalanced import RETINOPATHY_COUNTS
+
+    def write(name, counts):
+        folder = data_folder / name
+        folder.mkdir()
+        for part in ("train", "test"):
+            labels = np.repeat(np.arange(len(counts)), counts)
+            names = [f"{part}{row}" for row in range(len(labels))]
+            for row, image in enumerate(names):
+                Image.new("L", (8, 8), row % 256).save(folder / f"{image}.jpeg")
+            (folder / f"{part}_img.csv").write_text("\n".join(names))
+            (folder / f"{part}_label.csv").write_text("\n".join(map(str, labels)))
+
+    write("enough", [60, 20, 20, 10, 10])
+    write("rare", [60, 20, 20, 1, 10])  # of grade 3 two are needed
+    write("four", [60, 20, 20, 10])
+    (data_folder / "words").mkdir()
+    for name in ("train_img", "train_label", "test_img", "test_label"):
+        (data_folder / "words" / f"{name}.csv").write_text("label\n")
+    assert [name for name in datasets.names() if "imbalanced" in name] == ["csv-imbalanced:enough"]
+    dataset = datasets.load("csv-imbalanced:enough")
+    for split in dataset.splits.values():
+        assert np.bincount(split.labels).tolist() == np.round(RETINOPATHY_COUNTS * 60 / RETINOPATHY_COUNTS[0]).astype(int).tolist() == [60, 6, 12, 2, 2]
+    assert dataset.ordered and dataset.splits["train"].image_ids[60] == "train/train60" and "label shares of the retinopathy homework" in dataset.note
+    with pytest.raises(UserError, match="not on this machine"):
+        datasets.load("csv-imbalanced:rare")
+
+
 def archive(path, content=b"pixels"):
     with tarfile.open(path, "w:gz") as file:
         entry = tarfile.TarInfo("cifar-10-batches-py/data_batch_1")

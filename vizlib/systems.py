@@ -33,7 +33,9 @@ class System:
     start: str | None = None
 
 
-_C = dict(dataset="csv:knee", side=64)
+_KNEE = dict(dataset="csv-imbalanced:knee", side=64, epochs=10)
+_AS_REPORTED = dict(augment=False, augment_only_rare=False)  # before anything was done against the collapse
+_C = "report_c"
 _ALL = [
     System("A1", "three_layer_functional", "three_layer_functional", "Three layers, bare tensors", "adamw", dict(epochs=1), 0.472, "validation", 1),
     System("A2", "three_layer_module", "three_layer_module", "Three layers, a module", "adamw", dict(epochs=1), 0.498, "validation", 1),
@@ -41,6 +43,16 @@ _ALL = [
     System("B1", "plain32", "plain32", "Thirty-two layers, plain", "one_cycle", dict(epochs=15), 0.775, "validation", 20),
     System("B2", "resnet32", "resnet32", "Thirty-two layers, residual", "one_cycle", dict(epochs=15), 0.813, "validation", 20),
     System("B3", "resnet32_bottleneck", "resnet32_bottleneck", "Shortcuts around bottlenecks", "one_cycle", dict(epochs=15), 0.824, "validation", 20),
+    System("P18", "resnet18_start", "resnet18", "A start for graded pictures", "one_cycle", dict(epochs=4), side=64),
+    System("P50", "resnet50_start", "resnet50", "A start for graded pictures", "one_cycle", dict(epochs=3), side=64),
+    System("C18", "knee_resnet18", "resnet18", "Graded pictures, from scratch", _C, _AS_REPORTED, words="collapses, retina", **_KNEE),
+    System("C50", "knee_resnet50", "resnet50", "Graded pictures, from scratch", _C, _AS_REPORTED, words="collapses, retina", **_KNEE),
+    System("C18P", "knee_resnet18_pretrained", "resnet18", "Graded pictures, pretrained", _C, _AS_REPORTED, words="escapes, retina", start="P18", **_KNEE),
+    System("C50P", "knee_resnet50_pretrained", "resnet50", "Graded pictures, pretrained", _C, _AS_REPORTED, words="82.0% test, retina", start="P50", **_KNEE),
+    System("C18F", "knee_resnet18_flips", "resnet18", "Only rare grades mirrored", _C, words="helps", **_KNEE),
+    System("C18W", "knee_resnet18_weights", "resnet18", "Rare grades weigh more", _C, _AS_REPORTED | dict(class_weights=True), **_KNEE),
+    System("C18B", "knee_resnet18_balanced", "resnet18", "All grades equally often", _C, _AS_REPORTED | dict(balanced=True), **_KNEE),
+    System("C18S", "knee_resnet18_stages", "resnet18", "A rate that falls in stages", _C, _AS_REPORTED | dict(learning_rate=0.01, schedule="steps", decay_every=2), words="helps", **_KNEE),
     System("D1", "resnet18_late_pool", "resnet18_late_pool", "Seven-by-seven filters at 224 pixels", "one_cycle", dict(epochs=4, batch_size=64), 0.880, epochs=20),
     System("E1", "vgg16_slim", "vgg16_slim", "Twelve convolutions, five pools", "one_cycle", dict(epochs=6), 0.85, epochs=250),
     System("E2", "resnet50_three_stage", "resnet50_three_stage", "Three stages of ResNet-50", "one_cycle", dict(epochs=10), 0.80, epochs=285),
@@ -54,11 +66,14 @@ SYSTEMS = {system.id: system for system in _ALL}
 
 
 def named(wanted):
-    """The systems of these ids, or whose ids begin so ("B" is B1, B2 and B3), in order. UserError for one that there is not."""
+    """The systems of these ids, or whose ids begin so where none is called that ("B" is B1, B2 and B3), in order. UserError for one that there is not."""
+    found = set()
     for name in wanted:
-        if not any(id.startswith(name.upper()) for id in SYSTEMS):
+        fitting = {id for id in SYSTEMS if id.startswith(name.upper())}
+        if not fitting:
             raise unknown("system", name, SYSTEMS)
-    return [system for id, system in SYSTEMS.items() if id.startswith(tuple(name.upper() for name in wanted))]
+        found |= {name.upper()} & fitting or fitting
+    return [system for id, system in SYSTEMS.items() if id in found]
 
 
 def runs_of(system):
@@ -66,9 +81,9 @@ def runs_of(system):
     return [run for run in runs.list_runs()[0] if run.config.get("system") == system.id]
 
 
-def finished_run(system):
-    """The finished run that stands for a system: the shipped one, or else one of its own here; None if there is none yet."""
-    return next((run for run in runs_of(system) if run.status == "finished"), None)
+def finished_runs(system):
+    """The finished runs of a system: the shipped one, which stands for it, before those trained here."""
+    return [run for run in runs_of(system) if run.status == "finished"]
 
 
 def table():
@@ -78,7 +93,7 @@ def table():
         "|---|---|---|---:|---:|---:|---:|---:|---:|---|---:|---|",
     ]
     for system in SYSTEMS.values():
-        run = finished_run(system)
+        run = next(iter(finished_runs(system)), None)
         reported = f"{system.reported:.1%} {system.split}" if system.reported else system.words
         cells = [system.id, f"`{system.architecture}`", reported, f"{system.epochs} epoch{'s' * (system.epochs > 1)}" if system.epochs else "–", *(_figures(run) if run else ["*not yet run*"] + [""] * 7)]
         lines.append("| " + " | ".join(cells) + " |")
@@ -86,14 +101,14 @@ def table():
 
 
 def _figures(run):
-    started, finished, best, last = run.rows("started")[-1], run.rows("finished")[-1], run.best, run.rows("epoch")[-1]
+    finished, best, last = run.rows("finished")[-1], run.best, run.rows("epoch")[-1]
     return [
         f"**{finished['test_accuracy']:.1%}**",
         f"{best['val_accuracy']:.1%}",
         f"{last['epoch']:.3g}",
         f"{best['epoch']:.3g}",
         f"{finished['seconds']:,.0f}",
-        str(started.get("device", "")),
+        run.device,
         str(run.config["seed"]),
         f"`{run.run_id}`",
     ]

@@ -28,18 +28,24 @@ def _column(path):
         raise UserError(f"{path.name} is not a text file in UTF-8: save it again as CSV (UTF-8).") from error
 
 
-def read_list(folder, part, pictures):
-    """The listed pictures that are there, and how many are not."""
-    image_names, labels = _column(folder / f"{part}_img.csv"), _column(folder / f"{part}_label.csv")
-    if len(image_names) != len(labels):
-        raise UserError(f"{part}_img.csv has {len(image_names)} rows and {part}_label.csv {len(labels)}: the same number is needed.")
+def labels_of(path):
+    """The labels in a list, int64 (N,). UserError for anything but whole numbers from 0 to 9999."""
+    labels = _column(path)
     wrong = next((label for label in labels if not (label.isdecimal() and len(label) <= 4)), None)
     if wrong is not None:
-        raise UserError(f"{part}_label.csv holds {wrong[:40]!r}: only whole numbers from 0 to 9999 are labels. The lists have no header.")
+        raise UserError(f"{path.name} holds {wrong[:40]!r}: only whole numbers from 0 to 9999 are labels. The lists have no header.")
+    return np.array([int(label) for label in labels], np.int64)
+
+
+def read_list(folder, part, pictures):
+    """The listed pictures that are there, and how many are not."""
+    image_names, labels = _column(folder / f"{part}_img.csv"), labels_of(folder / f"{part}_label.csv")
+    if len(image_names) != len(labels):
+        raise UserError(f"{part}_img.csv has {len(image_names)} rows and {part}_label.csv {len(labels)}: the same number is needed.")
     rows = [row for row, name in enumerate(image_names) if name in pictures]
     ids = np.array([f"{part}/{image_names[row]}" for row in rows])
     files = PictureFiles([pictures[image_names[row]] for row in rows])
-    return Split(files, np.array([int(labels[row]) for row in rows], np.int64), ids), len(image_names) - len(rows)
+    return Split(files, labels[rows], ids), len(image_names) - len(rows)
 
 
 @register("csv", find=find_lists, missing="Put NAME.jpeg pictures and the lists " + ", ".join(LISTS) + " into DATA/NAME/ (DATA is CONVSCOPE_DATA or data/).")

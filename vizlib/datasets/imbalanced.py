@@ -1,6 +1,7 @@
-"""CIFAR-10's first five classes with the label shares of the retinopathy homework: 73.5 % of both splits are class 0.
+"""Five classes with the label shares of the retinopathy homework, 73.5 % of both splits class 0: where a useless classifier has an accuracy of 0.735.
 
-The data on which a useless classifier has an accuracy of 0.735. Made from CIFAR-10 by a fixed rule, so anybody who has that has this.
+Thinned from sets that are more even, by a fixed rule, so anybody who has those has these: CIFAR-10's first five classes, and graded pictures
+in headerless lists, which stand in for the photographs of the retina.
 """
 
 import dataclasses
@@ -9,19 +10,49 @@ import numpy as np
 
 from vizlib.datasets import register
 from vizlib.datasets.cifar10 import MISSING, download, find_cifar10, read_cifar10
+from vizlib.datasets.csv_lists import LISTS, find_lists, labels_of, read_lists
+from vizlib.errors import UserError
 
 RETINOPATHY_COUNTS = np.array([20655, 1954, 4209, 698, 581])  # training labels 0 to 4 of the homework's lists
+SHARES = "in the label shares of the retinopathy homework, taken from"
+
+
+def thinned_counts(labels):
+    """How many of each of the first five classes keep the shares when class 0 is whole."""
+    return np.round(RETINOPATHY_COUNTS * (np.sum(labels == 0) / RETINOPATHY_COUNTS[0])).astype(int)
 
 
 def imbalanced_rows(labels):
-    """Rows of the first five classes, the first pictures of each, as many as keep the shares when class 0 is whole."""
-    counts = np.round(RETINOPATHY_COUNTS * (np.sum(labels == 0) / RETINOPATHY_COUNTS[0])).astype(int)
-    return np.sort(np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(counts)]))
+    """Rows of the first five classes, the first pictures of each, as many as keep the shares."""
+    return np.sort(np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(thinned_counts(labels))]))
+
+
+def _thinned(source, name, note):
+    splits = {part: split.take(imbalanced_rows(split.labels)) for part, split in source.splits.items()}
+    return dataclasses.replace(source, name=name, class_names=source.class_names[:5], splits=splits, note=note, elsewhere=source.splits)
 
 
 @register("cifar10-imbalanced", find=lambda root: ["cifar10-imbalanced"] if find_cifar10(root) else [], missing=MISSING, download=download)
 def read_imbalanced(name, root):
     source = read_cifar10("cifar10", root)
-    splits = {part: split.take(imbalanced_rows(split.labels)) for part, split in source.splits.items()}
-    note = f"five classes of CIFAR-10 in the label shares of the retinopathy homework, taken from: {source.note}"
-    return dataclasses.replace(source, name=name, class_names=source.class_names[:5], splits=splits, note=note, elsewhere=source.splits)
+    return _thinned(source, name, f"five classes of CIFAR-10 {SHARES}: {source.note}")
+
+
+def find_imbalanced_lists(root):
+    """Of the sets in headerless lists those that have enough pictures of each of five grades."""
+    return [name.replace("csv:", "csv-imbalanced:") for name in find_lists(root) if all(_has_enough(root / name[4:] / file) for file in LISTS if "label" in file)]
+
+
+def _has_enough(path):
+    try:
+        labels = labels_of(path)
+    except (UserError, OSError):
+        return False
+    counts = thinned_counts(labels)
+    return bool((counts > 0).all() and (counts <= np.bincount(labels, minlength=5)[:5]).all())
+
+
+@register("csv-imbalanced", find=find_imbalanced_lists, missing="It needs a set in headerless lists, csv:NAME, with five grades and enough pictures of each.")
+def read_imbalanced_lists(name, root):
+    source = read_lists(name.replace("csv-imbalanced:", "csv:"), root)
+    return _thinned(source, name, f"grades {SHARES}: {source.note}")

@@ -2,7 +2,7 @@
 
 from vizlib import datasets, runs
 from vizlib.errors import UserError
-from vizlib.systems import SYSTEMS, finished_run, runs_of
+from vizlib.systems import SYSTEMS, finished_runs, runs_of
 from vizlib.training import process
 from vizlib.training.config import check_possible, make_config
 from vizlib.training.events import EventLog
@@ -14,13 +14,13 @@ from vizlib.training.requests import Requests
 def reproduce(systems, *, again=False, device="cpu", say=print):
     """Train these systems, each into a run folder, or let it go on where one was begun. Returns whether all were trained.
 
-    again: also those that ship; one that was trained here is never trained twice. One that fails says why, and the next follows; being
+    again: also those that ship; one that was trained here, and has its weights, is not trained twice. One that fails says why, and the next follows; being
     asked to stop ends them all.
     """
     complete = True
     for system in systems:
-        done = finished_run(system)
-        if done and not (again and done.folder.parent == runs.SHIPPED):
+        done = next((run for run in finished_runs(system) if (not again if run.folder.parent == runs.SHIPPED else not run.is_weightless)), None)
+        if done:
             say(f"{system.id} is there: {done.run_id}, {done.rows('finished')[-1]['test_accuracy']:.1%} of the test images right.")
             continue
         try:
@@ -48,9 +48,9 @@ def _new(system):
     dataset = datasets.load(system.dataset)
     start = None
     if system.start:
-        first = finished_run(SYSTEMS[system.start])
+        first = next((run for run in finished_runs(SYSTEMS[system.start]) if not run.is_weightless), None)
         if first is None:
-            raise UserError(f"it starts from the weights of {system.start}, which has not been trained here yet.")
+            raise UserError(f"it starts from the weights of {system.start}, which are not here yet: python -m vizlib reproduce {system.start}")
         start = {"run": first.run_id}
     config = make_config(system.architecture, dataset, recipe(system.recipe, **system.changes), title=system.title, start=start, side=system.side, system=system.id)
     check_possible(config, dataset)

@@ -221,11 +221,11 @@ def test_the_film_shows_the_matrix_of_the_last_evaluation(root):
 
 
 def test_shipped_runs_say_what_is_not_stored():
-    said = texts(fine(opened(ROOT / "pages/3_Feature_maps.py", model="densenet4", step="64")))
+    said = texts(fine(opened(ROOT / "pages/3_Feature_maps.py", model="digits_three_layer", step="64")))
     assert "no feature maps are stored" in said and "It answers" in said
-    said = texts(fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="densenet4", step="688")))
-    assert "as it answered at step 688" in said
-    fine(opened(ROOT / "pages/4_Training_curves.py", model="densenet4", step="64"))
+    said = texts(fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="digits_three_layer", step="84")))
+    assert "as it answered at step 84" in said
+    fine(opened(ROOT / "pages/4_Training_curves.py", model="digits_three_layer", step="64"))
 
 
 @pytest.mark.parametrize("wanted, found, is_said", [("1000000", "1720", False), ("3", "2", False), ("banana", "end", True), ("-4", "end", True), ("²", "end", True), ("best", "end", False)])
@@ -310,8 +310,8 @@ def test_gradients_of_two_runs(root):
 
 
 def test_a_run_without_gradients_says_how_to_get_them():
-    said = texts(fine(opened(ROOT / "pages/6_Gradients.py", model="densenet4")))
-    assert "python -m vizlib train --architecture densenet4 --data cifar10" in said
+    said = texts(fine(opened(ROOT / "pages/6_Gradients.py", model="collapsed_lenet")))
+    assert "python -m vizlib train --architecture lenet --data cifar10-imbalanced" in said
 
 
 def test_shipped_plain_and_residual_stand_beside_one_another():

@@ -1,8 +1,9 @@
 """The film of learning: conv1's weights and what some layers make of one picture, at log-spaced steps, in snapshots.safetensors.
 
-    conv1/STEP          float16 (out, in, h, w)
+    conv1/STEP          float16 (out, in, h, w), at steps 0, 1, 2, 3, 4, 6, 8, 12, ... and at the end
     probe/picture       uint8 (H, W, C), the first picture held out for validation
-    probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to last, at most 32 pixels a side and SHOWN values
+    probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to last, at most 32 pixels a side and SHOWN values, at every
+                        second of these steps, 0, 1, 2, 4, 8, ... and the end: with all, twenty shipped runs would be 20 MB
     range/STEP/LAYER    float32 (2,), the values that 0 and 255 stand for
 """
 
@@ -13,7 +14,7 @@ from vizlib.errors import UserError
 from vizlib.layers import convolutions
 from vizlib.weights import load_weights, save_weights
 
-LAYERS, LARGEST_SIDE, SHOWN = 5, 32, 16_384
+LAYERS, LARGEST_SIDE, SHOWN = 5, 32, 8_192
 
 
 def is_log_spaced(step):
@@ -53,7 +54,8 @@ class Snapshots:
         if not conv1.isfinite().all():  # one ruined snapshot would make the file unreadable
             return
         self._taken[f"conv1/{step:08d}"] = conv1
-        for name, maps in self._maps().items():
+        is_between = is_log_spaced(step) and step & (step - 1)  # 3, 6, 12, ...
+        for name, maps in self._maps().items() if not is_between else ():
             least, greatest = maps.min(), maps.max()
             self._taken[f"probe/{step:08d}/{name}"] = ((maps - least) / (greatest - least).clamp(min=1e-12) * 255).round().to(torch.uint8).cpu()
             self._taken[f"range/{step:08d}/{name}"] = torch.stack([least, greatest]).cpu()

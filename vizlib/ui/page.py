@@ -93,7 +93,8 @@ def follow(draw, runs):
 
     interval = wanted()
     if interval is None:
-        draw()
+        with st.container():  # as a fragment is in one: so nothing moves when it becomes one
+            draw()
         if wanted() is None:
             return
         st.rerun()  # what was drawn has made another run one of those in view

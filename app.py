@@ -20,7 +20,7 @@ def show(run, picture):
     runs, problems = caches.run_list()
     own = [one for one in runs if one.folder.parent != SHIPPED]
     own.sort(key=lambda one: (not one.is_active, -one.changed("events.jsonl")))  # what happens now comes first, then what was trained last
-    runs = own + [one for one in runs if one.folder.parent == SHIPPED]
+    runs = own + sorted((one for one in runs if one.folder.parent == SHIPPED), key=lambda one: one.is_weightless)
     places = []
     for start in range(0, len(runs), COLUMNS):
         for column, card_run in zip(st.columns(COLUMNS), runs[start : start + COLUMNS]):

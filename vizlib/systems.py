@@ -44,7 +44,7 @@ _ALL = [
     System("B2", "resnet32", "resnet32", "Thirty-two layers, residual", "one_cycle", dict(epochs=15), 0.813, "validation", 20),
     System("B3", "resnet32_bottleneck", "resnet32_bottleneck", "Shortcuts around bottlenecks", "one_cycle", dict(epochs=15), 0.824, "validation", 20),
     System("P18", "resnet18_start", "resnet18", "A start for graded pictures", "one_cycle", dict(epochs=4), side=32),
-    System("P50", "resnet50_start", "resnet50", "A start for graded pictures", "one_cycle", dict(epochs=2), side=32),
+    System("P50", "resnet50_start", "resnet50", "A start for graded pictures", "one_cycle", dict(epochs=2, learning_rate=0.05), side=32),
     System("C18", "knee_resnet18", "resnet18", "Graded pictures, from scratch", _C, _AS_REPORTED, words="collapses, retina", **_KNEE),
     System("C50", "knee_resnet50", "resnet50", "Graded pictures, from scratch", _C, _AS_REPORTED, words="collapses, retina", **_KNEE),
     System("C18P", "knee_resnet18_pretrained", "resnet18", "Graded pictures, pretrained", _C, _AS_REPORTED, words="escapes, retina", start="P18", **_KNEE),

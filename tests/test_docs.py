@@ -1,19 +1,22 @@
 """What the documents say is what the project does."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_figures_of_the_shipped_networks_are_those_of_their_run_folders():
-    table = subprocess.run(
-        [sys.executable, "-c", "import runpy; print(runpy.run_path('docs/shipped.py')['table'](), end='')"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    assert table.count("\n") > 8 and table in README, "run: python docs/shipped.py"
+def test_figures_are_those_of_the_run_folders(interpreter, tmp_path):
+    def made(script, function):
+        code = f"import runpy; print(runpy.run_path('docs/{script}.py')['{function}'](), end='')"
+        ended = interpreter("-c", code, CONVSCOPE_RUNS=str(tmp_path), PYTHONIOENCODING="utf-8")
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    table = made("shipped", "table")
+    assert table.count("\n") > 8 and table in README, "run: PYTHONPATH=. python docs/shipped.py"
+    assert made("results", "text") == (ROOT / "docs/results.md").read_text(encoding="utf-8"), "run: PYTHONPATH=. python docs/results.py"
 
 
 def test_links_and_pictures_are_there():

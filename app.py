@@ -4,7 +4,6 @@ import streamlit as st
 
 from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.errors import UserError
-from vizlib.runs import SHIPPED
 from vizlib.ui import answers, caches, page, standing
 from vizlib.ui.pickers import plain
 
@@ -18,9 +17,9 @@ def show(run, picture):
     st.markdown("Its filters, the feature maps of every layer, how it learned, and whether it works at all. Nothing leaves this computer.")
     questions()
     runs, problems = caches.run_list()
-    own = [one for one in runs if one.folder.parent != SHIPPED]
+    own = [one for one in runs if not one.ships]
     own.sort(key=lambda one: (not one.is_active, -one.changed("events.jsonl")))  # what happens now comes first, then what was trained last
-    runs = own + sorted((one for one in runs if one.folder.parent == SHIPPED), key=lambda one: one.is_weightless)
+    runs = own + sorted((one for one in runs if one.ships), key=lambda one: one.is_weightless)
     places = []
     for start in range(0, len(runs), COLUMNS):
         for column, card_run in zip(st.columns(COLUMNS), runs[start : start + COLUMNS]):
@@ -56,8 +55,7 @@ def card(run):
     st.markdown(f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]")
     place = st.container()
     if run.is_weightless:
-        remedy = run.missing_weights.partition(". ")[2].removesuffix(run.reproducing_command)
-        st.markdown(f":gray-badge[:material/info: no weights]  \n:small[:gray[{plain(remedy)}]]")
+        st.markdown(f":gray-badge[:material/info: no weights]  \n:small[:gray[{plain(run.remedy)}]]")
         if run.reproducing_command:
             st.code(run.reproducing_command, language=None, wrap_lines=True)
     page.link("3_Feature_maps", "Look inside →", model=run.run_id)

@@ -36,7 +36,7 @@ def draw(runs, quantity, axis, smoothing, log_scale, until):
     display = CurvesDisplay.from_runs(runs)
     figure = display.plot(quantity, axis, smoothing, log_scale, until)
     seconds = time.perf_counter() - start
-    charts.steady(figure, key="curves", config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}})
+    charts.steady(figure, key="curves", config=charts.CAMERA)
     for run in runs:
         st.markdown(summary(run))
     names = ", ".join(f"{run.run_id} on {run.config['dataset']}" for run in runs)

@@ -14,7 +14,6 @@ from vizlib.ui.pickers import chosen, plain
 from vizlib.ui.sentences import sentences
 
 NONE = "none"
-CAMERA_ONLY = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"scale": 2}}
 
 
 def show(run, picture):
@@ -51,7 +50,7 @@ def one_run(run, place, step, wide):
         figure = display.plot(selected, dark=st.context.theme.type == "dark", narrow=not wide)
         seconds = time.perf_counter() - start
         clicked = (lambda chart: take_click(chart, keys, run.class_names)) if answers.predictions else None
-        charts.steady(figure, key=f"matrix_{place}", on_select=clicked, config=CAMERA_ONLY)
+        charts.steady(figure, key=f"matrix_{place}", on_select=clicked, config=charts.CAMERA_ONLY)
         text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{page.took([run], 'drawn', seconds)}." + ("" if wide else " Whole percents of the row.")
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:

@@ -95,7 +95,7 @@ def curves(runs):
         for column, quantity in zip(st.columns(2, gap="medium"), ("loss", "accuracy")):
             figure = display.plot(quantity, axis, smoothing=0.8, narrow=True)
             with column:
-                charts.steady(figure, key=f"curves_{quantity}", config={"displaylogo": False, "toImageButtonOptions": {"scale": 2}})
+                charts.steady(figure, key=f"curves_{quantity}", config=charts.CAMERA)
         text = "Dotted: training images, thin: the same step by step, smoothed; full: held-out validation images; star: the best checkpoint."
         caption(text, f"{runs[0].run_id}-{runs[1].run_id}-curves", csv=display.csv)
 

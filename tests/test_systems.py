@@ -113,6 +113,7 @@ def test_one_that_was_stopped_goes_on(said, monkeypatch):
         assert not reproduce([TINY, SECOND], say=said.append)
     found = runs.list_runs(shipped=False)[0]
     assert [(run.run_id, run.status) for run in found] == [("tiny", "stopped")]
+    (found[0].folder / "stop").touch()  # as a press in the app leaves it
     assert reproduce([TINY], say=said.append)
     (run,) = finished_runs(TINY)
     assert run.run_id == "tiny" and len(run.rows("started")) == len(run.rows("resumed")) == 1 and run.rows("resumed")[0]["step"] > 0

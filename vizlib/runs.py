@@ -149,9 +149,14 @@ class Run:
         return self.status in ACTIVE
 
     @property
+    def ships(self):
+        """Whether it comes with the project, and was not trained here."""
+        return self.folder.parent == SHIPPED
+
+    @property
     def can_resume(self):
         """Whether its training ended before its end, and can go on."""
-        return self.status in ("stopped", "failed", "interrupted") and self.folder.parent != SHIPPED
+        return self.status in ("stopped", "failed", "interrupted") and not self.ships
 
     @property
     def is_weightless(self):
@@ -160,15 +165,19 @@ class Run:
 
     @property
     def missing_weights(self):
-        """That there are no weights in its folder, and then how to come by them, in two short sentences; empty where they are there."""
+        """That there are no weights in its folder, and then `remedy` and command, in two short sentences; empty where they are there."""
         if self.has("model.safetensors"):
             return ""
         if self.status != "finished":
             return f"{self.run_id!r} has no weights yet: it is {self.status}."
+        return f"{self.run_id!r} comes without its weights. {self.remedy}{self.reproducing_command}"
+
+    @property
+    def remedy(self):
+        """What can be done about missing weights, to be followed by `reproducing_command` where there is one."""
         if not self.reproducing_command:
-            return f"{self.run_id!r} comes without its weights. There is no model.safetensors in its folder."
-        took = f"{duration(self.rows('finished')[-1]['seconds'])} ({self.device})"
-        return f"{self.run_id!r} comes without its weights. Train them anew, which took {took}, with: {self.reproducing_command}"
+            return "There is no model.safetensors in its folder."
+        return f"Train them anew, which took {duration(self.rows('finished')[-1]['seconds'])} ({self.device}), with: "
 
     @property
     def reproducing_command(self):

@@ -69,6 +69,14 @@ def check_possible(config, dataset):
         load_all_but_head(model.to_empty(device="cpu"), load_weights(runs.open_run(config["start"]["run"]).path("model.safetensors")))
 
 
+def begun(config, dataset, name):
+    """A new run folder of that name, or of it and a number, with its configuration in it. UserError, and no folder, for what could not be trained."""
+    check_possible(config, dataset)
+    folder = runs.claim_folder(name)
+    runs.write_json(folder / "config.json", config)
+    return folder
+
+
 def splits(dataset, config):
     """(training, validation): as the data set brings them, or held out by seed."""
     if "val" in dataset.splits:

@@ -36,15 +36,13 @@ def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=
     dataset: a name; recipe: a Recipe. The other arguments are those of `make_config`. UserError if it is not possible, or too many wait.
     """
     from vizlib import datasets
-    from vizlib.training.config import check_possible, make_config
+    from vizlib.training.config import begun, make_config
 
     if sum(status == "queued" for _, status in active_runs()) >= MOST_WAITING:
         raise UserError(f"{MOST_WAITING} trainings wait already. Try again when one of them has begun.")
     found = datasets.load(dataset)
     config = make_config(architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen)
-    check_possible(config, found)
-    folder = runs.claim_folder(name or runs.usual_name(architecture, dataset))
-    runs.write_json(folder / "config.json", config)
+    folder = begun(config, found, name or runs.usual_name(architecture, dataset))
     _spawn(folder, device)
     return folder.name
 

@@ -1,14 +1,14 @@
 """Trains the systems of the reports, one after another: what is missing, from where it was left."""
 
-from vizlib import datasets, runs
+from vizlib import datasets
 from vizlib.errors import UserError
 from vizlib.systems import SYSTEMS, finished_runs, runs_of
 from vizlib.training import process
-from vizlib.training.config import check_possible, make_config
+from vizlib.training.config import begun, make_config
 from vizlib.training.events import EventLog
 from vizlib.training.loop import carry_on
 from vizlib.training.recipes import recipe
-from vizlib.training.requests import Requests
+from vizlib.training.requests import Requests, forget
 
 
 def reproduce(systems, *, again=False, device="cpu", say=print):
@@ -19,12 +19,13 @@ def reproduce(systems, *, again=False, device="cpu", say=print):
     """
     complete = True
     for system in systems:
-        done = next((run for run in finished_runs(system) if (not again if run.folder.parent == runs.SHIPPED else not run.is_weightless)), None)
+        done = next((run for run in finished_runs(system) if (not again if run.ships else not run.is_weightless)), None)
         if done:
             say(f"{system.id} is there: {done.run_id}, {done.rows('finished')[-1]['test_accuracy']:.1%} of the test images right.")
             continue
         try:
             folder = _begun(system) or _new(system)
+            forget(folder)
             requests = Requests(folder)
             process.end_in_order(requests)
             say(f"{system.id}: {folder.name}, on {device}")
@@ -53,7 +54,4 @@ def _new(system):
             raise UserError(f"it starts from the weights of {system.start}, which are not here yet: python -m vizlib reproduce {system.start}")
         start = {"run": first.run_id}
     config = make_config(system.architecture, dataset, recipe(system.recipe, **system.changes), title=system.title, start=start, side=system.side, system=system.id)
-    check_possible(config, dataset)
-    folder = runs.claim_folder(system.run)
-    runs.write_json(folder / "config.json", config)
-    return folder
+    return begun(config, dataset, system.run)

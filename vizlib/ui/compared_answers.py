@@ -5,12 +5,10 @@ import streamlit as st
 
 from vizlib.displays.confusion import ConfusionDifference, ConfusionDisplay
 from vizlib.predictions import agreement, mcnemar
-from vizlib.ui import answers, page
+from vizlib.ui import answers, charts, page
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import plain
 from vizlib.ui.sentences import sentences
-
-CAMERA_ONLY = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": {"scale": 2}}
 
 
 def show(first, second):
@@ -21,7 +19,7 @@ def show(first, second):
             answered = answers.at(run)
             display = ConfusionDisplay(answered.counts, list(run.class_names))
             st.markdown(f"**{plain(run.run_id)}**: {answered.verdict.accuracy:.1%} of {answered.counts.sum():,} images right")
-            st.plotly_chart(display.plot(dark=_is_dark(), narrow=True), width="stretch", key=f"compared_matrix_{place}", config=CAMERA_ONLY)
+            st.plotly_chart(display.plot(dark=_is_dark(), narrow=True), width="stretch", key=f"compared_matrix_{place}", config=charts.CAMERA_ONLY)
             caption(f"Whole percents of the row; {run.run_id}: {answered.of}.", f"{run.run_id}-confusion", csv=display.csv)
             found.append((answered, display))
     if len(found) < 2:
@@ -44,7 +42,7 @@ def show(first, second):
 def difference(first, second, display):
     st.markdown(f"**{plain(first.run_id)} minus {plain(second.run_id)}**, in percentage points of the row")
     names = first.run_id, second.run_id
-    st.plotly_chart(display.plot(names, _is_dark()), width="stretch", key="difference", config=CAMERA_ONLY)
+    st.plotly_chart(display.plot(names, _is_dark()), width="stretch", key="difference", config=charts.CAMERA_ONLY)
     text = f"Blue: {names[0]} answers so more often; orange: {names[1]} does. The colours end at {100 * display.limit:.1f} points; less than half a point is not written."
     caption(text, f"{names[0]}-minus-{names[1]}-confusion", csv=display.csv)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from vizlib import runs
 from vizlib.errors import UserError
 from vizlib.training import launcher
 from vizlib.training.recipes import LIMITS
@@ -33,7 +32,7 @@ class _Standing:
 @st.cache_resource(max_entries=1, ttl=0.5, show_spinner=False)
 def standing():
     """The _Standing now. Thirty browsers look once between them."""
-    own = [run for run in caches.run_list()[0] if run.folder.parent != runs.SHIPPED]
+    own = [run for run in caches.run_list()[0] if not run.ships]
     ended = sorted((run for run in own if run.can_resume), key=lambda run: -run.changed("events.jsonl"))
     return _Standing(launcher.active_runs(), ended)
 
@@ -132,7 +131,7 @@ def _queued(run, place, in_view):
 
 def _ended_in_view(run):
     """One line on how well a network trained here does, as long as it is in view."""
-    if run is None or run.folder.parent == runs.SHIPPED or run.status != "finished":
+    if run is None or run.ships or run.status != "finished":
         return
     end = run.rows("finished")[-1]
     early = " It was ended early and kept." if end.get("kept") else ""

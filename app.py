@@ -58,7 +58,7 @@ def card(run):
         st.markdown(f":gray-badge[:material/info: no weights]  \n:small[:gray[{plain(run.remedy)}]]")
         if run.reproducing_command:
             st.code(run.reproducing_command, language=None, wrap_lines=True)
-    page.link("3_Feature_maps", "Look inside →", model=run.run_id)
+    page.link("Feature maps", "Look inside →", model=run.run_id)
     return place
 
 
@@ -74,11 +74,11 @@ def say_verdict(run, place):
 
 def questions():
     """What people come with, and the page that answers it."""
-    asked = [("What does each layer see?", "3_Feature_maps", {}), ("What do the filters look for?", "2_Filters", {}), ("Did it overfit?", "4_Training_curves", {})]
+    asked = [("What does each layer see?", "Feature maps", {}), ("What do the filters look for?", "Filters", {}), ("Did it overfit?", "Training curves", {})]
     collapsed = next((run for run in caches.run_list()[0] if run.run_id == COLLAPSED_RUN and run.rows("finished")), None)
     if collapsed:
         accuracy = collapsed.rows("finished")[-1]["test_accuracy"]
-        asked.insert(2, (f"Is an accuracy of {accuracy:.2f} any good?", "5_Confusion_matrix", {"model": collapsed.run_id}))
+        asked.insert(2, (f"Is an accuracy of {accuracy:.2f} any good?", "Confusion matrix", {"model": collapsed.run_id}))
     for column, (question, target, parameters) in zip(st.columns(len(asked)), asked):
         with column:
             page.link(target, question, **parameters)

@@ -80,7 +80,7 @@ def one_filter(run, layer, display, unit):
             atlas_view.show(display.filter_atlas(unit), alt=f"filter {unit} of {layer}", key="one_filter", on_pick=lambda tile: st.session_state.update(kernel=tile))
         kernel = display.weight[unit]
         st.caption(f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least {kernel.min():.4f}, greatest {kernel.max():.4f}")
-        page.link("3_Feature_maps", "What this filter answers to the image →", layer=layer, unit=unit)
+        page.link("Feature maps", "What this filter answers to the image →", layer=layer, unit=unit)
     with right:
         channel = min(st.session_state.get("kernel", 0), channels - 1)
         st.markdown(f"Filter {unit}, input channel {channel}" + (f" ({('red', 'green', 'blue')[channel]})" if display.is_colour else "") + ", with its numbers")

@@ -120,3 +120,20 @@ def test_a_forward_without_an_observer_is_not_seen_by_an_outer_one(lenet):
     with observing(lambda name, module, output: seen.append(name)):
         forward(lenet, torch.zeros(1, 3, 32, 32))
     assert seen == []
+
+
+@pytest.mark.parametrize("name", ["resnet32", "three_layer_functional", "resnet18"])
+def test_a_twin_has_the_same_weights_and_hooks_of_its_own(name):
+    """Many may put hooks on twins of one model, and take gradients through them, while others read it."""
+    torch.manual_seed(0)
+    model = architectures.create(name).train()
+    before = [(len(module._forward_hooks), len(module._backward_hooks), module.training, getattr(module, "inplace", None)) for module in model.modules()]
+    twin, images = activations.twin(model), torch.randn(2, *architectures.get(name).input_size).requires_grad_()
+    assert [one.data_ptr() for one in twin.state_dict().values()] == [one.data_ptr() for one in model.state_dict().values()]
+    twin.conv1.register_forward_hook(lambda *seen: None)
+    twin(images).sum().backward()
+    assert images.grad.abs().sum() > 0
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters()) and not any(one.requires_grad for one in twin.parameters())
+    assert before == [(len(module._forward_hooks), len(module._backward_hooks), module.training, getattr(module, "inplace", None)) for module in model.modules()]
+    images.grad = None
+    assert torch.equal(activations.twin(model)(images), prepare(model)(images))

@@ -141,7 +141,7 @@ def test_every_page_in_every_state(root, state):
             elif state == "queued":
                 assert "waits for its turn" in said
             elif state in ("stopped", "failed", "failed_early"):
-                assert file.stem in ("4_Training_curves",) or events[-1]["reason"].replace("*", "") in said.replace("*", "")
+                assert file.stem in ("6_Training_curves",) or events[-1]["reason"].replace("*", "") in said.replace("*", "")
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -149,7 +149,7 @@ def test_a_run_in_every_state_beside_a_finished_one(root, state):
     """What it does not have yet is said in its half; the other one is all there."""
     events, is_alive = STATES[state]
     with alive(fabricate(root, state, events, weights=state not in ("queued", "failed_early"), snapshots=False), is_alive):
-        said = texts(fine(opened(ROOT / "pages/7_Compare.py", model="plain32", other=state)))
+        said = texts(fine(opened(ROOT / "pages/10_Compare.py", model="plain32", other=state)))
     assert "**plain32**: 82.8% of 5,000 images right" in said and "convolution 1 of 31" in said and "| 464,042 |" in said
     has_evaluation = any(row["event"] == "epoch" for row in events)
     assert ("first evaluation will show" in said or "ended before its first evaluation" in said) != has_evaluation == (f"plain32 minus {state}" in said)
@@ -160,9 +160,9 @@ def test_a_growing_run_says_how_far_it_is(root):
     with alive(fabricate(root, "mine", GROWING)):
         said = texts(fine(opened(ROOT / "pages/2_Filters.py", model="mine")))
         assert "Training 3%" in said and "step 60" in said and "64.0%" in said and "those of step 40, the best so far" in said
-        said = texts(fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="mine")))
+        said = texts(fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="mine")))
         assert "as it answered at step 40 (epoch 0.1)" in said and "no images of a cell" in said and "Not collapsed" in said
-        said = texts(fine(opened(ROOT / "pages/4_Training_curves.py", model="mine")))
+        said = texts(fine(opened(ROOT / "pages/6_Training_curves.py", model="mine")))
         assert "6,400 training images a second" in said
         said = texts(fine(opened(ROOT / "app.py")))
         assert "64.0%** validation accuracy so far" in said
@@ -172,14 +172,14 @@ def test_a_collapse_shows_while_it_trains(root):
     answers_first = np.zeros((10, 10), int)
     answers_first[:, 0] = 100
     with alive(fabricate(root, "mine", [STARTED, epoch_row(40, confusion=answers_first.tolist())])):
-        app = opened(ROOT / "pages/5_Confusion_matrix.py", model="mine")
+        app = opened(ROOT / "pages/8_Confusion_matrix.py", model="mine")
         assert not app.exception and len(app.error) == 1 and "Collapsed: 100 %" in app.error[0].value.replace("\\", "")
 
 
 @pytest.mark.parametrize("confusion", [None, [[1]], "x", [[-1] * 10] * 10, [[0] * 10] * 10, [["a"] * 10] * 10, [[1], [1, 2]]])
 def test_an_evaluation_without_a_matrix_that_fits(root, confusion):
     with alive(fabricate(root, "mine", [STARTED, epoch_row(40, confusion=confusion)], snapshots=False)):
-        assert "has just begun" in texts(fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="mine")))
+        assert "has just begun" in texts(fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="mine")))
 
 
 # The film
@@ -215,7 +215,7 @@ def test_probe_maps_have_their_values_back(root):
 
 def test_the_film_shows_the_matrix_of_the_last_evaluation(root):
     fabricate(root, "mine", [*GROWING, epoch_row(80, val_accuracy=0.9)])
-    app = fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="mine", step="40"))
+    app = fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="mine", step="40"))
     assert "as it answered at step 40" in texts(app)
     assert "had not been evaluated yet: the first time was at step 40" in texts(fine(app.select_slider(key="step").set_value("8").run()))
 
@@ -223,9 +223,9 @@ def test_the_film_shows_the_matrix_of_the_last_evaluation(root):
 def test_shipped_runs_say_what_is_not_stored():
     said = texts(fine(opened(ROOT / "pages/3_Feature_maps.py", model="digits_three_layer", step="64")))
     assert "no feature maps are stored" in said and "It answers" in said
-    said = texts(fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="digits_three_layer", step="84")))
+    said = texts(fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="digits_three_layer", step="84")))
     assert "as it answered at step 84" in said
-    fine(opened(ROOT / "pages/4_Training_curves.py", model="digits_three_layer", step="64"))
+    fine(opened(ROOT / "pages/6_Training_curves.py", model="digits_three_layer", step="64"))
 
 
 @pytest.mark.parametrize("wanted, found, is_said", [("1000000", "1720", False), ("3", "2", False), ("banana", "end", True), ("-4", "end", True), ("²", "end", True), ("best", "end", False)])
@@ -240,7 +240,7 @@ def test_the_step_is_kept_across_pages():
     app = fine(opened(ROOT / "app.py"))
     app.switch_page("pages/2_Filters.py").run()
     app.select_slider(key="step").set_value("8").run()
-    for name in ("4_Training_curves", "1_Architecture", "5_Confusion_matrix"):
+    for name in ("6_Training_curves", "1_Architecture", "8_Confusion_matrix"):
         app.switch_page(f"pages/{name}.py").run()
         fine(app)
     assert app.select_slider(key="step").value == "8"
@@ -267,7 +267,7 @@ def test_the_film_plays_to_its_end(root):
 def test_a_film_that_is_stopped_stays_where_it_is(root):
     fabricate(root, "mine", GROWING)
     app = opened(ROOT / "app.py", model="mine")
-    fine(app.switch_page("pages/5_Confusion_matrix.py").run())
+    fine(app.switch_page("pages/8_Confusion_matrix.py").run())
     options = app.select_slider(key="step").options
     app.button(key="play").click().run()
     fine(app.run())
@@ -294,7 +294,7 @@ def test_a_wrong_name_stays_said_until_another_is_chosen(root):
 
 def test_what_stands_beside_by_itself_is_of_this_page_and_model_only(root):
     fabricate(root, "mine", GROWING)
-    app = fine(opened(ROOT / "pages/6_Gradients.py", model="resnet32"))
+    app = fine(opened(ROOT / "pages/9_Gradients.py", model="resnet32"))
     assert app.selectbox(key="against").value == "plain32"
     assert fine(app.selectbox(key="model").select("mine").run()).selectbox(key="against").value == "nothing"
     app.selectbox(key="against").select("lenet").run()
@@ -304,18 +304,18 @@ def test_what_stands_beside_by_itself_is_of_this_page_and_model_only(root):
 def test_gradients_of_two_runs(root):
     fabricate(root, "plain", GROWING, architecture="lenet")
     fabricate(root, "mine", GROWING)
-    app = fine(opened(ROOT / "pages/6_Gradients.py", model="mine", against="plain", step="16"))
+    app = fine(opened(ROOT / "pages/9_Gradients.py", model="mine", against="plain", step="16"))
     assert "at step 16" in texts(app) and len(app.get("plotly_chart")) == 2
     fine(app.segmented_control(key="size").set_value("gradient / weight").run())
 
 
 def test_a_run_without_gradients_says_how_to_get_them():
-    said = texts(fine(opened(ROOT / "pages/6_Gradients.py", model="collapsed_lenet")))
+    said = texts(fine(opened(ROOT / "pages/9_Gradients.py", model="collapsed_lenet")))
     assert "python -m vizlib train --architecture lenet --data cifar10-imbalanced" in said
 
 
 def test_shipped_plain_and_residual_stand_beside_one_another():
-    said = texts(fine(opened(ROOT / "pages/6_Gradients.py", model="resnet32")))
+    said = texts(fine(opened(ROOT / "pages/9_Gradients.py", model="resnet32")))
     assert "plain32" in said and "no gradients" not in said
 
 

@@ -105,22 +105,22 @@ def test_home_says_the_verdict_of_the_collapsed_model():
 
 
 def test_collapsed_model_is_called_so_on_its_page():
-    app = opened(ROOT / "pages/5_Confusion_matrix.py", model="collapsed_lenet")
+    app = opened(ROOT / "pages/8_Confusion_matrix.py", model="collapsed_lenet")
     assert not app.exception
     assert len(app.error) == 1 and "Collapsed" in app.error[0].value and "Imbalance" in app.error[0].value
 
 
 def test_click_on_a_cell_opens_it():
-    app = fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="lenet"))
+    app = fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="lenet"))
     app.session_state["matrix_first"] = {"selection": {"points": [{"customdata": {"0": 5, "1": 3}}], "point_indices": [53], "box": [], "lasso": []}}
     app.session_state["true_first"], app.session_state["predicted_first"] = "dog", "cat"
     assert "**dog** answered **cat**" in texts(fine(app.run()))
 
 
 def test_two_runs_side_by_side():
-    app = fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="resnet32", beside="plain32"))
+    app = fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="resnet32", beside="plain32"))
     assert len(app.success) == 2
-    app = fine(opened(ROOT / "pages/4_Training_curves.py", model="resnet32"))
+    app = fine(opened(ROOT / "pages/6_Training_curves.py", model="resnet32"))
     app.multiselect(key="with").set_value(["plain32", "lenet"]).run()
     assert "**plain32**" in texts(fine(app))
 
@@ -164,7 +164,7 @@ def test_download_of_a_missing_data_set(monkeypatch, tmp_path):
         archive.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
     monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(cifar10, "ADDRESS", (tmp_path / "nothing.tar.gz").as_uri())
-    app = fine(opened(ROOT / "pages/5_Confusion_matrix.py", model="lenet", source="data set"))
+    app = fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="lenet", source="data set"))
     assert "not on this machine" in " ".join(box.value for box in app.info)
     app.button(key="download cifar10 sidebar").click().run()
     assert not app.exception and "could not be downloaded" in app.error[0].value
@@ -201,7 +201,7 @@ def test_run_with_bad_weights(fresh_caches, name, files, reason):
         app = opened(page, model=name)
         assert not app.exception, page
         assert all("Traceback" not in box.value and "not made for" not in box.value for box in app.error)
-        if page.stem in ("1_Architecture", "2_Filters", "3_Feature_maps", "7_Compare"):
+        if page.stem in ("1_Architecture", "2_Filters", "3_Feature_maps", "10_Compare"):
             assert len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
         else:
             fine(app)  # what needs no weights is still shown
@@ -218,8 +218,8 @@ def infos(app):
 def test_every_page_of_a_run_without_its_weights(weightless, page):
     app = fine(opened(page, model="weightless"))
     said = texts(app).replace("\\", "")
-    assert infos(app) == [weightless.missing_weights] * (page.stem == "7_Compare")  # where its half has no maps
-    assert "ended before" not in said and ("comes without its weights" in said) == (page.stem in ("2_Filters", "3_Feature_maps", "7_Compare"))
+    assert infos(app) == [weightless.missing_weights] * (page.stem == "10_Compare")  # where its half has no maps
+    assert "ended before" not in said and ("comes without its weights" in said) == (page.stem in ("2_Filters", "3_Feature_maps", "10_Compare"))
 
 
 def test_home_says_what_a_run_without_its_weights_needs(weightless):
@@ -350,7 +350,7 @@ def test_a_run_that_goes_while_in_view_is_named(fresh_caches):
 
 # Two runs compared
 
-COMPARE = ROOT / "pages/7_Compare.py"
+COMPARE = ROOT / "pages/10_Compare.py"
 
 
 def said_by(app):

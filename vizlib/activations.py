@@ -4,6 +4,7 @@ Hooks are put on once, when the model is loaded (`prepare`), and hand what they 
 variable. Threads that share one model therefore never see one another's maps, and nothing is left behind on the model.
 """
 
+import copy
 import os
 import threading
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import torch
 from vizlib.errors import unknown
 
 _observer = ContextVar("vizlib_observer", default=None)
-_forward_slots = threading.BoundedSemaphore(os.cpu_count() or 1)  # more forwards at a time than cores only slows all of them
+slots = threading.BoundedSemaphore(os.cpu_count() or 1)  # `with slots:` around each pass: more at a time than cores only slow one another
 
 
 def prepare(model):
@@ -33,6 +34,19 @@ def prepare(model):
             module.register_forward_hook(partial(_after_forward, name))
     model._convscope_prepared = True
     return model
+
+
+def twin(model):
+    """A model of the same weights, the very same tensors, whose hooks and modes are its own: for whoever puts hooks on while others read the model.
+
+    In evaluation mode, with nothing in place; the weights take no gradients. Made in milliseconds, thrown away after use.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    double = copy.deepcopy(model, memo={id(tensor): tensor.detach() for tensor in tensors}).eval()
+    for module in double.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False
+    return double
 
 
 def _after_forward(name, module, arguments, output):
@@ -53,7 +67,7 @@ def observing(observer):
 
 def forward(model, images, observer=None):
     """Logits (N, classes) of images (N, C, H, W); `observer`, if given, sees every module's output."""
-    with _forward_slots, torch.inference_mode(), observing(observer):
+    with slots, torch.inference_mode(), observing(observer):
         return model(images)
 
 

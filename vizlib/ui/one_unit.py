@@ -30,4 +30,4 @@ def show(run, picture, layer, row, display, unit, scale):
             f"one value sees {' × '.join(map(str, row.receptive_field))} input pixels"
         )
         if row.is_convolution:
-            page.link("2_Filters", "Its filter →", filter_layer=layer, filter=unit)
+            page.link("Filters", "Its filter →", filter_layer=layer, filter=unit)

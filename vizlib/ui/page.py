@@ -4,7 +4,6 @@ A page is a file in pages/ that ends with `page.run(show, "Title")`. It stands a
 does all that the others do. The menu is read from the folder, so a new file is a new page.
 """
 
-import re
 from pathlib import Path
 
 import streamlit as st
@@ -130,14 +129,14 @@ def took(runs, verb, seconds):
     return "" if any(one.is_active for one in runs) else f"; {verb} in {seconds * 1000:.0f} ms"
 
 
-def link(page, label, **parameters):
-    """A link to another page (its file name in pages/ without ".py"), as it was left, with these parameters changed.
+def link(title, label, **parameters):
+    """A link to another page, by its title, as it was left, with these parameters changed.
 
     The model, the image and the step in view come along by themselves. The page's own state is in the link: what Streamlit restores without that it
     adds to the address afterwards, as one more step of history, which would break the back button.
     """
-    target = "app.py" if page == "app" else f"pages/{page}.py"
-    keys = st.session_state.kept_by_page.get(_title(page), ())
+    target = "app.py" if title == "Home" else next(f"pages/{file.name}" for file in _pages() if _title(file) == title)
+    keys = st.session_state.kept_by_page.get(title, ())
     now = {key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys}  # a widget takes its value from the address when it is drawn
     kept = {key: value for key, value in now.items() if value not in (None, [])} | parameters
     texts = {key: [str(one) for one in value] if isinstance(value, list) else str(value) for key, value in kept.items()}
@@ -147,14 +146,19 @@ def link(page, label, **parameters):
         pass  # `streamlit run pages/...`: a page that runs by itself has no others beside it
 
 
-def _title(page):
-    return re.sub(r"^\d+_", "", page).replace("_", " ")
+def _pages():
+    """The files of all pages, in the order of their numbers."""
+    return sorted((ROOT / "pages").glob("[0-9]*_*.py"), key=lambda file: int(file.name.partition("_")[0]))
+
+
+def _title(file):
+    return file.stem.partition("_")[2].replace("_", " ")
 
 
 def _menu():
     st.logo(str(ICON), size="large")
     st.markdown("### Convscope")
-    link("app", "Home")
-    for file in sorted((ROOT / "pages").glob("[0-9]*.py")):
-        link(file.stem, _title(file.stem))
+    link("Home", "Home")
+    for file in _pages():
+        link(_title(file), _title(file))
     st.divider()

@@ -1,0 +1,98 @@
+"""Long computations beside the pages: each once, however many ask for it, with its progress in sight, until nobody wants it any more.
+
+A page never waits for one: it asks, draws what it has, and is drawn again when the result is there.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from vizlib.errors import UserError
+from vizlib.ui import caches
+
+MOST_KEPT = 64  # results
+TICK_SECONDS = 0.5
+_jobs, _lock = OrderedDict(), threading.Lock()
+
+
+class _Cancelled(Exception):
+    """Nobody waits for it any more."""
+
+
+class _Job:
+    """One computation in a thread of its own. share: how much is done, in [0, 1]; waiting: the sessions that want it."""
+
+    def __init__(self, work, session):
+        self.waiting, self.share, self.value, self.error, self.seconds = {session}, 0.0, None, None, None
+        threading.Thread(target=self._run, args=(work,), name="convscope-job", daemon=True).start()
+
+    def _run(self, work):
+        start = time.perf_counter()
+        try:
+            caches.one_thread_each()
+            self.value = work(self._say)
+        except (_Cancelled, UserError) as error:
+            self.error = error
+        except Exception as error:  # the server's log has the details, the reader gets a sentence
+            logging.getLogger("convscope").exception("in a computation beside the pages")
+            self.error = UserError(f"The computation failed: {str(error).partition(chr(10))[0][:200] or type(error).__name__}")
+        self.seconds = time.perf_counter() - start
+
+    def _say(self, share):
+        if not self.waiting:
+            raise _Cancelled
+        self.share = min(1.0, max(0.0, share))
+
+    @property
+    def has_ended(self):
+        return self.seconds is not None
+
+
+def result(key, work, words):
+    """What work(say) returned and the seconds it took; None as long as it is not there: then its progress stands in this place, with a way to cancel it.
+
+    key: hashable, tells this computation from all others. work: runs in a thread of its own and calls say(share) now and then with the share
+    done, in [0, 1]; say does not return once nobody waits. words: what it is, for the bar. UserError if it failed; asked again, it begins anew.
+    """
+    session, declined = get_script_run_ctx().session_id, st.session_state.setdefault("declined_jobs", set())
+    name = f"job_{hash(key):x}"
+    if key in declined:
+        st.button(words, key=name, icon=":material/play_arrow:", on_click=declined.discard, args=(key,))
+        return None
+    with _lock:
+        job = _jobs.get(key)
+        if job is None or isinstance(job.error, _Cancelled):
+            job = _jobs[key] = _Job(work, session)
+        job.waiting.add(session)
+        _jobs.move_to_end(key)
+        for old in [old for old, one in _jobs.items() if one.has_ended][:-MOST_KEPT]:
+            del _jobs[old]
+        if job.has_ended and job.error:
+            del _jobs[key]
+    if not job.has_ended:
+        _progress(job, words, name, lambda: _decline(job, session, declined, key))
+        return None
+    if job.error:
+        raise job.error
+    return job.value, job.seconds
+
+
+def _decline(job, session, declined, key):
+    job.waiting.discard(session)
+    declined.add(key)
+
+
+@st.fragment(run_every=TICK_SECONDS)
+def _progress(job, words, name, cancel):
+    """A bar that moves by itself; when the computation has ended the whole page is drawn once more."""
+    bar, button = st.columns([6, 1], vertical_alignment="bottom")
+    bar.progress(job.share, f"{words}: {job.share:.0%}")
+    if button.button("Cancel", key=f"{name}_cancel", width="stretch"):
+        cancel()
+        st.rerun()
+    if job.has_ended:
+        st.rerun()

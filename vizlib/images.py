@@ -101,6 +101,15 @@ def fit(picture, image_size):
     return np.ascontiguousarray(_resized(_with_channels(picture, channels), height, width).reshape(height, width, channels))
 
 
+def shrunk(picture, side):
+    """A picture uint8 (H, W, C) made smaller, if need be, so that neither height nor width is over `side`: uint8 (h, w, C)."""
+    if max(picture.shape[:2]) <= side:
+        return picture
+    small = Image.fromarray(np.squeeze(picture, 2) if picture.shape[2] == 1 else picture)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(small).reshape(small.height, small.width, -1)
+
+
 def to_network_input(picture, input_size, mean, std):
     """What a network receives for a picture.
 

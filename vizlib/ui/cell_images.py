@@ -3,7 +3,7 @@
 import streamlit as st
 
 from vizlib.images import png_bytes
-from vizlib.ui import caches
+from vizlib.ui import caches, page, pickers
 from vizlib.ui.pickers import chosen, offer_download, plain
 
 MOST_SHOWN = 24
@@ -12,7 +12,7 @@ MOST_SHOWN = 24
 def show(run, predictions, confusion, keys, across):
     """Pick a cell by its two classes, and see its images, `across` in a row. keys: the widgets' keys, by "true" and "predicted"."""
     st.markdown("#### Images of a cell")
-    st.caption("Click a cell, or choose it here.")
+    st.caption("Click a cell, or choose it here. Below each image is how sure the network was of its answer; the link opens its feature maps.")
     names, worst = run.class_names, worst_cell(confusion)
     left, right = st.columns(2)
     with left:
@@ -28,14 +28,21 @@ def show(run, predictions, confusion, keys, across):
         offer_download(run.config["dataset"], keys["true"])
         return
     data, places, missing = caches.dataset(run), st.columns(across), 0
+    held_out = {image_id: row for row, image_id in enumerate(data.splits["test"].image_ids)}
     for number, (row, share) in enumerate(zip(rows[:MOST_SHOWN], confidence)):
+        image_id = predictions.image_ids[row]
         try:
-            picture = data.picture(predictions.image_ids[row])
+            picture = data.picture(image_id)
         except KeyError:
             missing += 1
             continue
-        enlarged = png_bytes(picture, max(1, 128 // max(picture.shape[:2])))
-        places[number % across].image(enlarged, caption=f"{share:.0%}", alt=f"{true} answered {predicted}", output_format="PNG")
+        with places[number % across]:
+            enlarged = png_bytes(picture, max(1, 128 // max(picture.shape[:2])))
+            st.image(enlarged, alt=f"{true} answered {predicted}", output_format="PNG", width="stretch")
+            if image_id in held_out:
+                page.link("Feature maps", f"{share:.0%} →", model=run.run_id, **pickers.held_out(data, held_out[image_id]))
+            else:  # another copy of the data set has other test images
+                st.caption(f"{share:.0%}")
     if missing:
         st.info(f"{missing} of these images are not in this machine's copy of the data set.")
 

@@ -9,13 +9,13 @@ import time
 from collections import OrderedDict
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from vizlib.errors import UserError
 from vizlib.ui import caches
 
 MOST_KEPT = 64  # results
 TICK_SECONDS = 0.5
+PATIENCE_SECONDS = 0.3  # a page waits so long before it shows a bar: what is quick is there at once
 _jobs, _lock = OrderedDict(), threading.Lock()
 
 
@@ -28,12 +28,13 @@ class _Job:
 
     def __init__(self, work, session):
         self.waiting, self.share, self.value, self.error, self.seconds = {session}, 0.0, None, None, None
-        threading.Thread(target=self._run, args=(work,), name="convscope-job", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, args=(work,), name="convscope-job", daemon=True)
+        self.thread.start()
 
     def _run(self, work):
+        caches.one_thread_each()
         start = time.perf_counter()
         try:
-            caches.one_thread_each()
             self.value = work(self._say)
         except (_Cancelled, UserError) as error:
             self.error = error
@@ -58,7 +59,7 @@ def result(key, work, words):
     key: hashable, tells this computation from all others. work: runs in a thread of its own and calls say(share) now and then with the share
     done, in [0, 1]; say does not return once nobody waits. words: what it is, for the bar. UserError if it failed; asked again, it begins anew.
     """
-    session, declined = get_script_run_ctx().session_id, st.session_state.setdefault("declined_jobs", set())
+    session, declined = st.session_state.setdefault("who_waits", object()), st.session_state.setdefault("declined_jobs", set())
     name = f"job_{hash(key):x}"
     if key in declined:
         st.button(words, key=name, icon=":material/play_arrow:", on_click=declined.discard, args=(key,))
@@ -71,14 +72,22 @@ def result(key, work, words):
         _jobs.move_to_end(key)
         for old in [old for old, one in _jobs.items() if one.has_ended][:-MOST_KEPT]:
             del _jobs[old]
-        if job.has_ended and job.error:
-            del _jobs[key]
+    job.thread.join(PATIENCE_SECONDS)
     if not job.has_ended:
         _progress(job, words, name, lambda: _decline(job, session, declined, key))
         return None
     if job.error:
+        with _lock:
+            _jobs.pop(key, None)
         raise job.error
     return job.value, job.seconds
+
+
+def ready(key):
+    """What the computation of that key returned, or None where it has not been asked for, or is not there yet."""
+    with _lock:
+        job = _jobs.get(key)
+    return job.value if job is not None and job.has_ended else None
 
 
 def _decline(job, session, declined, key):

@@ -46,9 +46,7 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     if st.session_state.get("page_in_view") != title:
         st.session_state.page_in_view = title
         charts.forget()
-        wanted = st.query_params.get("model")
-        if wanted and "model" in st.session_state:
-            st.session_state.model = wanted  # of the link that led here: else the model kept from the page before would stay
+        pickers.take_from_link()
     if not has_film:
         film.stop()
     st.set_page_config(page_title=f"{title} · Convscope", page_icon=str(ICON), layout="wide")

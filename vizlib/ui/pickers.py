@@ -6,12 +6,11 @@ from difflib import get_close_matches
 
 import numpy as np
 import streamlit as st
-from PIL import Image
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from vizlib.datasets import data_root, reader_of
 from vizlib.errors import UserError, unknown
-from vizlib.images import fit, open_image, photograph, photograph_names, png_bytes
+from vizlib.images import fit, open_image, photograph, photograph_names, png_bytes, shrunk
 from vizlib.ui import caches
 
 OPENS_ON = "resnet32"
@@ -82,6 +81,20 @@ def whole_number(label, highest, *, key, place=st):
         return int(place.number_input(label, 0, highest, key=key, **_KEPT))
     except (OverflowError, ValueError) as error:  # what Streamlit makes of ?unit=1e400
         raise UserError(f"{key!r} in the address is no whole number from 0 to {highest}: remove it, or open the page from the menu.") from error
+
+
+def take_from_link():
+    """Put the model and the image that the link to this page names in view: else those kept from the page before would stay."""
+    for key in ("model", "source", "label", "index"):
+        wanted = st.query_params.get(key)
+        if wanted and key in st.session_state and wanted != str(st.session_state[key]):
+            st.session_state[key] = int(wanted) if key == "index" and wanted.isdecimal() else wanted
+
+
+def held_out(data, row):
+    """What a link says to put a held-out image in view: the parameters of its address. row: in the data set's test images."""
+    labels = data.splits["test"].labels
+    return dict(source="data set", label=data.class_names[labels[row]], index=int(np.sum(labels[:row] == labels[row])))
 
 
 def pick_run():
@@ -176,15 +189,6 @@ def _brought(run, file, source):
         return None
     original = st.session_state[key][1]
     return Picture(original, fit(original, run.input_size), "your picture")
-
-
-def shrunk(picture, side):
-    """A picture (H, W, C) made smaller, if need be, so that neither height nor width is over `side`."""
-    if max(picture.shape[:2]) <= side:
-        return picture
-    small = Image.fromarray(np.squeeze(picture))
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(small)
 
 
 _SOURCES = {"photograph": _from_photographs, "data set": _from_data_set, "upload": _from_upload, "camera": _from_camera}

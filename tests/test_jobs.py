@@ -1,0 +1,128 @@
+"""Computations beside the pages: once for all who ask, with progress, ended when nobody wants them, and what goes wrong is a sentence."""
+
+import threading
+import time
+
+import pytest
+import torch  # noqa: F401 before anything is timed
+from streamlit.testing.v1 import AppTest
+
+from vizlib.ui import jobs
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept():
+    jobs._jobs.clear()
+    yield
+    jobs._jobs.clear()
+
+
+class Work:
+    """A computation that goes on, step by step, until the test lets it end."""
+
+    def __init__(self, error=None):
+        self.calls, self.may_end, self.left, self.error = 0, threading.Event(), threading.Event(), error
+
+    def __call__(self, say):
+        self.calls += 1
+        try:
+            for step in range(2000):
+                say(step / 4000)
+                if self.may_end.wait(0.005):
+                    break
+            if self.error:
+                raise self.error
+            return "the value"
+        finally:
+            self.left.set()
+
+
+def page():
+    import streamlit as st
+
+    from vizlib.ui import jobs
+    from vizlib.ui.sentences import sentences
+
+    st.title("before")
+    with sentences("the page"):
+        done = jobs.result(("a", 1), st.session_state["work"], "Counting")
+        st.write("nothing yet" if done is None else f"{done[0]} after {done[1]:.1f} s")
+
+
+def opened(work):
+    app = AppTest.from_function(page, default_timeout=20)
+    app.session_state["work"] = work
+    return app.run()
+
+
+def said(app):
+    assert not app.exception
+    return " ".join(element.value for kind in ("markdown", "error") for element in app.get(kind)).replace("\\", "")
+
+
+def ended(app, until):
+    for _ in range(100):
+        if until in said(app.run()):
+            return app
+        time.sleep(0.02)
+    raise AssertionError(said(app))
+
+
+def test_a_quick_one_is_there_at_once():
+    work = Work()
+    work.may_end.set()
+    assert "the value after 0.0 s" in said(opened(work))
+
+
+def test_two_sessions_wait_for_one_computation_and_the_page_goes_on_meanwhile():
+    work = Work()
+    first, second = opened(work), opened(work)
+    assert "nothing yet" in said(first) and "nothing yet" in said(second)
+    assert first.title[0].value == "before" and "Counting: " in first.get("progress")[0].proto.text
+    work.may_end.set()
+    ended(first, "the value")
+    ended(second, "the value")
+    assert work.calls == 1
+    assert jobs.ready(("a", 1)) == "the value" and jobs.ready(("b", 1)) is None
+
+
+def test_it_ends_when_the_last_one_cancels_and_can_be_begun_again():
+    work = Work()
+    first, second = opened(work), opened(work)
+    cancel(first)
+    assert not work.left.wait(0.2), "the other one still waits for it"
+    cancel(second)
+    assert work.left.wait(5)
+    assert first.run().button[0].label == "Counting" and work.calls == 1
+    work.may_end.set()
+    ended(first.button[0].click().run(), "the value")
+    assert work.calls == 2
+
+
+def cancel(app):
+    next(button for button in app.button if button.label == "Cancel").click().run()
+    assert "nothing yet" in said(app)
+
+
+@pytest.mark.parametrize("error, sentence", [(ValueError("no such thing\nin detail"), "The computation failed: no such thing"), (None, "the value")])
+def test_what_goes_wrong_is_said_and_asked_again_it_begins_anew(error, sentence):
+    work = Work(error)
+    app = opened(work)
+    work.may_end.set()
+    ended(app, sentence)
+    work.error = None
+    ended(app, "the value")
+    assert work.calls == 1 + bool(error)
+
+
+def test_results_are_not_kept_without_end(monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_KEPT", 3)
+
+    def many():
+        from vizlib.ui import jobs
+
+        for number in range(9):
+            assert jobs.result(number, lambda say, number=number: number, "Counting")[0] == number
+
+    assert not AppTest.from_function(many, default_timeout=20).run().exception
+    assert 3 <= len(jobs._jobs) <= 4 and jobs.ready(8) == 8

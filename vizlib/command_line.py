@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from vizlib import __version__
-from vizlib.errors import UserError
+from vizlib.errors import UserError, unknown
 
 DESCRIPTION = """\
 Convscope on the command line: train small image classifiers, evaluate them, check them for class collapse.
@@ -17,6 +17,7 @@ Convscope on the command line: train small image classifiers, evaluate them, che
   python -m vizlib resume RUN                                 go on with one that ended too early
   python -m vizlib evaluate RUN                               answer the held-out images again, print the scores
   python -m vizlib check RUN                                  does it answer one class? exit status 1 if it does
+  python -m vizlib patterns RUN --layer L                     what each unit of a layer looks for, as pictures
   python -m vizlib reproduce                                  train the networks of the reports, one after another
   python -m vizlib download cifar10                           fetch CIFAR-10 (170 MB) into the data folder
 
@@ -90,6 +91,12 @@ def _parser():
     checking = commands.add_parser("check", help="the collapse verdict; exit status 1 when collapsed")
     checking.add_argument("run", metavar="RUN")
     checking.set_defaults(command=_check)
+
+    patterns = commands.add_parser("patterns", help="sheets of what each unit of a layer looks for, as files")
+    patterns.add_argument("run", metavar="RUN")
+    patterns.add_argument("--layer", "-l", help="a convolution, or the layer that answers (default: the convolution halfway through the network)")
+    patterns.add_argument("--out", type=Path, help="the folder that they are written into (default: RUN-patterns)")
+    patterns.set_defaults(command=_patterns)
 
     downloading = commands.add_parser("download", help="fetch a public data set")
     downloading.add_argument("dataset", help='"cifar10"')
@@ -234,6 +241,47 @@ def _check(options):
     if verdict.cause:
         print(f"Likely cause. {verdict.cause}\nTry: {'; '.join(verdict.remedies)}.")
     return 1 if verdict.level == COLLAPSED else 0
+
+
+def _patterns(options):
+    from vizlib import datasets, patterns, strongest
+    from vizlib.displays.units import sheet
+    from vizlib.layers import at_depth, layer_table
+    from vizlib.maximisation import maximise
+    from vizlib.weights import load_model
+
+    run = _run(options.run)
+    dataset, model = datasets.load_for(run.config), load_model(run)
+    rows = {row.name: row for row in layer_table(model, run.input_size)}
+    possible = strongest.unit_layers(list(rows.values()))
+    layer = options.layer or at_depth(list(rows.values()), 0.5)[0].name
+    if layer not in possible:
+        raise unknown("layer with units", layer, possible)
+    index = strongest.load(run, dataset) or strongest.of_run(run, dataset, _say("images looked at"))
+    best, pictures = index[layer], dataset.splits["test"].pictures
+    made = maximise(model, layer, list(range(len(best.rows))), input_size=run.input_size, mean=run.config["mean"], std=run.config["std"], say=_say("pictures made"))
+    sheets = {
+        "strongest-patch": (patterns.patches(pictures, rows[layer], best, run.input_size), best.values[:, 0], f"the part of {index.images:,} held-out images that excites it most"),
+        "made-picture": (patterns.fitting(made.pictures), made.values, "the picture made to excite it most"),
+    }
+    out = options.out or Path(f"{run.run_id}-patterns")
+    out.mkdir(parents=True, exist_ok=True)
+    for name, (tiles, values, words) in sheets.items():
+        atlas = sheet(tiles, [f"unit {unit}: {value:.3g}" for unit, value in enumerate(values)])
+        _write(out / f"{layer}-{name}.png", atlas.figure_png(f"{run.run_id}, {layer}: for each unit {words}; {dataset.note}."))
+    _write(out / f"{layer}-strongest-images.csv", patterns.csv(best, dataset.splits["test"], dataset.class_names).encode())
+
+
+def _write(path, content):
+    path.write_bytes(content)
+    print(f"written {path}")
+
+
+def _say(words):
+    """Progress on one line of the terminal, where there is one."""
+    if not sys.stdout.isatty():
+        return lambda share: None
+    return lambda share: print(f"\r{100 * share:3.0f} % of {words}", end="\n" if share >= 1 else "", flush=True)
 
 
 def _download(options):

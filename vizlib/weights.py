@@ -15,6 +15,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
+from vizlib import activations, architectures
 from vizlib.errors import UserError
 
 MAX_BYTES = 1_000_000_000
@@ -172,6 +173,14 @@ def _without_prefixes(tensors):
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
+
+
+def load_model(run):
+    """A run's network with the weights of its folder, prepared to be looked into. UserError if there are none, or they do not fit."""
+    if not run.has("model.safetensors"):
+        raise UserError(run.missing_weights)
+    network = architectures.create(run.config["architecture"], **run.config["arguments"])
+    return activations.prepare(load_into(network, load_weights(run.path("model.safetensors"))))
 
 
 def load_into(model, state_dict):

@@ -94,12 +94,10 @@ def _shapes(run):
 
 
 def _load(run):
-    from vizlib import activations, architectures
-    from vizlib.weights import load_into, load_weights
+    from vizlib.weights import load_model
 
     one_thread_each()
-    network = architectures.create(run.config["architecture"], **run.config["arguments"])
-    return activations.prepare(load_into(network, load_weights(run.path("model.safetensors"))))
+    return load_model(run)
 
 
 # One cache with two faces: a page that follows a training gets new weights every few seconds, and must not jump for a spinner each time.
@@ -167,6 +165,45 @@ def feature_maps(run, picture, layer_name):
 def maps_atlas(run, picture, layer_name, scale):
     """All maps of a layer for one picture, as an Atlas on one of the scales."""
     return feature_maps(run, picture, layer_name)[0].atlas(scale)
+
+
+@st.cache_resource(max_entries=6, hash_funcs=_state_of("config.json"), show_spinner=False)
+def randomised(run):
+    """A network of the run's form that has learned nothing, prepared."""
+    from vizlib import attribution
+
+    return attribution.randomised(run)
+
+
+@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def unit_layers(run):
+    """The names of the layers whose units can be looked at: every convolution, and the classes."""
+    from vizlib.strongest import unit_layers
+
+    return unit_layers(layers(run))
+
+
+@st.cache_resource(max_entries=16, hash_funcs={runs.Run: lambda run: (*state(run), run.changed("strongest.safetensors"))}, show_spinner=False)
+def strongest(run):
+    """The Index of the images that excite the run's units most, as it lies in the run's folder; None where there is none of these weights."""
+    from vizlib.strongest import load
+
+    return load(run, dataset(run))
+
+
+@st.cache_resource(max_entries=32, hash_funcs=_state_of("config.json"), show_spinner=False)
+def has_relu(run):
+    """Whether the run's network has ReLUs, at which deconvnet and guided backpropagation differ."""
+    import torch
+
+    from vizlib import attribution
+
+    return attribution.has_relu(model(run), torch.zeros(1, *run.input_size))
+
+
+def state(run):
+    """What tells a run in the state it is in from all others."""
+    return _state_of("model.safetensors")[runs.Run](run)
 
 
 def _tensor(run, picture):

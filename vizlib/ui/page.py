@@ -127,7 +127,7 @@ def took(runs, verb, seconds):
     return "" if any(one.is_active for one in runs) else f"; {verb} in {seconds * 1000:.0f} ms"
 
 
-def link(title, label, **parameters):
+def link(title, label, /, **parameters):
     """A link to another page, by its title, as it was left, with these parameters changed.
 
     The model, the image and the step in view come along by themselves. The page's own state is in the link: what Streamlit restores without that it

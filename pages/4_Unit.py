@@ -1,0 +1,54 @@
+"""What one unit looks for: the images that excite it most, what in them does, and the picture that excites it more than any."""
+
+import streamlit as st
+
+from vizlib.layers import at_depth
+from vizlib.patterns import unit_layer
+from vizlib.ui import caches, page, strongest_images, unit_portrait, unit_sheet
+from vizlib.ui.pickers import chosen, plain, whole_number
+
+
+def show(run, picture):
+    page.title(f"Units of {run.run_id}", run, of_weights=True)
+    if run.is_active:
+        raise caches.NotYet(f"{run.run_id!r} is training: its units change with every step. They show here once its training has ended; Stop in the sidebar keeps what it has learned.")
+    caches.model(run)  # says what to do where there are no weights
+    rows = {row.name: row for row in caches.layers(run)}
+    names = caches.unit_layers(run)
+    settle(rows, names)
+    notes = st.container()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        layer = chosen("Layer", names, key="layer", default=default(rows, names), notes=notes, help="Every convolution, and the classes.")
+        count = rows[layer].output_shape[0]
+        unit = whole_number(f"Unit, of {count}", count - 1, key="unit", place=st.container(width=140))
+        control = st.toggle("Beside it, random weights", key="control", bind="query-params", persist_state="session", help=CONTROL)
+    row = rows[layer]
+    name = f"the class {plain(run.class_names[unit])}" if layer == names[-1] else f"unit {unit} of {plain(layer)}"
+    st.markdown(f"#### What excites {name}")
+    found = strongest_images.found(run)
+    unit_portrait.show(run, row, unit, found, control)
+    if found is not None:
+        strongest_images.show(run, row, unit, found, control)
+    unit_sheet.show(run, row, unit, found)
+
+
+CONTROL = (
+    "The same pictures of a network of random weights. What looks alike in both shows the image and the shape of the network, not what was learned "
+    "(Adebayo et al., Sanity Checks for Saliency Maps, 2018)."
+)
+
+
+def settle(rows, names):
+    """Where another page has left a layer that is none of these, as a ReLU, go to the convolution before it."""
+    kept = st.session_state.get("layer")
+    if kept in rows and (fitting := unit_layer(list(rows.values()), kept, names)):
+        st.session_state.layer = fitting
+
+
+def default(rows, names):
+    """The convolution halfway through the network: its units have learned shapes, and still see a part of the image only."""
+    middle = at_depth(list(rows.values()), 0.5)[0].name
+    return middle if middle in names else names[0]
+
+
+page.run(show, "Unit", keeps=("layer", "unit", "control"))

@@ -1,0 +1,76 @@
+"""What units look at, cut out of the images that excite them most: for one unit, and for all of a layer as one sheet."""
+
+import math
+
+import numpy as np
+
+from vizlib.images import fit, shrunk
+
+OUTSIDE = 128  # grey, where a field reaches over the border: there the network sees zeros, which are no colour
+MOST_PIXELS = 3_000_000  # of a sheet; larger parts are shrunk
+
+
+def unit_layer(rows, name, unit_layers):
+    """The layer whose units stand for those of the layer `name`: itself, or the last of `unit_layers` up to its end that has as many; None where there is none.
+
+    So a ReLU's unit is that of the convolution before it, a block's that of its last convolution. rows: of a layer table.
+    """
+    at = next(number for number, row in enumerate(rows) if row.name == name)
+    end = next((later for later in range(at + 1, len(rows)) if rows[later].depth <= rows[at].depth), len(rows))  # a block stands before its layers
+    fitting = [row.name for row in rows[:end] if row.name in unit_layers and row.output_shape[0] == rows[at].output_shape[0]]
+    return name if name in unit_layers else fitting[-1] if fitting else None
+
+
+def sees_part(row, input_size):
+    """Whether a unit of this Layer sees less than the whole image of (channels, height, width)."""
+    return len(row.output_shape) == 3 and any(seen < side for seen, side in zip(row.receptive_field, input_size[1:]))
+
+
+def field(row, place, input_size):
+    """What one place (row, column) of a Layer's maps sees: (top, left, bottom, right) in input pixels, also over the border; the whole image where it sees that.
+
+    `receptive_fields.box` cuts the same at the border; this has the same size for all places.
+    """
+    if not sees_part(row, input_size):
+        return 0, 0, *input_size[1:]
+    top, left = (math.ceil(start + at * stride) for start, at, stride in zip(row.start, place, row.stride))
+    return top, left, top + row.receptive_field[0], left + row.receptive_field[1]
+
+
+def cut(picture, box):
+    """The part of a picture inside a box, which may reach over the border: grey there. uint8 (bottom - top, right - left, C)."""
+    top, left, bottom, right = box
+    height, width = picture.shape[:2]
+    part = np.full((bottom - top, right - left, picture.shape[2]), OUTSIDE, np.uint8)
+    rows, columns = slice(max(0, top), min(height, bottom)), slice(max(0, left), min(width, right))
+    part[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = picture[rows, columns]
+    return part
+
+
+def patches(pictures, row, best, input_size, say=lambda share: None):
+    """The part of a held-out image that excites each unit of a Layer most: uint8 (units, h, w, C).
+
+    pictures: the test split's. best: the layer's Strongest. They are shrunk as `fitting` says.
+    """
+    found = []
+    for unit, (at, place) in enumerate(zip(best.rows[:, 0], best.places[:, 0])):
+        say(unit / len(best.rows))
+        received = fit(pictures[int(at)], input_size)
+        found.append(cut(received, field(row, tuple(map(int, place)), input_size)))
+    return fitting(found)
+
+
+def csv(best, split, class_names):
+    """A layer's strongest images as text: unit, rank from 1, value, image id, its true class, row and column of the map."""
+    lines = ["unit,rank,value,image_id,class,row,column"]
+    for unit, (values, rows, places) in enumerate(zip(best.values, best.rows, best.places)):
+        for rank, (value, row, place) in enumerate(zip(values, rows, places), 1):
+            class_name = class_names[split.labels[row]].replace('"', '""')
+            lines.append(f'{unit},{rank},{value:.6g},"{split.image_ids[row]}","{class_name}",{place[0]},{place[1]}')
+    return "\n".join(lines) + "\n"
+
+
+def fitting(pictures):
+    """Pictures of one size, uint8 (h, w, C) each, as one array (N, h, w, C), shrunk where all of them together would have over three million pixels."""
+    side = int((MOST_PIXELS / len(pictures)) ** 0.5)
+    return np.stack([shrunk(picture, side) for picture in pictures])

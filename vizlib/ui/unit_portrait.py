@@ -1,0 +1,64 @@
+"""One unit at a glance: the picture made to excite it, its filter where that can be seen, and the classes of its strongest images."""
+
+import numpy as np
+import streamlit as st
+
+from vizlib.displays.filters import FiltersDisplay
+from vizlib.displays.units import plot_spread, spread
+from vizlib.images import png_bytes
+from vizlib.layers import convolutions
+from vizlib.patterns import sees_part
+from vizlib.ui import caches, charts, made_pictures, page
+from vizlib.ui.pickers import plain
+
+SIZE = 240  # CSS pixels
+
+
+def show(run, row, unit, index, control):
+    """index: the Index of strongest images, or None. control: whether the picture of random weights stands beside the made one."""
+    made, facts, classes = st.columns([1.2 + control, 0.8, 1.2 + control / 3], gap="medium")
+    with made:
+        st.markdown("**The picture made to excite it most**")
+        chosen = made_pictures.switches()
+        for column, is_control in zip(st.columns(1 + control), (False, True)):
+            with column:
+                draw_made(made_pictures.of_unit(run, row, unit, chosen, is_control), index and float(index[row.name].values[unit][0]), is_control)
+    with facts:
+        describe(run, row, unit)
+    with classes:
+        if index is not None:
+            class_spread(run, row, unit, index)
+
+
+def draw_made(made, strongest, is_control):
+    if made is None:
+        return
+    picture, value = made
+    st.image(png_bytes(picture, max(1, SIZE // max(picture.shape[:2]))), alt="the picture made to excite the unit", output_format="PNG", width=SIZE)
+    if is_control:
+        st.caption(f"random weights: the unit answers {value:.3g}")
+    else:
+        st.caption(f"the unit answers **{value:.3g}**" + (f", and {strongest:.3g} to the strongest held-out image" if strongest is not None else ""))
+
+
+def describe(run, row, unit):
+    """The unit's filter as colours where it looks at them, what it sees, and the ways on."""
+    weight = dict(convolutions(caches.model(run))).get(row.name)
+    if weight is not None and weight.shape[1] == 3:
+        st.markdown("**Its filter**")
+        kernel = FiltersDisplay.from_weight(weight.float().numpy()).colour_atlas().tiles[unit]
+        st.image(png_bytes(kernel, max(1, 120 // max(kernel.shape[:2]))), alt=f"filter {unit}", output_format="PNG", width=120)
+    field = " × ".join(map(str, row.receptive_field))
+    st.markdown("**It sees**  \n" + (f"{field} pixels" if sees_part(row, run.input_size) else "the whole image" + (f", and could see {field} pixels" if len(row.output_shape) == 3 else "")))
+    page.link("Feature maps", "Its map for the image in view →", layer=row.name, unit=unit)
+    if row.is_convolution:
+        page.link("Filters", "Its filter's weights →", filter_layer=row.name, filter=unit)
+
+
+def class_spread(run, row, unit, index):
+    """How the unit's strongest images spread over the classes, each with the way to the images of that class in the matrix."""
+    rows = index[row.name].rows[unit]
+    found = spread(caches.dataset(run).splits["test"].labels[np.asarray(rows)], run.class_names)
+    st.markdown(f"**The classes of its {len(rows)} strongest images**")
+    charts.steady(plot_spread(found), key="spread", config={"staticPlot": True})
+    page.link("Confusion matrix", f"What is answered {plain(found[0][0])} →", predicted_first=found[0][0])

@@ -3,6 +3,7 @@
 A page never waits for one: it asks, draws what it has, and is drawn again when the result is there.
 """
 
+import atexit
 import logging
 import threading
 import time
@@ -16,6 +17,7 @@ from vizlib.ui import caches
 
 MOST_KEPT = 64  # results
 TICK_SECONDS = 0.5
+LAST_SECONDS = 10  # that a computation has to end in when the server ends
 _jobs, _lock = OrderedDict(), threading.Lock()
 
 
@@ -28,7 +30,8 @@ class _Job:
 
     def __init__(self, work, session):
         self.waiting, self.share, self.value, self.error, self.seconds = {session}, 0.0, None, None, None
-        threading.Thread(target=self._run, args=(work,), name="convscope-job", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, args=(work,), name="convscope-job", daemon=True)
+        self.thread.start()
 
     def _run(self, work):
         start = time.perf_counter()
@@ -79,6 +82,15 @@ def result(key, work, words):
     if job.error:
         raise job.error
     return job.value, job.seconds
+
+
+@atexit.register
+def _end():
+    """Cancel all: a thread that is still inside PyTorch when the interpreter goes away aborts the whole process."""
+    for job in _jobs.values():
+        job.waiting.clear()
+    for job in _jobs.values():
+        job.thread.join(LAST_SECONDS)
 
 
 def _decline(job, session, declined, key):

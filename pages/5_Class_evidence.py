@@ -72,7 +72,7 @@ def links(run, picture):
         page.link("Feature maps", "Feature maps of this image →")
         if picture.label is not None:
             true, answer = run.class_names[picture.label], run.class_names[int(np.argmax(caches.logits(run, picture, False)))]
-            page.link("Confusion matrix", f"All images of {true} answered {answer} →", true_first=true, predicted_first=answer)
+            page.link("Confusion matrix", f"All images of {plain(true)} answered {plain(answer)} →", true_first=true, predicted_first=answer)
 
 
 page.run(show, "Class evidence", keeps=("class", "random"))

@@ -109,6 +109,17 @@ def test_slow_methods_come_by_themselves():
         np.testing.assert_allclose(job.value.values, attribution.evidence(model_of(run), picture, target, method).values, atol=1e-5)
 
 
+def test_the_server_can_end_while_something_is_computed(interpreter):
+    code = """
+from streamlit.testing.v1 import AppTest
+from vizlib.ui import jobs
+app = AppTest.from_file("pages/5_Class_evidence.py", default_timeout=60).run()
+assert not app.exception and not all(job.has_ended for job in jobs._jobs.values())
+"""
+    ended = interpreter("-c", code)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+
+
 def test_no_picture_and_no_weights(weightless):
     app = fine(opened(PAGE, model="digits_three_layer", source="upload"))
     assert "Choose an image" in texts(app) and not pictures(app)

@@ -21,6 +21,7 @@ PICTURES = {  # what must be seen on each page
     "Architecture": ".js-plotly-plot .main-svg",
     "Filters": ".frame img",
     "Feature_maps": ".frame img",
+    "Class_evidence": "img[alt^='Grad-CAM for']",
     "Training_curves": ".js-plotly-plot .main-svg",
     "Confusion_matrix": ".js-plotly-plot .main-svg",
     "Compare": ".frame img",

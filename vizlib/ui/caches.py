@@ -145,7 +145,7 @@ def answer(run, picture):
     def widen(name, module, output):
         ends.append((float(output.min()), float(output.max())))
 
-    logits = forward(model(run), _tensor(run, picture), widen)
+    logits = forward(model(run), tensor(run, picture), widen)
     return logits.softmax(1)[0].numpy(), (min(low for low, _ in ends), max(high for _, high in ends))
 
 
@@ -156,7 +156,7 @@ def feature_maps(run, picture, layer_name):
     from vizlib.displays.feature_maps import FeatureMapsDisplay
 
     start = time.perf_counter()
-    _, found = capture(model(run), _tensor(run, picture), [layer_name])
+    _, found = capture(model(run), tensor(run, picture), [layer_name])
     display = FeatureMapsDisplay.from_activation(found[layer_name][0].numpy(), answer(run, picture)[1])
     return display, time.perf_counter() - start
 
@@ -165,14 +165,6 @@ def feature_maps(run, picture, layer_name):
 def maps_atlas(run, picture, layer_name, scale):
     """All maps of a layer for one picture, as an Atlas on one of the scales."""
     return feature_maps(run, picture, layer_name)[0].atlas(scale)
-
-
-@st.cache_resource(max_entries=6, hash_funcs=_state_of("config.json"), show_spinner=False)
-def randomised(run):
-    """A network of the run's form that has learned nothing, prepared."""
-    from vizlib import attribution
-
-    return attribution.randomised(run)
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
@@ -206,7 +198,32 @@ def state(run):
     return _state_of("model.safetensors")[runs.Run](run)
 
 
-def _tensor(run, picture):
+@st.cache_resource(max_entries=3, hash_funcs=_state_of("config.json"), show_spinner=False)
+def control(run):
+    """The run's network with random weights: what the pictures of gradients are compared with."""
+    from vizlib.attribution import randomised
+
+    return randomised(run)
+
+
+@st.cache_resource(max_entries=512, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def logits(run, picture, is_control):
+    """What the network, or its control, answers to a picture before the softmax, (K,)."""
+    from vizlib.activations import forward
+
+    return forward(control(run) if is_control else model(run), tensor(run, picture))[0].numpy()
+
+
+@st.cache_resource(max_entries=256, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def evidence(run, picture, target, method, is_control):
+    """The Evidence of a class in a picture, for a network so small that it is there at once."""
+    from vizlib import attribution
+
+    return attribution.evidence(control(run) if is_control else model(run), tensor(run, picture), target, method)
+
+
+def tensor(run, picture):
+    """What the run's network gets for a picture, (1, C, H, W), normalised."""
     from vizlib.images import to_network_input
 
     return to_network_input(picture.received, run.input_size, run.config["mean"], run.config["std"])[1]

@@ -3,6 +3,7 @@
 A page never waits for one: it asks, draws what it has, and is drawn again when the result is there.
 """
 
+import atexit
 import logging
 import threading
 import time
@@ -16,6 +17,7 @@ from vizlib.ui import caches
 MOST_KEPT = 64  # results
 TICK_SECONDS = 0.5
 PATIENCE_SECONDS = 0.3  # a page waits so long before it shows a bar: what is quick is there at once
+LAST_SECONDS = 10  # that a computation has to end in when the server ends
 _jobs, _lock = OrderedDict(), threading.Lock()
 
 
@@ -88,6 +90,15 @@ def ready(key):
     with _lock:
         job = _jobs.get(key)
     return job.value if job is not None and job.has_ended else None
+
+
+@atexit.register
+def _end():
+    """Cancel all: a thread that is still inside PyTorch when the interpreter goes away aborts the whole process."""
+    for job in _jobs.values():
+        job.waiting.clear()
+    for job in _jobs.values():
+        job.thread.join(LAST_SECONDS)
 
 
 def _decline(job, session, declined, key):

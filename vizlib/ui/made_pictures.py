@@ -45,7 +45,7 @@ def _key(run, row, units, chosen, random_weights=False):
 
 
 def _maker(run, row, units, chosen, random_weights):
-    model = caches.randomised(run) if random_weights else caches.model(run)
+    model = caches.control(run) if random_weights else caches.model(run)
     config = run.config
 
     def work(say):

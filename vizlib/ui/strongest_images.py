@@ -134,7 +134,7 @@ class ExcitedBy:
 
 def finder(run, row, unit, best, control):
     """The computation of ExcitedBy."""
-    networks = [(False, caches.model(run)), (True, caches.randomised(run))][: 1 + control]
+    networks = [(False, caches.model(run)), (True, caches.control(run))][: 1 + control]
     asked = [(method, is_control, network) for method in METHODS for is_control, network in networks]
 
     def work(say):

@@ -1,0 +1,78 @@
+"""What in an image speaks for a class, by three methods, and what the same methods show of a network that has learned nothing."""
+
+import numpy as np
+import streamlit as st
+
+from vizlib.images import png_bytes
+from vizlib.ui import caches, class_evidence, one_answer, page
+from vizlib.ui.class_evidence import Side
+from vizlib.ui.pickers import chosen, plain
+from vizlib.ui.sentences import sentences
+
+NONE = "none"
+
+
+def show(run, picture):
+    page.title(f"Class evidence of {run.run_id}", run, of_weights=True)
+    st.markdown("What in this image speaks for a class? Three methods ask the network in three ways. Where they disagree, none of them is the truth.")
+    caches.model(run)  # a run without weights says so first
+    if picture is None:
+        st.info("Choose an image in the sidebar: a photograph, one of the data set, or one of yours.")
+        return
+    small, text = st.columns([1, 6], vertical_alignment="center")
+    size = " × ".join(map(str, picture.received.shape[:2]))
+    small.image(png_bytes(picture.received, max(1, 128 // max(picture.received.shape[:2]))), alt=f"what the network gets: {size}", output_format="PNG", width="stretch")
+    with text:
+        st.markdown(f"The network gets {size}. {one_answer.sentence(run, picture)}")
+        links(run, picture)
+    pick, switch = st.columns([2, 3], vertical_alignment="bottom")
+    with pick:
+        asked = chosen("And one more class", [NONE, *run.class_names], key="class", word="class")
+    help = "The control of Adebayo et al. 2018: a picture that a network gives which has learned nothing does not show what was learned."
+    control = switch.toggle("Beside it, the same with random weights", key="random", help=help, bind="query-params", persist_state="session")
+    sides = sides_of(run, picture, asked, control)
+    if control:
+        st.markdown(
+            "**The control** has the same architecture and the random weights that a training begins with, and its batch normalisation, if any, has seen nothing. "
+            "Where its picture looks like the trained network's, that picture comes from the image and the architecture, and not from what was learned."
+        )
+    heads(run, picture, sides)
+    for method in class_evidence.WORDS:
+        with sentences(*page.IN_PAGE):
+            class_evidence.show(run, picture, method, sides)
+
+
+def sides_of(run, picture, asked, control):
+    """The Sides: the answer; the truth where it is known and another, else the runner-up; the class asked for; the control."""
+    order = np.argsort(-caches.logits(run, picture, False)).tolist()
+    sides = [Side(order[0], "its answer" if picture.label in (None, order[0]) else "its answer, and wrong")]
+    if picture.label not in (None, order[0]):
+        sides.append(Side(picture.label, "the truth"))
+    elif len(order) > 1:
+        sides.append(Side(order[1], "the runner-up"))
+    wanted = run.class_names.index(asked) if asked != NONE else None
+    if wanted is not None and wanted not in [side.target for side in sides]:
+        sides.append(Side(wanted, "asked for"))
+    return [*sides, Side(order[0], "random weights", is_control=True)] if control else sides
+
+
+def heads(run, picture, sides):
+    """Above each column its class, with what the network answers to it."""
+    with st.container(key="stacks_heads"):
+        left, _ = st.columns([len(sides), 1.1], gap="medium")
+    for column, side in zip(left.columns(len(sides)), sides):
+        logits = caches.logits(run, picture, side.is_control).astype(np.float64)
+        shares = np.exp(logits - logits.max())
+        share = shares[side.target] / shares.sum()
+        column.markdown(f"**{plain(run.class_names[side.target])}**, {side.role}  \n:small[:gray[{share:.1%}, logit {logits[side.target]:.3g}]]")
+
+
+def links(run, picture):
+    with st.container(horizontal=True):
+        page.link("Feature maps", "Feature maps of this image →")
+        if picture.label is not None:
+            true, answer = run.class_names[picture.label], run.class_names[int(np.argmax(caches.logits(run, picture, False)))]
+            page.link("Confusion matrix", f"All images of {plain(true)} answered {plain(answer)} →", true_first=true, predicted_first=answer)
+
+
+page.run(show, "Class evidence", keeps=("class", "random"))

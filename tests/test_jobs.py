@@ -115,6 +115,32 @@ def test_what_goes_wrong_is_said_and_asked_again_it_begins_anew(error, sentence)
     assert work.calls == 1 + bool(error)
 
 
+def test_it_ends_when_its_page_asks_for_something_else_unless_it_is_to_go_on():
+    def page():
+        import streamlit as st
+
+        from vizlib.ui import jobs
+
+        with jobs.asked_for():
+            if st.session_state["wanted"]:
+                jobs.result("left", st.session_state["work"], "Counting")
+                jobs.result("kept", st.session_state["other"], "Counting for long", to_the_end=True)
+
+    app, work, other = AppTest.from_function(page, default_timeout=20), Work(), Work()
+    app.session_state["wanted"], app.session_state["work"], app.session_state["other"] = True, work, other
+    app.run().run()
+    assert work.calls == 1 and not work.left.wait(0.1)
+    app.session_state["wanted"] = False
+    assert not app.run().exception
+    assert work.left.wait(5) and not other.left.wait(0.2)
+    app.session_state["wanted"] = True
+    app.run()
+    assert (work.calls, other.calls) == (2, 1)
+    work.may_end.set()
+    other.may_end.set()
+    assert work.left.wait(5) and other.left.wait(5)
+
+
 def test_results_are_not_kept_without_end(monkeypatch):
     monkeypatch.setattr(jobs, "MOST_KEPT", 3)
 

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from contextlib import contextmanager
 
 import streamlit as st
 
@@ -55,12 +56,14 @@ class _Job:
         return self.seconds is not None
 
 
-def result(key, work, words):
+def result(key, work, words, *, to_the_end=False):
     """What work(say) returned and the seconds it took; None as long as it is not there: then its progress stands in this place, with a way to cancel it.
 
     key: hashable, tells this computation from all others. work: runs in a thread of its own and calls say(share) now and then with the share
-    done, in [0, 1]; say does not return once nobody waits. words: what it is, for the bar. UserError if it failed; asked again, it begins anew.
+    done, in [0, 1]; say does not return once nobody waits. words: what it is, for the bar. to_the_end: whether it goes on when its page is left, as what
+    it finds is kept. UserError if it failed; asked again, it begins anew.
     """
+    st.session_state.setdefault("asked_jobs", {})[key] = to_the_end
     session, declined = st.session_state.setdefault("who_waits", object()), st.session_state.setdefault("declined_jobs", set())
     name = f"job_{hash(key):x}"
     if key in declined:
@@ -83,6 +86,17 @@ def result(key, work, words):
             _jobs.pop(key, None)
         raise job.error
     return job.value, job.seconds
+
+
+@contextmanager
+def asked_for():
+    """Around a page: what it asked for when it was last drawn, and does not ask for any more, need not go on for this reader."""
+    before, st.session_state.asked_jobs = st.session_state.get("asked_jobs", {}), {}
+    yield
+    for key, to_the_end in before.items():
+        job = _jobs.get(key)
+        if job is not None and key not in st.session_state.asked_jobs and not to_the_end:
+            job.waiting.discard(st.session_state.who_waits)
 
 
 def ready(key):

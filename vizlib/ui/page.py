@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
 from vizlib.errors import UserError
-from vizlib.ui import caches, charts, film, panel, pickers, standing
+from vizlib.ui import caches, charts, film, jobs, panel, pickers, standing
 from vizlib.ui.scope import of_all_pages
 from vizlib.ui.sentences import sentences
 
@@ -54,7 +54,7 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     menu = st.sidebar.container()
     with menu:
         _menu()
-    with sentences(*IN_PAGE):
+    with sentences(*IN_PAGE), jobs.asked_for():
         with st.sidebar, of_all_pages():
             chosen_run = _run_in_view()
             picture = pickers.pick_image(chosen_run)

@@ -31,7 +31,7 @@ def found(run):
         from vizlib.strongest import of_run
 
         data = caches.dataset(run)
-        done = jobs.result(("strongest", *caches.state(run)), lambda say: of_run(run, data, say), "Looking for the strongest images of all units, once")
+        done = jobs.result(("strongest", *caches.state(run)), lambda say: of_run(run, data, say), "Looking for the strongest images of all units, once", to_the_end=True)
         index = done and done[0]  # not read anew: where its file cannot be written it is kept all the same
     return index
 

@@ -21,7 +21,7 @@ def show(run, picture):
         layer = chosen("Layer", names, key="layer", default=default(rows, names), notes=notes, help="Every convolution, and the classes.")
         count = rows[layer].output_shape[0]
         unit = whole_number(f"Unit, of {count}", count - 1, key="unit", place=st.container(width=140))
-        control = st.toggle("Beside it, random weights", key="control", bind="query-params", persist_state="session", help=CONTROL)
+        control = st.toggle("Beside it, the same with random weights", key="random", bind="query-params", persist_state="session", help=CONTROL)
     row = rows[layer]
     name = f"the class {plain(run.class_names[unit])}" if layer == names[-1] else f"unit {unit} of {plain(layer)}"
     st.markdown(f"#### What excites {name}")
@@ -51,4 +51,4 @@ def default(rows, names):
     return middle if middle in names else names[0]
 
 
-page.run(show, "Unit", keeps=("layer", "unit", "control"))
+page.run(show, "Unit", keeps=("layer", "unit", "random", "sheet"))

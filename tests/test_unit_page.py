@@ -84,7 +84,7 @@ def test_the_nine_strongest_are_those_of_all_held_out_images_and_lead_to_their_m
 def test_the_control_stands_beside_each_gradient_picture_and_the_made_one():
     app = opened(until="looked up once", layer="conv1")
     before = len(app.get("image"))
-    app.toggle(key="control").set_value(True)
+    app.toggle(key="random").set_value(True)
     drawn(app, "the same with random weights")
     drawn(app, "random weights: the unit answers")
     assert len(app.get("image")) == before + 2 * 9 + 1
@@ -144,5 +144,5 @@ def test_while_it_trains_there_is_a_sentence(own_runs):
 
 
 def test_nonsense_in_the_address_is_named():
-    app = opened(until="looked up once", layer="conv99", unit="-3", sheet="all", control="maybe", fourier="no")
+    app = opened(until="looked up once", layer="conv99", unit="-3", sheet="all", random="maybe", fourier="no")
     assert "no layer named 'conv99'" in texts(app) and app.selectbox(key="layer").value in ("conv1", "conv2")

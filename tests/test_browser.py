@@ -22,6 +22,7 @@ PICTURES = {  # what must be seen on each page
     "Filters": ".frame img",
     "Feature_maps": ".frame img",
     "Training_curves": ".js-plotly-plot .main-svg",
+    "Film": ".frame img",
     "Confusion_matrix": ".js-plotly-plot .main-svg",
     "Compare": ".frame img",
     "Gradients": "[data-testid='stAlert'], .js-plotly-plot .main-svg",  # of the models that ship only some have gradients noted
@@ -159,9 +160,10 @@ def test_model_of_a_card_is_the_model_of_the_next_page(page, address):
     no_error(page)
 
 
-def test_the_film_neither_blinks_nor_fills_the_history(page, address):
+@pytest.mark.parametrize("name", ["Training_curves", "Film"])
+def test_the_film_neither_blinks_nor_fills_the_history(page, address, name):
     """At every moment a chart is in sight, in one place; and Back leads to the page before, not through the frames."""
-    page.goto(f"{address}/Training_curves")
+    page.goto(f"{address}/{name}?step=0")
     page.wait_for_selector(".stPlotlyChart .main-svg")
     settled(page)
     page.evaluate("""() => {

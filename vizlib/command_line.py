@@ -17,6 +17,7 @@ Convscope on the command line: train small image classifiers, evaluate them, che
   python -m vizlib resume RUN                                 go on with one that ended too early
   python -m vizlib evaluate RUN                               answer the held-out images again, print the scores
   python -m vizlib check RUN                                  does it answer one class? exit status 1 if it does
+  python -m vizlib film RUN                                   how it learned, as an animated picture for your slides
   python -m vizlib reproduce                                  train the networks of the reports, one after another
   python -m vizlib download cifar10                           fetch CIFAR-10 (170 MB) into the data folder
 
@@ -90,6 +91,12 @@ def _parser():
     checking = commands.add_parser("check", help="the collapse verdict; exit status 1 when collapsed")
     checking.add_argument("run", metavar="RUN")
     checking.set_defaults(command=_check)
+
+    filming = commands.add_parser("film", help="how a run learned, as an animated picture (GIF)")
+    filming.add_argument("run", metavar="RUN")
+    filming.add_argument("--layer", help="whose maps of the probe picture are shown (default: the first that is stored)")
+    filming.add_argument("--out", type=Path, help="the file (default: RUN-film.gif, here); one that is there is written anew")
+    filming.set_defaults(command=_film)
 
     downloading = commands.add_parser("download", help="fetch a public data set")
     downloading.add_argument("dataset", help='"cifar10"')
@@ -234,6 +241,23 @@ def _check(options):
     if verdict.cause:
         print(f"Likely cause. {verdict.cause}\nTry: {'; '.join(verdict.remedies)}.")
     return 1 if verdict.level == COLLAPSED else 0
+
+
+def _film(options):
+    from vizlib.displays.film import FilmDisplay
+
+    run = _run(options.run)
+    path = options.out or Path(f"{run.run_id}-film.gif")
+    if path.suffix.lower() != ".gif":
+        raise UserError(f"The film is a GIF: {str(path)!r} does not end with .gif.")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"There is no folder {str(path.parent)!r}.")
+    film = FilmDisplay.from_run(run, options.layer).animation(say=lambda share: print(f"\r{100 * share:3.0f} %", end="", flush=True))
+    try:
+        path.write_bytes(film)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+    print(f"\n{path}: {len(film) / 1e6:.1f} MB")
 
 
 def _download(options):

@@ -21,6 +21,7 @@ PANELS = {"filters": (20, 84, 490, 396), "maps": (510, 84, 980, 396), "matrix": 
 HEAD, LAST_SECONDS = 34, 3.0  # pixels of a panel's heading; how long the last frame stays
 THUMB, GAP = 64, 10  # pixels of the probe picture, and beside it
 INK, GREY, NOW = "#0f172a", "#64748b", "#ea580c"
+HEADS = {"filters": "First filters", "maps": "Feature maps", "matrix": "Validation images", "curves": "Loss and accuracy"}
 NOTE = "Filters: one colour scale for all steps; maps: one each step. Matrix: rows true, columns predicted. Curves: thin training, thick validation."
 
 
@@ -114,8 +115,8 @@ class FilmDisplay:
         figure = CurvesDisplay({self.name: self.history}).plot(quantity, "steps", 0.8, until=step, narrow=True)
         low, high = math.log10(0.5), math.log10(self._end * 1.15)
         figure.update_xaxes(type="log", range=[low, high], title=None, dtick=1, rangemode="normal")
-        figure.update_yaxes(title=None, nticks=4, **(dict(range=[0, 1]) if quantity == "accuracy" else dict(rangemode="tozero")))
-        figure.update_layout(height=height, showlegend=False, margin=dict(l=10, r=10, t=4, b=4))
+        figure.update_yaxes(automargin=False, **(dict(range=[0, 1.03], tickvals=[0, 0.5, 1]) if quantity == "accuracy" else dict(rangemode="tozero", nticks=4)))
+        figure.update_layout(height=height, showlegend=False, margin=dict(l=70, r=10, t=10, b=24))
         figure.add_vline(max(step, 0.5), line=dict(color=NOW, width=3))
         return figure
 
@@ -137,9 +138,8 @@ class FilmDisplay:
             try:
                 painter(picture, PANELS[name], step)
             except UserError as error:
-                left, top, *_ = PANELS[name]
-                _write(draw, (left, top + HEAD // 2), {"matrix": "Validation", "curves": "Curves", "maps": "Feature maps"}.get(name, "Filters"), 20)
-                _write(draw, (left, top + HEAD + 40), str(error), 17, GREY, most=470)
+                _head(picture, PANELS[name], HEADS[name])
+                _write(draw, (PANELS[name][0], PANELS[name][1] + 2 * HEAD), str(error), 17, GREY, most=470)
         _write(draw, (20, 743), NOTE, 15, GREY, most=960)
         return picture
 
@@ -156,7 +156,7 @@ class FilmDisplay:
 
     def _filters(self, picture, box, step):
         at, atlas = self.filters_at(step)
-        _head(picture, box, "First filters", at)
+        _head(picture, box, HEADS["filters"], at)
         picture.paste(*_sheet(atlas, "filters"))
 
     def _maps(self, picture, box, step):
@@ -252,10 +252,11 @@ def _upright(text, foot, size, most):
     return picture.transpose(Image.Transpose.ROTATE_90), (round(foot[0] - picture.height / 2), round(foot[1] - most))
 
 
-def _head(picture, box, words, step):
+def _head(picture, box, words, step=None):
     draw, middle = ImageDraw.Draw(picture), box[1] + HEAD // 2 - 4
     _write(draw, (box[0], middle), words, 20, most=box[2] - box[0] - 110)
-    _write(draw, (box[2], middle), f"step {step:,}", 16, GREY, anchor="rm")
+    if step is not None:
+        _write(draw, (box[2], middle), f"step {step:,}", 16, GREY, anchor="rm")
 
 
 def _columns(shape, panel):

@@ -190,7 +190,7 @@ def probe_picture(run):
     return moments.probe_picture(run)
 
 
-@st.cache_resource(max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
+@st.cache_resource(max_entries=256, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
 def probe_maps(run, step, layer_name):
     """The FeatureMapsDisplay of one stored layer of the probe picture at a stored step. Its network scale is that of the layers stored."""
     from vizlib.displays.feature_maps import FeatureMapsDisplay

@@ -4,6 +4,7 @@ import streamlit as st
 
 from vizlib import moments
 from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
+from vizlib.displays import film_frames
 from vizlib.displays.film import FilmDisplay
 from vizlib.errors import UserError
 from vizlib.images import png_bytes
@@ -109,7 +110,7 @@ def export(run, display):
         button.button("Animated picture", key="make_film", on_click=st.session_state.update, args=({state: True},), **words)
     else:
         files = run.changed("snapshots.safetensors"), run.changed("events.jsonl")
-        offer(run, display, jobs.result(("film", run.run_id, *files, display.layer), display.animation, "The animated picture"))
+        offer(run, display, jobs.result(("film", run.run_id, *files, display.layer), lambda say: film_frames.animation(display, say), "The animated picture"))
 
 
 def offer(run, display, made):

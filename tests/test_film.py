@@ -8,11 +8,12 @@ from PIL import Image
 
 from tests.test_live_pages import GROWING, ROOT, STARTED, alive, epoch_row, fabricate, fine, opened, root, step_row, texts  # noqa: F401 fixtures
 from vizlib import moments, runs
-from vizlib.displays import film
-from vizlib.displays.atlas import palette
+from vizlib.displays import film_frames
+from vizlib.displays.atlas import factor_within, palette
 from vizlib.displays.curves import History
 from vizlib.displays.feature_maps import FeatureMapsDisplay
-from vizlib.displays.film import HEAD, PANELS, SIZE, FilmDisplay
+from vizlib.displays.film import SHEETS, FilmDisplay
+from vizlib.displays.film_frames import HEAD, PANELS, SIZE, animation, frame
 from vizlib.errors import UserError
 
 STEPS = (0, 8, 40)
@@ -40,9 +41,8 @@ def display(**changes):
 def shown(picture, atlas, panel):
     """The colours that a panel shows for each value of its tiles, (N, h, w, 3): those in the middle of its square."""
     count, height, width = atlas.tiles.shape[:3]
-    left, top, right, bottom = PANELS[panel]
-    left, top = left + (film.THUMB + film.GAP if panel == "maps" else 0), top + HEAD
-    factor = film._factor(atlas.tiles.shape, atlas.columns, right - left, bottom - top)
+    left, top = PANELS[panel][2] - SHEETS[panel][0], PANELS[panel][3] - SHEETS[panel][1]
+    factor = factor_within(atlas.tiles.shape, atlas.columns, *SHEETS[panel])
     tile, row, column = np.indices((count, height, width))
     x = left + tile % atlas.columns * (width * factor + 1) + column * factor + factor // 2
     y = top + tile // atlas.columns * (height * factor + 1) + row * factor + factor // 2
@@ -52,7 +52,7 @@ def shown(picture, atlas, panel):
 @pytest.mark.parametrize("step, at", [(0, 0), (8, 8), (39, 8), (40, 40)])
 def test_a_frame_shows_the_arrays_of_its_step(step, at):
     one = display()
-    picture, greatest = one.frame(step), max(np.abs(weight).max() for weight in one.filters.values())
+    picture, greatest = frame(one, step), max(np.abs(weight).max() for weight in one.filters.values())
     expected = np.round(127.5 + 127.5 * one.filters[at] / greatest).transpose(0, 2, 3, 1)  # one scale over the film
     assert picture.size == SIZE and np.abs(shown(picture, one.filters_at(step)[1], "filters") - expected).max() <= 1
     values = one.maps[at].maps
@@ -61,21 +61,21 @@ def test_a_frame_shows_the_arrays_of_its_step(step, at):
 
 
 def test_the_matrix_has_the_counts_of_its_evaluation(monkeypatch):
-    written, write = [], film._write
-    monkeypatch.setattr(film, "_write", lambda draw, place, text, *others, **more: written.append(text) or write(draw, place, text, *others, **more))
+    written, write = [], film_frames._write
+    monkeypatch.setattr(film_frames, "_write", lambda draw, place, text, *others, **more: written.append(text) or write(draw, place, text, *others, **more))
     one = display()
-    picture = one.frame(40)
+    picture = frame(one, 40)
     head = written.index("86% right, not collapsed")
     assert [text for text in written[head:] if text.isdigit()][:4] == ["27", "3", "4", "16"]
     written.clear()
-    assert one.frame(39) != picture
+    assert frame(one, 39) != picture
     head = written.index("60% right, collapsed")
     assert [text for text in written[head:] if text.isdigit()][:2] == ["30", "20"]  # a zero is not written
-    assert one.frame(39).getpixel((PANELS["matrix"][2] - 10, PANELS["matrix"][3] - 10)) == (0xF8, 0xFA, 0xFC)  # nobody answered yes
+    assert frame(one, 39).getpixel((PANELS["matrix"][2] - 10, PANELS["matrix"][3] - 10)) == (0xF8, 0xFA, 0xFC)  # nobody answered yes
 
 
 def test_curves_go_up_to_the_step():
-    pictures = {step: np.asarray(display().frame(step)).astype(int) for step in STEPS}
+    pictures = {step: np.asarray(frame(display(), step)).astype(int) for step in STEPS}
     left, top, right, bottom = PANELS["curves"]
     ink = [(np.abs(pictures[step][top:bottom, left:right] - (8, 145, 178)).sum(axis=2) < 20).sum() for step in STEPS]  # of the validation's line
     assert ink[0] == 0 < ink[1] < ink[2]
@@ -85,24 +85,24 @@ def test_curves_go_up_to_the_step():
 
 def test_the_animation_has_a_frame_for_each_step_and_holds_the_last():
     one, shares = display(), []
-    with Image.open(io.BytesIO(one.animation(shares.append))) as picture:
+    with Image.open(io.BytesIO(animation(one, shares.append))) as picture:
         assert (picture.n_frames, picture.size, picture.info["loop"]) == (3, SIZE, 0)
         for number, (step, milliseconds) in enumerate(zip(STEPS, (500, 500, 3000))):
             picture.seek(number)
             assert picture.info["duration"] == milliseconds
-            there = np.abs(np.asarray(picture.convert("RGB")).astype(int) - np.asarray(one.frame(step)))
+            there = np.abs(np.asarray(picture.convert("RGB")).astype(int) - np.asarray(frame(one, step)))
             assert there.mean() < 1 and picture.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
-            expected = shown(one.frame(step), one.filters_at(step)[1], "filters")
+            expected = shown(frame(one, step), one.filters_at(step)[1], "filters")
             assert np.abs(shown(picture, one.filters_at(step)[1], "filters") - expected).max() <= 8
     assert shares == sorted(shares) and 0 < shares[0] and shares[-1] <= 1
     with pytest.raises(KeyboardInterrupt):
-        one.animation(lambda share: (_ for _ in ()).throw(KeyboardInterrupt))
+        animation(one, lambda share: (_ for _ in ()).throw(KeyboardInterrupt))
 
 
 def test_a_picture_of_256_colours_keeps_them():
     colours = np.vstack([palette("viridis")[:-1], [[255, 255, 255]]]).astype(np.uint8)
     picture = Image.fromarray(colours.reshape(16, 16, 3).repeat(6, axis=0).repeat(6, axis=1))
-    assert np.array_equal(np.asarray(film._quantised(picture).convert("RGB")), np.asarray(picture))
+    assert np.array_equal(np.asarray(film_frames._quantised(picture).convert("RGB")), np.asarray(picture))
 
 
 @pytest.mark.parametrize("count", [1, 2, 19, 20, 21, 40, 500])
@@ -115,7 +115,7 @@ def test_frames_are_spread_from_the_first_to_the_last(count):
 @pytest.mark.parametrize("count, height, width", [(1, 1, 1), (6, 5, 5), (24, 2, 2), (64, 7, 7), (512, 4, 4), (2048, 2, 2), (192, 11, 11), (8, 32, 32), (3, 400, 9)])
 def test_any_sheet_fits_its_panel(count, height, width):
     one = display(filters={0: np.ones((count, 3, height, width), np.float32)})
-    sheet, (left, top) = film._sheet(one.filters_at(0)[1], "filters")
+    sheet, (left, top) = film_frames._sheet(one.filters_at(0)[1], "filters")
     assert (left, top) == (PANELS["filters"][0], PANELS["filters"][1] + HEAD)
     assert left + sheet.width <= PANELS["filters"][2] and top + sheet.height <= PANELS["filters"][3]
 
@@ -130,13 +130,23 @@ LACKING = {
 
 @pytest.mark.parametrize("panel", LACKING)
 def test_what_is_missing_is_said_in_its_panel_and_the_others_go_on(panel, monkeypatch):
-    written, write = [], film._write
-    monkeypatch.setattr(film, "_write", lambda draw, place, text, *others, **more: written.append(text) or write(draw, place, text, *others, **more))
+    written, write = [], film_frames._write
+    monkeypatch.setattr(film_frames, "_write", lambda draw, place, text, *others, **more: written.append(text) or write(draw, place, text, *others, **more))
     changes, sentence = LACKING[panel]
-    whole, without = display().frame(40), display(**changes).frame(40)
+    whole, without = frame(display(), 40), frame(display(**changes), 40)
     assert sentence in written
     for name, box in PANELS.items():
         assert (whole.crop(box).tobytes() == without.crop(box).tobytes()) == (name != panel)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 20, 21, 100])
+def test_names_from_files_and_any_number_of_classes_are_drawn(classes):
+    names = ["two\nlines", "x" * 300, "", "\u0000\u4e2d"][:classes] + [f"class {number}" for number in range(classes - 4)]
+    counts = np.random.default_rng(0).integers(0, 2000, (classes, classes))
+    one = display(name="a\nb" * 99, dataset="<b>" * 99, class_names=names, evaluations=[(epoch_row(0), counts)])
+    picture = frame(one, 0)
+    assert len(picture.crop(PANELS["matrix"]).getcolors(1 << 20)) > classes
+    assert picture.crop((0, 80, 20, 724)).getcolors() == [(20 * 644, (255, 255, 255))]  # nothing is written beyond the panels
 
 
 def test_before_the_first_evaluation_that_is_said():

@@ -245,6 +245,7 @@ def _check(options):
 
 def _film(options):
     from vizlib.displays.film import FilmDisplay
+    from vizlib.displays.film_frames import animation
 
     run = _run(options.run)
     path = options.out or Path(f"{run.run_id}-film.gif")
@@ -252,7 +253,7 @@ def _film(options):
         raise UserError(f"The film is a GIF: {str(path)!r} does not end with .gif.")
     if not path.absolute().parent.is_dir():
         raise UserError(f"There is no folder {str(path.parent)!r}.")
-    film = FilmDisplay.from_run(run, options.layer).animation(say=lambda share: print(f"\r{100 * share:3.0f} %", end="", flush=True))
+    film = animation(FilmDisplay.from_run(run, options.layer), say=lambda share: print(f"\r{100 * share:3.0f} %", end="", flush=True))
     try:
         path.write_bytes(film)
     except OSError as error:

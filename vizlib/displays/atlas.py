@@ -37,6 +37,22 @@ def columns_for(count):
     return min(divisors, key=lambda number: abs(math.log(number / ideal)), default=min(count, math.ceil(ideal)))
 
 
+def columns_within(shape, width, height):
+    """In how many columns tiles of a shape (N, h, w) are largest in so many pixels; a little smaller ones that leave fewer places empty are better."""
+
+    def worth(columns):
+        rows = -(-shape[0] // columns)
+        return factor_within(shape, columns, width, height) * (shape[0] / (rows * columns)) ** 2
+
+    return max(range(1, shape[0] + 1), key=worth)
+
+
+def factor_within(shape, columns, width, height):
+    """The whole number that tiles of a shape (N, h, w) can be enlarged by in so many columns; a fraction where they have to be made smaller."""
+    fits = min((width // columns - 1) / shape[2], (height // -(-shape[0] // columns) - 1) / shape[1])
+    return math.floor(fits) if fits >= 1 else fits
+
+
 def quantise(maps, low, high):
     """Maps float (N, h, w) as palette entries 0 to 254, uint8; `low` and `high` are numbers or arrays (N, 1, 1). Not-a-number becomes a gap."""
     span = np.asarray(high - low, np.float32)

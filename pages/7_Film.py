@@ -26,8 +26,8 @@ STYLE = f"""<style>
 
 def show(run, picture):
     st.html(STYLE)
-    heading, pick = st.columns([3, 1.4], vertical_alignment="bottom")
-    with heading:
+    name, pick = st.columns([3, 1.4], vertical_alignment="bottom")
+    with name:
         page.title(f"Film of {run.run_id}", run)
     stored = caches.probe_layers(run)
     layers = moments.in_order(run, [name for names in stored.values() for name in names])

@@ -26,6 +26,7 @@ SHOTS = {  # file name: address, height of the window
     "filters": ("Filters?model=three_layer_sequential", 900),
     "feature-maps": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
     "training-curves": ("Training_curves?with=plain32", 800),
+    "film": ("Film?model=resnet32&step=1032", 1000),
     "confusion-matrix": ("Confusion_matrix?model=resnet32", 900),
     "gradients": ("Gradients?model=resnet32", 1100),
     "compare": ("Compare?model=resnet32&at=50", 3150),

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import streamlit as st
 
+from vizlib import moments
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.layers import convolutions
 from vizlib.ui import atlas_view, caches, film, page
@@ -64,7 +65,7 @@ def at_step(run, layer, weights, step):
         return stored[last], f"step {last}", f"As they were at step {last:,}, the last stored.{fixed} {plain(run.missing_weights)}"
     if step is None and (is_over or max(stored) <= (saved or 0)):
         return now.numpy(), end, f"The {end}.{fixed}"
-    moment = film.at(stored, step)
+    moment = moments.at(stored, step)
     if moment is None:
         moment = min(stored)
     so_far = " so far" if step is None else "" if moment == step else f", the last stored before {step:,}"

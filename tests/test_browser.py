@@ -23,6 +23,7 @@ PICTURES = {  # what must be seen on each page
     "Feature_maps": ".frame img",
     "Class_evidence": "img[alt^='Grad-CAM for']",
     "Training_curves": ".js-plotly-plot .main-svg",
+    "Film": ".frame img",
     "Confusion_matrix": ".js-plotly-plot .main-svg",
     "Compare": ".frame img",
     "Gradients": "[data-testid='stAlert'], .js-plotly-plot .main-svg",  # of the models that ship only some have gradients noted
@@ -160,15 +161,17 @@ def test_model_of_a_card_is_the_model_of_the_next_page(page, address):
     no_error(page)
 
 
-def test_the_film_neither_blinks_nor_fills_the_history(page, address):
+@pytest.mark.parametrize("name", ["Training_curves", "Film"])
+def test_the_film_neither_blinks_nor_fills_the_history(page, address, name):
     """At every moment a chart is in sight, in one place; and Back leads to the page before, not through the frames."""
-    page.goto(f"{address}/Training_curves")
+    page.goto(f"{address}/{name}")
     page.wait_for_selector(".stPlotlyChart .main-svg")
     settled(page)
     page.evaluate("""() => {
         window.seen = [];
         setInterval(() => {
-            const charts = [...document.querySelectorAll(".stPlotlyChart")].filter(one => getComputedStyle(one).visibility == "visible" && one.querySelector(".main-svg"));
+            const all = [...document.querySelectorAll(".stPlotlyChart")].filter(one => !one.closest(".st-key-film_matrix_places"));  // which there is none of at first
+            const charts = all.filter(one => getComputedStyle(one).visibility == "visible" && one.querySelector(".main-svg"));
             window.seen.push(charts.map(one => Math.round(one.getBoundingClientRect().top)).join());
         }, 20);
     }""")

@@ -11,6 +11,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.conftest import ROOT
 from tests.test_launcher import DEADLINE, until
@@ -156,6 +157,16 @@ def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
     assert [run.config["dataset"] for run in runs.list_runs()[0] if run.folder.parent == runs_root] == ["folder:my flowers (1)"]
 
 
+def test_film(copied_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("vizlib.moments.FRAMES", 3)
+    monkeypatch.chdir(tmp_path)
+    for arguments, name in (([], "tiny-film.gif"), (["--layer", "conv2", "--out", "mine.GIF"], "mine.GIF")):
+        assert main(["film", "tiny", *arguments]) == 0
+        assert f"{name}: 0." in capsys.readouterr().out
+        assert Image.open(tmp_path / name).n_frames == 3
+    assert (tmp_path / "tiny-film.gif").read_bytes() != (tmp_path / "mine.GIF").read_bytes()
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -179,6 +190,10 @@ def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
         (["train", "-a", "three_layer_module", "-d", "digits", "--pretrained"], "no pretrained weights of three_layer_module"),
         (["train", "-a", "lenet", "-d", "digits", "--start", "tiny"], "its weights do not fit lenet"),
         (["resume", "tiny"], "tiny cannot be resumed: it is finished"),
+        (["film", "nonesuch"], "no run named 'nonesuch'"),
+        (["film", "tiny", "--layer", "fc9", "--out", "x.gif"], "no stored layer named 'fc9'. Possible: conv1"),
+        (["film", "tiny", "--out", "film.mp4"], "does not end with .gif"),
+        (["film", "tiny", "--out", "no/such/folder/film.gif"], "There is no folder 'no/such/folder'"),
         (["resume", "nonesuch"], "no run named 'nonesuch'"),
         (["resume", "lenet"], "cannot be resumed"),
         (["train", "-a", "three_layer_module", "-d", "digits", "--epochs", "1", "--name", "two words"], "'two words'"),

@@ -19,6 +19,7 @@ LIGHT = [
     "vizlib.architectures",
     "vizlib.datasets",
     "vizlib.images",
+    "vizlib.moments",
     "vizlib.command_line",
     "vizlib.training.recipes",
     "vizlib.training.requests",
@@ -77,7 +78,7 @@ def test_displays_know_arrays_only():
 
 def test_nothing_imports_upward():
     assert importing("vizlib", "vizlib.ui", outside=["vizlib/ui"]) == []
-    assert importing("vizlib", "vizlib.displays", outside=["vizlib/ui", "vizlib/displays"]) == []
+    assert importing("vizlib", "vizlib.displays", outside=["vizlib/ui", "vizlib/displays", "vizlib/command_line.py"]) == []
     assert importing("vizlib", "app", "pages") == []
     lower = ("vizlib.ui", "vizlib.displays", "vizlib.training", "vizlib.command_line")
     assert importing("vizlib/datasets", *lower) == [] == importing("vizlib/architectures", *lower)

@@ -18,6 +18,7 @@ Convscope on the command line: train small image classifiers, evaluate them, che
   python -m vizlib evaluate RUN                               answer the held-out images again, print the scores
   python -m vizlib check RUN                                  does it answer one class? exit status 1 if it does
   python -m vizlib patterns RUN --layer L                     what each unit of a layer looks for, as pictures
+  python -m vizlib film RUN                                   how it learned, as an animated picture for your slides
   python -m vizlib reproduce                                  train the networks of the reports, one after another
   python -m vizlib download cifar10                           fetch CIFAR-10 (170 MB) into the data folder
 
@@ -97,6 +98,12 @@ def _parser():
     patterns.add_argument("--layer", "-l", help="a convolution, or the layer that answers (default: the convolution halfway through the network)")
     patterns.add_argument("--out", type=Path, help="the folder that they are written into (default: RUN-patterns)")
     patterns.set_defaults(command=_patterns)
+
+    filming = commands.add_parser("film", help="how a run learned, as an animated picture (GIF)")
+    filming.add_argument("run", metavar="RUN")
+    filming.add_argument("--layer", help="whose maps of the probe picture are shown (default: the first that is stored)")
+    filming.add_argument("--out", type=Path, help="the file (default: RUN-film.gif, here); one that is there is written anew")
+    filming.set_defaults(command=_film)
 
     downloading = commands.add_parser("download", help="fetch a public data set")
     downloading.add_argument("dataset", help='"cifar10"')
@@ -265,16 +272,35 @@ def _patterns(options):
         "made-picture": (patterns.fitting(made.pictures), made.values, "the picture made to excite it most"),
     }
     out = options.out or Path(f"{run.run_id}-patterns")
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {out} cannot be made: {error.strerror}.") from error
     for name, (tiles, values, words) in sheets.items():
         atlas = sheet(tiles, [f"unit {unit}: {value:.3g}" for unit, value in enumerate(values)])
         _write(out / f"{layer}-{name}.png", atlas.figure_png(f"{run.run_id}, {layer}: for each unit {words}; {dataset.note}."))
     _write(out / f"{layer}-strongest-images.csv", patterns.csv(best, dataset.splits["test"], dataset.class_names).encode())
 
 
+def _film(options):
+    from vizlib.displays.film import FilmDisplay
+    from vizlib.displays.film_frames import animation
+
+    run = _run(options.run)
+    path = options.out or Path(f"{run.run_id}-film.gif")
+    if path.suffix.lower() != ".gif":
+        raise UserError(f"The film is a GIF: {str(path)!r} does not end with .gif.")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"There is no folder {str(path.parent)!r}.")
+    _write(path, animation(FilmDisplay.from_run(run, options.layer), say=_say("the film")))
+
+
 def _write(path, content):
-    path.write_bytes(content)
-    print(f"written {path}")
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from error
+    print(f"{path}: {len(content) / 1e6:.2g} MB")
 
 
 def _say(words):

@@ -37,6 +37,22 @@ def columns_for(count):
     return min(divisors, key=lambda number: abs(math.log(number / ideal)), default=min(count, math.ceil(ideal)))
 
 
+def columns_within(shape, width, height):
+    """In how many columns tiles of a shape (N, h, w) are largest in so many pixels; a little smaller ones that leave fewer places empty are better."""
+
+    def worth(columns):
+        rows = -(-shape[0] // columns)
+        return factor_within(shape, columns, width, height) * (shape[0] / (rows * columns)) ** 2
+
+    return max(range(1, shape[0] + 1), key=worth)
+
+
+def factor_within(shape, columns, width, height):
+    """The whole number that tiles of a shape (N, h, w) can be enlarged by in so many columns; a fraction where they have to be made smaller."""
+    fits = min((width // columns - 1) / shape[2], (height // -(-shape[0] // columns) - 1) / shape[1])
+    return math.floor(fits) if fits >= 1 else fits
+
+
 def quantise(maps, low, high):
     """Maps float (N, h, w) as palette entries 0 to 254, uint8; `low` and `high` are numbers or arrays (N, 1, 1). Not-a-number becomes a gap."""
     span = np.asarray(high - low, np.float32)
@@ -49,7 +65,7 @@ class Atlas:
     """Tiles in rows. tiles: uint8 (N, h, w) entries of a palette, or (N, h, w, 3) colours.
 
     low, high: the values at the ends of the colour bar; None where each tile has its own, or there are no values.
-    crossed: the tiles marked with a cross. labels: what each tile says when pointed at.
+    crossed: the tiles marked with a cross. labels: what each tile says when pointed at. across: how many columns, columns_for() if 0.
     """
 
     tiles: np.ndarray
@@ -58,10 +74,11 @@ class Atlas:
     high: float | None = None
     crossed: tuple = ()
     labels: tuple = ()
+    across: int = 0
 
     @property
     def columns(self):
-        return columns_for(len(self.tiles))
+        return self.across or columns_for(len(self.tiles))
 
     @property
     def rows(self):
@@ -75,17 +92,17 @@ class Atlas:
         possible = int(math.sqrt(MOST_PIXELS / max(1, self.tiles.shape[0] * height * width)))
         return max(1, min(wanted, possible))
 
-    def image(self):
-        """The whole sheet as a PIL picture: palette mode with transparent gaps, or RGBA."""
-        tiles, is_colour = self.tiles, self.tiles.ndim == 4
+    def image(self, factor=None):
+        """The whole sheet as a PIL picture: palette mode with transparent gaps, or RGBA. factor: that tiles are enlarged by, `self.factor` if left out."""
+        tiles, is_colour, factor = self.tiles, self.tiles.ndim == 4, factor or self.factor
         if is_colour:
             tiles = np.concatenate([tiles, np.full((*tiles.shape[:3], 1), 255, np.uint8)], axis=3)
         count, height, width, *depth = tiles.shape
         gap = 0 if is_colour else GAP  # both are transparent
         grid = np.full((self.rows * self.columns, height, width, *depth), gap, np.uint8)
         grid[:count] = tiles
-        if self.factor > 1:
-            grid = grid.repeat(self.factor, axis=1).repeat(self.factor, axis=2)
+        if factor > 1:
+            grid = grid.repeat(factor, axis=1).repeat(factor, axis=2)
         tile_height, tile_width = grid.shape[1] + 1, grid.shape[2] + 1
         sheet = np.full((self.rows, tile_height, self.columns, tile_width, *depth), gap, np.uint8)
         sheet[:, :-1, :, :-1] = grid.reshape(self.rows, self.columns, *grid.shape[1:]).swapaxes(1, 2)

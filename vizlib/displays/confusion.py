@@ -8,6 +8,8 @@ import numpy as np
 from vizlib.displays.curves import COLOURS
 
 MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
+# The colours of a share of a row, on a light and on a dark page: a cell with any image in it stands out from an empty one.
+LIGHT, DARK = [(0, "#f8fafc"), (0.02, "#dff3f4"), (1, "#0e7490")], [(0, "#111827"), (0.02, "#17323d"), (1, "#0e7490")]
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,11 @@ class ConfusionDisplay:
         """
         names, shares = _shown(self.class_names), self.shares
         write = _whole_percent if narrow else lambda count, share: f"{count:,}<br>{_percent(share)}"
-        colours = ["#111827", "#17323d", "#0e7490"] if dark else ["#f8fafc", "#dff3f4", "#0e7490"]
         figure = _matrix(
             names,
             shares,
             ends=(0, 1),
-            colours=list(zip((0, 0.02, 1), colours)),  # a cell with any image in it stands out from an empty one
+            colours=DARK if dark else LIGHT,
             text=[write(count, share) if count else "" for count, share in zip(self.counts.ravel(), shares.ravel())],
             letters=["#f8fafc" if dark or share > 0.62 else "#0f172a" for share in shares.ravel()],
             hover=[f"{self.counts[cell]:,} ({_percent(shares[cell])} of the row)" for cell in np.ndindex(shares.shape)],

@@ -10,21 +10,17 @@ from vizlib.displays.large_map import plot_large_map
 
 @dataclass(frozen=True)
 class FiltersDisplay:
-    """weight: float32 (out, in, height, width). All filters share one scale, symmetric around zero, so sizes can be compared."""
+    """weight: float32 (out, in, height, width). limit: where the colours end; all filters share one scale, symmetric around zero, so sizes can be compared."""
 
     weight: np.ndarray
+    limit: float
 
     @classmethod
-    def from_weight(cls, weight):
-        """From a convolution's weight, an array (out, in, h, w). ValueError for other shapes."""
+    def from_weight(cls, weight, limit=None):
+        """From a convolution's weight, an array (out, in, h, w). limit: the greatest absolute weight of the layer, if left out. ValueError for other shapes."""
         if weight.ndim != 4:
             raise ValueError(f"the weight of a convolution is (out, in, h, w); this is {weight.shape}")
-        return cls(np.asarray(weight, np.float32))
-
-    @property
-    def limit(self):
-        """The greatest absolute weight of the layer."""
-        return float(np.abs(self.weight).max())
+        return cls(np.asarray(weight, np.float32), float(np.abs(weight).max()) if limit is None else limit)
 
     @property
     def is_colour(self):

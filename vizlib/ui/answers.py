@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vizlib import moments
 from vizlib.collapse import Verdict, judge
 from vizlib.predictions import Predictions
 from vizlib.ui import caches
@@ -28,7 +29,7 @@ def at(run, step=None):
     if step is None and run.status not in ("queued", "training", "paused") and (run.has("predictions.npz") or run.status == "finished"):
         predictions = caches.predictions(run)
         return Answers(predictions.confusion(), caches.verdict(run), predictions, run.config.get("dataset_note", run.config["dataset"]))
-    evaluations = [(row, counts) for row in run.rows("epoch") if (counts := _counts(row, len(run.class_names))) is not None]
+    evaluations = moments.evaluations(run)
     if not evaluations:
         raise caches.without(run, "evaluation")
     until = [pair for pair in evaluations if step is None or pair[0]["step"] <= step]
@@ -38,12 +39,3 @@ def at(run, step=None):
     verdict = judge(counts, run.class_names, train_accuracy=row["train_accuracy"], ordered=bool(run.config.get("ordered")))
     moment = f"as it answered at step {row['step']:,} (epoch {row['epoch']:.3g})"
     return Answers(counts, verdict, None, f"{run.config['dataset']}, validation, {moment}", moment)
-
-
-def _counts(row, classes):
-    """The validation matrix of an epoch event, int (K, K); None if there is none, or none that fits."""
-    try:
-        counts = np.array(row.get("confusion"), dtype=np.int64)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return counts if counts.shape == (classes, classes) and counts.min() >= 0 and counts.sum() > 0 else None

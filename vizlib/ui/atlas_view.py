@@ -68,8 +68,11 @@ _component = st.components.v2.component("convscope_atlas", html=_HTML, css=_CSS,
 WIDEST_TILE = 150  # CSS pixels
 
 
-def show(atlas, *, alt, key, selected=-1, on_pick=None):
-    """Show an Atlas; on_pick(tile) is called before the rerun when another tile is picked. selected: the framed tile, or -1."""
+def show(atlas, *, alt, key, selected=-1, on_pick=None, tallest=None):
+    """Show an Atlas; on_pick(tile) is called before the rerun when another tile is picked. selected: the framed tile, or -1.
+
+    tallest: CSS pixels that it may be high; without, it takes the width there is.
+    """
     state = f"{key}_component"
 
     def picked():
@@ -85,7 +88,7 @@ def show(atlas, *, alt, key, selected=-1, on_pick=None):
             rows=atlas.rows,
             count=len(atlas.tiles),
             filled=[side * atlas.factor / (side * atlas.factor + 1) for side in (atlas.tiles.shape[2], atlas.tiles.shape[1])],  # the rest is gap
-            widest=min(1400, atlas.columns * WIDEST_TILE),
+            widest=min(1400, atlas.columns * WIDEST_TILE, tallest * _width_for_height(atlas) if tallest else 1400),
             crosses=[list(line) for line in atlas.cross_lines()],
             bar=atlas.bar_colours(),
             ends=atlas.bar_ends(),
@@ -96,3 +99,8 @@ def show(atlas, *, alt, key, selected=-1, on_pick=None):
         default={"tile": -1},
         on_tile_change=picked,
     )
+
+
+def _width_for_height(atlas):
+    height, width = atlas.tiles.shape[1:3]
+    return atlas.columns * (width * atlas.factor + 1) / (atlas.rows * (height * atlas.factor + 1))

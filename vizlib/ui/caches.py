@@ -7,13 +7,10 @@ import gc
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
-import numpy as np
 import streamlit as st
-from safetensors import SafetensorError, safe_open
 
-from vizlib import datasets, runs
+from vizlib import datasets, moments, runs
 from vizlib.errors import UserError
 
 
@@ -231,70 +228,35 @@ def tensor(run, picture):
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
 def snapshots(run):
-    """conv1's weight by training step, {step: float array (out, in, h, w)}, read without torch; empty where there are none."""
-    found = {}
-    with _opened(run) as tensors:
-        for name in sorted(tensors.keys()) if tensors else ():
-            kind, _, step = name.partition("/")
-            if kind == "conv1" and step.isdigit() and len(tensors.get_slice(name).get_shape()) == 4:
-                found[int(step)] = tensors.get_tensor(name).astype(np.float32)
-    return found
+    """moments.filters(run): conv1's weight by training step."""
+    return moments.filters(run)
 
 
 @st.cache_resource(max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
 def probe_layers(run):
-    """What of the probe picture's maps is stored: {step: names of layers}; empty where there is nothing."""
-    found = {}
-    with _opened(run) as tensors:
-        for name in sorted(tensors.keys()) if tensors else ():
-            kind, step, layer = (*name.split("/", 2), "", "")[:3]
-            if kind == "probe" and step.isdigit() and layer and len(tensors.get_slice(name).get_shape()) == 3:
-                found.setdefault(int(step), []).append(layer)
-    return found
+    """moments.probe_layers(run): {step: names of layers}."""
+    return moments.probe_layers(run)
 
 
 @st.cache_resource(max_entries=8, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
 def probe_picture(run):
-    """The picture whose maps are stored along the training, uint8 (H, W, C), or None."""
-    with _opened(run) as tensors:
-        names = tensors.keys() if tensors else ()
-        if "probe/picture" not in names:
-            return None
-        picture = tensors.get_tensor("probe/picture")
-    return picture if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] in (1, 3) else None
+    """moments.probe_picture(run): uint8 (H, W, C), or None."""
+    return moments.probe_picture(run)
 
 
-@st.cache_resource(max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
+@st.cache_resource(max_entries=256, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
 def probe_maps(run, step, layer_name):
     """The FeatureMapsDisplay of one stored layer of the probe picture at a stored step. Its network scale is that of the layers stored."""
     from vizlib.displays.feature_maps import FeatureMapsDisplay
 
-    layer_names = probe_layers(run)[step]
-    with _opened(run) as tensors:
-        ends = {name: tensors.get_tensor(f"range/{step:08d}/{name}").astype(np.float32) for name in layer_names}
-        levels = tensors.get_tensor(f"probe/{step:08d}/{layer_name}").astype(np.float32)
-    low, high = ends[layer_name]
-    network = float(min(end[0] for end in ends.values())), float(max(end[1] for end in ends.values()))
-    return FeatureMapsDisplay.from_activation(low + levels * ((high - low) / 255), network)
+    return FeatureMapsDisplay.from_activation(*moments.probe_maps(run, step, layer_name))
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def weight_shapes(run):
     """What the run's weights are called and how large each is, {name: shape}, read without torch; empty where there are none."""
-    with _opened(run, "model.safetensors") as tensors:
+    with moments.opened(run.path("model.safetensors")) as tensors:
         return {name: tuple(tensors.get_slice(name).get_shape()) for name in sorted(tensors.keys())} if tensors else {}
-
-
-@contextmanager
-def _opened(run, name="snapshots.safetensors"):
-    """One of the run's files of tensors, read piece by piece; None where there is none, or none that can be read."""
-    try:
-        file = safe_open(run.path(name), framework="numpy")
-    except (OSError, SafetensorError):
-        yield None
-        return
-    with file:
-        yield file
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from vizlib.ui.pickers import plain
 
-_MIME = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv"}
+_MIME = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv", "gif": "image/gif"}
 
 
 def caption(text, name, **makers):

@@ -3,42 +3,35 @@
 The step chosen is kept across pages and in the address. Each page shows what it has of the nearest stored moment before it.
 """
 
-from bisect import bisect_right
-
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from vizlib import moments
 from vizlib.ui import caches
 from vizlib.ui.pickers import plain
 from vizlib.ui.scope import of_all_pages
 
 END = "end"
-FRAMES, FRAME_SECONDS = 20, 0.5
 _WORDS_FOR_END = (END, "now", "best")  # what the end is called on the slider
 
 
-def moments(run):
+def steps_of(run):
     """The steps of a run of which anything is stored, in order."""
-    rows = [row["step"] for event in ("epoch", "gradients") for row in run.rows(event) if isinstance(row.get("step"), int)]
-    return sorted({*rows, *caches.snapshots(run), *caches.probe_layers(run)})
+    return moments.steps(run, caches.snapshots(run), caches.probe_layers(run))
 
 
-def at(stored, step):
-    """Of the steps `stored`, the last one up to `step`; None if all come later. step None is the end."""
-    stored = sorted(stored)
-    before = len(stored) if step is None else bisect_right(stored, step)
-    return stored[before - 1] if before else None
+def pick(run, of_weights=True):
+    """Draw the slider with its play button, and return the step chosen, None for the end. A run of which nothing is stored has no slider.
 
-
-def pick(run):
-    """Draw the slider with its play button, and return the step chosen, None for the end. A run of which nothing is stored has no slider."""
-    steps = moments(run)
+    of_weights: whether the page shows the weights in view at the end, those of the best step; else the end is the last step.
+    """
+    steps = steps_of(run)
     if not steps:
         return None
     options = [*map(str, steps), END]
     notes = st.container()
     _settle(steps, notes)
-    end = END if run.is_weightless else "now" if run.is_active else "best"
+    end = "now" if run.is_active else "best" if of_weights and not run.is_weightless else END
     with st.container(key="film"):
         slider, button = st.columns([12, 1], vertical_alignment="bottom")
     playing = plays()
@@ -70,7 +63,7 @@ def _settle(steps, notes):
     if is_known and "step" in state and state.get("step_page") != here:
         state.step = wanted  # said anew, once, for the address of a page just opened; each time, it would pull the slider out of a hand
     elif not is_known and str(wanted).isdecimal() and str(wanted).isascii() and len(wanted) < 16:
-        nearest = at(steps, int(wanted))
+        nearest = moments.at(steps, int(wanted))
         state.step = str(steps[0] if nearest is None else nearest)
     elif not is_known:
         state.step = END
@@ -100,7 +93,7 @@ def plays():
 
 def _advance(options):
     """The step of the next frame. After the last one the slider comes back, where the film has ended."""
-    frames = [options[round(place * (len(options) - 1) / (FRAMES - 1))] for place in range(FRAMES)] if len(options) > FRAMES else options
+    frames = moments.frames(options)
     state, last = st.session_state, len(frames) - 1
     state.shown_frame = frames[min(state.frame, last)]
     state.frame += 1

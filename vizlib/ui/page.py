@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.errors import StreamlitPageNotFoundError
 
+from vizlib import moments
 from vizlib.errors import UserError
 from vizlib.ui import caches, charts, film, jobs, panel, pickers, standing
 from vizlib.ui.scope import of_all_pages
@@ -85,7 +86,7 @@ def follow(draw, runs):
 
     def wanted():
         if film.plays():
-            return film.FRAME_SECONDS
+            return moments.FRAME_SECONDS
         return FOLLOW_SECONDS if any(one.is_active for one in runs()) else None
 
     interval = wanted()

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from vizlib import moments
 from vizlib.images import png_bytes
 from vizlib.runs import Run
-from vizlib.ui import caches, film
+from vizlib.ui import caches
 from vizlib.ui.pickers import Picture, plain
 
 
@@ -23,7 +24,7 @@ def moment(run, step):
             raise caches.without(run, "weights")
         st.caption("Along this training no feature maps are stored: these are those of the weights in view, whatever the step.")
         return None
-    stored = film.at(layers, step)
+    stored = moments.at(layers, step)
     return Moment(run, picture, min(layers) if stored is None else stored)
 
 

@@ -150,6 +150,7 @@ class Every(nn.Module):
 ODD = {
     "a strided shortcut": Beside(nn.Conv2d(1, 2, 3, 2, padding=1), nn.Conv2d(1, 2, 1, 2)),
     "a shortcut without weights": nn.Sequential(nn.Conv2d(1, 2, 2, padding=1), Beside(nn.Conv2d(2, 2, (1, 3), 2, padding=(0, 1)), nn.Sequential(Every(), nn.ZeroPad2d((0, 0, 1, -1))))),
+    "parts of a map": nn.Sequential(Every(), nn.Conv2d(1, 2, 2)),
     "pads at opposite sides": Beside(nn.Sequential(nn.ZeroPad2d((2, 0, 0, 1)), nn.Conv2d(1, 1, (2, 3))), nn.Sequential(nn.ZeroPad2d((0, 2, 1, 0)), nn.Conv2d(1, 1, (2, 3)))),
     "an even kernel of the same size": nn.Sequential(nn.Conv2d(1, 3, 4, padding="same"), nn.Conv2d(3, 3, 2, padding="same", groups=3)),
     "mirrored and repeated edges": nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.ReplicationPad2d((2, 1, 1, 2)), nn.Conv2d(2, 2, 4)),

@@ -17,8 +17,8 @@ SHARE = 0.95  # of the influence that a tight box holds
 def box(layer, place, input_size):
     """The pixels that a place of a layer can depend on: (top, left, bottom, right), half-open, cut at the image's border.
 
-    The smallest such box, but for some pixels more at the border, where padding falls on a gap between the places that a dilated window reads, and
-    after transposed convolutions and cells of unequal size of an adaptive pool.
+    The smallest such box, but for a few pixels more at the border, where dilated and strided windows leave gaps, and after transposed convolutions
+    and adaptive pools into cells of unequal size.
     layer: a Layer of `layer_table`. place: (row, column) on its map; any for a layer without maps, which sees the whole image.
     input_size: (channels, height, width) that the table was made for. UserError for a place outside the map.
     """

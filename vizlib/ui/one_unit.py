@@ -97,10 +97,10 @@ def _influence(run, picture, row, unit, place, seen):
 
 def _explain(is_stored):
     dashed = (
-        " Dashed: the smallest box that holds 95 % of the influence that they do have on it, for this image, by the gradient (the effective one; "
+        " Dashed: the smallest box with 95 % of the influence they do have, for this image (the effective field, by the gradient: "
         "[Luo et al. 2016](https://arxiv.org/abs/1701.04128))."
     )
     st.caption(
-        "Point at the map; a click or the arrow keys fix a place. Solid: all pixels that can have an influence on its value at all (the theoretical receptive "
-        f"field).{'' if is_stored else dashed} In the map laid over the input, brighter is larger, of either sign."
+        "Point at the map; a click or the arrow keys fix a place. Solid: the pixels that can have an influence on its value at all (the theoretical receptive "
+        f"field).{'' if is_stored else dashed} In the map over the input, brighter is larger, of either sign."
     )

@@ -74,7 +74,7 @@ export default function({parentElement, data, setTriggerValue}) {
   if (!data.heat && find('[value=heat]').checked) find('[value=plain]').checked = true;
   const inside = place => place && place[0] >= 0 && place[0] < rows && place[1] >= 0 && place[1] < columns;
   const same = (one, other) => one && other && one[0] === other[0] && one[1] === other[1];
-  let fixed = inside(map.wanted) ? map.wanted : data.place, under = null;
+  let fixed = inside(map.wanted) ? map.wanted : data.place;
   const put = (name, place) => {
     const style = find(name).style;
     style.display = place ? 'block' : 'none';
@@ -88,7 +88,7 @@ export default function({parentElement, data, setTriggerValue}) {
   });
   const span = ([first, end]) => end - first === 1 ? ` ${first}` : `s ${first} to ${end - 1}`;
   const draw = () => {
-    const place = under ?? fixed, [row, column] = place, vertical = data.rows[row], horizontal = data.columns[column];
+    const under = inside(map.pointed) ? map.pointed : null, place = under ?? fixed, [row, column] = place, vertical = data.rows[row], horizontal = data.columns[column];
     const box = [vertical[0], horizontal[0], vertical[1], horizontal[1]], known = same(place, data.place), empty = box[2] <= box[0] || box[3] <= box[1];
     put('.fixed', fixed); put('.under', same(under, fixed) ? null : under);
     frame('box', empty ? null : box); frame('tight', known ? data.tight : null);
@@ -105,7 +105,7 @@ export default function({parentElement, data, setTriggerValue}) {
   draw();
   const fix = (place, wait) => {
     if (!inside(place)) return;
-    fixed = map.wanted = place; under = null; draw();
+    fixed = map.wanted = place; map.pointed = null; draw();
     clearTimeout(map.timer);
     map.timer = setTimeout(() => { map.wanted = null; if (!same(place, data.place)) setTriggerValue('place', place); }, wait);
   };
@@ -113,8 +113,8 @@ export default function({parentElement, data, setTriggerValue}) {
     const box = map.getBoundingClientRect(), cell = (position, length, count) => Math.max(0, Math.min(count - 1, Math.floor(position / length * count)));
     return [cell(event.clientY - box.top, box.height, rows), cell(event.clientX - box.left, box.width, columns)];
   };
-  map.onpointermove = event => { under = at(event); draw(); };
-  map.onpointerleave = () => { under = null; draw(); };
+  map.onpointermove = event => { map.pointed = at(event); draw(); };
+  map.onpointerleave = () => { map.pointed = null; draw(); };
   map.onclick = event => { map.focus({preventScroll: true}); fix(at(event), 0); };
   map.onkeydown = event => {
     const step = {ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0]}[event.key];

@@ -51,7 +51,7 @@ def show(run, picture):
         f"of places; image: {picture.title}; scale: {scale}; trained on {run.config['dataset']}{page.took([run], 'computed', seconds)}."
     )
     caption(text, f"{run.run_id}-{layer}-maps", png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
-    one_unit.show(run, picture, layer, row, display, unit, scale)
+    one_unit.show(run, picture, row, display, unit, scale, is_stored=past is not None)
 
 
 def move(names, default, way):
@@ -61,4 +61,4 @@ def move(names, default, way):
     st.session_state.layer = names[(position + way) % len(names)]
 
 
-page.run(show, "Feature maps", keeps=("layer", "scale", "unit"), has_film=True)
+page.run(show, "Feature maps", keeps=("layer", "scale", "unit", "place"), has_film=True)

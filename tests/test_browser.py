@@ -130,6 +130,49 @@ def test_click_and_keys_move_through_units_and_layers(page, address):
     no_error(page)
 
 
+def test_pointing_at_a_map_frames_what_it_sees(page, address):
+    """Hovering moves the box at once, in the browser; a click and the arrow keys fix a place and put it into the address."""
+    page.goto(f"{address}/Feature_maps?model=lenet&layer=pool1&unit=2")
+    page.wait_for_selector(".map img")
+    settled(page)
+    page.locator(".map").scroll_into_view_if_needed()
+    map_box = page.locator(".map").bounding_box()
+
+    def pointer(row, column):
+        return map_box["x"] + map_box["width"] * (column + 0.5) / 14, map_box["y"] + map_box["height"] * (row + 0.5) / 14
+
+    def framed():
+        return [float(page.locator("rect.line").get_attribute(side)) for side in ("x", "y", "width", "height")]
+
+    for row, column in ((0, 0), (13, 4), (6, 13)):
+        page.mouse.move(*pointer(row, column))
+        page.get_by_text(f"place ({row}, {column}) sees rows {2 * row} to {2 * row + 5}, columns {2 * column} to {2 * column + 5} of the input").wait_for()
+        assert framed() == [2 * column, 2 * row, 6, 6] and "place=" not in page.url
+    page.mouse.click(*pointer(13, 4))
+    page.wait_for_url("**place=13%2C4*")
+    page.mouse.move(0, 0)
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**place=12%2C5*")
+    assert framed() == [10, 24, 6, 6]
+    page.locator(".choice input[value=heat]").check(force=True)
+    assert page.locator(".heat").evaluate("image => image.naturalWidth && getComputedStyle(image).visibility") == "visible"
+    assert page.locator("rect.dashed").is_visible() and page.get_by_text("95 % of the influence on it comes from").is_visible()
+    page.locator("[data-testid='stNumberInput'] input").last.fill("3")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**unit=3*")
+    page.get_by_text("Unit 3", exact=True).wait_for()
+    assert page.locator(".choice input[value=heat]").is_checked() and framed() == [10, 24, 6, 6] and "place=12%2C5" in page.url
+    no_error(page)
+
+
+def test_a_place_too_large_leaves_the_address(page, address):
+    page.goto(f"{address}/Feature_maps?model=lenet&layer=pool2&place=3,99")
+    page.wait_for_selector(".map img")
+    page.wait_for_url(lambda url: "place=" not in url)
+    no_error(page)
+
+
 def test_click_on_a_cell_of_the_matrix(page, address):
     page.goto(f"{address}/Confusion_matrix?model=resnet32")
     page.wait_for_selector(".js-plotly-plot .nsewdrag")

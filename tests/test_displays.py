@@ -17,6 +17,7 @@ from vizlib.displays.curves import COLOURS, PALE, CurvesDisplay, smoothed
 from vizlib.displays.feature_maps import ROUNDING, SCALES, FeatureMapsDisplay, greatest_difference, on_one_scale
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.displays.gradients import SIZES, Gradients, GradientsDisplay, gradients_of, log_spaced
+from vizlib.displays.influence import STRONGEST, heat_png
 
 HOSTILE = '<script>alert("1")</script> & ![](http://x.example/a.png) \x1b[31m\x00'
 MIDDLE = 127  # the palette entry of zero where colours run both ways
@@ -136,8 +137,8 @@ def test_zero_is_one_colour_on_every_scale():
         tiles = display.atlas(scale).tiles
         assert (tiles[maps == 0] == MIDDLE).all() and (tiles[maps > 0] >= MIDDLE).all() and (tiles[maps < 0] <= MIDDLE).all()
         assert display.atlas(scale).palette_name == "RdBu_r"
-        heat = display.plot_unit(2, scale).data[0]
-        assert heat.zmin == -heat.zmax < 0
+        alone = display.unit_atlas(2, scale)
+        assert alone.low == -alone.high < 0
 
 
 def test_limits_by_hand():
@@ -177,8 +178,26 @@ def test_plain_features_are_maps_of_one_pixel():
 def test_one_unit_alone_has_the_colours_of_the_sheet():
     display = FeatureMapsDisplay.from_activation(noise(3, 4, 4), (-6, 4))
     for scale in SCALES:
-        heat = display.plot_unit(1, scale).data[0]
-        assert np.allclose(heat.z, display.maps[1], atol=1e-4) and heat.zmax == pytest.approx(np.ravel(display.limits(scale)[1])[1 if scale == "map" else 0])
+        alone, sheet = display.unit_atlas(1, scale), display.atlas(scale)
+        assert (alone.tiles == sheet.tiles[1]).all() and alone.bar_colours() == sheet.bar_colours()
+        assert alone.high == -alone.low == pytest.approx(np.ravel(display.limits(scale)[1])[1 if scale == "map" else 0])
+        picture = np.asarray(Image.open(io.BytesIO(alone.tile_png(0))).convert("RGB"))
+        assert (picture == palette(sheet.palette_name)[sheet.tiles[1]]).all(), "a pixel for each value, no gaps"
+
+
+def test_strongest_place():
+    maps = np.zeros((2, 3, 4), np.float32)
+    maps[0, 2, 1], maps[0, 0, 3] = 5, -9
+    display = FeatureMapsDisplay.from_activation(maps - 1, (-10, 4))
+    assert display.strongest(0) == (2, 1) and display.strongest(1) == (0, 0), "the greatest, not the largest of either sign; the first of several"
+
+
+def test_heat_of_influence():
+    influence = np.array([[0, 1], [4, 16]], np.float32)
+    heat = np.asarray(Image.open(io.BytesIO(heat_png(influence))))
+    assert heat.shape == (2, 2, 4) and heat[..., 3].tolist() == [[0, round(STRONGEST / 4)], [round(STRONGEST / 2), STRONGEST]]
+    assert (heat[..., :3] == palette("inferno")[[[0, 64], [127, 254]]]).all()
+    assert not np.asarray(Image.open(io.BytesIO(heat_png(influence * 0))))[..., 3].any(), "nothing is seen where nothing has influence"
 
 
 def test_overlay_is_the_grey_image_where_the_unit_is_silent():

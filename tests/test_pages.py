@@ -337,6 +337,93 @@ def test_what_the_next_model_lacks_gives_way_to_its_default():
     assert (fine(app).selectbox(key="layer").value, app.number_input(key="unit").value) == ("conv1", 0)
 
 
+# The place of a map, and what it sees
+
+MAPS = ROOT / "pages/3_Feature_maps.py"
+
+
+def place_view(app):
+    """What the map beside the input was given, and the map's values."""
+    import base64
+
+    import numpy as np
+
+    views = [json.loads(element.proto.json) for element in fine(app).get("bidi_component") if element.proto.component_name.endswith("place")]
+    if not views:
+        return None
+    values = np.frombuffer(base64.b64decode(views[0]["values"]), "<f4")
+    return views[0], values.reshape(len(views[0]["rows"]), len(views[0]["columns"]))
+
+
+def test_a_unit_opens_on_its_strongest_place():
+    view, values = place_view(opened(MAPS, model="lenet", layer="conv2", unit="3"))
+    row, column = view["place"]
+    assert values.shape == (10, 10) and values[row, column] == values.max()
+    assert view["rows"] == view["columns"] == [[2 * place, 2 * place + 14] for place in range(10)], "two 5x5 and a pool between, none padded"
+    top, left, bottom, right = view["tight"]
+    assert 2 * row <= top < bottom <= 2 * row + 14 and 2 * column <= left < right <= 2 * column + 14
+    share = (bottom - top) * (right - left) / 14**2
+    assert f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {share:.0%} of the pixels" in view["more"] and view["heat"]
+
+
+def test_the_effective_field_is_that_of_the_place_in_the_address():
+    from vizlib import activations, architectures
+    from vizlib.images import photograph, to_network_input
+    from vizlib.receptive_fields import effective, tight_box
+    from vizlib.weights import load_into, load_weights
+
+    run = runs.open_run("resnet32")
+    _, image = to_network_input(photograph("coffee"), run.input_size, run.config["mean"], run.config["std"])
+    model = activations.prepare(load_into(architectures.create("resnet32"), load_weights(run.path("model.safetensors"))))
+    expected = tight_box(effective(model, image, "stage2.block1", 6, (3, 5)))
+    view, _ = place_view(opened(MAPS, model="resnet32", photo="coffee", layer="stage2.block1", unit="6", place="3,5"))
+    assert view["place"] == [3, 5] and tuple(view["tight"]) == expected
+
+
+def test_a_silent_value_has_no_effective_field():
+    app = opened(MAPS, model="resnet32", layer="relu1", unit="4")
+    view, values = place_view(app)
+    row, column = (int(place[0]) for place in (values == 0).nonzero())
+    app.text_input(key="place").set_value(f"{row},{column}").run()
+    view, _ = place_view(app)
+    assert view["place"] == [row, column] and view["tight"] is None and "silent for this image" in view["more"]
+
+
+@pytest.mark.parametrize("place", ["3;5", "-1,4", "x", "1e3,2", "<b>", "٣,٥", "3,5,7", "\x00", "9" * 400])
+def test_a_place_that_is_none_is_one_sentence(place):
+    app = opened(MAPS, model="lenet", place=place)
+    view, values = place_view(app)
+    assert len(app.warning) == 1 and "is no place on a map" in app.warning[0].value
+    assert values[tuple(view["place"])] == values.max()
+    app.text_input(key="place").set_value("4, 2").run()
+    assert not fine(app).warning and place_view(app)[0]["place"] == [4, 2]
+
+
+@pytest.mark.parametrize("place", ["10,0", "0,10", "99999,99999"])
+def test_a_place_too_large_gives_way_to_the_strongest(place):
+    app = opened(MAPS, model="lenet", layer="conv2", place=place)
+    view, values = place_view(app)
+    assert not app.warning and app.text_input(key="place").value == "" and values[tuple(view["place"])] == values.max()
+
+
+def test_a_place_is_kept_from_layer_to_layer_as_long_as_it_fits():
+    app = opened(MAPS, model="lenet", layer="conv1", place="12,3")
+    for layer, expected in (("relu1", [12, 3]), ("pool1", [12, 3]), ("conv2", None), ("conv1", None)):
+        app.selectbox(key="layer").set_value(layer).run()
+        view, values = place_view(app)
+        assert view["place"] == expected if expected else values[tuple(view["place"])] == values.max()
+    app.selectbox(key="layer").set_value("fc1").run()
+    assert place_view(app) is None and "to the whole image" in texts(app)
+
+
+def test_maps_stored_along_the_training_have_places_without_a_gradient(weightless):
+    for model, query in (("weightless", {}), ("plain32", {"step": "64"}), ("knee_resnet18", {})):
+        app = opened(MAPS, model=model, layer="conv1", **query)
+        view, _ = place_view(app)
+        assert not view["heat"] and not view["tight"] and not view["more"] and "theoretical" in texts(app) and "effective" not in texts(app)
+        assert view["size"] == list(runs.open_run(model).input_size[1:]) and view["rows"][0][0] == 0 and view["rows"][-1][1] == view["size"][0]
+
+
 def test_a_run_that_goes_while_in_view_is_named(fresh_caches):
     import streamlit as st
 

@@ -5,6 +5,7 @@ computed in it.
 """
 
 import copy
+import math
 import threading
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ class Layer:
     parameters: int  # its own and its children's; 0 in a repeated call, whose weights are counted already
     multiply_adds: int  # of convolutions and matrix products, for one image; in a block the sum
     receptive_field: tuple  # (height, width) in input pixels, not cut at the border; the whole image after flatten, linear, global pool
+    start: tuple | None  # (top, left) where the field of the first place, (0, 0), begins, negative through padding; None when it is the whole image
+    end: tuple | None  # (bottom, right) where that field ends, the first pixels after it
     stride: tuple | None  # input pixels between neighbours, (vertical, horizontal); None when there is no map left
     is_sum: bool  # it adds two activations itself: the sum of a residual block
     geometry: str  # "5x5, stride 1, padding 2"; empty if it has none
@@ -44,7 +47,7 @@ def layer_table(model, input_size):
         model = prepare(copy.deepcopy(model))
     like = next(model.parameters(), torch.zeros(()))
     image = torch.zeros(1, *input_size, device=like.device, dtype=like.dtype)
-    image.seen = Seen((1, 1), (1, 1))
+    image.seen = Seen((0, 0), (1, 1), (1, 1))
     operations = Operations(tuple(input_size[1:]))
     table = _Table(operations)
     with _one_at_a_time:
@@ -117,7 +120,9 @@ class _Table:
             output_shape=tuple(output.shape[1:]),
             parameters=sum(parameter.numel() for parameter in own) + sum(child.parameters for child in direct),
             multiply_adds=done.multiply_adds + sum(child.multiply_adds for child in direct),
-            receptive_field=seen.field or self._operations.image_size,
+            receptive_field=tuple(math.floor(v - u) for u, v in zip(seen.start, seen.end)) if seen.start else self._operations.image_size,
+            start=seen.start,
+            end=seen.end,
             stride=seen.jump,
             is_sum=self._claim_sum(start, output, is_block=bool(children)),
             geometry="" if children else done.geometry,

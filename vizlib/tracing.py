@@ -6,6 +6,7 @@ fields follow Araujo, Norris and Sim, Computing Receptive Fields of Convolutiona
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -15,25 +16,41 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Seen:
-    """What one value of a tensor depends on: a field (height, width) of input pixels, None for all; a jump between neighbours, None without maps."""
+    """What the values of a tensor depend on, each a pair (vertical, horizontal) in input pixels.
 
-    field: tuple | None
+    start, end: where the field of the first place, (0, 0), begins and ends, both None where it is the whole image. jump: how far the
+    field moves from one place to the next, None without maps. Fractions where maps are enlarged.
+    """
+
+    start: tuple | None
+    end: tuple | None
     jump: tuple | None
 
-    def through(self, kernel, stride, dilation):
+    def through(self, kernel, stride=(1, 1), dilation=(1, 1), padding=(0, 0)):
+        """Seen through a window: equations 1 to 3 of the paper, whose u is the start, v the last pixel and r the size."""
         if self.jump is None:
             return self
-        field = self.field and tuple(f + (k - 1) * d * j for f, k, d, j in zip(self.field, kernel, dilation, self.jump))
-        return Seen(field, tuple(j * s for j, s in zip(self.jump, stride)))
+        jump = tuple(j * s for j, s in zip(self.jump, stride))
+        if self.start is None:
+            return Seen(None, None, jump)
+        start = tuple(u - p * j for u, p, j in zip(self.start, padding, self.jump))
+        end = tuple(v + ((k - 1) * d - p) * j for v, k, d, p, j in zip(self.end, kernel, dilation, padding, self.jump))
+        return Seen(start, end, jump)
+
+    def enlarged(self, factor):
+        """As if zeros stood between its places: a jump of so many parts."""
+        return self if self.jump is None else Seen(self.start, self.end, tuple(Fraction(j, f) for j, f in zip(self.jump, factor)))
 
 
-WHOLE = Seen(None, None)
+WHOLE = Seen(None, None, None)
 
 
 def _together(all_seen):
-    """Of values made from several tensors: the largest field, on the coarsest grid."""
-    fields, jumps = [seen.field for seen in all_seen], [seen.jump for seen in all_seen if seen.jump]
-    return Seen(None if None in fields else tuple(map(max, zip(*fields))), tuple(map(max, zip(*jumps))) if jumps else None)
+    """Of values made from several tensors: the smallest field that holds the fields of all, on the coarsest grid. Branches need not have one centre."""
+    starts, ends, jumps = zip(*((seen.start, seen.end, seen.jump) for seen in all_seen))
+    jumps = [jump for jump in jumps if jump]
+    jump = tuple(map(max, zip(*jumps))) if jumps else None
+    return Seen(None, None, jump) if None in starts else Seen(tuple(map(min, zip(*starts))), tuple(map(max, zip(*ends))), jump)
 
 
 @dataclass
@@ -109,13 +126,13 @@ def _sum(done, inputs, args, kwargs, output):
 
 def _convolution(done, inputs, args, kwargs, output):
     _, weight, _, stride, padding, dilation, transposed, _, groups = args
-    kernel = tuple(weight.shape[2:])
+    kernel, stride, padding, dilation = tuple(weight.shape[2:]), _pair(stride), _pair(padding), _pair(dilation)
     done.multiply_adds += (inputs[0] if transposed else output).numel() * weight[0].numel()
     done.is_convolution = True
     done.geometry = _geometry(kernel, stride, padding, dilation, groups)
-    if transposed:
-        return inputs[0].seen
-    return inputs[0].seen.through(kernel, _pair(stride), _pair(dilation))
+    if transposed:  # a convolution of its input with zeros between the places
+        return inputs[0].seen.enlarged(stride).through(kernel, dilation=dilation, padding=[(k - 1) * d - p for k, d, p in zip(kernel, dilation, padding)])
+    return inputs[0].seen.through(kernel, stride, dilation, padding)
 
 
 def _pool(done, inputs, args, kwargs, output):
@@ -124,15 +141,34 @@ def _pool(done, inputs, args, kwargs, output):
     padding = _pair(args[3]) if len(args) > 3 else (0, 0)
     dilation = _pair(args[4]) if len(args) > 4 and isinstance(args[4], (tuple, list)) else (1, 1)  # an average pool has none
     done.geometry = _geometry(kernel, stride, padding, dilation)
-    return inputs[0].seen.through(kernel, stride, dilation)
+    return inputs[0].seen.through(kernel, stride, dilation, padding)
 
 
 def _adaptive_pool(done, inputs, args, kwargs, output):
     sizes, cells = inputs[0].shape[-2:], output.shape[-2:]
     if tuple(cells) == (1, 1):
         return WHOLE
-    kernel = [max(math.ceil((i + 1) * size / count) - i * size // count for i in range(count)) for size, count in zip(sizes, cells)]
-    return inputs[0].seen.through(kernel, [max(1, size // count) for size, count in zip(sizes, cells)], (1, 1))
+    stride = [Fraction(size, count) for size, count in zip(sizes, cells)]
+    slack = [1 - Fraction(math.gcd(size, count), count) for size, count in zip(sizes, cells)]  # what rounding adds to a cell that ends between two places
+    return inputs[0].seen.through([s + 2 * more for s, more in zip(stride, slack)], stride, padding=slack)
+
+
+def _slice(done, inputs, args, kwargs, output):
+    """Every second place, as of a shortcut without weights, or a part of them."""
+    axis, first, last, step = (*args[1:], *(0, None, None, 1)[len(args) - 1 :])
+    axis %= output.dim()
+    if output.dim() != 4 or axis < 2:
+        return _pass_on(done, inputs, args, kwargs, output)
+    first, _, step = slice(first, last, step).indices(inputs[0].shape[axis])
+    stride, padding = [1, 1], [0, 0]
+    stride[axis - 2], padding[axis - 2] = step, -first
+    return inputs[0].seen.through((1, 1), stride, padding=padding)
+
+
+def _pad(done, inputs, args, kwargs, output):
+    """Padding as an operation of its own, which may differ by side: left, right, top, bottom."""
+    left, _, top, _ = (*args[1], 0, 0, 0)[:4]
+    return inputs[0].seen.through((1, 1), padding=(top, left)) if output.dim() == 4 else _pass_on(done, inputs, args, kwargs, output)
 
 
 def _reduction(done, inputs, args, kwargs, output):
@@ -158,6 +194,10 @@ _RULES = {
     aten.avg_pool2d: _pool,
     aten._adaptive_avg_pool2d: _adaptive_pool,
     aten.adaptive_max_pool2d: _adaptive_pool,
+    aten.slice: _slice,
+    aten.constant_pad_nd: _pad,
+    aten.reflection_pad2d: _pad,
+    aten.replication_pad2d: _pad,
     aten.linear: _matrix_product,
     aten.addmm: _matrix_product,
     aten.mm: _matrix_product,

@@ -129,6 +129,13 @@ class Atlas:
         picture.save(file, "PNG", compress_level=1, **({"transparency": GAP} if picture.mode == "P" else {}))
         return file.getvalue()
 
+    def tile_png(self, tile):
+        """One tile alone as PNG bytes, a pixel for each of its values."""
+        file, picture = io.BytesIO(), Image.fromarray(self.tiles[tile], "P")
+        picture.putpalette(palette(self.palette_name).tobytes())
+        picture.save(file, "PNG", compress_level=1, transparency=GAP)
+        return file.getvalue()
+
     @cached_property
     def data_url(self):
         """png() as an address that holds its own content."""

@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 
 from vizlib.displays.atlas import DIVERGING, SEQUENTIAL, Atlas, palette, quantise
-from vizlib.displays.large_map import plot_large_map
 
 SCALES = ("map", "layer", "network")
 ROUNDING = 1e-4  # of the greatest value: sums of thousands of float32 products, taken in another order, differ by less
@@ -91,10 +90,14 @@ class FeatureMapsDisplay:
         colours = palette("inferno")[np.clip(stretched[..., 0] * 254, 0, 254).astype(np.uint8)]
         return np.round(grey * (1 - 0.75 * stretched) + colours * (0.75 * stretched)).astype(np.uint8)
 
-    def plot_unit(self, unit, scale):
-        """One channel large as a Plotly heat map: point at a pixel to read its value."""
+    def unit_atlas(self, unit, scale):
+        """One channel alone, in the colours that it has on the sheet, as an Atlas of one tile that knows the ends of its colour bar."""
         low, high = (float(value[unit, 0, 0]) if np.ndim(value) else float(value) for value in self.limits(scale))
-        return plot_large_map(self.maps[unit], low, high, DIVERGING if self.is_signed(scale) else SEQUENTIAL, colour_bar=True)
+        return Atlas(quantise(self.maps[unit][None], low, high), DIVERGING if self.is_signed(scale) else SEQUENTIAL, low=low, high=high)
+
+    def strongest(self, unit):
+        """The place (row, column) of a channel's greatest value, the first of several."""
+        return tuple(map(int, np.unravel_index(self.maps[unit].argmax(), self.maps[unit].shape)))
 
     def csv(self):
         """One row a channel: unit, least, mean, greatest, standard deviation, share of pixels that are zero, dead (0 or 1)."""

@@ -51,7 +51,7 @@ class FiltersDisplay:
 
     def plot_kernel(self, unit, channel):
         """One kernel large with its numbers, a Plotly heat map."""
-        return plot_large_map(self.weight[unit, channel], -self.limit, self.limit, DIVERGING, colour_bar=False)
+        return plot_large_map(self.weight[unit, channel], -self.limit, self.limit, DIVERGING)
 
     def csv(self):
         """Every weight: filter, input_channel, row, column, weight."""

@@ -3,7 +3,7 @@
 MOST_WRITTEN = 64  # values that have room for their numbers
 
 
-def plot_large_map(values, low, high, colour_scale, *, colour_bar):
+def plot_large_map(values, low, high, colour_scale):
     """A figure of `values` (h, w), coloured from `low` to `high`, with square pixels and the first row on top."""
     import plotly.graph_objects as go
 
@@ -14,8 +14,7 @@ def plot_large_map(values, low, high, colour_scale, *, colour_bar):
         colorscale=colour_scale,
         texttemplate="%{z:.3f}" if 1 < values.size <= MOST_WRITTEN else "",
         hovertemplate="row %{y}, column %{x}: %{z}<extra></extra>",
-        colorbar=dict(thickness=12, outlinewidth=0),
-        showscale=colour_bar,
+        showscale=False,
     )
     figure = go.Figure(heat)
     figure.update_layout(margin=dict(l=0, r=0, t=0, b=0), height=340)

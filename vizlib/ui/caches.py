@@ -158,6 +158,15 @@ def feature_maps(run, picture, layer_name):
     return display, time.perf_counter() - start
 
 
+@st.cache_resource(max_entries=256, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def effective_field(run, picture, layer_name, unit, place):
+    """What the pixels of a picture have to do with one value: (influence (H, W), the smallest box that holds 95 % of it, or None)."""
+    from vizlib.receptive_fields import effective, tight_box
+
+    influence = effective(model(run), _tensor(run, picture), layer_name, unit, place)
+    return influence, tight_box(influence)
+
+
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def maps_atlas(run, picture, layer_name, scale):
     """All maps of a layer for one picture, as an Atlas on one of the scales."""

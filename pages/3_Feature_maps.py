@@ -23,6 +23,7 @@ def show(run, picture):
         return
     else:
         st.markdown(one_answer.sentence(run, picture))
+        one_answer.links(run, picture)
     notes = st.container()
     names, default = list(rows), default_layer(list(rows.values()))
     controls = st.container(horizontal=True, vertical_alignment="bottom")  # on a narrow screen they go on in a second line

@@ -1,8 +1,9 @@
 """What a run answers to the image in view, in a sentence."""
 
 import numpy as np
+import streamlit as st
 
-from vizlib.ui import caches
+from vizlib.ui import caches, page
 from vizlib.ui.pickers import plain
 
 
@@ -13,3 +14,12 @@ def sentence(run, picture, most=3):
     answers = ", ".join(f"**{plain(run.class_names[label])}** {probabilities[label]:.0%}" for label in best)
     truth = "" if picture.label is None else f" The truth is **{plain(run.class_names[picture.label])}**: {'right' if picture.label == best[0] else 'wrong'}."
     return f"It answers {answers}.{truth}"
+
+
+def links(run, picture):
+    """The ways on from the image in view: to what in it speaks for a class, and where its truth is known to its cell of the matrix."""
+    with st.container(horizontal=True):
+        page.link("Class evidence", "What in it speaks for that →")
+        if picture.label is not None:
+            answer = int(caches.answer(run, picture)[0].argmax())
+            page.link("Confusion matrix", "Its cell of the matrix →", true_first=run.class_names[picture.label], predicted_first=run.class_names[answer])

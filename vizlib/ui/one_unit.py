@@ -7,6 +7,7 @@ import streamlit as st
 
 from vizlib.displays.influence import heat_png
 from vizlib.images import png_bytes
+from vizlib.patterns import unit_layer
 from vizlib.ui import caches, page, place_view
 from vizlib.ui.pickers import plain
 
@@ -19,12 +20,14 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
     if values.size == 1:  # it answers for the whole image: there is no place to show
         name = f" ({plain(run.class_names[unit])})" if list(row.output_shape) == [len(run.class_names)] else ""
         st.markdown(f"Unit {unit}{name} answers **{values.item():.4g}** to the whole image.")
+        _link_to_unit(run, row, unit)
         return
     with st.container(key="stacks_unit"):
         large, facts = st.columns([3, 1], gap="large")
     with facts:
         place = _place(display, unit)
         _numbers(row, values)
+        _link_to_unit(run, row, unit)
         if row.is_convolution:
             page.link("Filters", "Its filter →", filter_layer=row.name, filter=unit)
     seen = spans(row, run.input_size, values.shape)
@@ -82,6 +85,13 @@ def _numbers(row, values):
         f"least {values.min():.4g}  \nmean {values.mean():.4g}  \ngreatest {values.max():.4g}  \nzero in {np.mean(values == 0):.0%} of places  \n"
         f"one value sees {' × '.join(map(str, row.receptive_field))} input pixels"
     )
+
+
+def _link_to_unit(run, row, unit):
+    """The way to what the unit looks for: of a layer after a convolution, as a ReLU, that of the convolution."""
+    layer = None if run.is_weightless else unit_layer(caches.layers(run), row.name, caches.unit_layers(run))
+    if layer:
+        page.link("Unit", f"What {'it' if layer == row.name else f'unit {unit} of {plain(layer)}'} looks for →", layer=layer, unit=unit)
 
 
 def _influence(run, picture, row, unit, place, seen):

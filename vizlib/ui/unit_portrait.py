@@ -50,7 +50,7 @@ def describe(run, row, unit):
         st.image(png_bytes(kernel, max(1, 120 // max(kernel.shape[:2]))), alt=f"filter {unit}", output_format="PNG", width=120)
     field = " × ".join(map(str, row.receptive_field))
     st.markdown("**It sees**  \n" + (f"{field} pixels" if sees_part(row, run.input_size) else "the whole image" + (f", and could see {field} pixels" if len(row.output_shape) == 3 else "")))
-    page.link("Feature maps", "Its map for the image in view →", layer=row.name, unit=unit)
+    page.link("Feature maps", "Its map for the image in view →", layer=row.name, unit=unit, place="")
     if row.is_convolution:
         page.link("Filters", "Its filter's weights →", filter_layer=row.name, filter=unit)
 
@@ -61,4 +61,4 @@ def class_spread(run, row, unit, index):
     found = spread(caches.dataset(run).splits["test"].labels[np.asarray(rows)], run.class_names)
     st.markdown(f"**The classes of its {len(rows)} strongest images**")
     charts.steady(plot_spread(found), key="spread", config={"staticPlot": True})
-    page.link("Confusion matrix", f"What is answered {plain(found[0][0])} →", predicted_first=found[0][0])
+    page.link("Confusion matrix", f"All {plain(found[0][0])} answered so →", true_first=found[0][0], predicted_first=found[0][0])

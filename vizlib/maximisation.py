@@ -1,0 +1,195 @@
+"""Activation maximisation: the input that a unit answers most strongly, found by gradient ascent, for many units of a layer at once.
+
+After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017, https://distill.pub/2017/feature-visualization, and their Lucid.
+One picture a unit: the objectives are summed, so one backward pass serves them all, and the forward pass ends at the layer asked for.
+
+What is maximised is the value at the central place of the unit's map, before any ReLU that follows, or the logit of a class: what
+`vizlib.strongest` ranks. Where that place sees less than the whole input, the picture is a canvas only a little larger than what it sees.
+"""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.optim.adam import adam  # the function: the class imports PyTorch's compiler, which takes seconds
+
+from vizlib.activations import call_names, observing, prepare, slots, twin
+from vizlib.errors import UserError, unknown
+from vizlib.layers import layer_table
+
+STEPS, RATE = 128, 0.05
+DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
+MOST_BYTES = 256_000_000  # of maps and their gradients at a time
+# In each step a picture is shifted, turned and scaled to either side by up to:
+SHIFT_OF_INPUT, SHIFT_OF_FIELD = 1 / 16, 1 / 8  # the smaller of the two
+DEGREES, GROWTH = 5.0, 0.05
+# How the colours of natural images vary, a column an axis: the root of their covariance, from Lucid, lucid/optvis/param/color.py.
+COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
+
+
+@dataclass(frozen=True)
+class Maximised:
+    """pictures: uint8 (U, H, W, C), one a unit. values: float32 (U,), what the network answers to these very pictures."""
+
+    pictures: np.ndarray
+    values: np.ndarray
+
+
+def maximise(
+    model, layer_name, units, *, input_size, mean, std, fourier=True, decorrelated=True, robust=True, steps=STEPS, seed=0, say=lambda share: None
+):  # fmt: skip
+    """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central place of its map sees.
+
+    input_size: (channels, height, width) of what the network takes. mean, std: by channel, in [0, 1]. fourier: optimise the amplitudes of waves,
+    long ones faster, instead of pixels. decorrelated: along the axes in which colours vary in nature, for three channels only. robust: shift,
+    turn and scale the picture a little in each step. The same seed gives the same picture. The model is left as it is. UserError if there is
+    no such layer or unit.
+    """
+    layer, units = _Layer(prepare(twin(model)), layer_name, mean, std), torch.as_tensor(units)
+    row = layer.row(units, input_size)
+    shift = min(SHIFT_OF_INPUT * min(input_size[1:]), SHIFT_OF_FIELD * min(row.receptive_field)) if robust else 0
+    size, seen = _canvas(layer, row, input_size, math.ceil(shift))
+    pictures, values, batch = [], [], max(1, MOST_BYTES // layer.bytes(size))
+    for start in range(0, len(units), batch):
+        some = units[start : start + batch]
+        painting = _Painting(len(some), size, fourier, decorrelated, torch.Generator().manual_seed(seed))
+        for step in range(steps):
+            with slots, torch.enable_grad():
+                painting.ascend(lambda images: layer.values(images).gather(1, some[:, None]).sum(), shift if robust else None)
+            say((start + len(some) * (step + 1) / steps) / len(units))
+        with slots, torch.inference_mode():
+            levels = painting.images().mul(255).round().to(torch.uint8)
+            values.append(layer.values(levels.float() / 255).gather(1, some[:, None])[:, 0])
+        pictures.append(levels[(..., *seen)].permute(0, 2, 3, 1))
+    return Maximised(torch.cat(pictures).numpy(), torch.cat(values).numpy())
+
+
+class _Reached(Exception):
+    """The layer asked for has its output: what lies behind it need not run."""
+
+
+class _Layer:
+    """The units of one layer of a prepared model."""
+
+    def __init__(self, model, name, mean, std):
+        self._model, self._name = model, name
+        self._mean, self._std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+
+    def row(self, units, input_size):
+        """The layer's row in the layer table. UserError if there is none, or not all of these units."""
+        rows = {row.name: row for row in layer_table(self._model, input_size)}
+        if self._name not in rows:
+            raise unknown("layer", self._name, rows)
+        row = rows[self._name]
+        if len(row.output_shape) not in (1, 3):
+            raise UserError(f"The layer {self._name!r} has no units: it gives neither maps nor a vector.")
+        if len(units) == 0 or units.min() < 0 or units.max() >= row.output_shape[0]:
+            raise UserError(f"The units of {self._name!r} are 0 to {row.output_shape[0] - 1}.")
+        return row
+
+    def values(self, images, see=lambda output: None):
+        """What all units answer at the central place, (N, units), to images in [0, 1]; `see` is given each output on the way."""
+        called = call_names()
+
+        def observe(name, module, output):
+            see(output)
+            if called(name) == self._name:
+                raise _Reached(output)
+
+        with observing(observe):
+            try:
+                self._model((images - self._mean) / self._std)
+            except _Reached as reached:
+                output = reached.args[0]
+        return output if output.dim() == 2 else output[:, :, output.shape[2] // 2, output.shape[3] // 2]
+
+    def bytes(self, size):
+        """What the maps of one picture of a size, and their gradients, take."""
+        values = []
+        with slots, torch.inference_mode():
+            self.values(torch.zeros(1, *size), lambda output: values.append(output.numel()))
+        return 8 * sum(values)
+
+    def seen(self, size):
+        """The rows and the columns of a picture that the central place sees, two slices: a value that is not a number spreads to all that see it."""
+        return tuple(
+            slice(bisect_left(range(end), True, key=lambda last: self._sees(size, axis, 0, last + 1)),
+                  end - bisect_left(range(end), True, key=lambda last: self._sees(size, axis, end - last - 1, end)))
+            for axis, end in enumerate(size[1:], 2)
+        )  # fmt: skip
+
+    def _sees(self, size, axis, start, end):
+        image = torch.zeros(1, *size)
+        image.narrow(axis, start, end - start).fill_(torch.nan)
+        with slots, torch.inference_mode():
+            return bool(self.values(image).isnan().any())
+
+
+def _canvas(layer, row, input_size, room):
+    """The smallest size (channels, height, width), a multiple of the stride, at which the central place sees all it ever does with room around, and what it sees of it.
+
+    There it answers as it would inside the whole input, which is taken where nothing smaller will do.
+    """
+    channels, *whole = input_size
+    for more in count():
+        size = whole
+        if row.stride:
+            size = [min(side, (-(-(field + 2 * room) // stride) + more) * stride) for side, field, stride in zip(whole, row.receptive_field, row.stride)]
+        if all(field >= side for field, side in zip(row.receptive_field, whole)):
+            return input_size, (slice(None), slice(None))
+        seen = layer.seen((channels, *size))
+        inside = [one.start >= room and one.stop + room <= side and one.stop - one.start == field for one, side, field in zip(seen, size, row.receptive_field)]
+        if all(fits or side == most for fits, side, most in zip(inside, size, whole)):
+            return (channels, *size), seen
+
+
+class _Painting:
+    """Pictures that are optimised: amplitudes of waves, or pixels, and how they become images. All begin alike, so that none depends on its neighbours."""
+
+    def __init__(self, pictures, size, fourier, decorrelated, generator):
+        self._size, self._generator, self._waves = size, generator, None
+        channels, height, width = size
+        if fourier:
+            frequencies = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
+            self._waves = 1 / frequencies.clamp(min=1 / max(height, width))
+        colours = torch.tensor(COLOURS)
+        self._colours = colours / colours.norm(dim=0).max() if decorrelated and channels == 3 else None
+        shape = (channels, *self._waves.shape, 2) if fourier else size
+        first = torch.randn(shape, generator=generator) * DEVIATION
+        self._parameter = first.expand(pictures, *shape).clone().requires_grad_()
+        self._moments = torch.zeros_like(first.expand(pictures, *shape)), torch.zeros(pictures, *shape)
+        self._step = torch.tensor(0.0)
+
+    def images(self):
+        """Float (pictures, channels, height, width) in [0, 1]."""
+        pixels = self._parameter
+        if self._waves is not None:
+            pixels = torch.fft.irfft2(torch.view_as_complex(pixels) * self._waves, s=self._size[1:], norm="ortho") / 4
+        if self._colours is not None:
+            pixels = torch.einsum("rc,nchw->nrhw", self._colours, pixels)
+        return pixels.sigmoid()
+
+    def ascend(self, objective, shift):
+        """One step of Adam up the objective, a number made of the images, which are moved a little if `shift` is not None."""
+        images = self.images()
+        gradient = torch.autograd.grad(objective(images if shift is None else self._moved(images, shift)), self._parameter)[0]
+        first, second = self._moments
+        with torch.no_grad():
+            adam(
+                [self._parameter], [gradient], [first], [second], [], [self._step],
+                foreach=False, amsgrad=False, beta1=0.9, beta2=0.999, lr=RATE, weight_decay=0, eps=1e-8, maximize=True,
+            )  # fmt: skip
+
+    def _moved(self, images, shift):
+        """All images shifted, turned and scaled alike, reflected at the border."""
+        height, width = images.shape[2:]
+        down, right, turn, growth = (2 * torch.rand(4, generator=self._generator) - 1).tolist()
+        angle, scale = math.radians(DEGREES * turn), 1 + GROWTH * growth
+        along, across = scale * math.cos(angle), scale * math.sin(angle)
+        matrix = [[along, -across * height / width, 2 * shift * right / width], [across * width / height, along, 2 * shift * down / height]]
+        grid = F.affine_grid(torch.tensor([matrix]), (1, 1, height, width), align_corners=False)
+        return F.grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="reflection", align_corners=False)

@@ -21,12 +21,12 @@ from vizlib.activations import call_names, observing, prepare, slots, twin
 from vizlib.errors import UserError, unknown
 from vizlib.layers import layer_table
 
-STEPS, RATE = 128, 0.05
+STEPS, RATE = 160, 0.05
 DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
 MOST_BYTES = 256_000_000  # of maps and their gradients at a time
-# In each step a picture is shifted, turned and scaled to either side by up to:
-SHIFT_OF_INPUT, SHIFT_OF_FIELD = 1 / 16, 1 / 8  # the smaller of the two
-DEGREES, GROWTH = 5.0, 0.05
+# In each step a picture is moved to either side by up to:
+DEGREES, GROWTH = 8.0, 0.1
+SHIFT_OF_STRIDE, SHIFT_OF_INPUT = 1 / 2, 1 / 11  # the smaller: farther off the neighbouring place is in charge, and units that see single pixels would get a blur
 # How the colours of natural images vary, a column an axis: the root of their covariance, from Lucid, lucid/optvis/param/color.py.
 COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
@@ -41,31 +41,41 @@ class Maximised:
 
 def maximise(
     model, layer_name, units, *, input_size, mean, std, fourier=True, decorrelated=True, robust=True, steps=STEPS, seed=0, say=lambda share: None
-):  # fmt: skip
+):
     """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central place of its map sees.
 
-    input_size: (channels, height, width) of what the network takes. mean, std: by channel, in [0, 1]. fourier: optimise the amplitudes of waves,
+    model: on the CPU. input_size: (channels, height, width) of what the network takes. mean, std: by channel, in [0, 1]. fourier: optimise the amplitudes of waves,
     long ones faster, instead of pixels. decorrelated: along the axes in which colours vary in nature, for three channels only. robust: shift,
     turn and scale the picture a little in each step. The same seed gives the same picture. The model is left as it is. UserError if there is
     no such layer or unit.
     """
     layer, units = _Layer(prepare(twin(model)), layer_name, mean, std), torch.as_tensor(units)
     row = layer.row(units, input_size)
-    shift = min(SHIFT_OF_INPUT * min(input_size[1:]), SHIFT_OF_FIELD * min(row.receptive_field)) if robust else 0
+    shift = min(SHIFT_OF_INPUT * min(input_size[1:]), SHIFT_OF_STRIDE * min(row.stride or input_size[1:])) if robust else 0
     size, seen = _canvas(layer, row, input_size, math.ceil(shift))
-    pictures, values, batch = [], [], max(1, MOST_BYTES // layer.bytes(size))
-    for start in range(0, len(units), batch):
-        some = units[start : start + batch]
+    batch = max(1, MOST_BYTES // layer.bytes(size))
+    made = []
+    for some in units.split(batch):
         painting = _Painting(len(some), size, fourier, decorrelated, torch.Generator().manual_seed(seed))
-        for step in range(steps):
-            with slots, torch.enable_grad():
-                painting.ascend(lambda images: layer.values(images).gather(1, some[:, None]).sum(), shift if robust else None)
-            say((start + len(some) * (step + 1) / steps) / len(units))
-        with slots, torch.inference_mode():
-            levels = painting.images().mul(255).round().to(torch.uint8)
-            values.append(layer.values(levels.float() / 255).gather(1, some[:, None])[:, 0])
-        pictures.append(levels[(..., *seen)].permute(0, 2, 3, 1))
-    return Maximised(torch.cat(pictures).numpy(), torch.cat(values).numpy())
+        done = sum(len(values) for _, values in made)
+        made.append(_painted(painting, layer, some, shift, steps, lambda share, at=done, some=some: say((at + share * len(some)) / len(units))))
+    pictures, values = (torch.cat(parts) for parts in zip(*made))
+    return Maximised(pictures[(..., *seen)].permute(0, 2, 3, 1).contiguous().numpy(), values.numpy())
+
+
+def _painted(painting, layer, units, shift, steps, say):
+    """A painting's pictures after the ascent, uint8 (U, C, H, W), and what the units answer to them, (U,)."""
+
+    def answers(images):
+        return layer.values(images).gather(1, units[:, None])[:, 0]
+
+    for step in range(steps):
+        with slots, torch.enable_grad():
+            painting.ascend(lambda images: answers(images).sum(), shift)
+        say((step + 1) / steps)
+    with slots, torch.inference_mode():
+        pictures = painting.images().mul(255).round().to(torch.uint8)
+        return pictures, answers(pictures.float() / 255)
 
 
 class _Reached(Exception):
@@ -135,15 +145,14 @@ def _canvas(layer, row, input_size, room):
     There it answers as it would inside the whole input, which is taken where nothing smaller will do.
     """
     channels, *whole = input_size
+    fields = row.receptive_field
+    if all(field >= side for field, side in zip(fields, whole)):
+        return input_size, (slice(None), slice(None))
     for more in count():
-        size = whole
-        if row.stride:
-            size = [min(side, (-(-(field + 2 * room) // stride) + more) * stride) for side, field, stride in zip(whole, row.receptive_field, row.stride)]
-        if all(field >= side for field, side in zip(row.receptive_field, whole)):
-            return input_size, (slice(None), slice(None))
+        size = [min(side, (-(-(field + 2 * room) // stride) + more) * stride) for side, field, stride in zip(whole, fields, row.stride)]
         seen = layer.seen((channels, *size))
-        inside = [one.start >= room and one.stop + room <= side and one.stop - one.start == field for one, side, field in zip(seen, size, row.receptive_field)]
-        if all(fits or side == most for fits, side, most in zip(inside, size, whole)):
+        fits = [one.start >= room and one.stop + room <= side and one.stop - one.start == field for one, side, field in zip(seen, size, fields)]
+        if all(fit or side == most for fit, side, most in zip(fits, size, whole)):
             return (channels, *size), seen
 
 
@@ -159,10 +168,8 @@ class _Painting:
         colours = torch.tensor(COLOURS)
         self._colours = colours / colours.norm(dim=0).max() if decorrelated and channels == 3 else None
         shape = (channels, *self._waves.shape, 2) if fourier else size
-        first = torch.randn(shape, generator=generator) * DEVIATION
-        self._parameter = first.expand(pictures, *shape).clone().requires_grad_()
-        self._moments = torch.zeros_like(first.expand(pictures, *shape)), torch.zeros(pictures, *shape)
-        self._step = torch.tensor(0.0)
+        self._parameter = (torch.randn(shape, generator=generator) * DEVIATION).repeat(pictures, *[1] * len(shape)).requires_grad_()
+        self._moments, self._step = torch.zeros(2, *self._parameter.shape), torch.tensor(0.0)
 
     def images(self):
         """Float (pictures, channels, height, width) in [0, 1]."""
@@ -174,9 +181,9 @@ class _Painting:
         return pixels.sigmoid()
 
     def ascend(self, objective, shift):
-        """One step of Adam up the objective, a number made of the images, which are moved a little if `shift` is not None."""
-        images = self.images()
-        gradient = torch.autograd.grad(objective(images if shift is None else self._moved(images, shift)), self._parameter)[0]
+        """One step of Adam up the objective, a number made of the images, which are moved by up to `shift` pixels, turned and scaled; as they are if that is 0."""
+        images = self._moved(self.images(), shift) if shift else self.images()
+        gradient = torch.autograd.grad(objective(images), self._parameter)[0]
         first, second = self._moments
         with torch.no_grad():
             adam(

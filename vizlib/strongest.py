@@ -75,13 +75,13 @@ def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=
     if not getattr(model, "_convscope_prepared", False):
         model = prepare(twin(model))
     device, total, search = next(model.parameters()).device, total or len(images), _Search(layer_names, count)
+    if not total:
+        raise UserError("There are no images to look at.")
     for chunk in [images] if isinstance(images, np.ndarray) else images:
         for batch in received(chunk, mean, std, max(1, BATCH_PIXELS // (chunk.shape[2] * chunk.shape[3])), device):
             forward(model, batch, search.begin())
             search.end(len(batch))
             say(min(1.0, search.seen / total))
-    if not search.seen:
-        raise UserError("There are no images to look at.")
     return {name: Strongest(*(tensor.cpu().numpy() for tensor in search.best[name])) for name in layer_names}
 
 

@@ -164,7 +164,8 @@ class _Painting:
         channels, height, width = size
         if fourier:
             frequencies = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
-            self._waves = 1 / frequencies.clamp(min=1 / max(height, width))
+            waves = 1 / frequencies.clamp(min=1 / max(height, width))
+            self._waves = waves / waves.square().mean().sqrt()  # pixels move as fast at any size
         colours = torch.tensor(COLOURS)
         self._colours = colours / colours.norm(dim=0).max() if decorrelated and channels == 3 else None
         shape = (channels, *self._waves.shape, 2) if fourier else size
@@ -175,7 +176,7 @@ class _Painting:
         """Float (pictures, channels, height, width) in [0, 1]."""
         pixels = self._parameter
         if self._waves is not None:
-            pixels = torch.fft.irfft2(torch.view_as_complex(pixels) * self._waves, s=self._size[1:], norm="ortho") / 4
+            pixels = torch.fft.irfft2(torch.view_as_complex(pixels) * self._waves, s=self._size[1:], norm="ortho")
         if self._colours is not None:
             pixels = torch.einsum("rc,nchw->nrhw", self._colours, pixels)
         return pixels.sigmoid()

@@ -16,6 +16,7 @@ LIGHT = [
     "vizlib.runs",
     "vizlib.collapse",
     "vizlib.predictions",
+    "vizlib.strongest",
     "vizlib.architectures",
     "vizlib.datasets",
     "vizlib.images",

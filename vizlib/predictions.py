@@ -89,14 +89,11 @@ def predict(model, images, mean, std, batch_size=250, *, mirrored=False):
     import torch
 
     device = next(model.parameters()).device
-    mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std))
-    batches = torch.from_numpy(images).split(batch_size) if isinstance(images, np.ndarray) else map(torch.from_numpy, images)
     was_training, parts = model.training, []
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in batches:
-                batch = ((batch.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+            for batch in received(images, mean, std, batch_size, device):
                 logits = model(batch).float()
                 parts.append(((logits + model(batch.flip(3)).float()) / 2 if mirrored else logits).cpu())
     finally:
@@ -131,3 +128,13 @@ def class_scores(confusion):
     precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0)
     recall = np.divide(right, true, out=np.zeros_like(right), where=true > 0)
     return precision, recall, true.astype(int)
+
+
+def received(images, mean, std, batch_size, device="cpu"):
+    """What a network gets, batch by batch: float32 (B, C, H, W) in channels-last order, of uint8 images as `predict` takes them."""
+    import torch
+
+    mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std))
+    for chunk in [images] if isinstance(images, np.ndarray) else images:
+        for batch in torch.from_numpy(chunk).split(batch_size):
+            yield ((batch.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)

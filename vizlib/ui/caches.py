@@ -163,7 +163,7 @@ def effective_field(run, picture, layer_name, unit, place):
     """What the pixels of a picture have to do with one value: (influence (H, W), the smallest box that holds 95 % of it, or None)."""
     from vizlib.receptive_fields import effective, tight_box
 
-    influence = effective(model(run), _tensor(run, picture), layer_name, unit, place)
+    influence = effective(model(run), tensor(run, picture), layer_name, unit, place)
     return influence, tight_box(influence)
 
 

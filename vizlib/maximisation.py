@@ -182,7 +182,7 @@ class _Painting:
         return pixels.sigmoid()
 
     def ascend(self, objective, shift):
-        """One step of Adam up the objective, a number made of the images: shifted by up to `shift` pixels, turned and scaled, or as they are if that is 0."""
+        """One step of Adam up the objective, a number made of the images: shifted by up to `shift` pixels, turned and scaled, unless that is 0."""
         images = self._moved(self.images(), shift) if shift else self.images()
         gradient = torch.autograd.grad(objective(images), self._parameter)[0]
         first, second = self._moments

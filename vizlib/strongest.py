@@ -59,7 +59,7 @@ class Index:
 
 
 def unit_layers(rows):
-    """The names of those rows of a `layers.layer_table` that have units to rank: all convolutions, and the logits, the last layer that gives a vector."""
+    """The names of those rows of a `layers.layer_table` with units to rank: all convolutions, and the logits, the last layer of a vector."""
     vectors = [row.name for row in rows if not row.is_block and len(row.output_shape) == 1]
     return [row.name for row in rows if row.is_convolution or row.name in vectors[-1:]]
 
@@ -125,7 +125,7 @@ def _strengths(output, first_row):
 
 
 def _first(parts, count):
-    """The strongest of several (values, rows, places), whose rows ascend. A stable sort of what is negated leaves equal ones as they came, and NaN last."""
+    """The strongest of several (values, rows, places), rows ascending. A stable sort of the negated leaves equal ones as they came, NaN last."""
     import torch
 
     values, rows, places = (torch.cat(tensors, 1) for tensors in zip(*parts))

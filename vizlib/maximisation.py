@@ -26,7 +26,7 @@ DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
 MOST_BYTES = 256_000_000  # of maps and their gradients at a time
 # In each step a picture is moved to either side by up to:
 DEGREES, GROWTH = 8.0, 0.1
-SHIFT_OF_STRIDE, SHIFT_OF_INPUT = 1 / 2, 1 / 11  # the smaller: farther off the neighbouring place is in charge, and units that see single pixels would get a blur
+SHIFT_OF_STRIDE, SHIFT_OF_INPUT = 1 / 2, 1 / 11  # the smaller: farther off another place is in charge, and fine patterns would become a blur
 # How the colours of natural images vary, a column an axis: the root of their covariance, from Lucid, lucid/optvis/param/color.py.
 COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
@@ -44,12 +44,12 @@ def maximise(
 ):
     """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central place of its map sees.
 
-    model: on the CPU. input_size: (channels, height, width) of what the network takes. mean, std: by channel, in [0, 1]. fourier: optimise the amplitudes of waves,
-    long ones faster, instead of pixels. decorrelated: along the axes in which colours vary in nature, for three channels only. robust: shift,
-    turn and scale the picture a little in each step. The same seed gives the same picture. The model is left as it is. UserError if there is
-    no such layer or unit.
+    model: on the CPU; left as it is. input_size: (channels, height, width) of what the network takes. mean, std: by channel, in [0, 1].
+    fourier: optimise the amplitudes of waves, long ones faster, instead of pixels. decorrelated: along the axes in which colours vary in
+    nature, for three channels only. robust: shift, turn and scale the picture a little in each step. The same seed gives the same picture.
+    UserError if there is no such layer or unit.
     """
-    layer, units = _Layer(prepare(twin(model)), layer_name, mean, std), torch.as_tensor(units)
+    layer, units = _Layer(prepare(twin(model)), layer_name, mean, std), torch.as_tensor(units, dtype=torch.int64)
     row = layer.row(units, input_size)
     shift = min(SHIFT_OF_INPUT * min(input_size[1:]), SHIFT_OF_STRIDE * min(row.stride or input_size[1:])) if robust else 0
     size, seen = _canvas(layer, row, input_size, math.ceil(shift))
@@ -140,9 +140,9 @@ class _Layer:
 
 
 def _canvas(layer, row, input_size, room):
-    """The smallest size (channels, height, width), a multiple of the stride, at which the central place sees all it ever does with room around, and what it sees of it.
+    """The smallest size (channels, height, width), a multiple of the stride, at which the central place sees all it ever does, with room around.
 
-    There it answers as it would inside the whole input, which is taken where nothing smaller will do.
+    And what it sees of it. It answers there as it would inside the whole input, which is taken where nothing smaller will do.
     """
     channels, *whole = input_size
     fields = row.receptive_field
@@ -157,7 +157,7 @@ def _canvas(layer, row, input_size, room):
 
 
 class _Painting:
-    """Pictures that are optimised: amplitudes of waves, or pixels, and how they become images. All begin alike, so that none depends on its neighbours."""
+    """Pictures that are optimised: amplitudes of waves, or pixels, and how they become images. All begin alike, so none depends on its neighbours."""
 
     def __init__(self, pictures, size, fourier, decorrelated, generator):
         self._size, self._generator, self._waves = size, generator, None
@@ -182,7 +182,7 @@ class _Painting:
         return pixels.sigmoid()
 
     def ascend(self, objective, shift):
-        """One step of Adam up the objective, a number made of the images, which are moved by up to `shift` pixels, turned and scaled; as they are if that is 0."""
+        """One step of Adam up the objective, a number made of the images: shifted by up to `shift` pixels, turned and scaled, unless that is 0."""
         images = self._moved(self.images(), shift) if shift else self.images()
         gradient = torch.autograd.grad(objective(images), self._parameter)[0]
         first, second = self._moments

@@ -59,7 +59,7 @@ class Index:
 
 
 def unit_layers(rows):
-    """Of the rows of a `layers.layer_table` the names of those that have units to rank: all convolutions, and the logits, the last layer that gives vectors."""
+    """The names of those rows of a `layers.layer_table` with units to rank: all convolutions, and the logits, the last layer of a vector."""
     vectors = [row.name for row in rows if not row.is_block and len(row.output_shape) == 1]
     return [row.name for row in rows if row.is_convolution or row.name in vectors[-1:]]
 
@@ -125,7 +125,7 @@ def _strengths(output, first_row):
 
 
 def _first(parts, count):
-    """The strongest of several (values, rows, places), whose rows ascend. A stable sort of what is negated leaves equal ones as they came, and NaN last."""
+    """The strongest of several (values, rows, places), rows ascending. A stable sort of the negated leaves equal ones as they came, NaN last."""
     import torch
 
     values, rows, places = (torch.cat(tensors, 1) for tensors in zip(*parts))
@@ -134,8 +134,9 @@ def _first(parts, count):
 
 
 def of_run(run, dataset, say=lambda share: None):
-    """The Index of a run's saved weights over the test images of a data set, of all its `unit_layers`; made anew, and kept in its folder if that can be written.
+    """The Index of a run's saved weights over the test images of a data set, of all its `unit_layers`.
 
+    Made anew each time, and kept in its folder if that can be written.
     UserError if there are no weights, or they or the images do not fit.
     """
     from vizlib import activations, architectures
@@ -192,7 +193,8 @@ def _check(file, layer_names, count):
     for name in layer_names:
         parts = [file.get_slice(f"{name}/{part}") for part in _DTYPES]
         units = parts[0].get_shape()[0]
-        if [part.get_dtype() for part in parts] != list(_DTYPES.values()) or [part.get_shape() for part in parts] != [[units, count], [units, count], [units, count, 2]]:
+        shapes = [[units, count], [units, count], [units, count, 2]]
+        if [part.get_dtype() for part in parts] != list(_DTYPES.values()) or [part.get_shape() for part in parts] != shapes:
             raise ValueError(name)
 
 

@@ -82,7 +82,7 @@ def one_filter(run, layer, display, unit):
         kernel = display.weight[unit]
         st.caption(f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least {kernel.min():.4f}, greatest {kernel.max():.4f}")
         page.link("Feature maps", "What this filter answers to the image →", layer=layer, unit=unit)
-        page.link("Unit", "What it looks for →", layer=layer, unit=unit)
+        page.link("Unit", "What it looks for →", unit_layer=layer, unit_number=unit)
     with right:
         channel = min(st.session_state.get("kernel", 0), channels - 1)
         st.markdown(f"Filter {unit}, input channel {channel}" + (f" ({('red', 'green', 'blue')[channel]})" if display.is_colour else "") + ", with its numbers")

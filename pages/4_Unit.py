@@ -3,7 +3,6 @@
 import streamlit as st
 
 from vizlib.layers import at_depth
-from vizlib.patterns import unit_layer
 from vizlib.ui import caches, page, strongest_images, unit_portrait, unit_sheet
 from vizlib.ui.pickers import chosen, plain, whole_number
 
@@ -15,12 +14,11 @@ def show(run, picture):
     caches.model(run)  # says what to do where there are no weights
     rows = {row.name: row for row in caches.layers(run)}
     names = caches.unit_layers(run)
-    settle(rows, names)
     notes = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = chosen("Layer", names, key="layer", default=default(rows, names), notes=notes, help="Every convolution, and the classes.")
+        layer = chosen("Layer", names, key="unit_layer", default=default(rows, names), notes=notes, help="Every convolution, and the classes.")
         count = rows[layer].output_shape[0]
-        unit = whole_number(f"Unit, of {count}", count - 1, key="unit", place=st.container(width=140))
+        unit = whole_number(f"Unit, of {count}", count - 1, key="unit_number", place=st.container(width=140))
         control = st.toggle("Beside it, the same with random weights", key="random", bind="query-params", persist_state="session", help=CONTROL)
     row = rows[layer]
     name = f"the class {plain(run.class_names[unit])}" if layer == names[-1] else f"unit {unit} of {plain(layer)}"
@@ -38,17 +36,10 @@ CONTROL = (
 )
 
 
-def settle(rows, names):
-    """Where another page has left a layer that is none of these, as a ReLU, go to the convolution before it."""
-    kept = st.session_state.get("layer")
-    if kept in rows and (fitting := unit_layer(list(rows.values()), kept, names)):
-        st.session_state.layer = fitting
-
-
 def default(rows, names):
     """The convolution halfway through the network: its units have learned shapes, and still see a part of the image only."""
     middle = at_depth(list(rows.values()), 0.5)[0].name
     return middle if middle in names else names[0]
 
 
-page.run(show, "Unit", keeps=("layer", "unit", "random", "sheet"))
+page.run(show, "Unit", keeps=("unit_layer", "unit_number", "random", "sheet"))

@@ -22,6 +22,7 @@ PICTURES = {  # what must be seen on each page
     "Filters": ".frame img",
     "Feature_maps": ".frame img",
     "Class_evidence": "img[alt^='Grad-CAM for']",
+    "Unit": ".st-key-made_picture img",
     "Training_curves": ".js-plotly-plot .main-svg",
     "Film": ".frame img",
     "Confusion_matrix": ".js-plotly-plot .main-svg",
@@ -240,4 +241,33 @@ def test_address_is_true_after_a_change_of_model(page, address):
     page.wait_for_selector("h1:has-text('Feature maps of')")
     page.wait_for_url(lambda url: "model=" in url and "stage3" not in url and "unit=63" not in url)
     settled(page)
+    no_error(page)
+
+
+def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
+    """Cell, image, its maps, a unit, that unit's images, their maps, their cell: each step one click, and Back goes all the way."""
+    steps = [
+        ("Confusion matrix", None),
+        ("Feature maps of digits_three_layer", page.get_by_role("link", name="% →").first),
+        ("Units of digits_three_layer", page.get_by_role("link", name="What it looks for →")),
+        ("Feature maps of digits_three_layer", page.locator(".st-key-strongest").get_by_role("link", name="→").nth(2)),
+        ("Confusion matrix", page.get_by_role("link", name="Its cell of the matrix →")),
+    ]
+    addresses = []
+    for title, link in steps:
+        if link is None:
+            page.goto(f"{address}/Confusion_matrix?model=digits_three_layer&true_first=8&predicted_first=8")
+        else:
+            link.click()
+        page.wait_for_selector(f"h1:has-text('{title}')")
+        settled(page)
+        page.wait_for_function("() => !document.querySelector('[data-testid=\"stProgress\"]')")
+        no_error(page)
+        addresses.append(page.url)
+    assert "label=8" in addresses[1] and "unit_layer=conv1" in addresses[2] and "place=" in addresses[3] and "predicted_first=8" in addresses[4], addresses
+    for (title, _), expected in zip(steps[-2::-1], addresses[-2::-1]):
+        page.go_back()
+        page.wait_for_selector(f"h1:has-text('{title}')")
+        settled(page)
+        assert page.url == expected, "one entry a page"
     no_error(page)

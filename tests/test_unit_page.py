@@ -70,19 +70,20 @@ def brute_force(run, layer, unit):
 
 
 def test_the_nine_strongest_are_those_of_all_held_out_images_and_lead_to_their_maps(own_runs):
-    app = opened(until="looked up once", layer="conv2", unit="3")
+    app = opened(until="looked up once", unit_layer="conv2", unit_number="3")
     values, split = brute_force(runs.read_run(own_runs), "conv2", 3)
     order = np.argsort(-values, kind="stable")[:9]
-    shown = [one for one in links(app, "Feature_maps") if "index" in one]
+    in_view = {"label": app.selectbox(key="label").value, "index": "0", "source": "data set"}  # what is in view already is in the address without the link
+    shown = [in_view | one for one in links(app, "Feature_maps") if one.get("place")]
     names = runs.read_run(own_runs).class_names
     assert [(one["label"], int(one["index"])) for one in shown] == [(names[split.labels[row]], int(np.sum(split.labels[:row] == split.labels[row]))) for row in order]
-    assert all((one["layer"], one["unit"], one["source"]) == ("conv2", "3", "data set") and "place" in one for one in shown)
+    assert all((one["layer"], one["unit"], one["source"]) == ("conv2", "3", "data set") for one in shown)
     assert f"{values[order[0]]:.3g} →" in [link.proto.label for link in app.get("page_link")]
     assert "Deconvnet" in texts(app) and "Guided backpropagation" in texts(app) and "random weights" not in texts(app)
 
 
 def test_the_control_stands_beside_each_gradient_picture_and_the_made_one():
-    app = opened(until="looked up once", layer="conv1")
+    app = opened(until="looked up once", unit_layer="conv1")
     before = len(app.get("image"))
     app.toggle(key="random").set_value(True)
     drawn(app, "the same with random weights")
@@ -102,16 +103,16 @@ def test_the_index_is_kept_in_the_run_folder_and_used_again(own_runs, monkeypatc
 
 
 def test_a_class_is_a_unit(own_runs):
-    app = opened(until="looked up once", layer="fc", unit="7")
+    app = opened(until="looked up once", unit_layer="fc", unit_number="7")
     assert "What excites the class 7" in texts(app) and "the whole image" in texts(app)
     assert links(app, "Confusion_matrix")[-1]["predicted_first"] == "7"
-    assert {one["label"] for one in links(app, "Feature_maps") if "index" in one} == {"7"}
+    assert {one["label"] for one in links(app, "Feature_maps") if "label" in one} == {"7"}
 
 
 def test_every_unit_layer_and_both_sheets():
     app = opened(until="looked up once")
-    for layer in app.selectbox(key="layer").options:
-        app.selectbox(key="layer").set_value(layer)
+    for layer in app.selectbox(key="unit_layer").options:
+        app.selectbox(key="unit_layer").set_value(layer)
         drawn(app, "for each unit")
         app.segmented_control(key="sheet").set_value("made picture")
         drawn(app, "for each unit the picture made to excite it most")
@@ -119,11 +120,11 @@ def test_every_unit_layer_and_both_sheets():
         drawn(app, "held-out images; trained on")
 
 
-def test_a_layer_that_another_page_left_gives_way_to_its_convolution():
-    app = opened(MAPS, until="It answers", layer="relu2", unit="5", source="data set")
-    app.switch_page("pages/4_Unit.py")
-    drawn(app, "looked up once")
-    assert (app.selectbox(key="layer").value, app.number_input(key="unit").value) == ("conv2", 5) and not app.warning
+def test_feature_maps_lead_to_the_unit_of_the_convolution(own_runs):
+    app = opened(MAPS, until="It answers", layer="relu2", unit="5", source="data set", label="3")
+    assert links(app, "Unit")[-1] == {"unit_layer": "conv2", "unit_number": "5"}
+    answer = texts(app).partition("It answers **")[2][0]
+    assert links(app, "Confusion_matrix")[-1] == {"beside": "none", "true_first": "3", "predicted_first": answer} or links(app, "Confusion_matrix")[-1] == {"true_first": "3", "predicted_first": answer}
 
 
 def test_without_the_pictures_it_says_so_and_makes_its_own():
@@ -144,5 +145,5 @@ def test_while_it_trains_there_is_a_sentence(own_runs):
 
 
 def test_nonsense_in_the_address_is_named():
-    app = opened(until="looked up once", layer="conv99", unit="-3", sheet="all", random="maybe", fourier="no")
-    assert "no layer named 'conv99'" in texts(app) and app.selectbox(key="layer").value in ("conv1", "conv2")
+    app = opened(until="looked up once", unit_layer="conv99", unit_number="-3", sheet="all", random="maybe", fourier="no")
+    assert "no layer named 'conv99'" in texts(app) and app.selectbox(key="unit_layer").value in ("conv1", "conv2")

@@ -9,7 +9,7 @@ from vizlib.displays.influence import heat_png
 from vizlib.images import png_bytes
 from vizlib.patterns import unit_layer
 from vizlib.ui import caches, page, place_view
-from vizlib.ui.pickers import plain
+from vizlib.ui.pickers import as_addressed, plain
 
 
 def show(run, picture, row, display, unit, scale, *, is_stored):
@@ -51,6 +51,7 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
 def _place(display, unit):
     """The place (row, column) that is written in its box and in the address; where none is, or none of this map, the unit's strongest."""
     shape = display.maps[unit].shape
+    as_addressed("place", "", lambda text: text)
     if _outside(_written(st.session_state.get("place")), shape):
         st.session_state.place = ""
     elif "place" not in st.session_state and _outside(_written(st.query_params.get("place")), shape):
@@ -91,7 +92,7 @@ def _link_to_unit(run, row, unit):
     """The way to what the unit looks for: of a layer after a convolution, as a ReLU, that of the convolution."""
     layer = None if run.is_weightless else unit_layer(caches.layers(run), row.name, caches.unit_layers(run))
     if layer:
-        page.link("Unit", f"What {'it' if layer == row.name else f'unit {unit} of {plain(layer)}'} looks for →", layer=layer, unit=unit)
+        page.link("Unit", f"What {'it' if layer == row.name else f'unit {unit} of {plain(layer)}'} looks for →", unit_layer=layer, unit_number=unit)
 
 
 def _influence(run, picture, row, unit, place, seen):

@@ -34,6 +34,21 @@ h1 {letter-spacing: -.02em}
 }
 .st-key-film {min-height: 4.9rem; justify-content: flex-end}
 </style>"""
+# Streamlit adds a step to the browser's history whenever it writes an address anew, and writes the next page's choices into the address of the page
+# that is left. Back then leads through the same page again and again, and never to what was there. With this each page is one step, as it was left.
+_ONE_STEP_A_PAGE = """<script>
+if (!window.convscopeHistory) {
+  const push = window.convscopeHistory = history.pushState.bind(history), replace = history.replaceState.bind(history);
+  let left = null;
+  document.addEventListener('click', event => { if (event.target.closest('a')) left = location.href; }, true);
+  history.pushState = (state, title, url) => {
+    const isSamePage = new URL(url, location.href).pathname === location.pathname;
+    if (!isSamePage && left) replace(state, title, left);
+    left = isSamePage ? left : null;
+    (isSamePage ? replace : push)(state, title, url);
+  };
+}
+</script>"""
 
 
 def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
@@ -44,14 +59,14 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     has_film: whether it shows the film's slider.
     """
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
-    if st.session_state.get("page_in_view") != title:
-        st.session_state.page_in_view = title
+    before, st.session_state.page_in_view = st.session_state.get("page_in_view", title), title
+    st.session_state.just_opened = before != title
+    if before != title:
         charts.forget()
-        pickers.take_from_link()
     if not has_film:
         film.stop()
     st.set_page_config(page_title=f"{title} · Convscope", page_icon=str(ICON), layout="wide")
-    st.html(_STYLE)
+    st.html(_STYLE + _ONE_STEP_A_PAGE, unsafe_allow_javascript=True)
     menu = st.sidebar.container()
     with menu:
         _menu()
@@ -138,6 +153,7 @@ def link(title, label, /, **parameters):
     keys = st.session_state.kept_by_page.get(title, ())
     now = {key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys}  # a widget takes its value from the address when it is drawn
     kept = {key: value for key, value in now.items() if value not in (None, [])} | parameters
+    kept = {key: value for key, value in kept.items() if key not in pickers.OF_ALL_PAGES or str(value) != str(st.session_state.get(key))}  # else it would stand there twice
     texts = {key: [str(one) for one in value] if isinstance(value, list) else str(value) for key, value in kept.items()}
     try:
         st.page_link(target, label=label, query_params=texts)

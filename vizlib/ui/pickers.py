@@ -14,6 +14,7 @@ from vizlib.images import fit, open_image, photograph, photograph_names, png_byt
 from vizlib.ui import caches
 
 OPENS_ON = "resnet32"
+OF_ALL_PAGES = ("model", "source", "photo", "label", "index")  # in the sidebar, and in the address of each page
 SOURCES = ("photograph", "data set", "upload", "camera")
 LARGEST_KEPT = 1024  # pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions fit in memory
 _KEPT = dict(bind="query-params", persist_state="session")
@@ -46,6 +47,7 @@ def chosen(label, options, *, key, default=None, notes=None, help=None, word=Non
     layer of another model is, gives way to the default.
     """
     default = default if default in options else options[0]
+    as_addressed(key, default, lambda text: text if text in options else None)
     wanted = st.query_params.get(key) if key not in st.session_state else None
     refused, here = st.session_state.setdefault("refused", {}), get_script_run_ctx().page_script_hash
     if wanted and wanted not in options:
@@ -75,6 +77,7 @@ def _near(wanted, options):
 
 def whole_number(label, highest, *, key, place=st):
     """A number from 0 to `highest`, kept and in the address; 0 if the one kept is too high. UserError for an address that is none."""
+    as_addressed(key, 0, lambda text: int(text) if text.isdecimal() and len(text) < 16 else None)
     if key in st.session_state and st.session_state[key] > highest:
         st.session_state[key] = 0
     try:
@@ -83,12 +86,17 @@ def whole_number(label, highest, *, key, place=st):
         raise UserError(f"{key!r} in the address is no whole number from 0 to {highest}: remove it, or open the page from the menu.") from error
 
 
-def take_from_link():
-    """Put the model and the image that the link to this page names in view: else those kept from the page before would stay."""
-    for key in ("model", "source", "label", "index"):
+def as_addressed(key, default, possible):
+    """On a page just opened, by a link or by Back, the address says what is chosen; what it does not name has its default.
+
+    Streamlit would keep what was chosen on the page before, or on this one when it was left. possible(text): the value that a text of the address
+    stands for, None if there is none such.
+    """
+    if st.session_state.get("just_opened"):
         wanted = st.query_params.get(key)
-        if wanted and key in st.session_state and wanted != str(st.session_state[key]):
-            st.session_state[key] = int(wanted) if key == "index" and wanted.isdecimal() else wanted
+        value = default if wanted is None else possible(wanted)
+        if value is not None:
+            st.session_state[key] = value
 
 
 def held_out(data, row):

@@ -17,7 +17,7 @@ SIZE = 240  # CSS pixels
 def show(run, row, unit, index, control):
     """index: the Index of strongest images, or None. control: whether the picture of random weights stands beside the made one."""
     made, facts, classes = st.columns([1.2 + control, 0.8, 1.2 + control / 3], gap="medium")
-    with made:
+    with made, st.container(key="made_picture"):
         st.markdown("**The picture made to excite it most**")
         chosen = made_pictures.switches()
         for column, is_control in zip(st.columns(1 + control), (False, True)):

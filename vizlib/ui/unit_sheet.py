@@ -18,7 +18,7 @@ def show(run, row, unit, index):
     if not drawn:
         return
     atlas, words = drawn
-    atlas_view.show(atlas, alt=f"{row.output_shape[0]} units of {row.name}, each by its {kind}", key="unit_sheet", selected=unit, on_pick=lambda tile: st.session_state.update(unit=tile))
+    atlas_view.show(atlas, alt=f"{row.output_shape[0]} units of {row.name}, each by its {kind}", key="unit_sheet", selected=unit, on_pick=lambda tile: st.session_state.update(unit_number=tile))
     text = f"{run.run_id}, {row.name}: {words}; trained on {run.config['dataset']}."
     caption(text, f"{run.run_id}-{row.name}-{kind}", png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text))
 

@@ -123,9 +123,10 @@ def _decline(job, session, declined, key):
 @st.fragment(run_every=TICK_SECONDS)
 def _progress(job, words, name, cancel):
     """A bar that moves by itself; when the computation has ended the whole page is drawn once more."""
-    bar, button = st.columns([6, 1], vertical_alignment="bottom")
-    bar.progress(job.share, f"{words}: {job.share:.0%}")
-    if button.button("Cancel", key=f"{name}_cancel", width="stretch"):
+    with st.container(horizontal=True, vertical_alignment="bottom"):  # in a narrow place the button goes below
+        st.progress(job.share, f"{words}: {job.share:.0%}", width=360)
+        is_cancelled = st.button("Cancel", key=f"{name}_cancel")
+    if is_cancelled:
         cancel()
         st.rerun()
     if job.has_ended:

@@ -32,6 +32,7 @@ h1 {letter-spacing: -.02em}
   [class*="st-key-stacks_"] > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] {flex-direction: column}
   [class*="st-key-stacks_"] > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {width: 100%; flex: none}
 }
+.st-key-strongest [data-testid="stPageLink-NavLink"] {padding-left: 0; padding-right: 0}
 .st-key-film {min-height: 4.9rem; justify-content: flex-end}
 </style>"""
 # Streamlit adds a step to the browser's history whenever it writes an address anew, and writes the next page's choices into the address of the page
@@ -66,10 +67,11 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     if not has_film:
         film.stop()
     st.set_page_config(page_title=f"{title} · Convscope", page_icon=str(ICON), layout="wide")
-    st.html(_STYLE + _ONE_STEP_A_PAGE, unsafe_allow_javascript=True)
+    st.html(_STYLE)
     menu = st.sidebar.container()
     with menu:
         _menu()
+        st.html(_ONE_STEP_A_PAGE, unsafe_allow_javascript=True)
     with sentences(*IN_PAGE), jobs.asked_for():
         with st.sidebar, of_all_pages():
             chosen_run = _run_in_view()

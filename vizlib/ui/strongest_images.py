@@ -60,17 +60,16 @@ def nine(run, row, unit, index):
 def show(run, row, unit, index, control):
     """Draw a table of them: the images, the part that the unit sees, and what in it excites the unit. control: also with random weights."""
     data, best = caches.dataset(run), nine(run, row, unit, index)
-    is_part = sees_part(row, run.input_size)
+    is_part, has_map = sees_part(row, run.input_size), len(row.output_shape) == 3
     images, below = st.container(key="strongest"), st.container(key="excited_by")
     with below:
         excited = jobs.result(("excited by", *caches.state(run), row.name, unit, control), finder(run, row, unit, best, control), "Looking for what in them excites it")
     with images:
-        boxes, note = [seen.box for seen in best], "marked: what it sees"
+        boxes, note = [seen.box for seen in best], "; marked: what it sees"
         if not is_part:
-            boxes, note = excited and excited[0].fields, "marked: where 95 % of its gradient lies"
-        note = f"  \n:small[:gray[{note}]]" if boxes else ""
+            boxes, note = has_map and excited and excited[0].fields, "; marked: where 95 % of its gradient lies"
         pictures = [marked(seen.received, box or seen.box) for seen, box in zip(best, boxes)] if boxes else [seen.received for seen in best]
-        line(f"**The strongest held-out images**{note}", pictures, "held-out image")
+        line(f"**The strongest held-out images**{note if boxes else ''}. The link below one opens its maps", pictures, "held-out image")
         links(data, row, unit, best)
         if is_part:
             line("**What it sees of them**", [cut(seen.received, seen.box) for seen in best], "the part that the unit sees")
@@ -80,24 +79,16 @@ def show(run, row, unit, index, control):
     st.caption(plain(f"{run.run_id}, {row.name}, unit {unit}: the strongest of {index.images:,} images ({data.note}), looked up once for all units, in {index.seconds:.1f} s."))
 
 
-def places_for(count):
-    """A narrow column for words, and one for each picture."""
-    return st.columns([1.5] + [1] * SHOWN, gap="small", vertical_alignment="center")[: count + 1]
-
-
 def line(words, pictures, alt):
-    """Pictures, uint8 (h, w, 1 or 3) each, beside one another after some words."""
-    first, *others = places_for(len(pictures))
-    first.markdown(words)
-    for number, (column, picture) in enumerate(zip(others, pictures), 1):
+    """Pictures, uint8 (h, w, 1 or 3) each, beside one another below some words."""
+    st.markdown(words)
+    for number, (column, picture) in enumerate(zip(st.columns(SHOWN, gap="small"), pictures), 1):
         column.image(png_bytes(picture, max(1, TILE // max(picture.shape[:2]))), alt=f"{alt} {number}", output_format="PNG", width="stretch")
 
 
 def links(data, row, unit, best):
-    """Under each image the unit's value and the true class, as a link to the image's maps."""
-    first, *others = places_for(len(best))
-    first.caption("The true class, and the unit's value: the link opens the image's maps.")
-    for column, seen in zip(others, best):
+    """Under each image the true class and the unit's value, as a link to the image's maps."""
+    for column, seen in zip(st.columns(SHOWN, gap="small"), best):
         with column:
             at = {"place": ",".join(map(str, seen.place))} if len(row.output_shape) == 3 else {}
             st.caption(plain(data.class_names[data.splits["test"].labels[seen.row]]))
@@ -107,7 +98,7 @@ def links(data, row, unit, best):
 def gradients(run, best, found):
     for (method, is_control), attributions in found.items():
         parts = [part_of(one, seen.box) for one, seen in zip(attributions, best)]
-        line(":small[:gray[the same with random weights]]" if is_control else f"**{method.capitalize()}**", parts, method)
+        line(":gray[the same with random weights]" if is_control else f"**{method.capitalize()}**", parts, method)
     for words in METHODS.values():
         st.caption(words)
     if not caches.has_relu(run):

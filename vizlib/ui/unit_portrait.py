@@ -16,7 +16,8 @@ SIZE = 240  # CSS pixels
 
 def show(run, row, unit, index, control):
     """index: the Index of strongest images, or None. control: whether the picture of random weights stands beside the made one."""
-    made, facts, classes = st.columns([1.2 + control, 0.8, 1.2 + control / 3], gap="medium")
+    with st.container(key="stacks_portrait"):
+        made, facts, classes = st.columns([1.2 + control, 0.8, 1.2 + control / 3], gap="medium")
     with made, st.container(key="made_picture"):
         st.markdown("**The picture made to excite it most**")
         chosen = made_pictures.switches()
@@ -61,4 +62,4 @@ def class_spread(run, row, unit, index):
     found = spread(caches.dataset(run).splits["test"].labels[np.asarray(rows)], run.class_names)
     st.markdown(f"**The classes of its {len(rows)} strongest images**")
     charts.steady(plot_spread(found), key="spread", config={"staticPlot": True})
-    page.link("Confusion matrix", f"All {plain(found[0][0])} answered so →", true_first=found[0][0], predicted_first=found[0][0])
+    page.link("Confusion matrix", f"{plain(found[0][0])} in the matrix →", true_first=found[0][0], predicted_first=found[0][0])

@@ -104,6 +104,16 @@ def test_home_says_the_verdict_of_the_collapsed_model():
     assert "balanced accuracy 0" in said.replace("\\", "")
 
 
+def test_home_says_what_was_reported_beside_ours(fresh_caches):
+    for name, system in (("again", "B2"), ("unheard", "Z9"), ("odd", ["B2"])):
+        config = json.loads((runs.SHIPPED / "lenet/config.json").read_text()) | {"system": system}
+        broken(fresh_caches, name, config__json=json.dumps(config).encode())
+    said = texts(fine(opened(ROOT / "app.py"))).replace("\\", "")
+    expected = sorted(run.config["system"] for run in map(runs.open_run, SHIPPED) if run.config.get("system") and not run.run_id.endswith("_start"))
+    assert sorted(re.findall(r"reported (\w+): ", said)) == sorted([*expected, "B2"])  # a start for others is of no report
+    assert said.count("reported B2: 81.3% validation") == 2 and "reported C18: collapses, retina" in said and said.count("docs/results.md") == 1
+
+
 def test_collapsed_model_is_called_so_on_its_page():
     app = opened(ROOT / "pages/8_Confusion_matrix.py", model="collapsed_lenet")
     assert not app.exception

@@ -32,6 +32,11 @@ class System:
     side: int | None = None
     start: str | None = None
 
+    @property
+    def told(self):
+        """What the report says that it reached, in a few words, such as "81.3% validation"; a dash where it says nothing."""
+        return f"{self.reported:.1%} {self.split}" if self.reported else self.words
+
 
 _KNEE = dict(dataset="csv-imbalanced:knee", side=64, epochs=10)
 _AS_REPORTED = dict(augment=False, augment_only_rare=False)  # before anything was done against the collapse
@@ -76,6 +81,11 @@ def named(wanted):
     return [system for id, system in SYSTEMS.items() if id in found]
 
 
+def system_of(run):
+    """The System that a run is a training of, or None."""
+    return next((system for id, system in SYSTEMS.items() if id == run.config.get("system")), None)
+
+
 def runs_of(system):
     """All runs of a system, shipped ones first."""
     return [run for run in runs.list_runs()[0] if run.config.get("system") == system.id]
@@ -94,8 +104,7 @@ def table():
     ]
     for system in SYSTEMS.values():
         run = next(iter(finished_runs(system)), None)
-        reported = f"{system.reported:.1%} {system.split}" if system.reported else system.words
-        cells = [system.id, f"`{system.architecture}`", reported, f"{system.epochs} epoch{'s' * (system.epochs > 1)}" if system.epochs else "–", *(_figures(run) if run else ["*not yet run*"] + [""] * 7)]
+        cells = [system.id, f"`{system.architecture}`", system.told, f"{system.epochs} epoch{'s' * (system.epochs > 1)}" if system.epochs else "–", *(_figures(run) if run else ["*not yet run*"] + [""] * 7)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -134,8 +134,9 @@ def test_every_page_in_every_state(root, state):
     events, is_alive = STATES[state]
     folder = fabricate(root, state, events, weights=state not in ("queued", "failed_early"), snapshots=state not in ("queued", "failed_early"))
     with alive(folder, is_alive):
+        app = opened(PAGES[0], model=state)
         for file in PAGES:
-            said = texts(fine(opened(file, model=state)))
+            said = texts(fine(app.switch_page(str(file.relative_to(ROOT))).run()))
             if file.stem == "app":
                 assert runs.open_run(state).status.replace("queued", "waiting") in said.lower()
             elif state == "queued":

@@ -55,22 +55,28 @@ def test_page_alone(page):
 
 
 def walked(app):
-    """(page, the app on it) for each page in turn, as somebody goes through them by the menu: what is loaded once stays."""
+    """The app on each page in turn, with the page's name, as somebody goes through them by the menu: what is loaded once stays."""
     for page in PAGES:
-        yield page.stem, app.switch_page(f"pages/{page.name}").run()
+        yield app.switch_page(f"pages/{page.name}").run(), page.stem
+
+
+def every_page(**query):
+    """The same, Home first."""
+    app = opened(ROOT / "app.py", **query)
+    yield app, "app"
+    yield from walked(app)
 
 
 def test_every_page_from_home_keeps_the_model():
-    app = fine(opened(ROOT / "app.py"))
-    app.selectbox(key="model").set_value("lenet").run()
-    for page, app in walked(app):
+    home = fine(opened(ROOT / "app.py"))
+    for app, page in walked(home.selectbox(key="model").set_value("lenet").run()):
         assert fine(app).selectbox(key="model").value == "lenet", page
 
 
 @pytest.mark.parametrize("run_id", SHIPPED)
 def test_every_shipped_model_on_every_page(data_folder, run_id):
     """Of its own folder alone: with no other data than the digits, which are always there."""
-    for page, app in walked(fine(opened(ROOT / "app.py", model=run_id))):
+    for app, page in every_page(model=run_id):
         is_verdict = "Confusion" in page and judge_run(runs.open_run(run_id)).level == COLLAPSED  # a red box, on purpose
         assert not app.exception and len(app.error) == is_verdict, (page, app.exception, app.error)
         assert app.title[0].value and app.selectbox(key="model").value == run_id, page
@@ -211,11 +217,10 @@ def broken(folder, name, **files):
 )
 def test_run_with_bad_weights(fresh_caches, name, files, reason):
     broken(fresh_caches, name, **files)
-    for page in PAGES:
-        app = opened(page, model=name)
+    for app, page in every_page(model=name):
         assert not app.exception, page
         assert all("Traceback" not in box.value and "not made for" not in box.value for box in app.error)
-        if page.stem in ("1_Architecture", "2_Filters", "3_Feature_maps", "10_Compare"):
+        if page in ("1_Architecture", "2_Filters", "3_Feature_maps", "10_Compare"):
             assert len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
         else:
             fine(app)  # what needs no weights is still shown
@@ -228,12 +233,11 @@ def infos(app):
     return [box.value.replace("\\", "") for box in app.info]
 
 
-@pytest.mark.parametrize("page", [ROOT / "app.py", *PAGES], ids=lambda page: page.stem)
-def test_every_page_of_a_run_without_its_weights(weightless, page):
-    app = fine(opened(page, model="weightless"))
-    said = texts(app).replace("\\", "")
-    assert infos(app) == [weightless.missing_weights] * (page.stem == "10_Compare")  # where its half has no maps
-    assert "ended before" not in said and ("comes without its weights" in said) == (page.stem in ("2_Filters", "3_Feature_maps", "10_Compare"))
+def test_every_page_of_a_run_without_its_weights(weightless):
+    for app, page in every_page(model="weightless"):
+        said = texts(fine(app)).replace("\\", "")
+        assert infos(app) == [weightless.missing_weights] * (page == "10_Compare"), page  # where its half has no maps
+        assert "ended before" not in said and ("comes without its weights" in said) == (page in ("2_Filters", "3_Feature_maps", "10_Compare")), page
 
 
 def test_home_says_what_a_run_without_its_weights_needs(weightless):
@@ -277,16 +281,15 @@ def test_maps_without_weights_and_without_stored_ones(weightless):
     for page in ("2_Filters", "3_Feature_maps"):  # its conv1 is not this network's either
         assert infos(fine(opened(ROOT / f"pages/{page}.py", model="weightless"))) == [weightless.missing_weights]
     weightless.path("snapshots.safetensors").unlink()
-    for page in (ROOT / "app.py", *PAGES):
-        fine(opened(page, model="weightless"))
+    for app, _ in every_page(model="weightless"):
+        fine(app)
 
 
 def test_a_run_of_ones_own_without_weights(fresh_caches):
     folder = fresh_caches / broken(fresh_caches, "bare", model__safetensors=None)
     (folder / "config.json").write_text(json.dumps(json.loads((folder / "config.json").read_text()) | {"system": None}))
-    for page in (ROOT / "app.py", *PAGES):
-        app = fine(opened(page, model="bare"))
-        assert "ended before" not in texts(app) and "reproduce" not in texts(app)
+    for app, page in every_page(model="bare"):
+        assert "ended before" not in texts(fine(app)) and "reproduce" not in texts(app), page
     said = texts(opened(ROOT / "pages/3_Feature_maps.py", model="bare")).replace("\\", "")
     assert "'bare' comes without its weights. There is no model.safetensors in its folder." in said
 
@@ -308,8 +311,7 @@ def test_names_from_files_are_shown_letter_by_letter(fresh_caches):
     config = json.loads((runs.SHIPPED / "lenet/config.json").read_text())
     hostile = "![x](http://evil.example/x.png) <b>"
     broken(fresh_caches, "hostile", config__json=json.dumps(config | {"title": hostile, "class_names": [hostile, *config["class_names"][1:]]}).encode())
-    for page in (ROOT / "app.py", *PAGES):
-        app = opened(page, model="hostile")
+    for app, page in every_page(model="hostile"):
         assert not app.exception
         assert not any(hostile in element.value for kind in ("markdown", "caption", "success") for element in app.get(kind)), page
 

@@ -179,7 +179,7 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
 
 def test_a_network_for_larger_pictures_is_no_start_for_small_ones():
     app = drawn(settings=True)
-    app.selectbox(key="train_architecture").select("resnet32").run()
+    app.selectbox(key="train_architecture").select("lenet").run()
     assert "lenet" not in field(fine(app), "start", "lenet").options
 
 
@@ -451,41 +451,31 @@ def test_ordinals():
 
 
 @pytest.mark.browser
-def test_a_press_trains_on_digits_and_every_browser_sees_it(tmp_path):
-    from test_browser import CHROMIUM, SWITCHES, no_error, playwright, settled, start_server
+def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_server):
+    from tests.test_browser import no_error, settled
 
-    if not CHROMIUM:
-        pytest.skip("no chromium on this machine")
-    server, address = start_server(tmp_path)
-    try:
-        with playwright.sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-            mine, other = (browser.new_context(viewport={"width": 1400, "height": 1600}).new_page() for _ in range(2))
-            for page in (mine, other):
-                page.set_default_timeout(60_000)
-                page.goto(f"{address}/Training_curves")
-                settled(page)
-            mine.get_by_text("Train a model").click()
-            mine.get_by_role("spinbutton", name="Epochs").fill("30")
-            mine.get_by_role("button", name="Train", exact=True).dblclick()  # twice: it must start once
-            mine.wait_for_url("**model=three_layer_module-digits*")
-            name = mine.url.partition("model=")[2].partition("&")[0]
-            trainings = mine.locator(".st-key-trainings")
-            trainings.get_by_text("of 30").wait_for()
-            trainings.locator("img").nth(1).wait_for()
-            other.reload()
-            watched = other.locator(".st-key-trainings")
-            watched.get_by_role("button", name=name).wait_for()
-            watched.get_by_text("of 30").wait_for()
-            trainings.get_by_text("of the test images right").wait_for()
-            assert len(list((tmp_path / "runs").iterdir())) == 1
-            watched.get_by_text("of 30").wait_for(state="detached")
-            other.goto(f"{address}/Training_curves?model={name}")
-            watched.get_by_text("of the test images right").wait_for()
-            for page in (mine, other):
-                settled(page)
-                no_error(page)
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(20)
+    address, root = start_server()
+    mine, other = new_page(height=1600), new_page(height=1600)
+    for page in (mine, other):
+        page.goto(f"{address}/Training_curves")
+        settled(page)
+    mine.get_by_text("Train a model").click()
+    mine.get_by_role("spinbutton", name="Epochs").fill("30")
+    mine.get_by_role("button", name="Train", exact=True).dblclick()  # twice: it must start once
+    mine.wait_for_url("**model=three_layer_module-digits*")
+    name = mine.url.partition("model=")[2].partition("&")[0]
+    trainings = mine.locator(".st-key-trainings")
+    trainings.get_by_text("of 30").wait_for()
+    trainings.locator("img").nth(1).wait_for()
+    other.reload()
+    watched = other.locator(".st-key-trainings")
+    watched.get_by_role("button", name=name).wait_for()
+    watched.get_by_text("of 30").wait_for()
+    trainings.get_by_text("of the test images right").wait_for()
+    assert len(list(root.iterdir())) == 1
+    watched.get_by_text("of 30").wait_for(state="detached")
+    other.goto(f"{address}/Training_curves?model={name}")
+    watched.get_by_text("of the test images right").wait_for()
+    for page in (mine, other):
+        settled(page)
+        no_error(page)

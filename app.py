@@ -66,7 +66,7 @@ def card(run):
 
 
 def reported(run):
-    """What was reached where the network is from, beside ours; a blank, which keeps the cards even, for a run that is of no report."""
+    """What a report reached with this network, to stand beside what ours does; a blank, which keeps the cards even, where none has it."""
     system = systems.system_of(run)
     return plain(f"reported {system.id}: {system.told}") if system and system.epochs else "&nbsp;"
 

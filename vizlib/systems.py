@@ -13,9 +13,9 @@ from vizlib.errors import unknown
 class System:
     """One network as reported, and its training here.
 
-    run: what its run is called. reported: an accuracy in [0, 1] on the split named, None where the report gives no number; words: what
-    it says then; epochs: how many it took. recipe, changes: ours, as `recipes.recipe` takes them. side: of the pictures that the network gets, where not its
-    own. start: the id of the system whose weights it starts from.
+    run: what its run is called. reported: an accuracy in [0, 1] on the split named, None where the report gives no number; words: what it
+    says then; epochs: how many it took, None where no report has it. recipe, changes: ours, as `recipes.recipe` takes them. side: of the
+    pictures that the network gets, where not its own. start: the id of the system whose weights it starts from.
     """
 
     id: str
@@ -82,7 +82,7 @@ def named(wanted):
 
 
 def system_of(run):
-    """The System that a run is a training of, or None."""
+    """The System that a run is a training of, or None; whatever its configuration holds there."""
     return next((system for id, system in SYSTEMS.items() if id == run.config.get("system")), None)
 
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from vizlib import systems
 from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.errors import UserError
 from vizlib.ui import answers, caches, page, standing
@@ -25,6 +26,8 @@ def show(run, picture):
         for column, card_run in zip(st.columns(COLUMNS), runs[start : start + COLUMNS]):
             with column.container(border=True, height="stretch"):
                 places.append((card_run, growing(card_run) if card_run.is_active else card(card_run)))
+    if any(systems.system_of(one) for one in runs):
+        st.caption("*Reported*: what five published course and lab reports reached with these networks. `docs/results.md` has the whole table.")
     for problem in problems:
         st.warning(plain(problem))
     for card_run, place in places:  # after everything that can be drawn at once: the verdicts read all predictions
@@ -52,7 +55,7 @@ def card(run):
     scores = run.rows("epoch")
     figure = f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy" if finished else standing.badge(run)
     figure += f" **{scores[-1]['val_accuracy']:.1%}** validation accuracy so far" if scores and not finished else ""
-    st.markdown(f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]")
+    st.markdown(f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]  \n:small[:gray[{reported(run)}]]")
     place = st.container()
     if run.is_weightless:
         st.markdown(f":gray-badge[:material/info: no weights]  \n:small[:gray[{plain(run.remedy)}]]")
@@ -60,6 +63,12 @@ def card(run):
             st.code(run.reproducing_command, language=None, wrap_lines=True)
     page.link("Feature maps", "Look inside →", model=run.run_id)
     return place
+
+
+def reported(run):
+    """What a report reached with this network, to stand beside what ours does; a blank, which keeps the cards even, where none has it."""
+    system = systems.system_of(run)
+    return plain(f"reported {system.id}: {system.told}") if system and system.epochs else "&nbsp;"
 
 
 def say_verdict(run, place):

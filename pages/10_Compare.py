@@ -4,18 +4,10 @@ import streamlit as st
 
 from vizlib.displays.curves import AXES, CurvesDisplay
 from vizlib.errors import UserError
-from vizlib.ui import answers, caches, charts, compared_answers, compared_maps, page, standing
+from vizlib.ui import answers, caches, charts, compared_answers, compared_maps, page, pairs, standing
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen_beside, plain
 from vizlib.ui.sentences import sentences
-
-PAIRS = {  # architectures that say most beside one another: with and without shortcuts; one network written in three ways
-    "resnet32": ("plain32",),
-    "plain32": ("resnet32",),
-    "three_layer_functional": ("three_layer_module", "three_layer_sequential"),
-    "three_layer_module": ("three_layer_functional", "three_layer_sequential"),
-    "three_layer_sequential": ("three_layer_functional", "three_layer_module"),
-}
 
 
 def show(run, picture):
@@ -42,12 +34,7 @@ def show(run, picture):
 
 def partner(run, runs):
     """The id of the run that says most beside this one: of a partner architecture on the same data, or any on the same data, or any."""
-
-    def fit(other):
-        pair = PAIRS.get(run.config["architecture"], ())
-        return other.config["dataset"] == run.config["dataset"], other.config["architecture"] in pair
-
-    return max(runs, key=fit).run_id  # the first of the best
+    return max(runs, key=lambda other: pairs.nearness(run, other)).run_id  # the first of the best
 
 
 def say_tested(runs):

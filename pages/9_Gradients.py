@@ -3,12 +3,11 @@
 import streamlit as st
 
 from vizlib.displays.gradients import SIZES, GradientsDisplay
-from vizlib.ui import caches, charts, film, page
+from vizlib.ui import caches, charts, film, page, pairs
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen_beside, plain
 
 ALONE = "nothing"
-PARTNERS = {"resnet32": "plain32", "plain32": "resnet32"}  # the same depth with and without shortcuts: the pair that the picture is about
 
 
 def show(run, picture):
@@ -43,9 +42,8 @@ def show(run, picture):
 
 
 def partner(run, runs):
-    """The run that the picture is most telling beside: of the partner architecture, the newest with gradients, else the one that ships."""
-    wanted = PARTNERS.get(run.config["architecture"])
-    fitting = [one for one in runs if one.config["architecture"] == wanted and one.config["dataset"] == run.config["dataset"]]
+    """The run that the picture is most telling beside: of the same depth with or without shortcuts, the newest with gradients, else the one that ships."""
+    fitting = [one for one in runs if all(pairs.nearness(run, one, pairs.SHORTCUTS))]
     with_gradients = [one for one in fitting if one.rows("gradients")]
     return (with_gradients or fitting[:1] or [None])[-1].run_id if fitting else ALONE
 

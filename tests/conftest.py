@@ -3,26 +3,38 @@
 import json
 import os
 import shutil
+import socket
+import subprocess
 import sys
+import time
+import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is in: the tests' networks are small, and more threads only wait for one another
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # for `pytest` as well as for `python -m pytest`
     sys.path.insert(0, str(ROOT))
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 
 
 def pytest_collection_modifyitems(items):
     from vizlib.datasets import data_root
     from vizlib.datasets.cifar10 import find_cifar10
 
-    if find_cifar10(data_root()):
-        return
-    missing = pytest.mark.skip(reason=f"CIFAR-10 is not under {data_root().resolve()} (CONVSCOPE_DATA)")
+    lacking = {}
+    if not find_cifar10(data_root()):
+        lacking["real_data"] = f"CIFAR-10 is not under {data_root().resolve()} (CONVSCOPE_DATA)"
+    if not CHROMIUM or not find_spec("playwright"):
+        lacking["browser"] = "chromium or Playwright is not on this machine"
     for item in items:
-        if "real_data" in item.keywords:
-            item.add_marker(missing)
+        for mark in lacking.keys() & item.keywords.keys():
+            item.add_marker(pytest.mark.skip(reason=lacking[mark]))
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +83,85 @@ def data_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def interpreter():
     """run(*arguments) starts a fresh Python in the project's folder and gives back the ended process, its output as text."""
-    import subprocess
 
     def run(*arguments, **environment):
         return subprocess.run([sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def start_server(tmp_path_factory):
+    """start_server() starts a fresh server on a port of its own and gives back its address and its empty folder of runs. All end with the tests."""
+    servers = []
+
+    def start():
+        folder = tmp_path_factory.mktemp("server")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+        with open(folder / "server.log", "w") as log:
+            environment = {**os.environ, "CONVSCOPE_RUNS": str(folder / "runs")}
+            servers.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT))
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2)
+                return f"http://127.0.0.1:{port}", folder / "runs"
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError((folder / "server.log").read_text())
+
+    yield start
+    for server in servers:
+        server.terminate()
+    for server in servers:
+        server.wait(20)
+
+
+@pytest.fixture(scope="session")
+def served(start_server):
+    """(address, folder of runs) of one server for all tests: who puts a run there takes it away again."""
+    return start_server()
+
+
+@pytest.fixture
+def address(served):
+    return served[0]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """new_page() opens a page in a session of its own. In the end none of them has asked anything of another host."""
+    contexts, elsewhere = [], []
+
+    def note(request):
+        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
+            elsewhere.append(request.url)
+
+    def new(height=1000):
+        contexts.append(browser.new_context(viewport={"width": 1400, "height": height}))
+        page = contexts[-1].new_page()
+        page.on("request", note)
+        page.set_default_timeout(60_000)
+        return page
+
+    yield new
+    for context in contexts:
+        context.close()
+    assert elsewhere == []
+
+
+@pytest.fixture
+def page(new_page):
+    return new_page()

@@ -1,21 +1,8 @@
 """The app in a real browser: each page by its own address on a fresh server, its picture there, no error, nothing asked of other hosts."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")]
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+pytestmark = pytest.mark.browser
 PICTURES = {  # what must be seen on each page
     "": "[data-testid='stImage'] img",
     "Architecture": ".js-plotly-plot .main-svg",
@@ -29,53 +16,6 @@ PICTURES = {  # what must be seen on each page
     "Compare": ".frame img",
     "Gradients": "[data-testid='stAlert'], .js-plotly-plot .main-svg",  # of the models that ship only some have gradients noted
 }
-
-
-def start_server(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "CONVSCOPE_RUNS": str(tmp_path / "runs")}
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
-    with open(tmp_path / "server.log", "w") as log:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2)
-            return server, f"http://127.0.0.1:{port}"
-        except OSError:
-            time.sleep(0.1)
-    server.kill()
-    raise AssertionError((tmp_path / "server.log").read_text())
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    server, address = start_server(tmp_path_factory.mktemp("server"))
-    yield address
-    server.terminate()
-    server.wait(20)
-
-
-@pytest.fixture
-def page(browser):
-    """A fresh session that notes every request to another host."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    page = context.new_page()
-    page.elsewhere = []
-    page.on("request", lambda request: page.elsewhere.append(request.url) if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")) else None)
-    page.set_default_timeout(60_000)
-    yield page
-    assert page.elsewhere == []
-    context.close()
 
 
 def settled(page):
@@ -98,20 +38,16 @@ def test_page_shows_its_picture(page, address, name):
     assert all(sizes), "every picture was decoded"
 
 
-def test_first_deep_link_on_a_fresh_server(page, tmp_path):
+def test_first_deep_link_on_a_fresh_server(page, start_server):
     """The first visitor opens a page by its own address: it must not lean on app.py having run."""
-    server, address = start_server(tmp_path)
-    try:
-        page.goto(f"{address}/Feature_maps?model=plain32&layer=stage2.block1&scale=network&unit=5")
-        page.wait_for_selector(".frame img")
-        settled(page)
-        no_error(page)
-        assert page.locator("h1").inner_text() == "Feature maps of plain32"
-        assert page.locator("input[type=number]").last.input_value() == "5"
-        assert page.get_by_text("Page not found").count() == 0
-    finally:
-        server.terminate()
-        server.wait(20)
+    address, _ = start_server()
+    page.goto(f"{address}/Feature_maps?model=plain32&layer=stage2.block1&scale=network&unit=5")
+    page.wait_for_selector(".frame img")
+    settled(page)
+    no_error(page)
+    assert page.locator("h1").inner_text() == "Feature maps of plain32"
+    assert page.locator("input[type=number]").last.input_value() == "5"
+    assert page.get_by_text("Page not found").count() == 0
 
 
 def test_click_and_keys_move_through_units_and_layers(page, address):

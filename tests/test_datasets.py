@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vizlib import datasets
-from vizlib.datasets import Split, channel_statistics, cifar10, hold_out
+from vizlib.datasets import Split, channel_statistics, cifar10, csv_lists, hold_out, imbalanced
 from vizlib.errors import UserError
 
 
@@ -301,6 +301,20 @@ def test_graded_lists_are_thinned_where_there_are_enough(data_folder):
     assert dataset.ordered and dataset.splits["train"].image_ids[60] == "train/train60" and "label shares of the retinopathy homework" in dataset.note
     with pytest.raises(UserError, match="not on this machine"):
         datasets.load("csv-imbalanced:rare")
+
+
+def test_label_lists_are_read_again_only_where_they_changed(data_folder, monkeypatch):
+    """Listing the data sets looks at the folders, however long the lists are."""
+    read = []
+    monkeypatch.setattr(imbalanced, "labels_of", lambda path: read.append(path.name) or csv_lists.labels_of(path))
+    (data_folder / "grades").mkdir()
+    for name in csv_lists.LISTS:
+        (data_folder / "grades" / name).write_text("\n".join("0" * 60 + "1" * 20 + "2" * 20 + "3" * 10 + "4" * 10))
+    for _ in range(3):
+        assert "csv-imbalanced:grades" in datasets.names()
+    assert sorted(read) == ["test_label.csv", "train_label.csv"]
+    (data_folder / "grades" / "test_label.csv").write_text("0\n1")
+    assert "csv-imbalanced:grades" not in datasets.names() and read[2:] == ["test_label.csv"]
 
 
 def archive(path, content=b"pixels"):

@@ -342,6 +342,8 @@ def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
     assert estimate("three_layer_module", "digits", recipe("sgd", epochs=14), "cuda:0", **digits)[0] - START_SECONDS == pytest.approx(
         2 * (seconds - START_SECONDS)
     )
+    larger = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cpu", images=1437, input_size=(1, 16, 16))  # which it did not get
+    assert larger[1] == "guessed from its size"
     with pytest.raises(UserError):
         estimate("nonesuch", "digits", recipe("sgd"), "cpu", **digits)
 

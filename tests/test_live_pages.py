@@ -13,7 +13,7 @@ from filelock import FileLock
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.testing.v1 import AppTest
 
-from tests.test_browser import CHROMIUM, browser, no_error, page, start_server  # noqa: F401 fixtures
+from tests.test_browser import no_error
 from vizlib import runs
 from vizlib.weights import save_weights
 
@@ -134,8 +134,9 @@ def test_every_page_in_every_state(root, state):
     events, is_alive = STATES[state]
     folder = fabricate(root, state, events, weights=state not in ("queued", "failed_early"), snapshots=state not in ("queued", "failed_early"))
     with alive(folder, is_alive):
+        app = opened(PAGES[0], model=state)
         for file in PAGES:
-            said = texts(fine(opened(file, model=state)))
+            said = texts(fine(app.switch_page(str(file.relative_to(ROOT))).run()))
             if file.stem == "app":
                 assert runs.open_run(state).status.replace("queued", "waiting") in said.lower()
             elif state == "queued":
@@ -322,22 +323,12 @@ def test_shipped_plain_and_residual_stand_beside_one_another():
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """(address, folder of runs) of a server of its own."""
-    folder = tmp_path_factory.mktemp("live")
-    server, address = start_server(folder)
-    yield address, folder / "runs"
-    server.terminate()
-    server.wait(20)
-
-
 @pytest.mark.browser
-@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
-def test_a_growing_run_moves_the_curve_and_leaves_an_open_box_alone(page, served):  # noqa: F811
+def test_a_growing_run_moves_the_curve_and_leaves_an_open_box_alone(page, served, request):
     """New rows reach the chart by themselves, the sidebar is not drawn again, and a list that is open stays open."""
     address, root = served
     folder = fabricate(root, "growing", GROWING, snapshots=False)
+    request.addfinalizer(lambda: shutil.rmtree(folder))
     over = threading.Event()
 
     def grow():
@@ -378,4 +369,3 @@ def test_a_growing_run_moves_the_curve_and_leaves_an_open_box_alone(page, served
     with open(folder / "events.jsonl", "a") as file:
         file.write(json.dumps({"event": "stopped", "reason": "Enough."}) + "\n")
     page.get_by_text("Enough.").first.wait_for()
-    shutil.rmtree(folder)

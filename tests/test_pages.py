@@ -54,22 +54,32 @@ def test_page_alone(page):
     assert app.selectbox(key="model").value == "resnet32"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_page_from_home_keeps_the_model(page):
-    app = fine(opened(ROOT / "app.py"))
-    app.selectbox(key="model").set_value("lenet").run()
-    app.switch_page(f"pages/{page.name}").run()
-    assert fine(app).selectbox(key="model").value == "lenet"
+def walked(app):
+    """The app on each page in turn, with the page's name, as somebody goes through them by the menu: what is loaded once stays."""
+    for page in PAGES:
+        yield app.switch_page(f"pages/{page.name}").run(), page.stem
+
+
+def every_page(**query):
+    """The same, Home first."""
+    app = opened(ROOT / "app.py", **query)
+    yield app, "app"
+    yield from walked(app)
+
+
+def test_every_page_from_home_keeps_the_model():
+    home = fine(opened(ROOT / "app.py"))
+    for app, page in walked(home.selectbox(key="model").set_value("lenet").run()):
+        assert fine(app).selectbox(key="model").value == "lenet", page
 
 
 @pytest.mark.parametrize("run_id", SHIPPED)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_shipped_model_on_every_page(page, run_id):
-    app = opened(page, model=run_id)
-    if "Confusion" in page.stem and judge_run(runs.open_run(run_id)).level == COLLAPSED:  # the verdict is a red box, on purpose
-        assert not app.exception and len(app.error) == 1
-    else:
-        fine(app)
+def test_every_shipped_model_on_every_page(data_folder, run_id):
+    """Of its own folder alone: with no other data than the digits, which are always there."""
+    for app, page in every_page(model=run_id):
+        is_verdict = "Confusion" in page and judge_run(runs.open_run(run_id)).level == COLLAPSED  # a red box, on purpose
+        assert not app.exception and len(app.error) == is_verdict, (page, app.exception, app.error)
+        assert app.title[0].value and app.selectbox(key="model").value == run_id, page
 
 
 def test_every_layer_of_a_network():
@@ -102,6 +112,16 @@ def test_home_says_the_verdict_of_the_collapsed_model():
     said = texts(fine(opened(ROOT / "app.py")))
     assert "collapsed" in said and "of predictions" not in said
     assert "balanced accuracy 0" in said.replace("\\", "")
+
+
+def test_home_says_what_was_reported_beside_ours(fresh_caches):
+    for name, system in (("again", "B2"), ("unheard", "Z9"), ("odd", ["B2"])):
+        config = json.loads((runs.SHIPPED / "lenet/config.json").read_text()) | {"system": system}
+        broken(fresh_caches, name, config__json=json.dumps(config).encode())
+    said = texts(fine(opened(ROOT / "app.py"))).replace("\\", "")
+    expected = sorted(run.config["system"] for run in map(runs.open_run, SHIPPED) if run.config.get("system") and not run.run_id.endswith("_start"))
+    assert sorted(re.findall(r"reported (\w+): ", said)) == sorted([*expected, "B2"])  # a start for others is of no report
+    assert said.count("reported B2: 81.3% validation") == 2 and "reported C18: collapses, retina" in said and said.count("docs/results.md") == 1
 
 
 def test_collapsed_model_is_called_so_on_its_page():
@@ -197,11 +217,10 @@ def broken(folder, name, **files):
 )
 def test_run_with_bad_weights(fresh_caches, name, files, reason):
     broken(fresh_caches, name, **files)
-    for page in PAGES:
-        app = opened(page, model=name)
+    for app, page in every_page(model=name):
         assert not app.exception, page
         assert all("Traceback" not in box.value and "not made for" not in box.value for box in app.error)
-        if page.stem in ("1_Architecture", "2_Filters", "3_Feature_maps", "10_Compare"):
+        if page in ("1_Architecture", "2_Filters", "3_Feature_maps", "10_Compare"):
             assert len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
         else:
             fine(app)  # what needs no weights is still shown
@@ -214,12 +233,11 @@ def infos(app):
     return [box.value.replace("\\", "") for box in app.info]
 
 
-@pytest.mark.parametrize("page", [ROOT / "app.py", *PAGES], ids=lambda page: page.stem)
-def test_every_page_of_a_run_without_its_weights(weightless, page):
-    app = fine(opened(page, model="weightless"))
-    said = texts(app).replace("\\", "")
-    assert infos(app) == [weightless.missing_weights] * (page.stem in ("5_Class_evidence", "10_Compare"))  # nothing is stored of what they show
-    assert "ended before" not in said and ("comes without its weights" in said) == (page.stem in ("2_Filters", "3_Feature_maps", "5_Class_evidence", "10_Compare"))
+def test_every_page_of_a_run_without_its_weights(weightless):
+    for app, page in every_page(model="weightless"):
+        said = texts(fine(app)).replace("\\", "")
+        assert infos(app) == [weightless.missing_weights] * (page in ("4_Unit", "5_Class_evidence", "10_Compare")), page  # nothing is stored of what they show
+        assert "ended before" not in said and ("comes without its weights" in said) == (page in ("2_Filters", "3_Feature_maps", "4_Unit", "5_Class_evidence", "10_Compare")), page
 
 
 def test_home_says_what_a_run_without_its_weights_needs(weightless):
@@ -263,16 +281,15 @@ def test_maps_without_weights_and_without_stored_ones(weightless):
     for page in ("2_Filters", "3_Feature_maps"):  # its conv1 is not this network's either
         assert infos(fine(opened(ROOT / f"pages/{page}.py", model="weightless"))) == [weightless.missing_weights]
     weightless.path("snapshots.safetensors").unlink()
-    for page in (ROOT / "app.py", *PAGES):
-        fine(opened(page, model="weightless"))
+    for app, _ in every_page(model="weightless"):
+        fine(app)
 
 
 def test_a_run_of_ones_own_without_weights(fresh_caches):
     folder = fresh_caches / broken(fresh_caches, "bare", model__safetensors=None)
     (folder / "config.json").write_text(json.dumps(json.loads((folder / "config.json").read_text()) | {"system": None}))
-    for page in (ROOT / "app.py", *PAGES):
-        app = fine(opened(page, model="bare"))
-        assert "ended before" not in texts(app) and "reproduce" not in texts(app)
+    for app, page in every_page(model="bare"):
+        assert "ended before" not in texts(fine(app)) and "reproduce" not in texts(app), page
     said = texts(opened(ROOT / "pages/3_Feature_maps.py", model="bare")).replace("\\", "")
     assert "'bare' comes without its weights. There is no model.safetensors in its folder." in said
 
@@ -294,8 +311,7 @@ def test_names_from_files_are_shown_letter_by_letter(fresh_caches):
     config = json.loads((runs.SHIPPED / "lenet/config.json").read_text())
     hostile = "![x](http://evil.example/x.png) <b>"
     broken(fresh_caches, "hostile", config__json=json.dumps(config | {"title": hostile, "class_names": [hostile, *config["class_names"][1:]]}).encode())
-    for page in (ROOT / "app.py", *PAGES):
-        app = opened(page, model="hostile")
+    for app, page in every_page(model="hostile"):
         assert not app.exception
         assert not any(hostile in element.value for kind in ("markdown", "caption", "success") for element in app.get(kind)), page
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from pathlib import Path
 
@@ -148,7 +149,7 @@ def test_it_opens_on_what_learns_digits_in_seconds(calls):
     assert RECIPES["small_set"].summary in said and "nn.Module" in said
     app.button(key="train_press").click().run()
     settings = calls[0][1]
-    assert settings == dict(architecture="three_layer_module", dataset="digits", recipe=RECIPES["small_set"], seed=0, title="", start=None, frozen=0, device=launcher.devices()[0])
+    assert settings == dict(architecture="three_layer_module", dataset="digits", recipe=RECIPES["small_set"], seed=0, title="", start=None, frozen=0, side=None, device=launcher.devices()[0])
 
 
 def test_a_run_without_its_weights_is_no_start(fabricate):
@@ -173,13 +174,35 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
     [(_, settings)] = calls
     assert settings.pop("recipe") == recipe("small_set", epochs=3, batch_size=32, learning_rate=0.0045, label_smoothing=0.1, balanced=True)
     assert settings.pop("device") == launcher.devices()[0]
-    assert settings == dict(architecture="three_layer_module", dataset="digits", seed=7, title="Mine", start={"run": "earlier"}, frozen=1)
+    assert settings == dict(architecture="three_layer_module", dataset="digits", seed=7, title="Mine", start={"run": "earlier"}, frozen=1, side=None)
 
 
 def test_a_network_for_larger_pictures_is_no_start_for_small_ones():
     app = drawn(settings=True)
     app.selectbox(key="train_architecture").select("lenet").run()
     assert "lenet" not in field(fine(app), "start", "lenet").options
+
+
+def test_a_network_for_large_pictures_can_get_smaller_ones(calls):
+    """The line on what Train will do follows the field: at half the side the network has about a quarter to compute."""
+
+    def minutes():
+        return float(re.search(r"about ([\d.]+) (min|h)", texts(app))[1]) * (60 if " h*" in texts(app) else 1)
+
+    app = drawn(settings=True)
+    assert "Side of the pictures" not in [widget.label for widget in app.number_input]
+    app.selectbox(key="train_architecture").select("resnet18").run()
+    side = field(app, "side", "resnet18 digits")
+    assert (side.value, side.min, side.max) == (224, 8, 224) and "64 makes a large network 12 times faster" in side.help
+    assert "1,437 images of 224 × 224" in texts(app)
+    whole = minutes()
+    field(app, "side", "resnet18 digits").set_value(112).run()
+    assert "1,437 images of 112 × 112" in texts(fine(app)) and minutes() == pytest.approx(whole / 4, rel=0.1)
+    app.button(key="train_press").click().run()
+    assert calls[0][1]["side"] == 112 and calls[0][1]["architecture"] == "resnet18"
+    app.session_state[train_settings.OPEN] = True
+    app.run().selectbox(key="train_architecture").select("resnet32").run()
+    assert "Side of the pictures" not in [widget.label for widget in fine(app).number_input] and "images of 8 × 8" in texts(app)
 
 
 def test_a_press_puts_the_new_run_in_view(calls):
@@ -428,41 +451,31 @@ def test_ordinals():
 
 
 @pytest.mark.browser
-def test_a_press_trains_on_digits_and_every_browser_sees_it(tmp_path):
-    from test_browser import CHROMIUM, SWITCHES, no_error, playwright, settled, start_server
+def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_server):
+    from tests.test_browser import no_error, settled
 
-    if not CHROMIUM:
-        pytest.skip("no chromium on this machine")
-    server, address = start_server(tmp_path)
-    try:
-        with playwright.sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-            mine, other = (browser.new_context(viewport={"width": 1400, "height": 1600}).new_page() for _ in range(2))
-            for page in (mine, other):
-                page.set_default_timeout(60_000)
-                page.goto(f"{address}/Training_curves")
-                settled(page)
-            mine.get_by_text("Train a model").click()
-            mine.get_by_role("spinbutton", name="Epochs").fill("30")
-            mine.get_by_role("button", name="Train", exact=True).dblclick()  # twice: it must start once
-            mine.wait_for_url("**model=three_layer_module-digits*")
-            name = mine.url.partition("model=")[2].partition("&")[0]
-            trainings = mine.locator(".st-key-trainings")
-            trainings.get_by_text("of 30").wait_for()
-            trainings.locator("img").nth(1).wait_for()
-            other.reload()
-            watched = other.locator(".st-key-trainings")
-            watched.get_by_role("button", name=name).wait_for()
-            watched.get_by_text("of 30").wait_for()
-            trainings.get_by_text("of the test images right").wait_for()
-            assert len(list((tmp_path / "runs").iterdir())) == 1
-            watched.get_by_text("of 30").wait_for(state="detached")
-            other.goto(f"{address}/Training_curves?model={name}")
-            watched.get_by_text("of the test images right").wait_for()
-            for page in (mine, other):
-                settled(page)
-                no_error(page)
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(20)
+    address, root = start_server()
+    mine, other = new_page(height=1600), new_page(height=1600)
+    for page in (mine, other):
+        page.goto(f"{address}/Training_curves")
+        settled(page)
+    mine.get_by_text("Train a model").click()
+    mine.get_by_role("spinbutton", name="Epochs").fill("30")
+    mine.get_by_role("button", name="Train", exact=True).dblclick()  # twice: it must start once
+    mine.wait_for_url("**model=three_layer_module-digits*")
+    name = mine.url.partition("model=")[2].partition("&")[0]
+    trainings = mine.locator(".st-key-trainings")
+    trainings.get_by_text("of 30").wait_for()
+    trainings.locator("img").nth(1).wait_for()
+    other.reload()
+    watched = other.locator(".st-key-trainings")
+    watched.get_by_role("button", name=name).wait_for()
+    watched.get_by_text("of 30").wait_for()
+    trainings.get_by_text("of the test images right").wait_for()
+    assert len(list(root.iterdir())) == 1
+    watched.get_by_text("of 30").wait_for(state="detached")
+    other.goto(f"{address}/Training_curves?model={name}")
+    watched.get_by_text("of the test images right").wait_for()
+    for page in (mine, other):
+        settled(page)
+        no_error(page)

@@ -13,9 +13,9 @@ from vizlib.errors import unknown
 class System:
     """One network as reported, and its training here.
 
-    run: what its run is called. reported: an accuracy in [0, 1] on the split named, None where the report gives no number; words: what
-    it says then; epochs: how many it took. recipe, changes: ours, as `recipes.recipe` takes them. side: of the pictures that the network gets, where not its
-    own. start: the id of the system whose weights it starts from.
+    run: what its run is called. reported: an accuracy in [0, 1] on the split named, None where the report gives no number; words: what it
+    says then; epochs: how many it took, None where no report has it. recipe, changes: ours, as `recipes.recipe` takes them. side: of the
+    pictures that the network gets, where not its own. start: the id of the system whose weights it starts from.
     """
 
     id: str
@@ -31,6 +31,11 @@ class System:
     dataset: str = "cifar10"
     side: int | None = None
     start: str | None = None
+
+    @property
+    def told(self):
+        """What the report says that it reached, in a few words, such as "81.3% validation"; a dash where it says nothing."""
+        return f"{self.reported:.1%} {self.split}" if self.reported else self.words
 
 
 _KNEE = dict(dataset="csv-imbalanced:knee", side=64, epochs=10)
@@ -76,6 +81,11 @@ def named(wanted):
     return [system for id, system in SYSTEMS.items() if id in found]
 
 
+def system_of(run):
+    """The System that a run is a training of, or None; whatever its configuration holds there."""
+    return next((system for id, system in SYSTEMS.items() if id == run.config.get("system")), None)
+
+
 def runs_of(system):
     """All runs of a system, shipped ones first."""
     return [run for run in runs.list_runs()[0] if run.config.get("system") == system.id]
@@ -94,8 +104,7 @@ def table():
     ]
     for system in SYSTEMS.values():
         run = next(iter(finished_runs(system)), None)
-        reported = f"{system.reported:.1%} {system.split}" if system.reported else system.words
-        cells = [system.id, f"`{system.architecture}`", reported, f"{system.epochs} epoch{'s' * (system.epochs > 1)}" if system.epochs else "–", *(_figures(run) if run else ["*not yet run*"] + [""] * 7)]
+        cells = [system.id, f"`{system.architecture}`", system.told, f"{system.epochs} epoch{'s' * (system.epochs > 1)}" if system.epochs else "–", *(_figures(run) if run else ["*not yet run*"] + [""] * 7)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

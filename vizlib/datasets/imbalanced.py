@@ -5,6 +5,7 @@ in headerless lists, which stand in for the photographs of the retina.
 """
 
 import dataclasses
+from functools import lru_cache
 
 import numpy as np
 
@@ -40,10 +41,18 @@ def read_imbalanced(name, root):
 
 def find_imbalanced_lists(root):
     """Of the sets in headerless lists those that have enough pictures of each of five grades."""
-    return [name.replace("csv:", "csv-imbalanced:") for name in find_lists(root) if all(_has_enough(root / name[4:] / file) for file in LISTS if "label" in file)]
+    folders = {name.replace("csv:", "csv-imbalanced:"): root / name.partition(":")[2] for name in find_lists(root)}
+    return [name for name, folder in folders.items() if all(_has_enough_now(folder / file) for file in LISTS if "label" in file)]
 
 
-def _has_enough(path):
+def _has_enough_now(path):
+    found = path.stat()
+    return _has_enough(path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=256)
+def _has_enough(path, *state):
+    """Read once for each state of the file: data sets are listed often, and lists can be long."""
     try:
         labels = labels_of(path)
     except (UserError, OSError):

@@ -21,7 +21,7 @@ def estimate(architecture, dataset_name, recipe, device, *, images, input_size):
     """
     if recipe.seconds:
         return recipe.seconds + START_SECONDS, "its own budget and a few seconds to start"
-    speed = _measured_speed(architecture, dataset_name, device)
+    speed = _measured_speed(architecture, dataset_name, device, tuple(input_size))
     source = "from earlier runs here"
     if not speed:
         if "torch" not in sys.modules:
@@ -41,11 +41,11 @@ def _multiply_adds(architecture, input_size):
     return sum(row.multiply_adds for row in layer_table(model, input_size) if row.depth == 0)
 
 
-def _measured_speed(architecture, dataset_name, device):
-    """Images a second of the latest training of this network on this data here, evaluations included; None if there was none."""
+def _measured_speed(architecture, dataset_name, device, input_size):
+    """Images a second of the latest training of this network on this data, in this size, here, evaluations included; None if there was none."""
     for run in sorted(runs.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")):
         queued, started, steps = run.rows("queued"), run.rows("started"), run.rows("step")
-        same = run.config["architecture"] == architecture and run.config["dataset"] == dataset_name
+        same = run.config["architecture"] == architecture and run.config["dataset"] == dataset_name and run.input_size == input_size
         went_on = run.rows("paused") or run.rows("resumed")  # the time between its steps is not that of training alone
         if same and queued and queued[-1]["device"] == device and started and len(steps) > 1 and not went_on:
             images = (steps[-1]["epoch"] - steps[0]["epoch"]) * started[-1].get("train_images", 0)

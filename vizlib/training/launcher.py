@@ -30,7 +30,7 @@ def devices():
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())] + ["cpu"]
 
 
-def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=None, frozen=0, name=None):
+def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=None, frozen=0, side=None, name=None):
     """Start a training in a process of its own. Returns the id of its run, which is listed at once.
 
     dataset: a name; recipe: a Recipe. The other arguments are those of `make_config`. UserError if it is not possible, or too many wait.
@@ -41,7 +41,7 @@ def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=
     if sum(status == "queued" for _, status in active_runs()) >= MOST_WAITING:
         raise UserError(f"{MOST_WAITING} trainings wait already. Try again when one of them has begun.")
     found = datasets.load(dataset)
-    config = make_config(architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen)
+    config = make_config(architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen, side=side)
     folder = begun(config, found, name or runs.usual_name(architecture, dataset))
     _spawn(folder, device)
     return folder.name

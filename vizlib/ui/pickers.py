@@ -164,13 +164,14 @@ def _from_data_set(run):
 
 
 def offer_download(name, place):
-    """Say that a data set is missing, with a button that fetches it where it can be fetched. UserError if it cannot.
+    """Say that a data set is missing, with a button that fetches it where it can be fetched, or else what to do. UserError for a name of none.
 
     place: a word that tells one such button on a page from another.
     """
     reader = reader_of(name)
     if reader.download is None:
-        raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
+        st.info(plain(f"The data set {name!r} is not on this machine. {reader.missing}"))
+        return
     st.info(plain(f"The data set {name!r} is not on this machine."))
     if st.button("Download it (170 MB)", key=f"download {name} {place}", help="From its makers' site, once; nothing else in this app uses the network."):
         bar = st.progress(0.0, "downloading")

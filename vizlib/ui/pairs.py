@@ -1,0 +1,10 @@
+"""Which runs say most beside one another."""
+
+SHORTCUTS = {"resnet32": ("plain32",), "plain32": ("resnet32",)}  # the same depth with and without them
+_FORMS = ("three_layer_functional", "three_layer_module", "three_layer_sequential")  # one network written in three ways
+PAIRS = SHORTCUTS | {form: tuple(other for other in _FORMS if other != form) for form in _FORMS}
+
+
+def nearness(run, other, pairs=PAIRS):
+    """(whether another run is on the same data, whether it is of a partner architecture): the greater, the more it says beside this one."""
+    return other.config["dataset"] == run.config["dataset"], other.config["architecture"] in pairs.get(run.config["architecture"], ())

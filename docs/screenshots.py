@@ -25,6 +25,8 @@ SHOTS = {  # file name: address, height of the window
     "architecture": ("Architecture", 900),
     "filters": ("Filters?model=three_layer_sequential", 900),
     "feature-maps": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
+    "unit": ("Unit?model=resnet32&unit_number=5&random=true", 1500),
+    "class-evidence": ("Class_evidence?model=resnet32&source=data+set&label=cat&index=13", 1500),
     "training-curves": ("Training_curves?with=plain32", 800),
     "film": ("Film?model=resnet32&step=1032", 1000),
     "confusion-matrix": ("Confusion_matrix?model=resnet32", 900),
@@ -33,7 +35,7 @@ SHOTS = {  # file name: address, height of the window
     "collapse": ("Confusion_matrix?model=collapsed_lenet", 720),
 }
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-STILL = "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"]')"
+STILL = "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"], [data-testid=\"stMain\"] [data-testid=\"stProgress\"]')"
 
 
 def main():
@@ -65,7 +67,7 @@ def shoot(browser, port, name, address, height):
     page.goto(f"http://127.0.0.1:{port}/{address}")
     page.wait_for_selector("h1", timeout=60_000)
     page.wait_for_timeout(1000)
-    page.wait_for_function(STILL, timeout=60_000)
+    page.wait_for_function(STILL, timeout=180_000)  # the strongest images are looked up once
     page.wait_for_timeout(2500)  # charts draw after the page stands still
     page.screenshot(path=ROOT / "docs" / "images" / f"{name}.png")
     page.close()

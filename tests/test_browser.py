@@ -93,7 +93,8 @@ def test_pointing_at_a_map_frames_what_it_sees(page, address):
     page.wait_for_url("**place=12%2C5*")
     assert framed() == [10, 24, 6, 6]
     page.locator(".choice input[value=heat]").check(force=True)
-    assert page.locator(".heat").evaluate("image => image.naturalWidth && getComputedStyle(image).visibility") == "visible"
+    page.locator(".heat").wait_for(state="visible")
+    assert page.locator(".heat").evaluate("image => image.naturalWidth") > 0
     assert page.locator("rect.dashed").is_visible() and page.get_by_text("95 % of the influence on it comes from").is_visible()
     page.locator("[data-testid='stNumberInput'] input").last.fill("3")
     page.keyboard.press("Enter")

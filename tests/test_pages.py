@@ -222,7 +222,7 @@ def test_run_with_bad_weights(fresh_caches, name, files, reason):
     for app, page in every_page(model=name):
         assert not app.exception, page
         assert all("Traceback" not in box.value and "not made for" not in box.value for box in app.error)
-        if page in ("1_Architecture", "2_Filters", "3_Feature_maps", "10_Compare"):
+        if page in ("1_Architecture", "2_Filters", "3_Feature_maps", "4_Unit", "5_Class_evidence", "10_Compare"):
             assert len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
         else:
             fine(app)  # what needs no weights is still shown

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.test_launcher import DEADLINE, until
-from vizlib import __version__, runs
+from vizlib import __version__, datasets, runs, strongest
 from vizlib.command_line import main
 from vizlib.predictions import Predictions, load_predictions, save_predictions
 from vizlib.training import requests
@@ -157,6 +158,26 @@ def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
     assert [run.config["dataset"] for run in runs.list_runs()[0] if run.folder.parent == runs_root] == ["folder:my flowers (1)"]
 
 
+def test_patterns(copied_run, tmp_path, capsys, monkeypatch):
+    """Both sheets have a tile a unit, and the table names the images in the order of the unit's values."""
+    assert main(["patterns", "tiny", "--layer", "conv1", "--out", str(tmp_path / "sheets")]) == 0
+    printed = capsys.readouterr().out
+    for name in ("conv1-strongest-patch.png", "conv1-made-picture.png", "conv1-strongest-images.csv"):
+        assert str(tmp_path / "sheets" / name) in printed
+    found = strongest.load(runs.read_run(copied_run), datasets.load("digits"))["conv1"]
+    lines = (tmp_path / "sheets/conv1-strongest-images.csv").read_text().splitlines()
+    assert lines[0] == "unit,rank,value,image_id,class,row,column" and len(lines) == 1 + found.values.size
+    split = datasets.load("digits").splits["test"]
+    unit, rank, value, image_id, label, *place = lines[1 + 30 + 2].split(",")
+    assert (unit, rank, image_id.strip('"')) == ("1", "3", split.image_ids[found.rows[1, 2]]) and [int(at) for at in place] == found.places[1, 2].tolist()
+    assert float(value) == pytest.approx(found.values[1, 2], rel=1e-4) and label.strip('"') == str(split.labels[found.rows[1, 2]])
+    with Image.open(tmp_path / "sheets/conv1-strongest-patch.png") as sheet:
+        assert sheet.size[0] > 500
+    monkeypatch.chdir(tmp_path)
+    assert main(["patterns", "tiny"]) == 0
+    assert Path("tiny-patterns/conv2-made-picture.png").is_file(), "of the convolution halfway, beside where it is called"
+
+
 def test_film(copied_run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("vizlib.moments.FRAMES", 3)
     monkeypatch.chdir(tmp_path)
@@ -191,6 +212,8 @@ def test_film(copied_run, tmp_path, capsys, monkeypatch):
         (["train", "-a", "lenet", "-d", "digits", "--start", "tiny"], "its weights do not fit lenet"),
         (["resume", "tiny"], "tiny cannot be resumed: it is finished"),
         (["film", "nonesuch"], "no run named 'nonesuch'"),
+        (["patterns", "tiny", "--layer", "relu1"], "no layer with units named 'relu1'. Possible: conv1, conv2, fc"),
+        (["patterns", "tiny", "--layer", "conv1", "--out", "pyproject.toml/x"], "cannot be made"),
         (["film", "tiny", "--layer", "fc9", "--out", "x.gif"], "no stored layer named 'fc9'. Possible: conv1"),
         (["film", "tiny", "--out", "film.mp4"], "does not end with .gif"),
         (["film", "tiny", "--out", "no/such/folder/film.gif"], "There is no folder 'no/such/folder'"),

@@ -264,6 +264,11 @@ def _patterns(options):
     layer = options.layer or at_depth(list(rows.values()), 0.5)[0].name
     if layer not in possible:
         raise unknown("layer with units", layer, possible)
+    out = options.out or Path(f"{run.run_id}-patterns")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {out} cannot be made: {error.strerror}.") from error
     index = strongest.load(run, dataset) or strongest.of_run(run, dataset, _say("images looked at"))
     best, pictures = index[layer], dataset.splits["test"].pictures
     made = maximise(model, layer, list(range(len(best.rows))), input_size=run.input_size, mean=run.config["mean"], std=run.config["std"], say=_say("pictures made"))
@@ -271,11 +276,6 @@ def _patterns(options):
         "strongest-patch": (patterns.patches(pictures, rows[layer], best, run.input_size), best.values[:, 0], f"the part of {index.images:,} held-out images that excites it most"),
         "made-picture": (patterns.fitting(made.pictures), made.values, "the picture made to excite it most"),
     }
-    out = options.out or Path(f"{run.run_id}-patterns")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"The folder {out} cannot be made: {error.strerror}.") from error
     for name, (tiles, values, words) in sheets.items():
         atlas = sheet(tiles, [f"unit {unit}: {value:.3g}" for unit, value in enumerate(values)])
         _write(out / f"{layer}-{name}.png", atlas.figure_png(f"{run.run_id}, {layer}: for each unit {words}; {dataset.note}."))

@@ -273,12 +273,12 @@ def _patterns(options):
     best, pictures = index[layer], dataset.splits["test"].pictures
     made = maximise(model, layer, list(range(len(best.rows))), input_size=run.input_size, mean=run.config["mean"], std=run.config["std"], say=_say("pictures made"))
     sheets = {
-        "strongest-patch": (patterns.patches(pictures, rows[layer], best, run.input_size), best.values[:, 0], f"the part of {index.images:,} held-out images that excites it most"),
-        "made-picture": (patterns.fitting(made.pictures), made.values, "the picture made to excite it most"),
+        "strongest-patch": (patterns.patches(pictures, rows[layer], best, run.input_size), best.values[:, 0], f"the part of an image that excites it most, of {dataset.note}"),
+        "made-picture": (patterns.fitting(made.pictures), made.values, f"the picture made to excite it most; trained on {run.config['dataset']}"),
     }
     for name, (tiles, values, words) in sheets.items():
         atlas = sheet(tiles, [f"unit {unit}: {value:.3g}" for unit, value in enumerate(values)])
-        _write(out / f"{layer}-{name}.png", atlas.figure_png(f"{run.run_id}, {layer}: for each unit {words}; {dataset.note}."))
+        _write(out / f"{layer}-{name}.png", atlas.figure_png(f"{run.run_id}, {layer}: for each unit {words}."))
     _write(out / f"{layer}-strongest-images.csv", patterns.csv(best, dataset.splits["test"], dataset.class_names).encode())
 
 

@@ -24,6 +24,7 @@ def show(run, row, unit, index, control):
         for column, is_control in zip(st.columns(1 + control), (False, True)):
             with column:
                 draw_made(made_pictures.of_unit(run, row, unit, chosen, is_control), index and float(index[row.name].values[unit][0]), is_control)
+        st.caption("It shows what drives the unit to its extreme, and not how often that is in images: none of them looks like it.")
     with facts:
         describe(run, row, unit)
     with classes:

@@ -71,8 +71,8 @@ def links(run, picture):
     with st.container(horizontal=True):
         page.link("Feature maps", "Feature maps of this image →")
         if picture.label is not None:
-            true, answer = run.class_names[picture.label], run.class_names[int(np.argmax(caches.logits(run, picture, False)))]
-            page.link("Confusion matrix", f"All images of {plain(true)} answered {plain(answer)} →", true_first=true, predicted_first=answer)
+            cell = one_answer.cell(run, picture)
+            page.link("Confusion matrix", f"All images of {plain(cell['true_first'])} answered {plain(cell['predicted_first'])} →", **cell)
 
 
 page.run(show, "Class evidence", keeps=("class", "random"))

@@ -11,9 +11,7 @@ Reading the file needs no torch.
 
 import hashlib
 import json
-import os
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +20,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from vizlib.errors import UserError, unknown
+from vizlib.files import write_whole
 from vizlib.predictions import received
 
 COUNT = 30
@@ -139,16 +138,14 @@ def of_run(run, dataset, say=lambda share: None):
     Made anew each time, and kept in its folder if that can be written.
     UserError if there are no weights, or they or the images do not fit.
     """
-    from vizlib import activations, architectures
     from vizlib.layers import layer_table
     from vizlib.training.batches import reader
-    from vizlib.weights import load_into, load_weights
+    from vizlib.weights import load_model
 
     if not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
     start, split, weights = time.perf_counter(), dataset.splits["test"], run.path("model.safetensors").read_bytes()
-    network = architectures.create(run.config["architecture"], **run.config["arguments"])
-    model = activations.prepare(load_into(network, load_weights(weights)))
+    model = load_model(run, weights)  # of the very bytes that the marks are of
     layer_names = unit_layers(layer_table(model, run.input_size))
     images = reader(split, run.input_size)()
     found = find(model, images, layer_names, mean=run.config["mean"], std=run.config["std"], total=len(split), say=say)
@@ -200,9 +197,4 @@ def _check(file, layer_names, count):
 
 def _write(path, found, marks):
     tensors = {f"{name}/{part}": np.ascontiguousarray(getattr(strongest, part)) for name, strongest in found.items() for part in _DTYPES}
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        unfinished.write_bytes(safetensors.numpy.save(tensors, marks))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, safetensors.numpy.save(tensors, marks))

@@ -5,10 +5,8 @@ memory, so sizes are checked before and shapes after. Its own error text is neve
 """
 
 import io
-import os
 import pickle
 import pickletools
-import uuid
 import zipfile
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import torch
 
 from vizlib import activations, architectures
 from vizlib.errors import UserError
+from vizlib.files import write_whole
 
 MAX_BYTES = 1_000_000_000
 MAX_GROWTH = 4  # times the file's size; torch.save does not compress, and weights hardly can be
@@ -34,13 +33,7 @@ def save_weights(state_dict, path, dtype=torch.float16):
     Floating tensors become `dtype`, unless they would overflow in it; None keeps them as they are, for a run to be resumed. Integers stay.
     """
     tensors = {name: _to_save(tensor, dtype) for name, tensor in state_dict.items()}
-    path = Path(path)
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        unfinished.write_bytes(safetensors.torch.save(tensors))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, safetensors.torch.save(tensors))
 
 
 def _to_save(tensor, dtype):
@@ -175,12 +168,15 @@ def _without_prefixes(tensors):
     return tensors
 
 
-def load_model(run):
-    """A run's network with the weights of its folder, prepared to be looked into. UserError if there are none, or they do not fit."""
-    if not run.has("model.safetensors"):
+def load_model(run, content=None):
+    """A run's network with the weights of its folder, prepared to be looked into. UserError if there are none, or they do not fit.
+
+    content: the bytes of its weights file, where they have been read already.
+    """
+    if content is None and not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
     network = architectures.create(run.config["architecture"], **run.config["arguments"])
-    return activations.prepare(load_into(network, load_weights(run.path("model.safetensors"))))
+    return activations.prepare(load_into(network, load_weights(run.path("model.safetensors") if content is None else content)))
 
 
 def load_into(model, state_dict):

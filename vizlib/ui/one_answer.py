@@ -21,5 +21,10 @@ def links(run, picture):
     with st.container(horizontal=True):
         page.link("Class evidence", "What in it speaks for that →")
         if picture.label is not None:
-            answer = int(caches.answer(run, picture)[0].argmax())
-            page.link("Confusion matrix", "Its cell of the matrix →", true_first=run.class_names[picture.label], predicted_first=run.class_names[answer])
+            page.link("Confusion matrix", "Its cell of the matrix →", **cell(run, picture))
+
+
+def cell(run, picture):
+    """The cell of the matrix that the image in view, whose truth is known, falls into: the parameters of its address."""
+    answer = int(caches.answer(run, picture)[0].argmax())
+    return dict(true_first=run.class_names[picture.label], predicted_first=run.class_names[answer])

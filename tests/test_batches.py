@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 from vizlib import datasets
 from vizlib.datasets import Split
 from vizlib.datasets.folders import PictureFiles
 from vizlib.errors import UserError
+from vizlib.images import fit
 from vizlib.training import batches as feeding
 from vizlib.training.batches import Batches, InMemory, Streamed, windows
 from vizlib.training.recipes import Recipe
@@ -43,6 +45,20 @@ def same(one, other):
 
 
 # What a batch holds
+
+
+@pytest.mark.parametrize("size", [(16, 16), (40, 40), (7, 7), (24, 9)])
+def test_resized_batches_are_pictures_resized_by_pillow(size):
+    """At any size asked for, in the middle of an epoch too; Pillow's whole numbers are one off here and there."""
+    sizes = iter([(SIDE, SIDE), size, size, (SIDE, SIDE), size])
+    shown = list(batches().epoch(0, size=lambda: next(sizes)))
+    assert [tuple(images.shape[2:]) for images, _, _ in shown] == [(16, 16), size, size, (16, 16), size]
+    for images, labels, _ in shown:
+        for image, label in zip(pixels(images).transpose(0, 2, 3, 1), labels):
+            expected = np.asarray(Image.fromarray(PICTURES[label]).resize(image.shape[1::-1], Image.Resampling.LANCZOS))
+            assert np.abs(image.astype(int) - expected).max() <= 1 and (image == expected).mean() > 0.98
+            if size[0] == size[1]:
+                assert np.array_equal(expected, fit(PICTURES[label], (3, *expected.shape[:2])))
 
 
 def test_plain_batches_are_totensor_and_normalize():
@@ -261,6 +277,13 @@ def test_a_picture_that_vanished_is_one_sentence(files, tmp_path, workers):
     (tmp_path / "gone.png").write_bytes(b"not a picture")
     with pytest.raises(UserError, match=r"gone.png: This is not a picture[^\n]+$"):
         drawn(batches(source=streamed(gone, workers), **EVERYTHING), 0)
+
+
+def test_pictures_are_kept_small_until_they_are_in_a_batch(files):
+    """Those of one array which the network gets enlarged; files may be of any size, and are kept as the network gets them."""
+    for size, kept in {(3, 224, 224): (3, 16, 16), (3, 16, 16): (3, 16, 16), (3, 8, 8): (3, 8, 8), (3, 32, 16): (3, 32, 16), (1, 32, 32): (1, 32, 32)}.items():
+        assert tuple(feeding.kept_size(split_of(PICTURES), size)) == kept
+    assert feeding.kept_size(split_of(files), (3, 224, 224)) == (3, 224, 224)
 
 
 def test_what_is_too_big_streams(monkeypatch):

@@ -28,7 +28,7 @@ SCRIPT = """
 import os, sys
 from vizlib.command_line import main
 from vizlib.training import loop
-loop._half_type = lambda device: None
+loop.half_type = lambda *given: None
 print("process", os.getpid(), flush=True)
 sys.exit(main())
 """
@@ -58,7 +58,7 @@ def torchrun(runs_root, tmp_path, monkeypatch):
 def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
     """Batches of 71 and 72 pictures, shared as 36 and 35, with the classes weighed; one run folder and one stream of events."""
     process = torchrun("two", "-r", "nesterov", "--epochs", "2", "--batch-size", "75", "--learning-rate", "0.02", "--class-weights")
-    monkeypatch.setattr(loop, "_half_type", lambda device: None)
+    monkeypatch.setattr(loop, "half_type", lambda *given: None)
     config = make_config(
         "three_layer_module", datasets.load("digits"), recipe("nesterov", epochs=2, batch_size=75, learning_rate=0.02, class_weights=True)
     )

@@ -46,6 +46,16 @@ def test_each_parameter_of_airbench_has_its_optimiser():
     assert not any(parameter is model.conv1.weight for parameter in filters)
 
 
+def test_what_are_no_filters_learns_at_a_share_of_the_filters_rate():
+    """In any network, with normalisations that learn a scale and linear layers that start as usual."""
+    model, chosen = architectures.create("vgg16_slim"), recipe("muon", companion_share=0.3)
+    muon, companion = make_optimisers(model, chosen)
+    (filters,), (others,) = muon.param_groups, companion.param_groups
+    assert {parameter.ndim for parameter in filters["params"]} == {4} and {parameter.ndim for parameter in others["params"]} == {1, 2}
+    assert len(filters["params"]) + len(others["params"]) == len(list(model.parameters()))
+    assert filters["share"] == 1 and others["share"] == 0.3 and others["momentum"] == COMPANION_MOMENTUM
+
+
 def test_the_first_layer_of_airbench_whitens_patches():
     """Its first twelve filters turn 2 x 2 patches into uncorrelated values of variance one; the other twelve are their negatives."""
     generator = torch.Generator().manual_seed(0)

@@ -24,7 +24,8 @@ from vizlib.training.config import make_config
 from vizlib.training.evaluation import evaluate
 from vizlib.training.events import EventLog
 from vizlib.training.loop import carry_on, train
-from vizlib.training.recipes import Recipe, learning_rate, recipe
+from vizlib.training.precision import half_type
+from vizlib.training.recipes import Recipe, learning_rate, recipe, relative_cost
 from vizlib.training.requests import Requests
 from vizlib.weights import load_into, load_weights
 
@@ -42,7 +43,7 @@ def quiet(line):
 @pytest.fixture
 def whole_floats(monkeypatch):
     """No two-byte numbers, which some processors use here: for comparing with float32 to the last digits."""
-    monkeypatch.setattr(loop, "_half_type", lambda device: None)
+    monkeypatch.setattr(loop, "half_type", lambda *given: None)
 
 
 def noise(count=40, classes=2, mirrors=True, seed=0, vanish=False):
@@ -313,7 +314,7 @@ def test_weight_decay_acts_on_weights_only(tmp_path, monkeypatch, whole_floats):
         train(tmp_path / str(decay), digits_config(1, "sgd", batch_size=2000, learning_rate=0.1, weight_decay=decay), say=quiet)
         steps.append(recorder.steps[0])
         monkeypatch.undo()
-        monkeypatch.setattr(loop, "_half_type", lambda device: None)
+        monkeypatch.setattr(loop, "half_type", lambda *given: None)
     (*_, before, plain, _), (*_, decayed, _) = steps
     for name, tensor in before.items():
         difference = 0.1 * 0.25 * tensor if name.endswith("weight") else torch.zeros_like(tensor)
@@ -336,7 +337,7 @@ def test_momentum_is_the_textbooks(tmp_path, monkeypatch, whole_floats):
             expected = recorder.steps[place][2]["conv2.weight"] - 0.02 * (gradient + 0.9 * velocity if nesterov else velocity)
             assert torch.allclose(recorder.steps[place][3]["conv2.weight"], expected, atol=1e-6)
         monkeypatch.undo()
-        monkeypatch.setattr(loop, "_half_type", lambda device: None)
+        monkeypatch.setattr(loop, "half_type", lambda *given: None)
 
 
 def test_a_gradient_that_is_too_long_is_shortened(tmp_path, monkeypatch, whole_floats):
@@ -388,6 +389,45 @@ def test_predictions_are_those_of_the_saved_weights(tiny_run):
     assert tiny_run.rows("finished")[0]["test_accuracy"] == pytest.approx((logits.argmax(1).numpy() == test.labels).mean(), abs=1.5 / 360)
     again = evaluate(tiny_run.folder, config, datasets.load("digits"))
     assert np.array_equal(again.logits.astype(np.float16), predictions.logits)
+
+
+@pytest.mark.parametrize("architecture, side, half", [("mobilenet", 8, False), ("resnet18", 8, False), ("resnet18", 32, True), ("resnet18_cifar", 8, True), ("lenet", 16, True)])
+def test_no_two_byte_numbers_where_pictures_are_too_small(monkeypatch, architecture, side, half):
+    """A window that strides over maps of one place would get gradients from memory that nobody wrote."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    arguments = architectures.get(architecture).arguments_for(10, (1, side, side))
+    model = architectures.create(architecture, **arguments).train()
+    assert half_type(torch.device("cpu"), model, (1, side, side)) is (torch.bfloat16 if half else None)
+    assert model.training and not any(module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("architecture", ["mobilenet", "resnet18"])
+def test_large_networks_learn_from_tiny_pictures(tmp_path, architecture):
+    run = train(tmp_path / "run", make_config(architecture, noise(), recipe("one_cycle", epochs=4, batch_size=8), side=8), noise(), say=quiet)
+    assert run.status == "finished" and all(math.isfinite(norm) for row in run.rows("gradients") for norm in row["norms"])
+
+
+def test_growing_pictures(tmp_path, monkeypatch):
+    """Half of the steps on pictures of 2/7 of the side, a third on half of it, the rest on whole ones; a resumed training goes on with the size that it left."""
+    sides, learn = [], loop.Training._learn
+    monkeypatch.setattr(loop.Training, "_learn", lambda self, images, *rest, **given: (sides.append(images.shape[2:]), learn(self, images, *rest, **given)))
+    dataset = noise()
+    config = make_config("resnet18_late_pool", dataset, recipe("growing", epochs=3, batch_size=8), side=28)
+    steps = 3 * -(-len(dataset.splits["train"]) // 8)
+    stopped_after(tmp_path / "run", config, steps // 2 + 1, dataset)
+    run = resume(tmp_path / "run", dataset)
+    assert run.status == "finished" and len(sides) == steps
+    assert sides == [(side, side) for side in [8] * math.ceil(steps / 2) + [14] * (math.ceil(steps * 5 / 6) - math.ceil(steps / 2)) + [28] * (steps // 6)]
+    assert run.input_size == (1, 28, 28) and 0 < relative_cost(recipe("growing")) == pytest.approx((1 / 2) * (2 / 7) ** 2 + (1 / 3) * (1 / 2) ** 2 + 1 / 6)
+
+
+@pytest.mark.parametrize("architecture, side", [("lenet", 32), ("vgg16_slim", 64), ("three_layer_module", 32)])
+def test_a_network_for_one_side_cannot_have_growing_pictures(tmp_path, architecture, side):
+    config = make_config(architecture, noise(), recipe("growing"), side=side)
+    smallest = round(side * 2 / 7)
+    with pytest.raises(UserError, match=rf"^{architecture} cannot begin with pictures of {smallest} × {smallest} pixels and let them grow: it takes those of one side only, or larger ones\.$"):
+        train(tmp_path / "run", config, noise(), say=quiet)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("mirrors", [True, False])

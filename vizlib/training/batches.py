@@ -7,6 +7,8 @@ Everything random is drawn from the seed and the number of the epoch or step, so
 ended, and several processes that share a batch draw the same.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -88,6 +90,31 @@ def reader(split, image_size):
     return lambda: images
 
 
+def kept_size(split, image_size):
+    """The (C, H, W) in which a split's pictures are kept until they are in a batch: their own, where the network gets them enlarged."""
+    own = getattr(split.pictures, "shape", None)  # of one array (N, H, W, C)
+    if own and own[3] == image_size[0] and own[1] <= image_size[1] and own[1] * image_size[2] == own[2] * image_size[1]:
+        return own[3], own[1], own[2]
+    return tuple(image_size)
+
+
+def resized(images, size):
+    """uint8 images (N, C, H, W) as whole floats (N, C, *size) in [0, 255]: what `images.fit` makes of each, but all at once, on any device."""
+    for axis, side in ((3, size[1]), (2, size[0])):  # first the rows and then the columns, each rounded, as Pillow does it
+        weights = _weights(images.shape[axis], side).to(images.device)
+        images = (images.float().transpose(axis, 3) @ weights.T).transpose(axis, 3).round().clamp(0, 255)
+    return images
+
+
+@lru_cache(maxsize=16)
+def _weights(before, after):
+    """(after, before): how much each pixel of a row counts for those of the row resized. Pillow's own, by resizing rows with one bright pixel each."""
+    from PIL import Image
+
+    rows = Image.fromarray(np.eye(before, dtype=np.float32)).resize((after, before), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(rows).T.copy())
+
+
 def normalised(split, count, image_size, mean, std):
     """Some pictures of a split, from first to last, as the network gets them, float32 (N, C, H, W)."""
     rows = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
@@ -125,16 +152,17 @@ class Batches:
     def __len__(self):
         return (len(self.labels) + self.recipe.batch_size - 1) // self.recipe.batch_size
 
-    def epoch(self, number, skip=0):
+    def epoch(self, number, skip=0, size=None):
         """The batches of an epoch, counted from 0, without the first `skip`.
 
-        Gives this process's float images (B, C, H, W) in channels-last order, their labels (B,), and the labels of the whole batch.
+        size: a function that says, at each batch, which (height, width) it gets; by default the source's. Gives this process's float
+        images (B, C, H, W) in channels-last order, their labels (B,), and the labels of the whole batch.
         """
         # Of equal size but for one image: a last batch of one has no statistics to normalise by.
         orders = self._order(number).tensor_split(len(self))[skip:]
         own = [rows[self.rank :: self.ranks] for rows in orders]
         for step, (rows, (crops, at)) in enumerate(zip(orders, self.source.windows(own)), number * len(self) + skip):
-            yield self._augmented(crops, at, rows, number, step), self.labels[rows[self.rank :: self.ranks]], self.labels[rows]
+            yield self._augmented(crops, at, rows, number, step, size() if size else None), self.labels[rows[self.rank :: self.ranks]], self.labels[rows]
 
     def _order(self, number):
         generator = torch.Generator().manual_seed(mixed(self.seed, number, 1))
@@ -144,7 +172,7 @@ class Batches:
             order = torch.multinomial(self.chances, len(self.labels), replacement=True, generator=generator)
         return order.to(self.labels.device)
 
-    def _augmented(self, crops, at, rows, number, step):
+    def _augmented(self, crops, at, rows, number, step, size):
         self._generator.manual_seed(mixed(self.seed, step, 2))
         device, own = self.labels.device, slice(self.rank, None, self.ranks)
         changes = torch.ones(len(at), dtype=torch.bool, device=device)
@@ -157,7 +185,8 @@ class Batches:
             # Half of the pictures in even epochs and the other half in odd ones: each is seen both ways (Jordan 2024, arXiv 2404.00498).
             flipped = changes & ((self.side[rows[own]] + number) % 2 == 1)
             images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
-        images = (images.float() - self.mean) / self.scale
+        images = images.float() if size in (None, tuple(images.shape[2:])) else resized(images, size)
+        images = (images - self.mean) / self.scale
         if self.recipe.cutout:
             images = images * ~(self._squares(images, len(rows), own) & changes.view(-1, 1, 1, 1))  # zero is the mean colour
         return images.contiguous(memory_format=torch.channels_last)

@@ -6,6 +6,8 @@ import torch
 
 from vizlib import architectures, datasets, runs
 from vizlib.errors import UserError
+from vizlib.training import recipes
+from vizlib.training.recipes import side_share
 from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, freeze, load_all_but_head
 from vizlib.weights import load_weights
 
@@ -65,8 +67,23 @@ def check_possible(config, dataset):
     with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
         model = architectures.create(config["architecture"], **config["arguments"])
         freeze(model, config.get("frozen", 0))
+        _check_growth(config, model)
     if config.get("start") and "run" in config["start"]:
         load_all_but_head(model.to_empty(device="cpu"), load_weights(runs.open_run(config["start"]["run"]).path("model.safetensors")))
+
+
+def _check_growth(config, model):
+    """UserError if pictures are to grow and the network, on the meta device, does not take the smallest."""
+    share = side_share(recipes.from_config(config), 0)
+    channels, *sides = config["input_size"]
+    smallest = [max(1, round(side * share)) for side in sides]
+    if smallest == sides:
+        return
+    try:
+        model.eval()(torch.empty(1, channels, *smallest))
+    except RuntimeError as error:
+        height, width = smallest
+        raise UserError(f"{config['architecture']} cannot begin with pictures of {height} × {width} pixels and let them grow: it takes those of one side only, or larger ones.") from error
 
 
 def begun(config, dataset, name):

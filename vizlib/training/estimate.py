@@ -5,6 +5,8 @@ import sys
 from functools import lru_cache
 
 from vizlib import runs
+from vizlib.errors import UserError
+from vizlib.training import recipes
 
 START_SECONDS = 4  # until the first step: Python, PyTorch, the data
 # Multiply-adds a second in training, forward and back together: guessed, until a training on this machine tells better.
@@ -28,7 +30,7 @@ def estimate(architecture, dataset_name, recipe, device, *, images, input_size):
             return None, "not known yet"
         rate = GPU_SPEED if device.startswith("cuda") else CORE_SPEED * (os.cpu_count() or 1)
         speed, source = rate / (3 * _multiply_adds(architecture, tuple(input_size))), "guessed from its size"
-    return recipe.epochs * images / speed + START_SECONDS, source
+    return recipe.epochs * images * recipes.relative_cost(recipe) / speed + START_SECONDS, source
 
 
 @lru_cache(maxsize=64)
@@ -42,12 +44,20 @@ def _multiply_adds(architecture, input_size):
 
 
 def _measured_speed(architecture, dataset_name, device, input_size):
-    """Images a second of the latest training of this network on this data, in this size, here, evaluations included; None if there was none."""
+    """Whole images a second of the latest training of this network on this data, in this size, here, evaluations included; None if there was none."""
     for run in sorted(runs.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")):
         queued, started, steps = run.rows("queued"), run.rows("started"), run.rows("step")
         same = run.config["architecture"] == architecture and run.config["dataset"] == dataset_name and run.input_size == input_size
         went_on = run.rows("paused") or run.rows("resumed")  # the time between its steps is not that of training alone
         if same and queued and queued[-1]["device"] == device and started and len(steps) > 1 and not went_on:
             images = (steps[-1]["epoch"] - steps[0]["epoch"]) * started[-1].get("train_images", 0)
-            return images / max(1e-3, steps[-1]["time"] - steps[0]["time"])
+            return images * _cost(run) / max(1e-3, steps[-1]["time"] - steps[0]["time"])
     return None
+
+
+def _cost(run):
+    """What a run's recipe costs relative to one on whole pictures throughout."""
+    try:
+        return recipes.relative_cost(recipes.from_config(run.config))
+    except (UserError, KeyError, TypeError):  # it is of another version, or written by hand
+        return 1.0

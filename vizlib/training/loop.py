@@ -21,7 +21,8 @@ from vizlib.training.evaluation import evaluate, mean_loss
 from vizlib.training.events import EventLog
 from vizlib.training.measures import Clock, Marks, Meter
 from vizlib.training.optimisers import make_optimisers
-from vizlib.training.recipes import learning_rate
+from vizlib.training.precision import half_type
+from vizlib.training.recipes import learning_rate, side_share
 from vizlib.training.requests import Requests
 from vizlib.training.snapshots import Snapshots, is_log_spaced
 from vizlib.training.start import freeze, starting_model
@@ -103,7 +104,7 @@ class Training:
         self.clock.start()
         ending = self._obey()
         while ending not in ("stop", "keep") and self._progress() < 1:
-            for images, labels, all_labels in self.batches.epoch(*divmod(self.step, len(self.batches))):
+            for images, labels, all_labels in self.batches.epoch(*divmod(self.step, len(self.batches)), self._picture_size):
                 log_spaced = is_log_spaced(self.step + 1)
                 with self.threads.step():
                     self._learn(images, labels, all_labels, note_gradients=log_spaced or evaluations.is_reached(self._progress(steps=1)))
@@ -132,12 +133,13 @@ class Training:
             torch.cuda.set_device(device)
             torch.backends.cudnn.benchmark = True  # batches are of one or two sizes: the fastest algorithm is worth finding
         training, validation = splits(self.dataset, config)
-        border = min(self.size[1:]) // recipe.crop if recipe.augment else 0
+        kept = feeding.kept_size(training, self.size)
+        border = min(kept[1:]) // recipe.crop if recipe.augment else 0
         labels, classes = torch.from_numpy(training.labels).to(device), len(config["class_names"])
-        if feeding.streams(training, self.size):
-            source = feeding.Streamed(training, self.size, device, border, recipe.reflect, workers=min(WORKERS, os.cpu_count() or 1))
+        if feeding.streams(training, kept):
+            source = feeding.Streamed(training, kept, device, border, recipe.reflect, workers=min(WORKERS, os.cpu_count() or 1))
         else:
-            source = feeding.InMemory(torch.from_numpy(training.images(self.size)).to(device), border, recipe.reflect)
+            source = feeding.InMemory(torch.from_numpy(training.images(kept)).to(device), border, recipe.reflect)
         spread = dict(mean=self.mean, std=self.std, mirrors=self.dataset.mirrors, border=border, seed=config["seed"])
         self.batches = feeding.Batches(source, labels, classes, recipe, **spread, rank=self.group.rank, ranks=self.group.size)
         self.class_weights = len(labels) / (classes * torch.bincount(labels, minlength=classes).clamp(min=1)).float() if recipe.class_weights else None
@@ -151,7 +153,7 @@ class Training:
         self.model.to(device, memory_format=torch.channels_last)
         self.optimisers = make_optimisers(self.model, recipe)
         self.layers = [(name.removesuffix(".weight"), weight) for name, weight in self.model.named_parameters() if weight.ndim > 1 and weight.requires_grad]
-        half = _half_type(device)
+        half = half_type(device, self.model, (self.size[0], *self._picture_size(0)))
         self.autocast = dict(device_type=device.type, dtype=half or torch.bfloat16, enabled=half is not None)
         self.scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
         self.total_steps = None if recipe.seconds else recipe.epochs * len(self.batches)
@@ -208,7 +210,7 @@ class Training:
         kept = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self._back_to_training()
         for skip in sorted({0, len(self.batches) - 1}):
-            images, labels, _ = next(self.batches.epoch(0, skip))
+            images, labels, _ = next(self.batches.epoch(0, skip, self._picture_size))
             with torch.autocast(**self.autocast):
                 loss = F.cross_entropy(self.network(images), labels)
             loss.backward()
@@ -221,6 +223,11 @@ class Training:
             each = self.seconds / self.step if self.step else 0.0
             return min(1.0, (self.seconds + steps * each) / self.recipe.seconds)
         return min(1.0, (self.step + steps) / self.total_steps)
+
+    def _picture_size(self, progress=None):
+        """(height, width) of the pictures that are learned from at a progress, by default now."""
+        share = side_share(self.recipe, self._progress() if progress is None else progress)
+        return tuple(max(1, round(side * share)) for side in self.size[1:])
 
     def _epoch(self):
         return _rounded(self.step / len(self.batches))
@@ -382,13 +389,6 @@ def _reason(error, device):
         return "The disk is full. What was written before is kept; make room, then resume."
     first_line = (str(error).splitlines() or ["no message"])[0][:200]
     return f"{type(error).__name__}: {first_line.rstrip('.')}."
-
-
-def _half_type(device):
-    """The two-byte type that convolutions are faster in on this device, or None."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else None
 
 
 def _device_name(device):

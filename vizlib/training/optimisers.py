@@ -37,11 +37,14 @@ def _with_momentum(sgd):
 
 
 def _muon(learned, recipe):
-    """Muon for the filters; Nesterov SGD for biases and for matrices, at rates of their own. Nothing decays: Muon keeps the filters' norm."""
+    """Muon for the filters; Nesterov SGD for biases and for matrices, at a rate of their own, or at airbench's. Nothing decays: Muon keeps the filters' norm."""
     filters, biases, matrices = [p for p in learned if p.ndim == 4], [p for p in learned if p.ndim <= 1], [p for p in learned if p.ndim in (2, 3)]
     optimisers = [Muon([{"params": filters, "share": 1.0}], lr=recipe.learning_rate, momentum=recipe.momentum)] if filters else []
-    groups = [{"params": biases, "share": BIAS_SHARE * recipe.batch_size}] if biases else []
-    groups += [{"params": [matrix], "share": MATRIX_SHARE * recipe.batch_size / matrix[0].numel() ** 2} for matrix in matrices]
+    if recipe.companion_share:
+        groups = [{"params": biases + matrices, "share": recipe.companion_share}] if biases or matrices else []
+    else:
+        groups = [{"params": biases, "share": BIAS_SHARE * recipe.batch_size}] if biases else []
+        groups += [{"params": [matrix], "share": MATRIX_SHARE * recipe.batch_size / matrix[0].numel() ** 2} for matrix in matrices]
     if groups:
         optimisers.append(_with_momentum(torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=COMPANION_MOMENTUM, nesterov=True, fused=True)))
     return optimisers

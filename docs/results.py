@@ -5,6 +5,7 @@ The picture needs what requirements-dev.txt lists, and chromium.
 
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +101,7 @@ def growth():
         return NOT_YET
     recipe, seconds, passed = from_config(run.config), {}, {}
     rows = [dict(epoch=0.0, progress=0.0, seconds=0.0), *run.rows("epoch")]
-    for before, after in zip(rows, rows[1:]):
+    for before, after in pairwise(rows):
         side = round(run.input_size[1] * side_share(recipe, before["progress"]))
         seconds[side] = seconds.get(side, 0) + after["seconds"] - before["seconds"]
         passed[side] = passed.get(side, 0) + after["epoch"] - before["epoch"]

@@ -1,12 +1,13 @@
 """What a trained network answered on held-out images: the file, the confusion matrix, and which images are in a cell."""
 
+import io
 import math
-import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from vizlib.errors import UserError
+from vizlib.files import write_whole
 
 MAX_UNPACKED = 200_000_000  # bytes: a million answers to a hundred classes
 LARGEST_LOGIT = 60_000  # float16 ends at 65,504
@@ -53,12 +54,10 @@ class Predictions:
 
 def save_predictions(path, predictions):
     """Write predictions.npz, logits as float16, so that a reader finds the old file or the whole new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        np.savez_compressed(
-            file, labels=predictions.labels.astype(np.int16), logits=np.clip(predictions.logits, -LARGEST_LOGIT, LARGEST_LOGIT).astype(np.float16), image_ids=predictions.image_ids
-        )
-    os.replace(temporary, path)
+    logits = np.clip(predictions.logits, -LARGEST_LOGIT, LARGEST_LOGIT).astype(np.float16)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, labels=predictions.labels.astype(np.int16), logits=logits, image_ids=predictions.image_ids)
+    write_whole(path, buffer.getvalue())
 
 
 def load_predictions(path, num_classes):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vizlib.errors import UserError, unknown
+from vizlib.files import write_whole
 
 try:
     import fcntl
@@ -334,6 +335,4 @@ def claim_folder(name):
 
 def write_json(path, content):
     """Write JSON so that a reader finds either the old file or the whole new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(content, indent=1).encode())

@@ -34,7 +34,7 @@ class EventLog:
             self._lock.release()
             raise UserError(f"{self._folder.name} is finished already.")
         for left in self._folder.glob("*.tmp"):  # by a process that was killed while it wrote
-            if left.name != "rate.tmp":
+            if not left.name.startswith("rate."):  # somebody else may be asking for one just now
                 left.unlink(missing_ok=True)
         (self._folder / SPARE).write_bytes(bytes(SPARE_BYTES))
         self._open()

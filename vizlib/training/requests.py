@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 
 from vizlib.errors import UserError
+from vizlib.files import write_whole
 from vizlib.training.recipes import LIMITS
 
 STOP, KEEP, PAUSE, RATE = "stop", "keep", "pause", "rate"
@@ -32,9 +33,7 @@ def ask_rate(folder, learning_rate):
     low, high = LIMITS["learning_rate"]
     if not low <= learning_rate <= high:
         raise UserError(f"learning rate {learning_rate} is not possible: between {low:g} and {high:g}.")
-    temporary = folder / "rate.tmp"
-    temporary.write_text(repr(float(learning_rate)), encoding="utf-8")
-    os.replace(temporary, folder / RATE)
+    write_whole(folder / RATE, repr(float(learning_rate)).encode())
 
 
 def asked_rate(folder):

@@ -1,24 +1,20 @@
 """last.pt: all that a training needs to go on from where it was. Plain tensors and numbers, read with PyTorch's weights-only reader."""
 
 import io
-import os
 
 import torch
 
 from vizlib.errors import UserError
+from vizlib.files import write_whole
 
 NAME = "last.pt"
 
 
 def save_state(folder, **state):
     """Write the state so that a reader finds the old file or the whole new one."""
-    unfinished, buffer = folder / (NAME + ".tmp"), io.BytesIO()
+    buffer = io.BytesIO()
     torch.save(state, buffer)  # into memory first: on a full disk PyTorch's own writer does not say what is wrong
-    try:
-        unfinished.write_bytes(buffer.getbuffer())
-        os.replace(unfinished, folder / NAME)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(folder / NAME, buffer.getbuffer())
 
 
 def load_state(folder):

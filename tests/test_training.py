@@ -418,6 +418,7 @@ def test_growing_pictures(tmp_path, monkeypatch):
     run = resume(tmp_path / "run", dataset)
     assert run.status == "finished" and len(sides) == steps
     assert sides == [(side, side) for side in [8] * math.ceil(steps / 2) + [14] * (math.ceil(steps * 5 / 6) - math.ceil(steps / 2)) + [28] * (steps // 6)]
+    assert [(row["step"], row["height"], row["width"]) for row in run.rows("pictures")] == [(sides.index((side, side)), side, side) for side in (8, 14, 28)]
     assert run.input_size == (1, 28, 28) and 0 < relative_cost(recipe("growing")) == pytest.approx((1 / 2) * (2 / 7) ** 2 + (1 / 3) * (1 / 2) ** 2 + 1 / 6)
 
 

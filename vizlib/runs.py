@@ -55,9 +55,10 @@ _FIGURES = {
     "resumed": ("step",),
     "gradients": ("step", "epoch"),
     "rate": ("step", "epoch", "seconds", "learning_rate"),
+    "pictures": ("step", "epoch", "seconds", "height", "width"),
     "finished": ("test_accuracy", "seconds"),
 }
-_UNDONE = ("step", "epoch", "gradients", "rate")
+_UNDONE = ("step", "epoch", "gradients", "rate", "pictures")
 
 
 def runs_root():

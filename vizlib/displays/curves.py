@@ -9,7 +9,7 @@ AXES = {"epochs": "epoch", "steps": "step", "seconds": "seconds"}
 COLOURS = ("#0891b2", "#ea580c", "#7c3aed", "#16a34a", "#db2777", "#ca8a04", "#2563eb", "#525252", "#dc2626", "#0d9488")
 FULL = 600  # steps that a long training notes
 PALE = 0.35  # how much is left of what comes after the moment of the film
-MARKS = {"rate": "rate {learning_rate:.3g}", "resumed": "resumed"}  # events drawn as a vertical line, and what it says
+MARKS = {"rate": "rate {learning_rate:.3g}", "resumed": "resumed", "pictures": "{height} × {width} pixels"}  # events drawn as a vertical line, and what it says
 
 
 class History(NamedTuple):
@@ -83,7 +83,7 @@ class CurvesDisplay:
 
     @staticmethod
     def _add_marks(figure, history, x_key, colour, several, name, number):
-        """A dashed line with a label where somebody changed the learning rate, or the training was resumed; one label for what came at one step."""
+        """A dashed line with a label where somebody changed the learning rate, the training was resumed or its pictures grew; one label for what came at one step."""
         labels = {}
         for row in History(*history).marks:
             if isinstance(row.get(x_key), (int, float)):

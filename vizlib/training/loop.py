@@ -82,6 +82,7 @@ class Training:
         self.recipe, self.size, self.mean, self.std = recipes.from_config(config), config["input_size"], config["mean"], config["std"]
         self.mirrored = self.recipe.mirrored and dataset.mirrors
         self.step, self.best, self.factor, self.rate, self.saved_at = 0, -1.0, 1.0, self.recipe.learning_rate, -inf
+        self.learned_size = tuple(self.size[1:])
         self.clock, self.meter, self.row_is_due, self.is_sound = Clock(self.device), Meter(group), False, True
         self.seconds = 0.0  # of the clock at the last look: the same in all processes
         self.tensorboard = TensorBoard(folder)
@@ -105,6 +106,7 @@ class Training:
         ending = self._obey()
         while ending not in ("stop", "keep") and self._progress() < 1:
             for images, labels, all_labels in self.batches.epoch(*divmod(self.step, len(self.batches)), self._picture_size):
+                self._note_growth(tuple(images.shape[2:]))
                 log_spaced = is_log_spaced(self.step + 1)
                 with self.threads.step():
                     self._learn(images, labels, all_labels, note_gradients=log_spaced or evaluations.is_reached(self._progress(steps=1)))
@@ -186,6 +188,8 @@ class Training:
         if self.resumes or run.rows("started"):  # if it ended before anything was saved, it resumes from the beginning
             self._note("resumed", epoch=self._epoch(), device=_device_name(self.device))
             self.best = max((row["val_accuracy"] for row in run.rows("checkpoint")), default=-1.0)  # of those that this leaves
+        sizes = [(row["height"], row["width"]) for row in run.rows("pictures") if row["step"] <= self.step]
+        self.learned_size = sizes[-1] if sizes else self.learned_size
         if self.resumes:
             self.snapshots.take_up(self.step)
             self.tensorboard.first_step = self.step
@@ -228,6 +232,12 @@ class Training:
         """(height, width) of the pictures that are learned from at a progress, by default now."""
         share = side_share(self.recipe, self._progress() if progress is None else progress)
         return tuple(max(1, round(side * share)) for side in self.size[1:])
+
+    def _note_growth(self, size):
+        """Note the size of the pictures where it is another than before, or at first another than that of the network's input."""
+        if self.group.leads and size != self.learned_size:
+            self._note("pictures", epoch=self._epoch(), height=size[0], width=size[1])
+        self.learned_size = size
 
     def _epoch(self):
         return _rounded(self.step / len(self.batches))

@@ -280,9 +280,10 @@ def test_a_picture_that_vanished_is_one_sentence(files, tmp_path, workers):
 
 
 def test_pictures_are_kept_small_until_they_are_in_a_batch(files):
-    """Those of one array which the network gets enlarged; files may be of any size, and are kept as the network gets them."""
+    """Those of one size which the network gets enlarged; files may be of any size, and are kept as the network gets them."""
     for size, kept in {(3, 224, 224): (3, 16, 16), (3, 16, 16): (3, 16, 16), (3, 8, 8): (3, 8, 8), (3, 32, 16): (3, 32, 16), (1, 32, 32): (1, 32, 32)}.items():
-        assert tuple(feeding.kept_size(split_of(PICTURES), size)) == kept
+        assert feeding.kept_size(split_of(PICTURES), list(size)) == kept
+        assert feeding.kept_size(split_of(PictureFiles(files.paths, (SIDE, SIDE, 3)).take(range(COUNT))), size) == kept
     assert feeding.kept_size(split_of(files), (3, 224, 224)) == (3, 224, 224)
 
 

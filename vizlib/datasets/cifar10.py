@@ -57,7 +57,7 @@ def _read_folders(root):
         official = min(rows[part], default=-1) >= 0 and len(set(rows[part])) == len(files)  # else the numbers begin anew in each class
         names = rows[part] if official else [f"{file.parent.name}/{file.stem}" for file in files]
         ids = np.array([f"{'train' if of_training and official else part}/{name}" for name in names])
-        splits[part] = Split(PictureFiles(files), labels, ids)
+        splits[part] = Split(PictureFiles(files, (32, 32, 3)), labels, ids)
     if splits["test"].image_ids[0].startswith("train/"):
         count, first, last = len(rows["test"]), min(rows["test"]), max(rows["test"])
         return splits, f"{count:,} held-out images of the CIFAR-10 training set (rows {first:,} to {last:,}), the other {len(rows['train']):,} for training"

@@ -11,10 +11,17 @@ LARGEST_SIDE = 224
 
 
 class PictureFiles:
-    """Picture files as a sequence of uint8 arrays (H, W, 3), each opened when asked for."""
+    """Picture files as a sequence of uint8 arrays (H, W, 3), each opened when asked for.
 
-    def __init__(self, paths):
-        self.paths = list(paths)
+    size: (H, W, 3) where all are known to be of one. shape: then that of the array (N, H, W, 3) which they would be, else None.
+    """
+
+    def __init__(self, paths, size=None):
+        self.paths, self.size = list(paths), size
+
+    @property
+    def shape(self):
+        return (len(self.paths), *self.size) if self.size else None
 
     def __len__(self):
         return len(self.paths)
@@ -30,7 +37,7 @@ class PictureFiles:
             raise UserError(f"{self.paths[row].parent.name}/{self.paths[row].name}: {error}") from error
 
     def take(self, rows):
-        return PictureFiles([self.paths[row] for row in rows])
+        return PictureFiles([self.paths[row] for row in rows], self.size)
 
 
 def class_folders(folder):

@@ -92,7 +92,7 @@ def reader(split, image_size):
 
 def kept_size(split, image_size):
     """The (C, H, W) in which a split's pictures are kept until they are in a batch: their own, where the network gets them enlarged."""
-    own = getattr(split.pictures, "shape", None)  # of one array (N, H, W, C)
+    own = getattr(split.pictures, "shape", None)  # (N, H, W, C) where all are of one size
     if own and own[3] == image_size[0] and own[1] <= image_size[1] and own[1] * image_size[2] == own[2] * image_size[1]:
         return own[3], own[1], own[2]
     return tuple(image_size)

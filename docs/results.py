@@ -37,6 +37,12 @@ def parameters(system_id):
     return f"{run.rows('started')[-1]['parameters']:,}" if run else NOT_YET
 
 
+def per_parameter(system_id, other):
+    """How many of the other's parameters this one has."""
+    one, two = (run.rows("started")[-1]["parameters"] if (run := run_of(id)) else None for id in (system_id, other))
+    return f"{one / two:.1%}" if one and two else NOT_YET
+
+
 def answers(run):
     return load_predictions(run.path("predictions.npz"), len(run.class_names))
 
@@ -180,9 +186,16 @@ An epoch at that size takes two cores most of an hour, so its pictures grew: {gr
 
 ![Filters, maps and a unit of the network for 224 pixels](images/large.png)
 
-**B, E, F. What a parameter buys.**
+**B, E, F. What a parameter buys.** Not all were trained equally long: the first table says how many epochs each had.
 
 {sizes()}
+
+- *Multi-scale.* Res2Net (F3) puts four scales into each block of F2 and does with {parameters("F3")} parameters, of {parameters("F2")}, what F2 does: {accuracy("F3")} and {accuracy("F2")}.
+- *Dense.* Four layers that each see all before them (F4) reach {accuracy("F4")} with {parameters("F4")}: {per_parameter("F4", "F2")} of F2's.
+- *Separable.* Depthwise and pointwise convolutions (F5) were made for large pictures: at 32 × 32, of which the first layer halves the side, {accuracy("F5")}.
+- *Depth alone.* Twelve convolutions without a shortcut (E1) reach {accuracy("E1")} with {parameters("E1")} parameters; forty in bottlenecks (E2), the
+  last six blocks of which see maps of 2 × 2, {accuracy("E2")} with {parameters("E2")}.
+- *A network of 1998.* LeNet (F1), with {parameters("F1")} parameters, {accuracy("F1")}.
 
 """
 

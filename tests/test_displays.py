@@ -410,14 +410,15 @@ def test_curves_are_pale_after_the_moment_of_the_film():
     assert [len(trace.x) for trace in star] == [1, 0]
 
 
-@pytest.mark.parametrize("axis, places", [("epochs", [1.5, 2.5]), ("steps", [15, 25]), ("seconds", [4.0])])
-def test_marks_where_the_rate_was_changed_and_where_it_was_resumed(axis, places):
+@pytest.mark.parametrize("axis, places", [("epochs", [1.5, 2.0, 2.5]), ("steps", [15, 20, 25]), ("seconds", [4.0, 5.0])])
+def test_marks_where_the_rate_was_changed_where_pictures_grew_and_where_it_was_resumed(axis, places):
     epochs, steps, best = history()["run"]
     rate = {"event": "rate", "step": 15, "epoch": 1.5, "seconds": 4.0, "learning_rate": 0.0025}
-    marks = [rate, {"event": "resumed", "step": 25, "epoch": 2.5}]  # without seconds: not drawn over them
+    grew = {"event": "pictures", "step": 20, "epoch": 2.0, "seconds": 5.0, "height": 112, "width": 96}
+    marks = [rate, grew, {"event": "resumed", "step": 25, "epoch": 2.5}]  # the last without seconds: not drawn over them
     figure = CurvesDisplay({"<b>run": (epochs, steps, best, marks)}).plot("accuracy", axis, log_scale=True)
     assert [line.x0 for line in figure.layout.shapes] == places and all(line.line.dash == "dash" for line in figure.layout.shapes)
-    assert [note.text for note in figure.layout.annotations] == ["rate 0.0025", "resumed"][: len(places)]
+    assert [note.text for note in figure.layout.annotations] == ["rate 0.0025", "112 × 96 pixels", "resumed"][: len(places)]
     two = CurvesDisplay({"<b>run": (epochs, steps, best, marks), "other": (epochs, steps, best)}).plot("loss", axis)
     assert two.layout.annotations[0].text == "&lt;b&gt;run: rate 0.0025"
     assert not CurvesDisplay({"run": (epochs, steps, best, marks)}).plot("loss", axis, narrow=True).layout.annotations

@@ -184,7 +184,11 @@ Always answering grade 0 is right as often as the first rows are.
 **D. Large filters, large maps.** ResNet-18 at 224 pixels, whose first layer has 64 filters of 7 × 7 and keeps its maps at 112 × 112, reaches {accuracy("D1")}.
 An epoch at that size takes two cores most of an hour, so its pictures grew: {growth()}
 
-![Filters, maps and a unit of the network for 224 pixels](images/large.png)
+![The 64 filters of 7 × 7 of its first layer](images/large-filters.webp)
+
+![What they make of a photograph: 64 maps of 112 × 112](images/large-maps.webp)
+
+![What one unit of its last convolution looks for](images/large-unit.webp)
 
 **B, E, F. What a parameter buys.** Not all were trained equally long: the first table says how many epochs each had.
 

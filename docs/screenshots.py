@@ -1,8 +1,10 @@
 """Takes the README's pictures of the running app: PYTHONPATH=. python docs/screenshots.py
 
-Needs what requirements-dev.txt lists, and chromium (apt-get install chromium). Writes docs/images/*.png.
+Needs what requirements-dev.txt lists, and chromium (apt-get install chromium). Writes docs/images; those of the network for large pictures
+where its weights are, which do not ship: python -m vizlib reproduce D1
 """
 
+import io
 import os
 import shutil
 import socket
@@ -13,27 +15,31 @@ import time
 import urllib.request
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from vizlib.runs import open_run
+from vizlib.systems import SYSTEMS, finished_runs
 from vizlib.training import launcher
 from vizlib.training.recipes import recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = {  # file name: address, height of the window
-    "home": ("", 1130),
-    "architecture": ("Architecture", 900),
-    "filters": ("Filters?model=three_layer_sequential", 900),
-    "feature-maps": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
-    "unit": ("Unit?model=resnet32&unit_number=5&random=true", 1500),
-    "class-evidence": ("Class_evidence?model=resnet32&source=data+set&label=cat&index=13", 1500),
-    "training-curves": ("Training_curves?with=plain32", 800),
-    "film": ("Film?model=resnet32&step=1032", 1000),
-    "confusion-matrix": ("Confusion_matrix?model=resnet32", 900),
-    "gradients": ("Gradients?model=resnet32", 1100),
-    "compare": ("Compare?model=resnet32&at=50", 3150),
-    "collapse": ("Confusion_matrix?model=collapsed_lenet", 720),
+    "home.png": ("", 1130),
+    "architecture.png": ("Architecture", 900),
+    "filters.png": ("Filters?model=three_layer_sequential", 900),
+    "large-filters.webp": ("Filters?model=resnet18_late_pool", 900),
+    "feature-maps.png": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
+    "unit.png": ("Unit?model=resnet32&unit_number=5&random=true", 1500),
+    "class-evidence.png": ("Class_evidence?model=resnet32&source=data+set&label=cat&index=13", 1500),
+    "training-curves.png": ("Training_curves?with=plain32", 800),
+    "film.png": ("Film?model=resnet32&step=1032", 1000),
+    "confusion-matrix.png": ("Confusion_matrix?model=resnet32", 900),
+    "gradients.png": ("Gradients?model=resnet32", 1100),
+    "compare.png": ("Compare?model=resnet32&at=50", 3150),
+    "collapse.png": ("Confusion_matrix?model=collapsed_lenet", 720),
 }
+LARGE = {"large-maps.webp": ("Feature_maps?layer=relu1&unit=13", 1000), "large-unit.webp": ("Unit?unit_layer=stage3.block2.conv2&unit_number=7", 1500)}  # of the one below
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 STILL = "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"], [data-testid=\"stMain\"] [data-testid=\"stProgress\"]')"
 
@@ -42,20 +48,25 @@ def main():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    large = next((run for run in finished_runs(SYSTEMS["D1"]) if not run.is_weightless), None)
     with tempfile.TemporaryDirectory() as runs:
+        shots = dict(SHOTS)
+        if large:
+            copy = shutil.copytree(large.folder, Path(runs) / "resnet18_late_pool_224")
+            shots |= {name: (f"{address}&model={copy.name}", height) for name, (address, height) in LARGE.items()}
         os.environ["CONVSCOPE_RUNS"] = runs
-        take(port)
+        take(port, shots)
 
 
-def take(port):
+def take(port, shots):
     server = subprocess.Popen([sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)], cwd=ROOT)
     try:
         wait_for(f"http://127.0.0.1:{port}/_stcore/health")
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
-            for name, (address, height) in SHOTS.items():
+            for name, (address, height) in shots.items():
                 shoot(browser, port, name, address, height)
-            shoot(browser, port, "live", f"Training_curves?model={train_for_a_while()}", 1000)
+            shoot(browser, port, "live.png", f"Training_curves?model={train_for_a_while()}", 1000)
             browser.close()
     finally:
         server.terminate()
@@ -69,9 +80,10 @@ def shoot(browser, port, name, address, height):
     page.wait_for_timeout(1000)
     page.wait_for_function(STILL, timeout=180_000)  # the strongest images are looked up once
     page.wait_for_timeout(2500)  # charts draw after the page stands still
-    page.screenshot(path=ROOT / "docs" / "images" / f"{name}.png")
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    picture.save(ROOT / "docs" / "images" / name, **(dict(quality=88, method=6) if name.endswith(".webp") else {}))
     page.close()
-    print(f"docs/images/{name}.png")
+    print(f"docs/images/{name}")
 
 
 def train_for_a_while():

@@ -53,7 +53,8 @@ def summary(run):
         text += f", best checkpoint after epoch {best['epoch']:.3g} with a validation accuracy of {best['val_accuracy']:.1%}"
     if finished:
         text += f", {finished[-1]['test_accuracy']:.1%} on the test images, {finished[-1]['seconds']:,.0f} s of training."
-    return text + (f" {statistics.median(speeds):,.0f} training images a second." if speeds else "")
+    text += f" {statistics.median(speeds):,.0f} training images a second." if speeds else ""
+    return text + (" The training images grew to their size at the dashed lines; the validation images have it throughout." if run.rows("pictures") else "")
 
 
 page.run(show, "Training curves", keeps=("with", "quantity", "axis", "smoothing", "log"), beside="with", has_film=True)

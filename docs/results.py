@@ -145,6 +145,8 @@ def picture():
 def text():
     missing = [system_id for system_id in SYSTEMS if not run_of(system_id)]
     not_yet = f"\nNot yet run: {', '.join(missing)}. `python -m vizlib reproduce` trains them.\n" if missing else ""
+    short = [id for id, system in SYSTEMS.items() if (run := run_of(id)) and system.reported and run.rows("finished")[-1]["test_accuracy"] <= system.reported]
+    not_yet += f"\nBelow what was reported, so far: {', '.join(short)}.\n" if short else ""
     return f"""# Results
 
 What five published course and lab reports reached with these networks, and what the runs here have in their folders. Written by

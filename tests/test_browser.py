@@ -34,8 +34,8 @@ def test_page_shows_its_picture(page, address, name):
     page.wait_for_selector(PICTURES[name], state="visible")
     settled(page)
     no_error(page)
-    sizes = page.eval_on_selector_all("[data-testid='stImage'] img, .frame img", "images => images.map(image => image.naturalWidth)")
-    assert all(sizes), "every picture was decoded"
+    pictures = "document.querySelectorAll(\"[data-testid='stImage'] img, .frame img\")"
+    page.wait_for_function(f"() => [...{pictures}].every(image => image.naturalWidth)")  # every picture is decoded, if not at once
 
 
 def test_first_deep_link_on_a_fresh_server(page, start_server):

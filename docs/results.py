@@ -15,7 +15,7 @@ from vizlib.collapse import HEALTHY, judge_run
 from vizlib.displays.confusion import ConfusionDisplay
 from vizlib.predictions import load_predictions
 from vizlib.systems import SYSTEMS, finished_runs, table
-from vizlib.training.recipes import from_config, side_share
+from vizlib.training.recipes import from_config, picture_size
 
 DOCS = Path(__file__).resolve().parent
 GRADED = {"C18": "ResNet-18, from scratch", "C50": "ResNet-50, from scratch", "C18P": "ResNet-18, pretrained", "C50P": "ResNet-50, pretrained"}
@@ -105,20 +105,15 @@ def growth():
     run = run_of("D1")
     if not run:
         return NOT_YET
-    recipe, seconds, passed = from_config(run.config), {}, {}
+    recipe, seconds, passed, ends = from_config(run.config), {}, {}, {}
     rows = [dict(epoch=0.0, progress=0.0, seconds=0.0), *run.rows("epoch")]
     for before, after in pairwise(rows):
-        side = round(run.input_size[1] * side_share(recipe, before["progress"] + 1e-4))
+        _, side = picture_size(recipe, run.input_size[1:], before["progress"] + 1e-4)  # it is stored rounded
         seconds[side] = seconds.get(side, 0) + after["seconds"] - before["seconds"]
         passed[side] = passed.get(side, 0) + after["epoch"] - before["epoch"]
+        ends[side] = f"{after['val_accuracy']:.0%}"
     times = "; ".join(f"{passed[side]:.2g} epoch{'s' * (passed[side] > 1)} at {side} × {side} pixels, {seconds[side] / passed[side] / 60:.0f} minutes each" for side in seconds)
-    return f"{times}. Its accuracy on the held-out images, which are whole throughout, was {', '.join(f'{value:.0%}' for value in _at_ends(rows, recipe))} when each size was done."
-
-
-def _at_ends(rows, recipe):
-    """Validation accuracy at the last evaluation of each size."""
-    shares = [side_share(recipe, row["progress"] - 1e-6) for row in rows[1:]]
-    return [row["val_accuracy"] for row, share, after in zip(rows[1:], shares, [*shares[1:], None]) if share != after]
+    return f"{times}. Its accuracy on the held-out images, which are whole throughout, was {', '.join(ends.values())} when each size was done."
 
 
 def picture():
@@ -190,7 +185,7 @@ Its pictures grew, which saves most of the time: {growth()}
 
 ![What they make of a photograph: 64 maps of 112 × 112](images/large-maps.webp)
 
-![What one unit of its last convolution looks for](images/large-unit.webp)
+![What one unit of its third stage looks for](images/large-unit.webp)
 
 **B, E, F. What a parameter buys.** Not all were trained equally long: the first table says how many epochs each had.
 

@@ -7,7 +7,7 @@ import torch
 from vizlib import architectures, datasets, runs
 from vizlib.errors import UserError
 from vizlib.training import recipes
-from vizlib.training.recipes import side_share
+from vizlib.training.recipes import picture_size
 from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, freeze, load_all_but_head
 from vizlib.weights import load_weights
 
@@ -74,10 +74,9 @@ def check_possible(config, dataset):
 
 def _check_growth(config, model):
     """UserError if pictures are to grow and the network, on the meta device, does not take the smallest."""
-    share = side_share(recipes.from_config(config), 0)
     channels, *sides = config["input_size"]
-    smallest = [max(1, round(side * share)) for side in sides]
-    if smallest == sides:
+    smallest = picture_size(recipes.from_config(config), sides, 0)
+    if smallest == tuple(sides):
         return
     try:
         model.eval()(torch.empty(1, channels, *smallest))

@@ -22,7 +22,7 @@ from vizlib.training.events import EventLog
 from vizlib.training.measures import Clock, Marks, Meter
 from vizlib.training.optimisers import make_optimisers
 from vizlib.training.precision import half_type
-from vizlib.training.recipes import learning_rate, side_share
+from vizlib.training.recipes import learning_rate, picture_size
 from vizlib.training.requests import Requests
 from vizlib.training.snapshots import Snapshots, is_log_spaced
 from vizlib.training.start import freeze, starting_model
@@ -230,8 +230,7 @@ class Training:
 
     def _picture_size(self, progress=None):
         """(height, width) of the pictures that are learned from at a progress, by default now."""
-        share = side_share(self.recipe, self._progress() if progress is None else progress)
-        return tuple(max(1, round(side * share)) for side in self.size[1:])
+        return picture_size(self.recipe, self.size[1:], self._progress() if progress is None else progress)
 
     def _note_growth(self, size):
         """Note the size of the pictures where it is another than before, or at first another than that of the network's input."""

@@ -273,6 +273,12 @@ def side_share(recipe, progress):
     return max(share for start, share in GROWTH if progress >= start) if recipe.growing else 1
 
 
+def picture_size(recipe, sides, progress):
+    """(height, width) of the pictures at a progress, for a network that gets them with these sides."""
+    share = side_share(recipe, progress)
+    return tuple(max(1, round(side * share)) for side in sides)
+
+
 def relative_cost(recipe):
     """What a training costs relative to one on pictures of the whole side throughout, which cost as their area."""
     if not recipe.growing:

@@ -238,7 +238,8 @@ def infos(app):
 def test_every_page_of_a_run_without_its_weights(weightless):
     for app, page in every_page(model="weightless"):
         said = texts(fine(app)).replace("\\", "")
-        assert infos(app) == [weightless.missing_weights] * (page in ("4_Unit", "5_Class_evidence", "10_Compare")), page  # nothing is stored of what they show
+        told = [info for info in infos(app) if "is not on this machine" not in info]  # the images of a cell, where CIFAR-10 is not
+        assert told == [weightless.missing_weights] * (page in ("4_Unit", "5_Class_evidence", "10_Compare")), page  # nothing is stored of what they show
         assert "ended before" not in said and ("comes without its weights" in said) == (page in ("2_Filters", "3_Feature_maps", "4_Unit", "5_Class_evidence", "10_Compare")), page
 
 

@@ -15,7 +15,7 @@ from vizlib.collapse import HEALTHY, judge_run
 from vizlib.displays.confusion import ConfusionDisplay
 from vizlib.predictions import load_predictions
 from vizlib.systems import SYSTEMS, finished_runs, table
-from vizlib.training.recipes import from_config, picture_size
+from vizlib.training.recipes import from_config
 
 DOCS = Path(__file__).resolve().parent
 GRADED = {"C18": "ResNet-18, from scratch", "C50": "ResNet-50, from scratch", "C18P": "ResNet-18, pretrained", "C50P": "ResNet-50, pretrained"}
@@ -105,15 +105,12 @@ def growth():
     run = run_of("D1")
     if not run:
         return NOT_YET
-    recipe, seconds, passed, ends = from_config(run.config), {}, {}, {}
-    rows = [dict(epoch=0.0, progress=0.0, seconds=0.0), *run.rows("epoch")]
-    for before, after in pairwise(rows):
-        _, side = picture_size(recipe, run.input_size[1:], before["progress"] + 1e-4)  # it is stored rounded
-        seconds[side] = seconds.get(side, 0) + after["seconds"] - before["seconds"]
-        passed[side] = passed.get(side, 0) + after["epoch"] - before["epoch"]
-        ends[side] = f"{after['val_accuracy']:.0%}"
-    times = "; ".join(f"{passed[side]:.2g} epoch{'s' * (passed[side] > 1)} at {side} × {side} pixels, {seconds[side] / passed[side] / 60:.0f} minutes each" for side in seconds)
-    return f"{times}. Its accuracy on the held-out images, which are whole throughout, was {', '.join(ends.values())} when each size was done."
+    epochs, times, looks = run.rows("epoch"), [], []
+    for row, after in pairwise([*run.rows("pictures"), epochs[-1]]):
+        passed, side = after["epoch"] - row["epoch"], row["width"]
+        times.append(f"{passed:.2g} epochs at {side} × {side} pixels, {(after['seconds'] - row['seconds']) / passed / 60:.1f} minutes each")
+        looks.append(f"{[one for one in epochs if one['epoch'] <= after['epoch']][-1]['val_accuracy']:.0%}")
+    return f"{'; '.join(times)}. Its accuracy on the held-out images, which are whole throughout, was {', '.join(looks)} when last looked at in each size."
 
 
 def picture():

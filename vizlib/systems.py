@@ -58,7 +58,7 @@ _ALL = [
     System("C18W", "knee_resnet18_weights", "resnet18", "Rare grades weigh more", _C, _AS_REPORTED | dict(class_weights=True), **_KNEE),
     System("C18B", "knee_resnet18_balanced", "resnet18", "All grades equally often", _C, _AS_REPORTED | dict(balanced=True), **_KNEE),
     System("C18S", "knee_resnet18_stages", "resnet18", "A rate that falls in stages", _C, _AS_REPORTED | dict(learning_rate=0.01, schedule="steps", decay_every=2), words="helps", **_KNEE),
-    System("D1", "resnet18_late_pool", "resnet18_late_pool", "Seven-by-seven filters at 224 pixels", "growing", dict(epochs=6, batch_size=125), 0.880, epochs=20),
+    System("D1", "resnet18_late_pool", "resnet18_late_pool", "Seven-by-seven filters at 224 pixels", "growing", dict(epochs=10, batch_size=125), 0.880, epochs=20),
     System("E1", "vgg16_slim", "vgg16_slim", "Twelve convolutions, five pools", "muon", dict(epochs=5), 0.85, epochs=250),
     System("E2", "resnet50_three_stage", "resnet50_three_stage", "Three stages of ResNet-50", "muon", dict(epochs=10), 0.80, epochs=285),
     System("F1", "lenet", "lenet", "LeNet, six and sixteen filters", "adamw", dict(epochs=10), 0.56, epochs=10),

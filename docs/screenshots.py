@@ -25,19 +25,19 @@ from vizlib.training.recipes import recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS = {  # file name: address, height of the window
-    "home.png": ("", 1130),
-    "architecture.png": ("Architecture", 900),
-    "filters.png": ("Filters?model=three_layer_sequential", 900),
+    "home.webp": ("", 1130),
+    "architecture.webp": ("Architecture", 900),
+    "filters.webp": ("Filters?model=three_layer_sequential", 900),
     "large-filters.webp": ("Filters?model=resnet18_late_pool", 900),
-    "feature-maps.png": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
-    "unit.png": ("Unit?model=resnet32&unit_number=5&random=true", 1500),
-    "class-evidence.png": ("Class_evidence?model=resnet32&source=data+set&label=cat&index=13", 1500),
-    "training-curves.png": ("Training_curves?with=plain32", 800),
-    "film.png": ("Film?model=resnet32&step=1032", 1000),
-    "confusion-matrix.png": ("Confusion_matrix?model=resnet32", 900),
-    "gradients.png": ("Gradients?model=resnet32", 1100),
-    "compare.png": ("Compare?model=resnet32&at=50", 3150),
-    "collapse.png": ("Confusion_matrix?model=collapsed_lenet", 720),
+    "feature-maps.webp": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
+    "unit.webp": ("Unit?model=resnet32&unit_number=5&random=true", 1500),
+    "class-evidence.webp": ("Class_evidence?model=resnet32&source=data+set&label=cat&index=13", 1500),
+    "training-curves.webp": ("Training_curves?with=plain32", 800),
+    "film.webp": ("Film?model=resnet32&step=1032", 1000),
+    "confusion-matrix.webp": ("Confusion_matrix?model=resnet32", 900),
+    "gradients.webp": ("Gradients?model=resnet32", 1100),
+    "compare.webp": ("Compare?model=resnet32&at=50", 3150),
+    "collapse.webp": ("Confusion_matrix?model=collapsed_lenet", 720),
 }
 LARGE = {"large-maps.webp": ("Feature_maps?layer=relu1&unit=13", 1000), "large-unit.webp": ("Unit?unit_layer=stage3.block2.conv2&unit_number=7", 1500)}  # of the one below
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
@@ -66,7 +66,7 @@ def take(port, shots):
             browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
             for name, (address, height) in shots.items():
                 shoot(browser, port, name, address, height)
-            shoot(browser, port, "live.png", f"Training_curves?model={train_for_a_while()}", 1000)
+            shoot(browser, port, "live.webp", f"Training_curves?model={train_for_a_while()}", 1000)
             browser.close()
     finally:
         server.terminate()
@@ -81,7 +81,7 @@ def shoot(browser, port, name, address, height):
     page.wait_for_function(STILL, timeout=180_000)  # the strongest images are looked up once
     page.wait_for_timeout(2500)  # charts draw after the page stands still
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    picture.save(ROOT / "docs" / "images" / name, **(dict(quality=88, method=6) if name.endswith(".webp") else {}))
+    picture.save(ROOT / "docs" / "images" / name, quality=88, method=6, lossless=not name.startswith("large"))  # maps of photographs are large without loss
     page.close()
     print(f"docs/images/{name}")
 

@@ -39,7 +39,7 @@ SHOTS = {  # file name: address, height of the window
     "compare.webp": ("Compare?model=resnet32&at=50", 3150),
     "collapse.webp": ("Confusion_matrix?model=collapsed_lenet", 720),
 }
-LARGE = {"large-maps.webp": ("Feature_maps?layer=relu1&unit=13", 1000), "large-unit.webp": ("Unit?unit_layer=stage3.block2.conv2&unit_number=7", 1500)}  # of the one below
+LARGE = {"large-maps.webp": ("Feature_maps?layer=relu1&unit=13", 1000), "large-unit.webp": ("Unit?unit_layer=stage3.block2.conv2&unit_number=113", 1500)}  # of the one below
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
 STILL = "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"], [data-testid=\"stMain\"] [data-testid=\"stProgress\"]')"
 

@@ -250,7 +250,8 @@ def test_home_says_what_a_run_without_its_weights_needs(weightless):
     assert [box.value for box in app.code][1:] == [run.reproducing_command for run in shipped]
     said = texts(app).replace("\\", "")
     assert "no weights" in said and "which took 48 min (CPU, 1 thread)" in said
-    assert said.count("**82.8%** held-out accuracy") == 2 == said.count("Accuracy 0.828")  # like the card of the run that it is a copy of
+    as_good = sum(f"{run.rows('finished')[-1]['test_accuracy']:.1%}" == "82.8%" for run in map(runs.open_run, SHIPPED))
+    assert said.count("**82.8%** held-out accuracy") == as_good + 1 == said.count("Accuracy 0.828")  # like the card of the run that it is a copy of
 
 
 def test_layers_are_known_without_weights(weightless):

@@ -452,6 +452,8 @@ def test_ordinals():
 
 @pytest.mark.browser
 def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_server):
+    from playwright.sync_api import expect
+
     from tests.test_browser import no_error, settled
 
     address, root = start_server()
@@ -460,9 +462,12 @@ def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_serv
         page.goto(f"{address}/Training_curves")
         settled(page)
     mine.get_by_text("Train a model").click()
+    outlook = mine.get_by_text("images of 8 × 8")
+    ten_epochs = outlook.inner_text()
     mine.get_by_role("spinbutton", name="Epochs").fill("30")
     mine.keyboard.press("Enter")
-    settled(mine)  # the form is drawn again: a press in that moment may miss
+    expect(outlook).not_to_have_text(ten_epochs, timeout=60_000)  # the form is drawn again: a press in that moment may miss
+    settled(mine)
     mine.get_by_role("button", name="Train", exact=True).dblclick()  # twice: it must start once
     mine.wait_for_url("**model=three_layer_module-digits*")
     name = mine.url.partition("model=")[2].partition("&")[0]

@@ -1,5 +1,7 @@
 """The app in a real browser: each page by its own address on a fresh server, its picture there, no error, nothing asked of other hosts."""
 
+import re
+
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -21,6 +23,7 @@ PICTURES = {  # what must be seen on each page
 def settled(page):
     page.wait_for_selector("h1")
     page.wait_for_timeout(300)
+    page.wait_for_selector("[data-test-script-state='notRunning']")
     page.wait_for_function("() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"]')")
 
 
@@ -158,7 +161,7 @@ def test_the_film_neither_blinks_nor_fills_the_history(page, address, name):
     }""")
     before = page.evaluate("history.length")
     page.get_by_role("button", name="▶").click()
-    page.get_by_text("Training step 16", exact=True).wait_for()
+    page.get_by_text(re.compile(r"^Training step (1[6-9]|[2-9]\d|\d{3,})$")).wait_for()  # a busy browser leaves frames out
     frames = set(page.evaluate("window.seen"))
     assert len(frames) == 1 and "" not in frames, frames
     page.get_by_role("button", name="■").click()

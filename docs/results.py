@@ -3,14 +3,12 @@
 The picture needs what requirements-dev.txt lists, and chromium.
 """
 
-import io
 import shutil
 import tempfile
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from vizlib import architectures
 from vizlib.collapse import HEALTHY, judge_run
@@ -128,6 +126,7 @@ def picture():
     """Draw the report's figure: two networks by two starts."""
     runs = {system_id: run_of(system_id) for system_id in GRADED}
     from playwright.sync_api import sync_playwright
+    from screenshots import SWITCHES, save
 
     cells = []
     for system_id, run in runs.items():
@@ -137,11 +136,11 @@ def picture():
     page_text = "<body style='font-family:sans-serif;width:1080px'><div style='display:grid;grid-template-columns:1fr 1fr;gap:20px'>" + "".join(cells) + "</div></body>"
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         (Path(folder) / "page.html").write_text(f"<meta charset='utf-8'>{page_text}", encoding="utf-8")
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
         page = browser.new_page(viewport={"width": 1110, "height": 400})
         page.goto(f"file://{folder}/page.html")
         page.wait_for_timeout(1500)
-        Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB").save(DOCS / "images" / "graded.webp", lossless=True, quality=88, method=6)
+        save(page, "graded.webp", full_page=True)
         browser.close()
 
 

@@ -80,9 +80,14 @@ def shoot(browser, port, name, address, height):
     page.wait_for_timeout(1000)
     page.wait_for_function(STILL, timeout=180_000)  # the strongest images are looked up once
     page.wait_for_timeout(2500)  # charts draw after the page stands still
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    picture.save(ROOT / "docs" / "images" / name, quality=88, method=6, lossless=not name.startswith("large"))  # maps of photographs are large without loss
+    save(page, name)
     page.close()
+
+
+def save(page, name, **options):
+    """Write what a page shows to docs/images; options: of Playwright's screenshot."""
+    picture = Image.open(io.BytesIO(page.screenshot(**options))).convert("RGB")
+    picture.save(ROOT / "docs" / "images" / name, quality=88, method=6, lossless=not name.startswith("large"))  # maps of photographs are large without loss
     print(f"docs/images/{name}")
 
 

@@ -10,27 +10,42 @@ from vizlib.ui.pickers import plain
 
 COLUMNS = 4
 COLLAPSED_RUN = "collapsed_lenet"  # ships as the example of an accuracy that hides a collapse
-BADGES = {COLLAPSED: ("red", ":material/error:"), HEALTHY: ("green", ":material/check:"), UNJUDGED: ("gray", ":material/help:")}
+BADGES = {
+    COLLAPSED: ("red", ":material/error:"),
+    HEALTHY: ("green", ":material/check:"),
+    UNJUDGED: ("gray", ":material/help:"),
+}
 
 
 def show(run, picture):
     st.title("See inside an image classifier")
-    st.markdown("Its filters, the feature maps of every layer, how it learned, and whether it works at all. Nothing leaves this computer.")
+    st.markdown(
+        "Its filters, the feature maps of every layer, how it learned, and whether it works at all. Nothing leaves this computer."
+    )
     questions()
     runs, problems = caches.run_list()
     own = [one for one in runs if not one.ships]
-    own.sort(key=lambda one: (not one.is_active, -one.changed("events.jsonl")))  # what happens now comes first, then what was trained last
+    own.sort(
+        key=lambda one: (not one.is_active, -one.changed("events.jsonl"))
+    )  # what happens now comes first, then what was trained last
     runs = own + sorted((one for one in runs if one.ships), key=lambda one: one.is_weightless)
     places = []
     for start in range(0, len(runs), COLUMNS):
         for column, card_run in zip(st.columns(COLUMNS), runs[start : start + COLUMNS]):
             with column.container(border=True, height="stretch"):
-                places.append((card_run, growing(card_run) if card_run.is_active else card(card_run)))
+                places.append(
+                    (card_run, growing(card_run) if card_run.is_active else card(card_run))
+                )
     if any(systems.system_of(one) for one in runs):
-        st.caption("*Reported*: what five published course and lab reports reached with these networks. `docs/results.md` has the whole table.")
+        st.caption(
+            "*Reported*: what five published course and lab reports reached with these networks. `docs/results.md` has the whole table."
+        )
     for problem in problems:
         st.warning(plain(problem))
-    for card_run, place in places:  # after everything that can be drawn at once: the verdicts read all predictions
+    for (
+        card_run,
+        place,
+    ) in places:  # after everything that can be drawn at once: the verdicts read all predictions
         if place is not None:
             say_verdict(card_run, place)
 
@@ -42,23 +57,42 @@ def growing(run):
 
 def card(run):
     """The first filters, name and figures of a run. Returns the empty place for its verdict."""
-    st.markdown(f"**{plain(run.run_id)}**  \n:small[:gray[{plain(run.config.get('title') or run.config['architecture'])}]]")
+    st.markdown(
+        f"**{plain(run.run_id)}**  \n:small[:gray[{plain(run.config.get('title') or run.config['architecture'])}]]"
+    )
     weights = caches.snapshots(run)
     if weights:
         from vizlib.displays.filters import FiltersDisplay
 
         display = FiltersDisplay.from_weight(weights[max(weights)])
         atlas = display.colour_atlas() if display.is_colour else display.channel_atlas(0)
-        st.image(atlas.card(), alt=f"first-layer filters of {run.run_id}", width="stretch", output_format="PNG")
+        st.image(
+            atlas.card(),
+            alt=f"first-layer filters of {run.run_id}",
+            width="stretch",
+            output_format="PNG",
+        )
     started, finished = run.rows("started"), run.rows("finished")
     size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
     scores = run.rows("epoch")
-    figure = f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy" if finished else standing.badge(run)
-    figure += f" **{scores[-1]['val_accuracy']:.1%}** validation accuracy so far" if scores and not finished else ""
-    st.markdown(f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]  \n:small[:gray[{reported(run)}]]")
+    figure = (
+        f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy"
+        if finished
+        else standing.badge(run)
+    )
+    figure += (
+        f" **{scores[-1]['val_accuracy']:.1%}** validation accuracy so far"
+        if scores and not finished
+        else ""
+    )
+    st.markdown(
+        f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]  \n:small[:gray[{reported(run)}]]"
+    )
     place = st.container()
     if run.is_weightless:
-        st.markdown(f":gray-badge[:material/info: no weights]  \n:small[:gray[{plain(run.remedy)}]]")
+        st.markdown(
+            f":gray-badge[:material/info: no weights]  \n:small[:gray[{plain(run.remedy)}]]"
+        )
         if run.reproducing_command:
             st.code(run.reproducing_command, language=None, wrap_lines=True)
     page.link("Feature maps", "Look inside →", model=run.run_id)
@@ -68,7 +102,11 @@ def card(run):
 def reported(run):
     """What a report reached with this network, to stand beside what ours does; a blank, which keeps the cards even, where none has it."""
     system = systems.system_of(run)
-    return plain(f"reported {system.id}: {system.told.replace('–', 'no figure')}") if system and system.epochs else "&nbsp;"
+    return (
+        plain(f"reported {system.id}: {system.told.replace('–', 'no figure')}")
+        if system and system.epochs
+        else "&nbsp;"
+    )
 
 
 def say_verdict(run, place):
@@ -78,16 +116,36 @@ def say_verdict(run, place):
         place.caption(plain(error))
         return
     colour, icon = BADGES.get(verdict.level, ("orange", ":material/warning:"))
-    place.markdown(f":{colour}-badge[{icon} {verdict.level}]  \n:small[:gray[{plain(verdict.sentence.partition(': ')[2])}]]")
+    place.markdown(
+        f":{colour}-badge[{icon} {verdict.level}]  \n:small[:gray[{plain(verdict.sentence.partition(': ')[2])}]]"
+    )
 
 
 def questions():
     """What people come with, and the page that answers it."""
-    asked = [("What does each layer see?", "Feature maps", {}), ("What does a unit look for?", "Unit", {}), ("Did it overfit?", "Training curves", {})]
-    collapsed = next((run for run in caches.run_list()[0] if run.run_id == COLLAPSED_RUN and run.rows("finished")), None)
+    asked = [
+        ("What does each layer see?", "Feature maps", {}),
+        ("What does a unit look for?", "Unit", {}),
+        ("Did it overfit?", "Training curves", {}),
+    ]
+    collapsed = next(
+        (
+            run
+            for run in caches.run_list()[0]
+            if run.run_id == COLLAPSED_RUN and run.rows("finished")
+        ),
+        None,
+    )
     if collapsed:
         accuracy = collapsed.rows("finished")[-1]["test_accuracy"]
-        asked.insert(2, (f"Is an accuracy of {accuracy:.2f} any good?", "Confusion matrix", {"model": collapsed.run_id}))
+        asked.insert(
+            2,
+            (
+                f"Is an accuracy of {accuracy:.2f} any good?",
+                "Confusion matrix",
+                {"model": collapsed.run_id},
+            ),
+        )
     for column, (question, target, parameters) in zip(st.columns(len(asked)), asked):
         with column:
             page.link(target, question, **parameters)

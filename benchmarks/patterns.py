@@ -31,7 +31,9 @@ MEAN, STD = [0.49, 0.48, 0.45], [0.25, 0.24, 0.26]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one round, a fifth of the images")
     options = parser.parse_args()
@@ -65,20 +67,40 @@ def report(what, seconds):
 def pictures(count):
     """(uint8 images (count, 3, 32, 32), what they are)."""
     try:
-        images, name = datasets.load("cifar10").splits["test"].images((3, 32, 32)), "test images of CIFAR-10"
+        images, name = (
+            datasets.load("cifar10").splits["test"].images((3, 32, 32)),
+            "test images of CIFAR-10",
+        )
     except UserError:
-        images, name = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8), "images of noise"
-    return images[np.arange(count) % len(images)], name if count <= len(images) else f"{name}, repeated"
+        images, name = (
+            np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8),
+            "images of noise",
+        )
+    return images[np.arange(count) % len(images)], name if count <= len(
+        images
+    ) else f"{name}, repeated"
 
 
 def index_ways(images):
     run = runs.open_run("resnet32")
-    plain, prepared = (load_into(architectures.create("resnet32", **run.config["arguments"]), load_weights(run.path("model.safetensors"))) for _ in "ab")
+    plain, prepared = (
+        load_into(
+            architectures.create("resnet32", **run.config["arguments"]),
+            load_weights(run.path("model.safetensors")),
+        )
+        for _ in "ab"
+    )
     layer_names = strongest.unit_layers(layer_table(activations.prepare(prepared), run.input_size))
     mean, std = run.config["mean"], run.config["std"]
     return {
-        "a plain forward pass": (lambda: predict(plain, images, mean, std, strongest.BATCH_PIXELS // 32**2), 1),
-        "the index of all layers": (lambda: strongest.find(prepared, images, layer_names, mean=mean, std=std), 1),
+        "a plain forward pass": (
+            lambda: predict(plain, images, mean, std, strongest.BATCH_PIXELS // 32**2),
+            1,
+        ),
+        "the index of all layers": (
+            lambda: strongest.find(prepared, images, layer_names, mean=mean, std=std),
+            1,
+        ),
     }
 
 
@@ -86,7 +108,12 @@ def sheet_ways(name):
     torch.manual_seed(0)
     model, size = architectures.create(name).eval(), architectures.get(name).input_size
     return {
-        "Convscope, the whole sheet": (lambda: maximisation.maximise(model, "conv1", range(UNITS), input_size=size, mean=MEAN, std=STD), 1),
+        "Convscope, the whole sheet": (
+            lambda: maximisation.maximise(
+                model, "conv1", range(UNITS), input_size=size, mean=MEAN, std=STD
+            ),
+            1,
+        ),
         "one unit at a time": (lambda: usual(activations.twin(model), size, unit=0), UNITS),
     }
 

@@ -24,14 +24,20 @@ LAYERS = ((64, 112, 112), (256, 56, 56), (512, 7, 7), (2048, 7, 7))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="Matplotlib and Plotly in the first round only")
+    parser.add_argument(
+        "--quick", action="store_true", help="Matplotlib and Plotly in the first round only"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     for way in WAYS.values():  # first calls import, read fonts and fill caches
         way(feature_maps((4, 7, 7)))
-    print("| layer | way | milliseconds | times ours | kilobytes | times ours |\n|---|---|---:|---:|---:|---:|")
+    print(
+        "| layer | way | milliseconds | times ours | kilobytes | times ours |\n|---|---|---:|---:|---:|---:|"
+    )
     for shape in LAYERS:
         maps = feature_maps(shape)
         seconds, sizes = {way: [] for way in WAYS}, {}
@@ -51,7 +57,10 @@ def report(shape, seconds, sizes):
     for name in WAYS:
         time_figures = f"{seconds[name] * 1000:,.1f} | {seconds[name] / seconds[ours]:,.1f}"
         size_figures = f"{sizes[name] / 1000:,.0f} | {sizes[name] / sizes[ours]:,.1f}"
-        print(f"| {'x'.join(map(str, shape))} | {name} | {time_figures} | {size_figures} |", flush=True)
+        print(
+            f"| {'x'.join(map(str, shape))} | {name} | {time_figures} | {size_figures} |",
+            flush=True,
+        )
 
 
 def feature_maps(shape):
@@ -61,7 +70,11 @@ def feature_maps(shape):
 
 
 def ours(maps):
-    return FeatureMapsDisplay.from_activation(maps.numpy(), (float(maps.min()), float(maps.max()))).atlas("layer").png()
+    return (
+        FeatureMapsDisplay.from_activation(maps.numpy(), (float(maps.min()), float(maps.max())))
+        .atlas("layer")
+        .png()
+    )
 
 
 def torchvision_grid(maps):
@@ -96,8 +109,13 @@ def plotly_facets(maps):
 
     columns = columns_for(len(maps))
     rows = -(-len(maps) // columns)
-    figure = make_subplots(rows, columns, horizontal_spacing=0.1 / columns, vertical_spacing=0.1 / rows)
-    traces = [go.Heatmap(z=channel, zmin=0, zmax=float(maps.max()), showscale=False) for channel in maps.numpy().astype(np.float32)]
+    figure = make_subplots(
+        rows, columns, horizontal_spacing=0.1 / columns, vertical_spacing=0.1 / rows
+    )
+    traces = [
+        go.Heatmap(z=channel, zmin=0, zmax=float(maps.max()), showscale=False)
+        for channel in maps.numpy().astype(np.float32)
+    ]
     places = [divmod(number, columns) for number in range(len(maps))]
     figure.add_traces(traces, [row + 1 for row, _ in places], [column + 1 for _, column in places])
     return figure.to_json().encode()

@@ -43,7 +43,10 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from vizlib.images import photograph_names
 
 ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = dict(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"])
+CHROMIUM = dict(
+    executable_path="/usr/bin/chromium",
+    args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
+)
 LARGE, SHIPPED = "resnet18", "resnet32"  # the second is what the app opens on
 FIRST_512 = "layer4.0.conv1"
 TARGETS = {  # milliseconds; a minimal page of Streamlit takes 2,200 at first and 150 for a new picture
@@ -58,13 +61,24 @@ TARGETS = {  # milliseconds; a minimal page of Streamlit takes 2,200 at first an
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="part", help="which parts (default: all)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "parts", nargs="*", choices=[[], *PARTS], metavar="part", help="which parts (default: all)"
+    )
     parser.add_argument("--sessions", type=int, default=30, help="how many at a time in `load`")
-    parser.add_argument("--presses", type=int, default=9, help="how often each key is pressed in `keys`, at most 12")
+    parser.add_argument(
+        "--presses", type=int, default=9, help="how often each key is pressed in `keys`, at most 12"
+    )
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit, so that the server is stopped too
-    print("| what | median, ms | 95th percentile, ms | target for the median, ms | median / target |\n|---|---:|---:|---:|---:|", flush=True)
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # an exit, so that the server is stopped too
+    print(
+        "| what | median, ms | 95th percentile, ms | target for the median, ms | median / target |\n|---|---:|---:|---:|---:|",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as runs:
         make_run(Path(runs), LARGE, LARGE, (3, 224, 224))
         make_run(Path(runs), SHIPPED, SHIPPED, (3, 32, 32))
@@ -75,8 +89,13 @@ def main():
 def row(name, milliseconds, target):
     if not milliseconds:
         raise SystemExit(f"{name}: nothing was measured")
-    median, late = statistics.median(milliseconds), sorted(milliseconds)[min(len(milliseconds) - 1, int(0.95 * len(milliseconds)))]
-    print(f"| {name} | {median:,.0f} | {late:,.0f} | {target:,} | {median / target:.2f} |", flush=True)
+    median, late = (
+        statistics.median(milliseconds),
+        sorted(milliseconds)[min(len(milliseconds) - 1, int(0.95 * len(milliseconds)))],
+    )
+    print(
+        f"| {name} | {median:,.0f} | {late:,.0f} | {target:,} | {median / target:.2f} |", flush=True
+    )
 
 
 # Home
@@ -108,11 +127,25 @@ def measure_keys(runs, options):
         page.locator(".frame img").wait_for(timeout=60_000)
         settle(page)
         page.evaluate(FIND_ATLAS)
-        for key, name in (("j", "next layer of 512 maps, not computed yet"), ("k", "layer of 512 maps, computed before")):
-            row(name, [press(page, key, LAYER_IS_DRAWN) for _ in range(options.presses)], TARGETS[name])
+        for key, name in (
+            ("j", "next layer of 512 maps, not computed yet"),
+            ("k", "layer of 512 maps, computed before"),
+        ):
+            row(
+                name,
+                [press(page, key, LAYER_IS_DRAWN) for _ in range(options.presses)],
+                TARGETS[name],
+            )
         page.locator(".frame").focus()
-        for check, name in ((OVERLAY_IS_DRAWN, "arrow key to the unit over the input"), (CHART_IS_DRAWN, "arrow key to the unit's chart")):
-            row(name, [press(page, "ArrowRight", check) for _ in range(options.presses)], TARGETS[name])
+        for check, name in (
+            (OVERLAY_IS_DRAWN, "arrow key to the unit over the input"),
+            (CHART_IS_DRAWN, "arrow key to the unit's chart"),
+        ):
+            row(
+                name,
+                [press(page, "ArrowRight", check) for _ in range(options.presses)],
+                TARGETS[name],
+            )
 
 
 def press(page, key, check):
@@ -125,7 +158,10 @@ def press(page, key, check):
 
 
 def settle(page):
-    page.wait_for_function("() => document.querySelector('[data-testid=\"stApp\"]').dataset.testScriptState === 'notRunning'", timeout=60_000)
+    page.wait_for_function(
+        "() => document.querySelector('[data-testid=\"stApp\"]').dataset.testScriptState === 'notRunning'",
+        timeout=60_000,
+    )
     page.wait_for_timeout(400)
 
 
@@ -161,8 +197,14 @@ def measure_load(runs, options):
             many = asyncio.run(crowd(address, model, options.sessions, pause=4))
             faults = many["faults"] + alone["faults"]
             note = f"{len(many['reruns'])} reruns, {many['per_second']:.1f} a second, {many['kilobytes']:.0f} kB each, {len(faults)} wrong"
-            row(f"{model}, {options.sessions} sessions: {note}", many["reruns"], TARGETS["sessions"])
-            row(f"{model}, {options.sessions} sessions: first pages within 4 s, server warm", many["firsts"], TARGETS["Home, first pixels"])
+            row(
+                f"{model}, {options.sessions} sessions: {note}", many["reruns"], TARGETS["sessions"]
+            )
+            row(
+                f"{model}, {options.sessions} sessions: first pages within 4 s, server warm",
+                many["firsts"],
+                TARGETS["Home, first pixels"],
+            )
             for fault in sorted(set(faults))[:5]:
                 print(f"{faults.count(fault)} times: {fault}", file=sys.stderr)
 
@@ -171,8 +213,12 @@ async def crowd(address, model, count, *, pause, reruns=10):
     """`count` sessions at once, each with a first page and then `reruns` changes, `pause` seconds apart on average."""
     found = {"firsts": [], "reruns": [], "faults": [], "bytes": 0}
     start = time.perf_counter()
-    await asyncio.gather(*(session(address, model, number, pause, reruns, found) for number in range(count)))
-    found["per_second"] = (len(found["reruns"]) + len(found["firsts"])) / (time.perf_counter() - start)
+    await asyncio.gather(
+        *(session(address, model, number, pause, reruns, found) for number in range(count))
+    )
+    found["per_second"] = (len(found["reruns"]) + len(found["firsts"])) / (
+        time.perf_counter() - start
+    )
     found["kilobytes"] = found["bytes"] / 1000 / max(1, len(found["reruns"]) + len(found["firsts"]))
     return found
 
@@ -183,9 +229,13 @@ async def session(address, model, number, pause, reruns, found):
     await asyncio.sleep(chance.random() * pause)
     try:
         stream = address.replace("http", "ws") + "/_stcore/stream"
-        async with websockets.connect(stream, subprotocols=["streamlit"], max_size=None, open_timeout=60, ping_interval=None) as socket:
+        async with websockets.connect(
+            stream, subprotocols=["streamlit"], max_size=None, open_timeout=60, ping_interval=None
+        ) as socket:
             message = BackMsg()
-            message.rerun_script.query_string = f"model={model}&photo={photographs[number % len(photographs)]}"
+            message.rerun_script.query_string = (
+                f"model={model}&photo={photographs[number % len(photographs)]}"
+            )
             message.rerun_script.page_name = "Feature_maps"
             page = await exchange(socket, message, found, "firsts")
             for _ in range(reruns):
@@ -226,10 +276,17 @@ async def exchange(socket, message, found, kind):
             break
         read(answer, page)
     found[kind].append((time.perf_counter() - start) * 1000)
-    chosen = [state.string_value for state in message.rerun_script.widget_states.widgets if state.id.endswith("-layer")]
+    chosen = [
+        state.string_value
+        for state in message.rerun_script.widget_states.widgets
+        if state.id.endswith("-layer")
+    ]
     if "Feature maps of" not in page.get("title", ""):
         page["faults"].append("not the page Feature maps")
-    elif not page.get("atlas", "").endswith(f"feature maps of {''.join(chosen)}" if chosen else "") or "atlas" not in page:
+    elif (
+        not page.get("atlas", "").endswith(f"feature maps of {''.join(chosen)}" if chosen else "")
+        or "atlas" not in page
+    ):
         page["faults"].append(f"not the atlas of {chosen}")
     found["faults"] += page["faults"]
     return page
@@ -264,11 +321,23 @@ def server(runs):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+    settings = [
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+        "--server.headless",
+        "true",
+    ]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", *settings]
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | {"CONVSCOPE_RUNS": str(runs)}, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=os.environ | {"CONVSCOPE_RUNS": str(runs)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             wait_for_health(process, port, log)
@@ -283,7 +352,10 @@ def server(runs):
             log.seek(0)
             written = log.read()
             if "Traceback" in written:
-                print(f"the server wrote:\n{written[written.index('Traceback') :][:2000]}", file=sys.stderr)
+                print(
+                    f"the server wrote:\n{written[written.index('Traceback') :][:2000]}",
+                    file=sys.stderr,
+                )
 
 
 def wait_for_health(process, port, log):
@@ -311,7 +383,11 @@ def browser_page():
 
 def make_run(folder, name, architecture, input_size):
     """An untrained run of five classes; in a process of its own, so that this one stays small."""
-    subprocess.run([sys.executable, "-c", MAKE_RUN, str(folder / name), architecture, *map(str, input_size)], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-c", MAKE_RUN, str(folder / name), architecture, *map(str, input_size)],
+        cwd=ROOT,
+        check=True,
+    )
 
 
 MAKE_RUN = """

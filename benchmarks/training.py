@@ -29,16 +29,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NETWORKS = {"three_layer_module": 4.5, "resnet32": 3.0, "resnet18_cifar": 2.5}  # and what was asked for, as a ratio
+NETWORKS = {
+    "three_layer_module": 4.5,
+    "resnet32": 3.0,
+    "resnet18_cifar": 2.5,
+}  # and what was asked for, as a ratio
 BATCH, ROUNDS, SECONDS = 128, 3, 16
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="part", help="which parts (default: all that this machine can do)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        choices=[[], *PARTS],
+        metavar="part",
+        help="which parts (default: all that this machine can do)",
+    )
     parser.add_argument("--seeds", type=int, help="how many trainings of a recipe")
-    parser.add_argument("--keep", type=Path, help="the folder in which the run folders of minute, five_minutes and speedrun are left")
-    parser.add_argument("--one", nargs=2, metavar=("LOOP", "NETWORK"), help=argparse.SUPPRESS)  # what a process of its own measures
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="the folder in which the run folders of minute, five_minutes and speedrun are left",
+    )
+    parser.add_argument(
+        "--one", nargs=2, metavar=("LOOP", "NETWORK"), help=argparse.SUPPRESS
+    )  # what a process of its own measures
     options = parser.parse_args()
     if options.one:
         print(json.dumps(ONE[options.one[0]](options.one[1])))
@@ -58,14 +76,20 @@ def _has_gpu():
 
 def measure_speed(options):
     cores = _cores()
-    print(f"\n{cores} cores, batches of {BATCH}.\n\n| network | conventional, images a second and core | ours | ratio | asked for |\n|---|---:|---:|---:|---:|", flush=True)
+    print(
+        f"\n{cores} cores, batches of {BATCH}.\n\n| network | conventional, images a second and core | ours | ratio | asked for |\n|---|---:|---:|---:|---:|",
+        flush=True,
+    )
     for network, wanted in NETWORKS.items():
         found = {"conventional": [], "ours": []}
         for _ in range(ROUNDS):
             for loop, speeds in found.items():
                 speeds.append(_in_a_process(loop, network) / cores)
         theirs, ours = (statistics.median(speeds) for speeds in found.values())
-        print(f"| `{network}` | {theirs:,.0f} | {ours:,.0f} | **{ours / theirs:.1f}** | {wanted} |", flush=True)
+        print(
+            f"| `{network}` | {theirs:,.0f} | {ours:,.0f} | **{ours / theirs:.1f}** | {wanted} |",
+            flush=True,
+        )
 
 
 def _cores():
@@ -73,7 +97,13 @@ def _cores():
 
 
 def _in_a_process(loop, network):
-    done = subprocess.run([sys.executable, "-m", "benchmarks.training", "--one", loop, network], cwd=ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.training", "--one", loop, network],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -94,18 +124,30 @@ def conventional(network):
 
         def __init__(self, transform):
             split = source.splits["train"]
-            self.data, self.targets = split.images((3, 32, 32)).transpose(0, 2, 3, 1), split.labels.tolist()
+            self.data, self.targets = (
+                split.images((3, 32, 32)).transpose(0, 2, 3, 1),
+                split.labels.tolist(),
+            )
             self.transform, self.target_transform = transform, None
 
     augment = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
-    pictures = Pictures(transforms.Compose([*augment, transforms.ToTensor(), transforms.Normalize(source.mean, source.std)]))
+    pictures = Pictures(
+        transforms.Compose(
+            [*augment, transforms.ToTensor(), transforms.Normalize(source.mean, source.std)]
+        )
+    )
 
     def speed(workers):
         torch.manual_seed(0)
         model = architectures.create(network)
-        optimiser, criterion = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True), nn.CrossEntropyLoss()
+        optimiser, criterion = (
+            torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True),
+            nn.CrossEntropyLoss(),
+        )
         start, count = None, 0
-        for step, (images, labels) in enumerate(DataLoader(pictures, BATCH, shuffle=True, num_workers=workers)):
+        for step, (images, labels) in enumerate(
+            DataLoader(pictures, BATCH, shuffle=True, num_workers=workers)
+        ):
             optimiser.zero_grad()
             criterion(model(images), labels).backward()
             optimiser.step()
@@ -133,7 +175,12 @@ def ours(network):
     source = datasets.load("cifar10")
     chosen = recipe("one_cycle", seconds=SECONDS, batch_size=BATCH, learning_rate=0.01)
     with tempfile.TemporaryDirectory() as folder:
-        run = train(Path(folder) / "run", make_config(network, source, chosen, validation=100), source, say=lambda line: None)
+        run = train(
+            Path(folder) / "run",
+            make_config(network, source, chosen, validation=100),
+            source,
+            say=lambda line: None,
+        )
         rows = run.rows("step")
     first, last = rows[len(rows) // 2], rows[-1]
     return (last["step"] - first["step"]) * BATCH / (last["seconds"] - first["seconds"])
@@ -152,14 +199,24 @@ def measure_press(options):
     from vizlib.training.recipes import recipe
 
     digits = datasets.load("digits")
-    check_possible(make_config("three_layer_module", digits, recipe("small_set")), digits)  # as the panel does before anybody can press
+    check_possible(
+        make_config("three_layer_module", digits, recipe("small_set")), digits
+    )  # as the panel does before anybody can press
 
-    print("\n| digits, `three_layer_module`, `small_set` | first point, s | finished, s | test accuracy |\n|---|---:|---:|---:|")
+    print(
+        "\n| digits, `three_layer_module`, `small_set` | first point, s | finished, s | test accuracy |\n|---|---:|---:|---:|"
+    )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ["CONVSCOPE_RUNS"] = folder
         for seed in range(options.seeds or 3):
             start = time.perf_counter()
-            run_id = launcher.start_new(architecture="three_layer_module", dataset="digits", recipe=recipe("small_set"), device="cpu", seed=seed)
+            run_id = launcher.start_new(
+                architecture="three_layer_module",
+                dataset="digits",
+                recipe=recipe("small_set"),
+                device="cpu",
+                seed=seed,
+            )
             first = None
             while (run := runs.open_run(run_id)).is_active:
                 first = first or (run.rows("step") and time.perf_counter() - start)
@@ -167,7 +224,10 @@ def measure_press(options):
             finished = run.rows("finished")
             if not finished:
                 raise SystemExit(f"the training is {run.status}: {run.events[-1]}")
-            print(f"| seed {seed} | {first or float('nan'):.1f} | {time.perf_counter() - start:.1f} | {finished[0]['test_accuracy']:.1%} |", flush=True)
+            print(
+                f"| seed {seed} | {first or float('nan'):.1f} | {time.perf_counter() - start:.1f} | {finished[0]['test_accuracy']:.1%} |",
+                flush=True,
+            )
 
 
 # pages
@@ -179,7 +239,9 @@ def measure_pages(options):
     from vizlib.training import launcher
     from vizlib.training.recipes import recipe
 
-    print("\n| Feature maps of `resnet32` redrawn, one session | median, ms | 95th percentile, ms |\n|---|---:|---:|")
+    print(
+        "\n| Feature maps of `resnet32` redrawn, one session | median, ms | 95th percentile, ms |\n|---|---:|---:|"
+    )
     medians = {"idle": [], "training": []}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CONVSCOPE_RUNS"] = folder
@@ -188,7 +250,12 @@ def measure_pages(options):
             for _ in range(2):
                 for state, times in medians.items():
                     if state == "training":
-                        run_id = launcher.start_new(architecture="resnet32", dataset="cifar10", recipe=recipe("one_cycle"), device="cpu")
+                        run_id = launcher.start_new(
+                            architecture="resnet32",
+                            dataset="cifar10",
+                            recipe=recipe("one_cycle"),
+                            device="cpu",
+                        )
                         while not runs.open_run(run_id).rows("step"):
                             time.sleep(0.2)
                     found = asyncio.run(serve.crowd(address, "resnet32", 1, pause=0.5, reruns=30))
@@ -200,8 +267,13 @@ def measure_pages(options):
                         while runs.open_run(run_id).is_active:
                             time.sleep(0.2)
     for state, times in medians.items():
-        print(f"| {state} | {statistics.median(times):.0f} | {sorted(times)[int(0.95 * len(times))]:.0f} |")
-    print(f"\nRatio of the medians: **{statistics.median(medians['training']) / statistics.median(medians['idle']):.2f}**; under 2 was asked for.", flush=True)
+        print(
+            f"| {state} | {statistics.median(times):.0f} | {sorted(times)[int(0.95 * len(times))]:.0f} |"
+        )
+    print(
+        f"\nRatio of the medians: **{statistics.median(medians['training']) / statistics.median(medians['idle']):.2f}**; under 2 was asked for.",
+        flush=True,
+    )
 
 
 # recipes
@@ -222,19 +294,46 @@ def measure_recipe(network, name, seeds, asked):
         from vizlib import runs
 
         count = options.seeds or seeds
-        print(f"\n| `{network}`, `{name}` | epochs | seconds of training | seconds in all | test accuracy |\n|---|---:|---:|---:|---:|")
+        print(
+            f"\n| `{network}`, `{name}` | epochs | seconds of training | seconds in all | test accuracy |\n|---|---:|---:|---:|---:|"
+        )
         accuracies = []
         with kept_or_temporary(options.keep) as folder:
             for seed in range(count):
                 start, run_name = time.perf_counter(), f"{name}-seed{seed}"
-                command = ["train", "-a", network, "-d", "cifar10", "-r", name, "--seed", str(seed), "--out", str(folder), "--name", run_name]
-                subprocess.run([sys.executable, "-m", "vizlib", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+                command = [
+                    "train",
+                    "-a",
+                    network,
+                    "-d",
+                    "cifar10",
+                    "-r",
+                    name,
+                    "--seed",
+                    str(seed),
+                    "--out",
+                    str(folder),
+                    "--name",
+                    run_name,
+                ]
+                subprocess.run(
+                    [sys.executable, "-m", "vizlib", *command],
+                    cwd=ROOT,
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                )
                 run = runs.read_run(folder / run_name)
                 finished, last = run.rows("finished")[0], run.rows("epoch")[-1]
                 accuracies.append(finished["test_accuracy"])
-                print(f"| seed {seed} | {last['epoch']:.1f} | {finished['seconds']:.1f} | {time.perf_counter() - start:.0f} | {accuracies[-1]:.2%} |", flush=True)
+                print(
+                    f"| seed {seed} | {last['epoch']:.1f} | {finished['seconds']:.1f} | {time.perf_counter() - start:.0f} | {accuracies[-1]:.2%} |",
+                    flush=True,
+                )
         spread = f", standard deviation {statistics.stdev(accuracies):.2%}" if count > 1 else ""
-        print(f"\nMean of {count}: **{statistics.mean(accuracies):.2%}**{spread}; {asked} was asked for.", flush=True)
+        print(
+            f"\nMean of {count}: **{statistics.mean(accuracies):.2%}**{spread}; {asked} was asked for.",
+            flush=True,
+        )
 
     return measure
 
@@ -255,14 +354,27 @@ def measure_speedrun(options):
     with kept_or_temporary(options.keep) as folder:
         for seed in range(count + 1):
             torch.compiler.reset()  # it stops compiling after eight models of one kind
-            run = train(folder / f"speedrun-seed{seed}", make_config("airbench94", source, recipe("speedrun"), seed=seed), source, device="cuda", say=lambda line: None)
+            run = train(
+                folder / f"speedrun-seed{seed}",
+                make_config("airbench94", source, recipe("speedrun"), seed=seed),
+                source,
+                device="cuda",
+                say=lambda line: None,
+            )
             finished = run.rows("finished")[0]
             if seed:
                 times.append(finished["seconds"])
                 accuracies.append(finished["test_accuracy"])
-    print(f"\n| `airbench94`, `speedrun`, {torch.cuda.get_device_name()} | mean | standard deviation | asked for |\n|---|---:|---:|---:|")
-    print(f"| seconds of training, {count} runs | {statistics.mean(times):.2f} | {statistics.stdev(times):.2f} | < 3 |")
-    print(f"| test accuracy | {statistics.mean(accuracies):.2%} | {statistics.stdev(accuracies):.2%} | 94 % |", flush=True)
+    print(
+        f"\n| `airbench94`, `speedrun`, {torch.cuda.get_device_name()} | mean | standard deviation | asked for |\n|---|---:|---:|---:|"
+    )
+    print(
+        f"| seconds of training, {count} runs | {statistics.mean(times):.2f} | {statistics.stdev(times):.2f} | < 3 |"
+    )
+    print(
+        f"| test accuracy | {statistics.mean(accuracies):.2%} | {statistics.stdev(accuracies):.2%} | 94 % |",
+        flush=True,
+    )
 
 
 PARTS = {

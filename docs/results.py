@@ -18,8 +18,24 @@ from vizlib.systems import SYSTEMS, finished_runs, table
 from vizlib.training.recipes import from_config
 
 DOCS = Path(__file__).resolve().parent
-GRADED = {"C18": "ResNet-18, from scratch", "C50": "ResNet-50, from scratch", "C18P": "ResNet-18, pretrained", "C50P": "ResNet-50, pretrained"}
-SETTINGS = ("optimiser", "learning_rate", "momentum", "weight_decay", "schedule", "batch_size", "epochs", "label_smoothing", "clip", "augment")
+GRADED = {
+    "C18": "ResNet-18, from scratch",
+    "C50": "ResNet-50, from scratch",
+    "C18P": "ResNet-18, pretrained",
+    "C50P": "ResNet-50, pretrained",
+}
+SETTINGS = (
+    "optimiser",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "batch_size",
+    "epochs",
+    "label_smoothing",
+    "clip",
+    "augment",
+)
 NOT_YET = "*not yet run*"
 
 
@@ -39,7 +55,10 @@ def parameters(system_id):
 
 def per_parameter(system_id, other):
     """How many of the other's parameters this one has."""
-    one, two = (run.rows("started")[-1]["parameters"] if (run := run_of(id)) else None for id in (system_id, other))
+    one, two = (
+        run.rows("started")[-1]["parameters"] if (run := run_of(id)) else None
+        for id in (system_id, other)
+    )
     return f"{one / two:.1%}" if one and two else NOT_YET
 
 
@@ -50,25 +69,53 @@ def answers(run):
 def copies():
     """Which copies of the data were tested on, each once."""
     found = [run for run in map(run_of, SYSTEMS) if run]
-    return "\n".join(f"- `{dataset}`: {note}" for dataset, note in sorted({(run.config["dataset"], run.config["dataset_note"]) for run in found}))
+    return "\n".join(
+        f"- `{dataset}`: {note}"
+        for dataset, note in sorted(
+            {(run.config["dataset"], run.config["dataset_note"]) for run in found}
+        )
+    )
 
 
 def recipes():
     """A row for each system that has been trained: the settings as its run folder has them."""
-    lines = ["| id | recipe | " + " | ".join(key.replace("_", " ") for key in SETTINGS) + " | remarks |", "|---" * (len(SETTINGS) + 3) + "|"]
+    lines = [
+        "| id | recipe | " + " | ".join(key.replace("_", " ") for key in SETTINGS) + " | remarks |",
+        "|---" * (len(SETTINGS) + 3) + "|",
+    ]
     for system_id in SYSTEMS:
         run = run_of(system_id)
         if run:
             recipe = from_config(run.config)
-            remarks = [key.replace("_", " ") for key in ("nesterov", "class_weights", "balanced", "augment_only_rare", "growing") if getattr(recipe, key)]
-            remarks += [f"× {recipe.decay:.2g} every {recipe.decay_every} epochs"] if recipe.schedule == "steps" else []
-            remarks += [f"starts from `{run.config['start']['run']}`"] if run.config.get("start") else []
-            lines.append(f"| {system_id} | `{recipe.name}` | " + " | ".join(written(getattr(recipe, key)) for key in SETTINGS) + f" | {', '.join(remarks)} |")
+            remarks = [
+                key.replace("_", " ")
+                for key in ("nesterov", "class_weights", "balanced", "augment_only_rare", "growing")
+                if getattr(recipe, key)
+            ]
+            remarks += (
+                [f"× {recipe.decay:.2g} every {recipe.decay_every} epochs"]
+                if recipe.schedule == "steps"
+                else []
+            )
+            remarks += (
+                [f"starts from `{run.config['start']['run']}`"] if run.config.get("start") else []
+            )
+            lines.append(
+                f"| {system_id} | `{recipe.name}` | "
+                + " | ".join(written(getattr(recipe, key)) for key in SETTINGS)
+                + f" | {', '.join(remarks)} |"
+            )
     return "\n".join(lines)
 
 
 def written(value):
-    return ("yes" if value else "no") if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        ("yes" if value else "no")
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def three_forms():
@@ -77,21 +124,41 @@ def three_forms():
         return NOT_YET
     first, *others = [answers(run).logits for run in runs]
     same = all(np.array_equal(first, other) for other in others)
-    spread = "every logit of every test image is equal to the last bit" if same else f"their logits differ by at most {max(np.abs(first - other).max() for other in others):.2g}"
+    spread = (
+        "every logit of every test image is equal to the last bit"
+        if same
+        else f"their logits differ by at most {max(np.abs(first - other).max() for other in others):.2g}"
+    )
     return f"From one seed, on one thread, {spread}: {accuracy('A1')} of the test images right, three times."
 
 
 def remedies():
-    lines, escaped = ["| id | what | accuracy | balanced accuracy | kappa | never answers | verdict |", "|---|---|---:|---:|---:|---|---|"], []
+    lines, escaped = (
+        [
+            "| id | what | accuracy | balanced accuracy | kappa | never answers | verdict |",
+            "|---|---|---:|---:|---:|---|---|",
+        ],
+        [],
+    )
     for system_id, system in SYSTEMS.items():
         run = run_of(system_id) if system_id.startswith("C") else None
         if run:
             verdict = judge_run(run)
             never = ", ".join(verdict.never_predicted) or "–"
-            cells = (f"`{system.architecture}`, {system.title[0].lower()}{system.title[1:]}", f"{verdict.accuracy:.3f}", f"{verdict.balanced_accuracy:.3f}", f"{verdict.kappa:.3f}", never, verdict.level)
+            cells = (
+                f"`{system.architecture}`, {system.title[0].lower()}{system.title[1:]}",
+                f"{verdict.accuracy:.3f}",
+                f"{verdict.balanced_accuracy:.3f}",
+                f"{verdict.kappa:.3f}",
+                never,
+                verdict.level,
+            )
             lines.append(f"| {system_id} | " + " | ".join(cells) + " |")
             escaped += [system_id] if verdict.level == HEALTHY else []
-    return "\n".join(lines) + f"\n\nWhat escaped the collapse: {', '.join(escaped) or 'nothing'}. All others answer grade 0 to nearly every image."
+    return (
+        "\n".join(lines)
+        + f"\n\nWhat escaped the collapse: {', '.join(escaped) or 'nothing'}. All others answer grade 0 to nearly every image."
+    )
 
 
 def by_heart():
@@ -105,7 +172,11 @@ def by_heart():
 
 def sizes():
     lines = ["| id | network | parameters | test accuracy |", "|---|---|---:|---:|"]
-    lines += [f"| {id} | {architectures.get(system.architecture).summary} | {parameters(id)} | {accuracy(id)} |" for id, system in SYSTEMS.items() if id[0] in "BEF"]
+    lines += [
+        f"| {id} | {architectures.get(system.architecture).summary} | {parameters(id)} | {accuracy(id)} |"
+        for id, system in SYSTEMS.items()
+        if id[0] in "BEF"
+    ]
     return "\n".join(lines)
 
 
@@ -117,8 +188,12 @@ def growth():
     epochs, times, looks = run.rows("epoch"), [], []
     for row, after in pairwise([*run.rows("pictures"), epochs[-1]]):
         passed, side = after["epoch"] - row["epoch"], row["width"]
-        times.append(f"{passed:.2g} epochs at {side} × {side} pixels, {(after['seconds'] - row['seconds']) / passed / 60:.1f} minutes each")
-        looks.append(f"{[one for one in epochs if one['epoch'] <= after['epoch']][-1]['val_accuracy']:.0%}")
+        times.append(
+            f"{passed:.2g} epochs at {side} × {side} pixels, {(after['seconds'] - row['seconds']) / passed / 60:.1f} minutes each"
+        )
+        looks.append(
+            f"{[one for one in epochs if one['epoch'] <= after['epoch']][-1]['val_accuracy']:.0%}"
+        )
     return f"{'; '.join(times)}. Its accuracy on the held-out images, which are whole throughout, was {', '.join(looks)} when last looked at in each size."
 
 
@@ -132,10 +207,18 @@ def picture():
     for system_id, run in runs.items():
         figure = ConfusionDisplay.from_predictions(answers(run), run.class_names).plot(narrow=True)
         figure.update_layout(width=520, paper_bgcolor="white", plot_bgcolor="white")
-        cells.append(f"<div><h3>{GRADED[system_id]}</h3><p>{judge_run(run).sentence}</p>{figure.to_html(full_html=False, include_plotlyjs=not cells)}</div>")
-    page_text = "<body style='font-family:sans-serif;width:1080px'><div style='display:grid;grid-template-columns:1fr 1fr;gap:20px'>" + "".join(cells) + "</div></body>"
+        cells.append(
+            f"<div><h3>{GRADED[system_id]}</h3><p>{judge_run(run).sentence}</p>{figure.to_html(full_html=False, include_plotlyjs=not cells)}</div>"
+        )
+    page_text = (
+        "<body style='font-family:sans-serif;width:1080px'><div style='display:grid;grid-template-columns:1fr 1fr;gap:20px'>"
+        + "".join(cells)
+        + "</div></body>"
+    )
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
-        (Path(folder) / "page.html").write_text(f"<meta charset='utf-8'>{page_text}", encoding="utf-8")
+        (Path(folder) / "page.html").write_text(
+            f"<meta charset='utf-8'>{page_text}", encoding="utf-8"
+        )
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
         page = browser.new_page(viewport={"width": 1110, "height": 400})
         page.goto(f"file://{folder}/page.html")
@@ -146,8 +229,18 @@ def picture():
 
 def text():
     missing = [system_id for system_id in SYSTEMS if not run_of(system_id)]
-    not_yet = f"\nNot yet run: {', '.join(missing)}. `python -m vizlib reproduce` trains them.\n" if missing else ""
-    short = [id for id, system in SYSTEMS.items() if (run := run_of(id)) and system.reported and run.rows("finished")[-1]["test_accuracy"] <= system.reported]
+    not_yet = (
+        f"\nNot yet run: {', '.join(missing)}. `python -m vizlib reproduce` trains them.\n"
+        if missing
+        else ""
+    )
+    short = [
+        id
+        for id, system in SYSTEMS.items()
+        if (run := run_of(id))
+        and system.reported
+        and run.rows("finished")[-1]["test_accuracy"] <= system.reported
+    ]
     not_yet += f"\nBelow what was reported, so far: {', '.join(short)}.\n" if short else ""
     return f"""# Results
 

@@ -31,7 +31,10 @@ SHOTS = {  # file name: address, height of the window
     "large-filters.webp": ("Filters?model=resnet18_late_pool", 900),
     "feature-maps.webp": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
     "unit.webp": ("Unit?model=resnet32&unit_number=5&random=true", 1500),
-    "class-evidence.webp": ("Class_evidence?model=resnet32&source=data+set&label=cat&index=13", 1500),
+    "class-evidence.webp": (
+        "Class_evidence?model=resnet32&source=data+set&label=cat&index=13",
+        1500,
+    ),
     "training-curves.webp": ("Training_curves?with=plain32", 800),
     "film.webp": ("Film?model=resnet32&step=1032", 1000),
     "confusion-matrix.webp": ("Confusion_matrix?model=resnet32", 900),
@@ -39,9 +42,19 @@ SHOTS = {  # file name: address, height of the window
     "compare.webp": ("Compare?model=resnet32&at=50", 3150),
     "collapse.webp": ("Confusion_matrix?model=collapsed_lenet", 720),
 }
-LARGE = {"large-maps.webp": ("Feature_maps?layer=relu1&unit=13", 1000), "large-unit.webp": ("Unit?unit_layer=stage3.block2.conv2&unit_number=113", 1500)}  # of the one below
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-STILL = "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"], [data-testid=\"stMain\"] [data-testid=\"stProgress\"]')"
+LARGE = {
+    "large-maps.webp": ("Feature_maps?layer=relu1&unit=13", 1000),
+    "large-unit.webp": ("Unit?unit_layer=stage3.block2.conv2&unit_number=113", 1500),
+}  # of the one below
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+STILL = '() => !document.querySelector(\'[data-testid="stStatusWidget"]\') && !document.querySelector(\'[data-testid="stSkeleton"], [data-testid="stMain"] [data-testid="stProgress"]\')'
 
 
 def main():
@@ -53,17 +66,24 @@ def main():
         shots = dict(SHOTS)
         if large:
             copy = shutil.copytree(large.folder, Path(runs) / "resnet18_late_pool_224")
-            shots |= {name: (f"{address}&model={copy.name}", height) for name, (address, height) in LARGE.items()}
+            shots |= {
+                name: (f"{address}&model={copy.name}", height)
+                for name, (address, height) in LARGE.items()
+            }
         os.environ["CONVSCOPE_RUNS"] = runs
         take(port, shots)
 
 
 def take(port, shots):
-    server = subprocess.Popen([sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)], cwd=ROOT)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)], cwd=ROOT
+    )
     try:
         wait_for(f"http://127.0.0.1:{port}/_stcore/health")
         with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
+            browser = driver.chromium.launch(
+                executable_path=shutil.which("chromium"), args=SWITCHES
+            )
             for name, (address, height) in shots.items():
                 shoot(browser, port, name, address, height)
             shoot(browser, port, "live.webp", f"Training_curves?model={train_for_a_while()}", 1000)
@@ -87,13 +107,20 @@ def shoot(browser, port, name, address, height):
 def save(page, name, **options):
     """Write what a page shows to docs/images; options: of Playwright's screenshot."""
     picture = Image.open(io.BytesIO(page.screenshot(**options))).convert("RGB")
-    picture.save(ROOT / "docs" / "images" / name, quality=88, method=6, lossless=not name.startswith("large"))  # maps of photographs are large without loss
+    picture.save(
+        ROOT / "docs" / "images" / name, quality=88, method=6, lossless=not name.startswith("large")
+    )  # maps of photographs are large without loss
     print(f"docs/images/{name}")
 
 
 def train_for_a_while():
     """The id of a run on digits that is half trained, and goes on."""
-    run_id = launcher.start_new(architecture="resnet32", dataset="digits", recipe=recipe("one_cycle", epochs=60), device="cpu")
+    run_id = launcher.start_new(
+        architecture="resnet32",
+        dataset="digits",
+        recipe=recipe("one_cycle", epochs=60),
+        device="cpu",
+    )
     while not any(row["progress"] > 0.4 for row in open_run(run_id).rows("epoch")):
         time.sleep(0.2)
     return run_id

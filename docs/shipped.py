@@ -11,7 +11,10 @@ MARKS = re.compile(r"(<!-- shipped: [^>]* -->\n).*(<!-- /shipped -->)", re.DOTAL
 
 def table():
     """A Markdown table: each figure as its run folder has it."""
-    rows = ["| run | what | data | parameters | epochs | training | validation accuracy | test accuracy |", "|---|---|---|---|---|---|---|---|"]
+    rows = [
+        "| run | what | data | parameters | epochs | training | validation accuracy | test accuracy |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for run in list_runs()[0]:
         if run.folder.parent != SHIPPED:
             continue

@@ -4,7 +4,16 @@ import streamlit as st
 
 from vizlib.displays.curves import AXES, CurvesDisplay
 from vizlib.errors import UserError
-from vizlib.ui import answers, caches, charts, compared_answers, compared_maps, page, pairs, standing
+from vizlib.ui import (
+    answers,
+    caches,
+    charts,
+    compared_answers,
+    compared_maps,
+    page,
+    pairs,
+    standing,
+)
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen_beside, plain
 from vizlib.ui.sentences import sentences
@@ -14,13 +23,32 @@ def show(run, picture):
     page.title("Compare")
     runs = {one.run_id: one for one in caches.run_list()[0] if one.run_id != run.run_id}
     if not runs:
-        st.info(f"**{plain(run.run_id)}** is the only model here: train another one, in the sidebar, to compare it with.")
+        st.info(
+            f"**{plain(run.run_id)}** is the only model here: train another one, in the sidebar, to compare it with."
+        )
         return
-    with st.container(horizontal=True, gap="medium"):  # on a narrow screen the table goes on in a second line
+    with st.container(
+        horizontal=True, gap="medium"
+    ):  # on a narrow screen the table goes on in a second line
         with st.container(width=300):
-            second = runs[chosen_beside(run, "Second run", list(runs), key="other", default=partner(run, runs.values()), help="The first is the model in the sidebar.")]
+            second = runs[
+                chosen_beside(
+                    run,
+                    "Second run",
+                    list(runs),
+                    key="other",
+                    default=partner(run, runs.values()),
+                    help="The first is the model in the sidebar.",
+                )
+            ]
             swapped = {"model": second.run_id, "other": run.run_id}
-            st.button("⇄ Swap", on_click=st.session_state.update, kwargs=swapped, help="The second becomes the first.", width="stretch")
+            st.button(
+                "⇄ Swap",
+                on_click=st.session_state.update,
+                kwargs=swapped,
+                help="The second becomes the first.",
+                width="stretch",
+            )
             for one in (run, second):
                 if line := standing.sentence(one):
                     st.markdown(f"**{plain(one.run_id)}** {line} {standing.weights_in_view(one)}")
@@ -39,23 +67,51 @@ def partner(run, runs):
 
 def say_tested(runs):
     """What stands against comparing the figures of runs, if anything does."""
-    tested = [(run.config["dataset"], run.config.get("dataset_note", run.config["dataset"])) for run in runs]
+    tested = [
+        (run.config["dataset"], run.config.get("dataset_note", run.config["dataset"]))
+        for run in runs
+    ]
     if tested[0] != tested[1]:
-        each = "; ".join(f"**{plain(run.run_id)}** on {plain(note)}" for run, (_, note) in zip(runs, tested))
-        st.warning(f"They were tested on different images, so their accuracies do not say which is better: {each}.")
+        each = "; ".join(
+            f"**{plain(run.run_id)}** on {plain(note)}" for run, (_, note) in zip(runs, tested)
+        )
+        st.warning(
+            f"They were tested on different images, so their accuracies do not say which is better: {each}."
+        )
 
 
 def figures(runs):
     """One table of runs, from their folders alone."""
-    rows = [["", "what", "data", "parameters", "epochs", "training", "validation accuracy", "test accuracy", "verdict"]]
-    rows += [[f"{plain(run.run_id)} {standing.badge(run)}", *map(plain, cells(run))] for run in runs]
-    lines = ["| " + " | ".join(line) + " |" for line in zip(*rows)]  # a row a figure: as a row a run it would be too wide
+    rows = [
+        [
+            "",
+            "what",
+            "data",
+            "parameters",
+            "epochs",
+            "training",
+            "validation accuracy",
+            "test accuracy",
+            "verdict",
+        ]
+    ]
+    rows += [
+        [f"{plain(run.run_id)} {standing.badge(run)}", *map(plain, cells(run))] for run in runs
+    ]
+    lines = [
+        "| " + " | ".join(line) + " |" for line in zip(*rows)
+    ]  # a row a figure: as a row a run it would be too wide
     st.markdown("\n".join([lines[0], "|---|" + "--:|" * len(runs), *lines[1:]]))
 
 
 def cells(run):
     """What the table says of a run, after its name; a dash for what it does not have yet."""
-    started, scores, finished, last = run.rows("started"), run.rows("epoch"), run.rows("finished"), standing.latest(run)
+    started, scores, finished, last = (
+        run.rows("started"),
+        run.rows("epoch"),
+        run.rows("finished"),
+        standing.latest(run),
+    )
     try:
         verdict = answers.at(run).verdict.level
     except UserError:
@@ -66,7 +122,11 @@ def cells(run):
         f"{started[-1]['parameters']:,}" if started else "–",
         f"{last['epoch']:.3g}" if last else "–",
         f"{finished[-1]['seconds'] if finished else last['seconds']:,.0f} s" if last else "–",
-        f"{run.best['val_accuracy']:.1%}" if run.best else f"{scores[-1]['val_accuracy']:.1%}" if scores else "–",
+        f"{run.best['val_accuracy']:.1%}"
+        if run.best
+        else f"{scores[-1]['val_accuracy']:.1%}"
+        if scores
+        else "–",
         f"{finished[-1]['test_accuracy']:.1%}" if finished else "–",
         verdict,
     )
@@ -77,7 +137,15 @@ def curves(runs):
     with sentences(*page.IN_PAGE):
         if not any(one.rows("step") or one.rows("epoch") for one in runs):
             raise caches.without(runs[0], "step")
-        axis = st.segmented_control("Over", list(AXES), default="epochs", key="over", bind="query-params", persist_state="session", required=True)
+        axis = st.segmented_control(
+            "Over",
+            list(AXES),
+            default="epochs",
+            key="over",
+            bind="query-params",
+            persist_state="session",
+            required=True,
+        )
         display = CurvesDisplay.from_runs(runs)
         for column, quantity in zip(st.columns(2, gap="medium"), ("loss", "accuracy")):
             figure = display.plot(quantity, axis, smoothing=0.8, narrow=True)

@@ -18,16 +18,28 @@ def show(run, picture):
     innermost = [row for row in rows if not row.is_block]
     top = [row for row in rows if row.depth == 0]
     figures = st.columns(4)
-    figures[0].metric("Convolutions and linear layers", sum(row.multiply_adds > 0 for row in innermost), help="Convolutions in shortcuts included.")
+    figures[0].metric(
+        "Convolutions and linear layers",
+        sum(row.multiply_adds > 0 for row in innermost),
+        help="Convolutions in shortcuts included.",
+    )
     figures[1].metric("Parameters", f"{sum(row.parameters for row in top):,}")
     figures[2].metric("Multiply-adds an image", f"{sum(row.multiply_adds for row in top):,}")
     figures[3].metric("Residual sums", sum(row.is_sum for row in rows))
 
-    depth = chosen("Show", DEPTHS, key="depth", word="view", help="Folded: a block of layers is one row. A plus marks where a block adds its input to its result.")
+    depth = chosen(
+        "Show",
+        DEPTHS,
+        key="depth",
+        word="view",
+        help="Folded: a block of layers is one row. A plus marks where a block adds its input to its result.",
+    )
     shown = folded(rows) if depth == DEPTHS[0] else rows
     display = ArchitectureDisplay([row for row in shown if depth == DEPTHS[0] or not row.is_block])
     st.plotly_chart(display.plot(), width="stretch", key="slabs", config={"displayModeBar": False})
-    st.caption("Height: the size of the maps; width: how many; both logarithmic. Blue: convolution, green: block, orange: pool, violet: linear, +: residual sum.")
+    st.caption(
+        "Height: the size of the maps; width: how many; both logarithmic. Blue: convolution, green: block, orange: pool, violet: linear, +: residual sum."
+    )
     st.dataframe(
         [
             {
@@ -38,7 +50,9 @@ def show(run, picture):
                 "details": row.geometry,
                 "parameters": row.parameters,
                 "multiply-adds": row.multiply_adds,
-                "receptive field": " × ".join(map(str, row.receptive_field)) if row.receptive_field else "",
+                "receptive field": " × ".join(map(str, row.receptive_field))
+                if row.receptive_field
+                else "",
                 "stride": " × ".join(map(str, row.stride)) if row.stride else "",
             }
             for row in shown
@@ -46,7 +60,10 @@ def show(run, picture):
         width="stretch",
         height=min(900, 40 + 35 * len(shown)),
         hide_index=True,
-        column_config={name: st.column_config.NumberColumn(format="localized") for name in ("parameters", "multiply-adds")}
+        column_config={
+            name: st.column_config.NumberColumn(format="localized")
+            for name in ("parameters", "multiply-adds")
+        }
         | {"details": st.column_config.TextColumn(width="medium")},
     )
     size = " × ".join(map(str, run.input_size))
@@ -56,9 +73,19 @@ def show(run, picture):
 
 def folded(rows):
     """The rows a reader sees first: what lies at the top, with stages, blocks that hold nothing but blocks, opened."""
-    children = {row.name: [child for child in rows if child.name.rpartition(".")[0] == row.name] for row in rows if row.is_block}
-    stages = {name for name, below in children.items() if below and all(child.is_block for child in below)}
-    return [row for row in rows if row.name not in stages and (row.depth == 0 or row.name.rpartition(".")[0] in stages)]
+    children = {
+        row.name: [child for child in rows if child.name.rpartition(".")[0] == row.name]
+        for row in rows
+        if row.is_block
+    }
+    stages = {
+        name for name, below in children.items() if below and all(child.is_block for child in below)
+    }
+    return [
+        row
+        for row in rows
+        if row.name not in stages and (row.depth == 0 or row.name.rpartition(".")[0] in stages)
+    ]
 
 
 page.run(show, "Architecture", keeps=("depth",))

@@ -19,7 +19,13 @@ def show(run, picture):
     notes = st.container()
     pick, number, beside = st.columns([2, 1, 2], gap="medium", vertical_alignment="bottom")
     with pick:
-        layer = chosen("Layer", list(weights), key="filter_layer", help="Every convolution of the network, in order.", notes=notes)
+        layer = chosen(
+            "Layer",
+            list(weights),
+            key="filter_layer",
+            help="Every convolution of the network, in order.",
+            notes=notes,
+        )
     weight, moment, note = at_step(run, layer, weights, film.pick(run))
     display = FiltersDisplay.from_weight(weight)
     units, channels = display.weight.shape[:2]
@@ -29,20 +35,38 @@ def show(run, picture):
     start = time.perf_counter()
     kernel = " × ".join(map(str, display.weight.shape[2:]))
     if display.is_colour:
-        st.markdown(f"**{units} filters of {kernel}**, red, green and blue together on one scale: grey is zero. Click one, or move with the arrow keys.")
+        st.markdown(
+            f"**{units} filters of {kernel}**, red, green and blue together on one scale: grey is zero. Click one, or move with the arrow keys."
+        )
         atlas = display.colour_atlas()
     else:
         channel = 0
         if channels > 1:
-            channel = whole_number(f"Input channel, of {channels}", channels - 1, key="channel", place=beside)
-        st.markdown(f"**{units} filters of {kernel}**, what each does with input channel {channel}: blue below zero, red above. Click one, or move with the arrow keys.")
+            channel = whole_number(
+                f"Input channel, of {channels}", channels - 1, key="channel", place=beside
+            )
+        st.markdown(
+            f"**{units} filters of {kernel}**, what each does with input channel {channel}: blue below zero, red above. Click one, or move with the arrow keys."
+        )
         atlas = display.channel_atlas(channel)
     seen = "" if display.is_colour else f", input channel {channel}"
     name = f"{run.run_id}-{layer}{seen}-{moment}-filters"
-    atlas_view.show(atlas, alt=f"{units} filters of {layer}", key="filters", selected=unit, on_pick=lambda tile: st.session_state.update(filter=tile))
+    atlas_view.show(
+        atlas,
+        alt=f"{units} filters of {layer}",
+        key="filters",
+        selected=unit,
+        on_pick=lambda tile: st.session_state.update(filter=tile),
+    )
     text = f"{run.run_id}, {layer}{seen}, {moment}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}; "
     text += f"trained on {run.config['dataset']}{page.took([run], 'drawn', time.perf_counter() - start)}."
-    caption(text, name, png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
+    caption(
+        text,
+        name,
+        png=lambda: atlas.figure_png(text),
+        svg=lambda: atlas.figure_svg(text),
+        csv=display.csv,
+    )
 
     one_filter(run, layer, display, unit)
 
@@ -50,25 +74,49 @@ def show(run, picture):
 def at_step(run, layer, weights, step):
     """The layer's weight at the step chosen, or the nearest before it of which it is stored: (array, its moment in words, a note on it)."""
     saved, is_over = run.best.get("step") if run.best else 0, run.status == "finished"
-    end = "best weights" if is_over else f"weights of step {saved:,}, the best so far" if saved is not None else "best weights so far"
+    end = (
+        "best weights"
+        if is_over
+        else f"weights of step {saved:,}, the best so far"
+        if saved is not None
+        else "best weights so far"
+    )
     now, first = weights[layer].float(), next(iter(weights))
-    stored = {at: weight for at, weight in caches.snapshots(run).items() if weight.shape == weights[first].shape}
+    stored = {
+        at: weight
+        for at, weight in caches.snapshots(run).items()
+        if weight.shape == weights[first].shape
+    }
     if layer != first or not stored:
         if run.is_weightless:
             raise caches.without(run, "weights")
         kept = f"only {plain(first)} is stored" if stored else "no filters are stored"
-        return now.numpy(), end, f"The {end}." if step is None else f"Along the training {kept}; these are the {end}."
+        return (
+            now.numpy(),
+            end,
+            f"The {end}." if step is None else f"Along the training {kept}; these are the {end}.",
+        )
     unmoved = len(stored) > 1 and np.array_equal(stored[min(stored)], stored[max(stored)])
     fixed = " They are the same at every step: fixed before the training began." if unmoved else ""
     if step is None and run.is_weightless:
         last = max(stored)
-        return stored[last], f"step {last}", f"As they were at step {last:,}, the last stored.{fixed} {plain(run.missing_weights)}"
+        return (
+            stored[last],
+            f"step {last}",
+            f"As they were at step {last:,}, the last stored.{fixed} {plain(run.missing_weights)}",
+        )
     if step is None and (is_over or max(stored) <= (saved or 0)):
         return now.numpy(), end, f"The {end}.{fixed}"
     moment = moments.at(stored, step)
     if moment is None:
         moment = min(stored)
-    so_far = " so far" if step is None else "" if moment == step else f", the last stored before {step:,}"
+    so_far = (
+        " so far"
+        if step is None
+        else ""
+        if moment == step
+        else f", the last stored before {step:,}"
+    )
     return stored[moment], f"step {moment}", f"As they were at step {moment:,}{so_far}.{fixed}"
 
 
@@ -78,15 +126,31 @@ def one_filter(run, layer, display, unit):
     with left:
         if channels > 1:
             st.markdown(f"Filter {unit}, its {channels} input channels")
-            atlas_view.show(display.filter_atlas(unit), alt=f"filter {unit} of {layer}", key="one_filter", on_pick=lambda tile: st.session_state.update(kernel=tile))
+            atlas_view.show(
+                display.filter_atlas(unit),
+                alt=f"filter {unit} of {layer}",
+                key="one_filter",
+                on_pick=lambda tile: st.session_state.update(kernel=tile),
+            )
         kernel = display.weight[unit]
-        st.caption(f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least {kernel.min():.4f}, greatest {kernel.max():.4f}")
+        st.caption(
+            f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least {kernel.min():.4f}, greatest {kernel.max():.4f}"
+        )
         page.link("Feature maps", "What this filter answers to the image →", layer=layer, unit=unit)
         page.link("Unit", "What it looks for →", unit_layer=layer, unit_number=unit)
     with right:
         channel = min(st.session_state.get("kernel", 0), channels - 1)
-        st.markdown(f"Filter {unit}, input channel {channel}" + (f" ({('red', 'green', 'blue')[channel]})" if display.is_colour else "") + ", with its numbers")
-        st.plotly_chart(display.plot_kernel(unit, channel), width="stretch", key="kernel_numbers", config={"displayModeBar": False})
+        st.markdown(
+            f"Filter {unit}, input channel {channel}"
+            + (f" ({('red', 'green', 'blue')[channel]})" if display.is_colour else "")
+            + ", with its numbers"
+        )
+        st.plotly_chart(
+            display.plot_kernel(unit, channel),
+            width="stretch",
+            key="kernel_numbers",
+            config={"displayModeBar": False},
+        )
 
 
 page.run(show, "Filters", keeps=("filter_layer", "filter", "channel"), has_film=True)

@@ -19,20 +19,40 @@ def show(run, picture):
     if past is not None:
         picture = past.show()
     elif picture is None:
-        st.info("Choose an image in the sidebar: a photograph, one of the data set, or one of yours.")
+        st.info(
+            "Choose an image in the sidebar: a photograph, one of the data set, or one of yours."
+        )
         return
     else:
         st.markdown(one_answer.sentence(run, picture))
         one_answer.links(run, picture)
     notes = st.container()
     names, default = list(rows), default_layer(list(rows.values()))
-    controls = st.container(horizontal=True, vertical_alignment="bottom")  # on a narrow screen they go on in a second line
+    controls = st.container(
+        horizontal=True, vertical_alignment="bottom"
+    )  # on a narrow screen they go on in a second line
     with controls:
         layer = chosen("Layer", names, key="layer", default=default, notes=notes)
         for label, key, way in (("◀", "k", -1), ("▶", "j", 1)):
-            st.button(label, shortcut=key, on_click=move, args=(names, default, way), key=f"layer {way}", help="the layer before" if way < 0 else "the next layer")
+            st.button(
+                label,
+                shortcut=key,
+                on_click=move,
+                args=(names, default, way),
+                key=f"layer {way}",
+                help="the layer before" if way < 0 else "the next layer",
+            )
         help = "What the colours span: each map by itself, all maps of the layer, or all layers of the network. Only the last two can be compared."
-        scale = st.segmented_control("Scale", SCALES, default="layer", required=True, key="scale", bind="query-params", persist_state="session", help=help)
+        scale = st.segmented_control(
+            "Scale",
+            SCALES,
+            default="layer",
+            required=True,
+            key="scale",
+            bind="query-params",
+            persist_state="session",
+            help=help,
+        )
         units = st.container(width=140)
     if past is not None:
         layer, display, atlas, seconds = past.maps(layer, rows, scale)
@@ -44,14 +64,32 @@ def show(run, picture):
     unit = whole_number(f"Unit, of {count}", count - 1, key="unit", place=units)
     is_map = len(row.output_shape) == 3
     mark = " (crossed)" if is_map else " (zero)"
-    dead = f"**{len(display.dead)} of {count} dead for this image**{mark}" if len(display.dead) else "none dead for this image"
-    st.markdown(f"**{count} {'maps' if is_map else 'values, one a unit'}**, {shape}; {dead}. Click one, or move with the arrow keys; J and K change the layer.")
-    atlas_view.show(atlas, alt=f"{count} feature maps of {layer}", key="maps", selected=unit, on_pick=lambda tile: st.session_state.update(unit=tile))
+    dead = (
+        f"**{len(display.dead)} of {count} dead for this image**{mark}"
+        if len(display.dead)
+        else "none dead for this image"
+    )
+    st.markdown(
+        f"**{count} {'maps' if is_map else 'values, one a unit'}**, {shape}; {dead}. Click one, or move with the arrow keys; J and K change the layer."
+    )
+    atlas_view.show(
+        atlas,
+        alt=f"{count} feature maps of {layer}",
+        key="maps",
+        selected=unit,
+        on_pick=lambda tile: st.session_state.update(unit=tile),
+    )
     text = (
         f"{run.run_id}, {layer} ({row.kind}, {shape}): mean {values.mean():.3g}, standard deviation {values.std():.3g}, zero in {np.mean(values == 0):.0%} "
         f"of places; image: {picture.title}; scale: {scale}; trained on {run.config['dataset']}{page.took([run], 'computed', seconds)}."
     )
-    caption(text, f"{run.run_id}-{layer}-maps", png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text), csv=display.csv)
+    caption(
+        text,
+        f"{run.run_id}-{layer}-maps",
+        png=lambda: atlas.figure_png(text),
+        svg=lambda: atlas.figure_svg(text),
+        csv=display.csv,
+    )
     one_unit.show(run, picture, row, display, unit, scale, is_stored=past is not None)
 
 

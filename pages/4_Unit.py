@@ -10,18 +10,39 @@ from vizlib.ui.pickers import chosen, plain, whole_number
 def show(run, picture):
     page.title(f"Units of {run.run_id}", run, of_weights=True)
     if run.is_active:
-        raise caches.NotYet(f"{run.run_id!r} is training: its units change with every step. They show here once its training has ended; Stop in the sidebar keeps what it has learned.")
+        raise caches.NotYet(
+            f"{run.run_id!r} is training: its units change with every step. They show here once its training has ended; Stop in the sidebar keeps what it has learned."
+        )
     caches.model(run)  # says what to do where there are no weights
     rows = {row.name: row for row in caches.layers(run)}
     names = caches.unit_layers(run)
     notes = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = chosen("Layer", names, key="unit_layer", default=default(rows, names), notes=notes, help="Every convolution, and the classes.")
+        layer = chosen(
+            "Layer",
+            names,
+            key="unit_layer",
+            default=default(rows, names),
+            notes=notes,
+            help="Every convolution, and the classes.",
+        )
         count = rows[layer].output_shape[0]
-        unit = whole_number(f"Unit, of {count}", count - 1, key="unit_number", place=st.container(width=140))
-        control = st.toggle("Beside it, the same with random weights", key="random", bind="query-params", persist_state="session", help=CONTROL)
+        unit = whole_number(
+            f"Unit, of {count}", count - 1, key="unit_number", place=st.container(width=140)
+        )
+        control = st.toggle(
+            "Beside it, the same with random weights",
+            key="random",
+            bind="query-params",
+            persist_state="session",
+            help=CONTROL,
+        )
     row = rows[layer]
-    name = f"the class {plain(run.class_names[unit])}" if layer == names[-1] else f"unit {unit} of {plain(layer)}"
+    name = (
+        f"the class {plain(run.class_names[unit])}"
+        if layer == names[-1]
+        else f"unit {unit} of {plain(layer)}"
+    )
     st.markdown(f"#### What excites {name}")
     found = strongest_images.found(run)
     unit_portrait.show(run, row, unit, found, control)

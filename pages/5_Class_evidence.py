@@ -14,14 +14,23 @@ NONE = "none"
 
 def show(run, picture):
     page.title(f"Class evidence of {run.run_id}", run, of_weights=True)
-    st.markdown("What in this image speaks for a class? Three methods ask the network in three ways. Where they disagree, none of them is the truth.")
+    st.markdown(
+        "What in this image speaks for a class? Three methods ask the network in three ways. Where they disagree, none of them is the truth."
+    )
     caches.model(run)  # a run without weights says so first
     if picture is None:
-        st.info("Choose an image in the sidebar: a photograph, one of the data set, or one of yours.")
+        st.info(
+            "Choose an image in the sidebar: a photograph, one of the data set, or one of yours."
+        )
         return
     small, text = st.columns([1, 6], vertical_alignment="center")
     size = " × ".join(map(str, picture.received.shape[:2]))
-    small.image(png_bytes(picture.received, max(1, 128 // max(picture.received.shape[:2]))), alt=f"what the network gets: {size}", output_format="PNG", width="stretch")
+    small.image(
+        png_bytes(picture.received, max(1, 128 // max(picture.received.shape[:2]))),
+        alt=f"what the network gets: {size}",
+        output_format="PNG",
+        width="stretch",
+    )
     with text:
         st.markdown(f"The network gets {size}. {one_answer.sentence(run, picture)}")
         links(run, picture)
@@ -29,7 +38,13 @@ def show(run, picture):
     with pick:
         asked = chosen("And one more class", [NONE, *run.class_names], key="class", word="class")
     help = "The control of Adebayo et al. 2018: a picture that a network gives which has learned nothing does not show what was learned."
-    control = switch.toggle("Beside it, the same with random weights", key="random", help=help, bind="query-params", persist_state="session")
+    control = switch.toggle(
+        "Beside it, the same with random weights",
+        key="random",
+        help=help,
+        bind="query-params",
+        persist_state="session",
+    )
     sides = sides_of(run, picture, asked, control)
     if control:
         st.markdown(
@@ -45,7 +60,11 @@ def show(run, picture):
 def sides_of(run, picture, asked, control):
     """The Sides: the answer; the truth where it is known and another, else the runner-up; the class asked for; the control."""
     order = np.argsort(-caches.logits(run, picture, False)).tolist()
-    sides = [Side(order[0], "its answer" if picture.label in (None, order[0]) else "its answer, and wrong")]
+    sides = [
+        Side(
+            order[0], "its answer" if picture.label in (None, order[0]) else "its answer, and wrong"
+        )
+    ]
     if picture.label not in (None, order[0]):
         sides.append(Side(picture.label, "the truth"))
     elif len(order) > 1:
@@ -64,7 +83,9 @@ def heads(run, picture, sides):
         logits = caches.logits(run, picture, side.is_control).astype(np.float64)
         shares = np.exp(logits - logits.max())
         share = shares[side.target] / shares.sum()
-        column.markdown(f"**{plain(run.class_names[side.target])}**, {side.role}  \n:small[:gray[{share:.1%}, logit {logits[side.target]:.3g}]]")
+        column.markdown(
+            f"**{plain(run.class_names[side.target])}**, {side.role}  \n:small[:gray[{share:.1%}, logit {logits[side.target]:.3g}]]"
+        )
 
 
 def links(run, picture):
@@ -72,7 +93,11 @@ def links(run, picture):
         page.link("Feature maps", "Feature maps of this image →")
         if picture.label is not None:
             cell = one_answer.cell(run, picture)
-            page.link("Confusion matrix", f"All images of {plain(cell['true_first'])} answered {plain(cell['predicted_first'])} →", **cell)
+            page.link(
+                "Confusion matrix",
+                f"All images of {plain(cell['true_first'])} answered {plain(cell['predicted_first'])} →",
+                **cell,
+            )
 
 
 page.run(show, "Class evidence", keeps=("class", "random"))

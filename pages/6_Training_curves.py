@@ -15,16 +15,33 @@ def show(run, picture):
     page.title("Training curves")
     by_id = {one.run_id: one for one in caches.run_list()[0]}
     others = [name for name in by_id if name != run.run_id]
-    if not set(st.session_state.get("with", ())) <= set(others):  # a run that is gone, or now in view itself, is beside it no more
+    if not set(st.session_state.get("with", ())) <= set(
+        others
+    ):  # a run that is gone, or now in view itself, is beside it no more
         st.session_state["with"] = [name for name in st.session_state["with"] if name in others]
-    compared = st.multiselect("Beside it", others, key="with", bind="query-params", persist_state="session", help="Other runs on the same axes.")
+    compared = st.multiselect(
+        "Beside it",
+        others,
+        key="with",
+        bind="query-params",
+        persist_state="session",
+        help="Other runs on the same axes.",
+    )
     kept = dict(bind="query-params", persist_state="session", required=True)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):  # on a narrow screen they go on in a second line
-        quantity = st.segmented_control("Quantity", list(QUANTITIES), default="accuracy", key="quantity", **kept)
+    with st.container(
+        horizontal=True, vertical_alignment="bottom", gap="medium"
+    ):  # on a narrow screen they go on in a second line
+        quantity = st.segmented_control(
+            "Quantity", list(QUANTITIES), default="accuracy", key="quantity", **kept
+        )
         axis = st.segmented_control("Over", list(AXES), default="epochs", key="axis", **kept)
         help = "Of the thin step-by-step line; the evaluations are drawn as they are."
-        smoothing = st.slider("Smoothing", 0.0, 0.99, 0.8, key="smoothing", bind="query-params", help=help, width=200)
-        log_scale = st.toggle("Log scale", key="log", bind="query-params", disabled=quantity == "accuracy")
+        smoothing = st.slider(
+            "Smoothing", 0.0, 0.99, 0.8, key="smoothing", bind="query-params", help=help, width=200
+        )
+        log_scale = st.toggle(
+            "Log scale", key="log", bind="query-params", disabled=quantity == "accuracy"
+        )
     runs = [run, *(by_id[name] for name in compared)]
     draw(runs, quantity, axis, smoothing, log_scale and quantity != "accuracy", film.pick(run))
 
@@ -47,14 +64,28 @@ def draw(runs, quantity, axis, smoothing, log_scale, until):
 
 def summary(run):
     """One line on how a run stands, where its best checkpoint is, and how fast it was."""
-    best, finished, speeds = run.best, run.rows("finished"), [row["images_per_second"] for row in run.rows("step") if row.get("images_per_second")]
+    best, finished, speeds = (
+        run.best,
+        run.rows("finished"),
+        [row["images_per_second"] for row in run.rows("step") if row.get("images_per_second")],
+    )
     text = f"**{plain(run.run_id)}**: {'finished' if finished else standing.sentence(run)}"
     if finished and best:
         text += f", best checkpoint after epoch {best['epoch']:.3g} with a validation accuracy of {best['val_accuracy']:.1%}"
     if finished:
         text += f", {finished[-1]['test_accuracy']:.1%} on the test images, {finished[-1]['seconds']:,.0f} s of training."
     text += f" {statistics.median(speeds):,.0f} training images a second." if speeds else ""
-    return text + (" The training images grew to their size at the dashed lines; the validation images have it throughout." if run.rows("pictures") else "")
+    return text + (
+        " The training images grew to their size at the dashed lines; the validation images have it throughout."
+        if run.rows("pictures")
+        else ""
+    )
 
 
-page.run(show, "Training curves", keeps=("with", "quantity", "axis", "smoothing", "log"), beside="with", has_film=True)
+page.run(
+    show,
+    "Training curves",
+    keeps=("with", "quantity", "axis", "smoothing", "log"),
+    beside="with",
+    has_film=True,
+)

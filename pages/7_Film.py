@@ -32,7 +32,16 @@ def show(run, picture):
     stored = caches.probe_layers(run)
     layers = moments.in_order(run, [name for names in stored.values() for name in names])
     with pick:
-        layer = chosen("Maps of layer", layers, key="film_layer", help="The layers whose maps were kept while it trained.") if layers else None
+        layer = (
+            chosen(
+                "Maps of layer",
+                layers,
+                key="film_layer",
+                help="The layers whose maps were kept while it trained.",
+            )
+            if layers
+            else None
+        )
     step = film.pick(run, of_weights=False)
     display = read(run, layer, stored)
     step = display.steps[-1] if step is None else step
@@ -40,7 +49,11 @@ def show(run, picture):
         with st.container(key=f"stacks_{row[0].__name__}"):  # below one another in a narrow window
             # From the right: styles are numbered as they come, and that of the matrix, which is not there before its first evaluation, must not move the curves'.
             for column, draw in reversed(list(zip(st.columns(2, gap="medium"), row))):
-                with column, st.container(key=f"panel_{draw.__name__}", gap="xsmall"), sentences(*page.IN_PAGE):
+                with (
+                    column,
+                    st.container(key=f"panel_{draw.__name__}", gap="xsmall"),
+                    sentences(*page.IN_PAGE),
+                ):
                     draw(display, step)
     export(run, display)
 
@@ -50,7 +63,11 @@ def read(run, layer, stored):
     filters, steps = caches.snapshots(run), film.steps_of(run)
     if not steps:
         raise caches.without(run, "step")
-    maps = {step: caches.probe_maps(run, step, layer) for step, names in stored.items() if layer in names}
+    maps = {
+        step: caches.probe_maps(run, step, layer)
+        for step, names in stored.items()
+        if layer in names
+    }
     return FilmDisplay.of(run, filters, layer, maps, caches.probe_picture(run), steps)
 
 
@@ -69,22 +86,41 @@ def maps(display, step):
     at, atlas = said("Feature maps", display.maps_at, step)
     heading(f"Maps of {plain(display.layer)}", at)
     left, right = st.columns([1, 6])
-    left.image(png_bytes(display.picture, max(1, 64 // max(display.picture.shape[:2]))), alt="the probe picture", output_format="PNG", width="stretch")
+    left.image(
+        png_bytes(display.picture, max(1, 64 // max(display.picture.shape[:2]))),
+        alt="the probe picture",
+        output_format="PNG",
+        width="stretch",
+    )
     with right:
         atlas_view.show(atlas, alt=f"maps of {display.layer}", key="film_maps", tallest=HEIGHT - 30)
 
 
 def matrix(display, step):
     at, (confusion, verdict) = said("Validation images", display.matrix_at, step)
-    heading(f"{verdict.accuracy:.0%} right, :{COLOURS.get(verdict.level, 'orange')}[{verdict.level}]", at)
+    heading(
+        f"{verdict.accuracy:.0%} right, :{COLOURS.get(verdict.level, 'orange')}[{verdict.level}]",
+        at,
+    )
     figure = confusion.plot(dark=st.context.theme.type == "dark", narrow=True)
-    figure.update_layout(height=HEIGHT, margin=dict(t=0, b=0, r=0)).update_xaxes(title=None).update_yaxes(title=None)
-    figure.update_traces(textfont_size=13, selector=dict(mode="text"))  # to be read from the back of a classroom
+    figure.update_layout(height=HEIGHT, margin=dict(t=0, b=0, r=0)).update_xaxes(
+        title=None
+    ).update_yaxes(title=None)
+    figure.update_traces(
+        textfont_size=13, selector=dict(mode="text")
+    )  # to be read from the back of a classroom
     charts.steady(figure, key="film_matrix", config={"displayModeBar": False})
 
 
 def curves(display, step):
-    figures = said("Loss and accuracy", lambda step: {quantity: display.plot_curve(quantity, step, HEIGHT // 2) for quantity in ("loss", "accuracy")}, step)
+    figures = said(
+        "Loss and accuracy",
+        lambda step: {
+            quantity: display.plot_curve(quantity, step, HEIGHT // 2)
+            for quantity in ("loss", "accuracy")
+        },
+        step,
+    )
     heading("Loss and accuracy", step)
     for quantity, figure in figures.items():
         charts.steady(figure, key=f"film_{quantity}", config={"displayModeBar": False})
@@ -106,11 +142,27 @@ def export(run, display):
     if run.is_active:
         button.caption("Once it has ended, there is an animated picture of it here.")
     elif not st.session_state.get(state):
-        words = dict(icon=":material/movie:", width="stretch", help="All this as a GIF, for slides.")
-        button.button("Animated picture", key="make_film", on_click=st.session_state.update, args=({state: True},), **words)
+        words = dict(
+            icon=":material/movie:", width="stretch", help="All this as a GIF, for slides."
+        )
+        button.button(
+            "Animated picture",
+            key="make_film",
+            on_click=st.session_state.update,
+            args=({state: True},),
+            **words,
+        )
     else:
         files = run.changed("snapshots.safetensors"), run.changed("events.jsonl")
-        offer(run, display, jobs.result(("film", run.run_id, *files, display.layer), lambda say: film_frames.animation(display, say), "The animated picture"))
+        offer(
+            run,
+            display,
+            jobs.result(
+                ("film", run.run_id, *files, display.layer),
+                lambda say: film_frames.animation(display, say),
+                "The animated picture",
+            ),
+        )
 
 
 def offer(run, display, made):

@@ -19,7 +19,9 @@ NONE = "none"
 def show(run, picture):
     page.title("Confusion matrix", run)
     others = [one.run_id for one in caches.run_list()[0] if one.run_id != run.run_id]
-    other = chosen("Beside it", [NONE, *others], key="beside", help="A second run, side by side.", word="run")
+    other = chosen(
+        "Beside it", [NONE, *others], key="beside", help="A second run, side by side.", word="run"
+    )
     step = film.pick(run)
     if other == NONE:
         one_run(run, "first", step, wide=True)
@@ -35,23 +37,48 @@ def show(run, picture):
 def one_run(run, place, step, wide):
     answers = answers_of.at(run, step)
     verdict = answers.verdict
-    say = {COLLAPSED: st.error, HEALTHY: st.success, UNJUDGED: st.info}.get(verdict.level, st.warning)
-    say(f"**{plain(run.run_id)}.** {plain(verdict.sentence)}" + (f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}." if verdict.cause else ""))
+    say = {COLLAPSED: st.error, HEALTHY: st.success, UNJUDGED: st.info}.get(
+        verdict.level, st.warning
+    )
+    say(
+        f"**{plain(run.run_id)}.** {plain(verdict.sentence)}"
+        + (
+            f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}."
+            if verdict.cause
+            else ""
+        )
+    )
     if answers.predictions is None:
-        st.caption(f"On the validation images, {answers.moment}. No single answers are stored of them, so there are no images of a cell.")
+        st.caption(
+            f"On the validation images, {answers.moment}. No single answers are stored of them, so there are no images of a cell."
+        )
     start = time.perf_counter()
     display = ConfusionDisplay(answers.counts, list(run.class_names))
     keys = {axis: f"{axis}_{place}" for axis in ("true", "predicted")}
-    selected = tuple(run.class_names.index(name) if (name := st.session_state.get(key)) in run.class_names else None for key in keys.values())
+    selected = tuple(
+        run.class_names.index(name)
+        if (name := st.session_state.get(key)) in run.class_names
+        else None
+        for key in keys.values()
+    )
     selected = None if None in selected or answers.predictions is None else selected
     with st.container(key=f"stacks_{place}"):  # the table goes below the matrix in a narrow window
-        matrix, table = st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
+        matrix, table = (
+            st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
+        )
     with matrix:
         figure = display.plot(selected, dark=st.context.theme.type == "dark", narrow=not wide)
         seconds = time.perf_counter() - start
-        clicked = (lambda chart: take_click(chart, keys, run.class_names)) if answers.predictions else None
+        clicked = (
+            (lambda chart: take_click(chart, keys, run.class_names))
+            if answers.predictions
+            else None
+        )
         charts.steady(figure, key=f"matrix_{place}", on_select=clicked, config=charts.CAMERA_ONLY)
-        text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{page.took([run], 'drawn', seconds)}." + ("" if wide else " Whole percents of the row.")
+        text = (
+            f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{page.took([run], 'drawn', seconds)}."
+            + ("" if wide else " Whole percents of the row.")
+        )
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:
         scores_table(run, verdict, display)
@@ -64,8 +91,13 @@ def take_click(chart, keys, class_names):
     points = st.session_state[chart].selection.points
     if points:
         place = points[0]["customdata"]
-        true, predicted = (int(place[str(axis)] if isinstance(place, dict) else place[axis]) for axis in (0, 1))
-        st.session_state[keys["true"]], st.session_state[keys["predicted"]] = class_names[true], class_names[predicted]
+        true, predicted = (
+            int(place[str(axis)] if isinstance(place, dict) else place[axis]) for axis in (0, 1)
+        )
+        st.session_state[keys["true"]], st.session_state[keys["predicted"]] = (
+            class_names[true],
+            class_names[predicted],
+        )
 
 
 def scores_table(run, verdict, display):
@@ -75,7 +107,12 @@ def scores_table(run, verdict, display):
         width="stretch",
         height=min(420, 40 + 35 * len(run.class_names)),
         hide_index=True,
-        column_config={name: st.column_config.ProgressColumn(format="%.2f", min_value=0, max_value=1, width="small") for name in ("precision", "recall")},
+        column_config={
+            name: st.column_config.ProgressColumn(
+                format="%.2f", min_value=0, max_value=1, width="small"
+            )
+            for name in ("precision", "recall")
+        },
     )
     kappa = "quadratic kappa" if run.config.get("ordered") else "kappa"
     st.caption(
@@ -84,4 +121,10 @@ def scores_table(run, verdict, display):
     )
 
 
-page.run(show, "Confusion matrix", keeps=("beside", "true_first", "predicted_first", "true_second", "predicted_second"), beside="beside", has_film=True)
+page.run(
+    show,
+    "Confusion matrix",
+    keeps=("beside", "true_first", "predicted_first", "true_second", "predicted_second"),
+    beside="beside",
+    has_film=True,
+)

@@ -20,11 +20,31 @@ def show(run, picture):
     runs = {one.run_id: one for one in caches.run_list()[0]}
     pick, sizes = st.columns([1, 1], vertical_alignment="bottom")
     with pick:
-        others, default = [name for name in runs if name != run.run_id], partner(run, list(runs.values()))
-        other = chosen_beside(run, "Beside it", [ALONE, *others], key="against", default=default, help="A second run on the same scale.", word="run")
+        others, default = (
+            [name for name in runs if name != run.run_id],
+            partner(run, list(runs.values())),
+        )
+        other = chosen_beside(
+            run,
+            "Beside it",
+            [ALONE, *others],
+            key="against",
+            default=default,
+            help="A second run on the same scale.",
+            word="run",
+        )
     with sizes:
         help = "The second is how much a step changes a weight for its size, whatever the learning rate."
-        size = st.segmented_control("Size of the", SIZES, default=SIZES[0], required=True, key="size", bind="query-params", persist_state="session", help=help)
+        size = st.segmented_control(
+            "Size of the",
+            SIZES,
+            default=SIZES[0],
+            required=True,
+            key="size",
+            bind="query-params",
+            persist_state="session",
+            help=help,
+        )
     step = film.pick(run)
     shown = [run] if other == ALONE else [run, runs[other]]
     display = GradientsDisplay.from_runs(shown)
@@ -35,10 +55,22 @@ def show(run, picture):
         return
     charts.steady(display.plot_course(size, step), key="course", config={"displaylogo": False})
     moment = f"at step {step:,}" if step is not None else "now" if run.is_active else "at the end"
-    st.markdown(f"**By layer, {moment}**: in a flat line all layers get as much; one that falls to the left vanishes on its way, one that rises explodes.")
-    charts.steady(display.plot_depth(size, step), key="depth_of_gradient", config={"displaylogo": False})
-    names = ", ".join(f"{one.run_id} on {one.config['dataset']}" for one in shown if one.run_id in display.histories)
-    caption(f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one scale.", f"{run.run_id}-gradients", csv=display.csv)
+    st.markdown(
+        f"**By layer, {moment}**: in a flat line all layers get as much; one that falls to the left vanishes on its way, one that rises explodes."
+    )
+    charts.steady(
+        display.plot_depth(size, step), key="depth_of_gradient", config={"displaylogo": False}
+    )
+    names = ", ".join(
+        f"{one.run_id} on {one.config['dataset']}"
+        for one in shown
+        if one.run_id in display.histories
+    )
+    caption(
+        f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one scale.",
+        f"{run.run_id}-gradients",
+        csv=display.csv,
+    )
 
 
 def partner(run, runs):
@@ -50,10 +82,16 @@ def partner(run, runs):
 
 def say_missing(run):
     if run.is_active:
-        st.info(f"**{plain(run.run_id)}** has noted no gradients yet: they come with its first steps.", icon=":material/hourglass_empty:")
+        st.info(
+            f"**{plain(run.run_id)}** has noted no gradients yet: they come with its first steps.",
+            icon=":material/hourglass_empty:",
+        )
         return
     command = f"python -m vizlib train --architecture {run.config['architecture']} --data {run.config['dataset']} --recipe {run.config['recipe'].get('name', 'sgd')}"
-    st.info(f"**{plain(run.run_id)}** has no gradients noted along its training. Train it again, in the sidebar or with: {plain(command)}", icon=":material/info:")
+    st.info(
+        f"**{plain(run.run_id)}** has no gradients noted along its training. Train it again, in the sidebar or with: {plain(command)}",
+        icon=":material/info:",
+    )
 
 
 page.run(show, "Gradients", keeps=("against", "size"), beside="against", has_film=True)

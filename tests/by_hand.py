@@ -41,18 +41,39 @@ def network():
 
 def planted(patterns):
     """Grey pictures with one pattern each, uint8 (N, 1, 16, 16), and for each pattern the rows, places of its middle and contrasts, strongest first."""
-    images, found = np.full((len(patterns) * len(CONTRASTS), 1, 16, 16), 128, np.uint8), [[] for _ in patterns]
+    images, found = (
+        np.full((len(patterns) * len(CONTRASTS), 1, 16, 16), 128, np.uint8),
+        [[] for _ in patterns],
+    )
     half, random = patterns.shape[1] // 2, np.random.default_rng(0)
     for row in range(len(images)):
         unit, contrast = row % len(patterns), CONTRASTS[row // len(patterns)]
         y, x = random.integers(half + 1, 15 - half, 2)
-        images[row, 0, y - half : y + half + 1, x - half : x + half + 1] = 128 + contrast * patterns[unit]
+        images[row, 0, y - half : y + half + 1, x - half : x + half + 1] = (
+            128 + contrast * patterns[unit]
+        )
         found[unit].append((contrast, row, (y, x)))
     return images, [sorted(plants, reverse=True) for plants in found]
 
 
 def state(model):
     """What must be as before after somebody has looked into a model."""
-    modules = [(len(module._forward_hooks), len(module._backward_hooks), module.training, getattr(module, "inplace", None)) for module in model.modules()]
-    tensors = [(name, tensor.data_ptr(), tensor.requires_grad, tensor.grad, tensor._version) for name, tensor in model.named_parameters()]
-    return modules, tensors, {key for key in vars(model) if not key.startswith("_forward")}, getattr(model, "_convscope_prepared", None)
+    modules = [
+        (
+            len(module._forward_hooks),
+            len(module._backward_hooks),
+            module.training,
+            getattr(module, "inplace", None),
+        )
+        for module in model.modules()
+    ]
+    tensors = [
+        (name, tensor.data_ptr(), tensor.requires_grad, tensor.grad, tensor._version)
+        for name, tensor in model.named_parameters()
+    ]
+    return (
+        modules,
+        tensors,
+        {key for key in vars(model) if not key.startswith("_forward")},
+        getattr(model, "_convscope_prepared", None),
+    )

@@ -13,14 +13,23 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is in: the tests' networks are small, and more threads only wait for one another
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch is in: the tests' networks are small, and more threads only wait for one another
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # for `pytest` as well as for `python -m pytest`
     sys.path.insert(0, str(ROOT))
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 def pytest_collection_modifyitems(items):
@@ -46,7 +55,11 @@ def tiny_run(tmp_path_factory):
     from vizlib.training.recipes import recipe
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    return train(folder, make_config("three_layer_module", datasets.load("digits"), recipe("adamw", epochs=2)), say=lambda line: None)
+    return train(
+        folder,
+        make_config("three_layer_module", datasets.load("digits"), recipe("adamw", epochs=2)),
+        say=lambda line: None,
+    )
 
 
 @pytest.fixture
@@ -85,7 +98,15 @@ def interpreter():
     """run(*arguments) starts a fresh Python in the project's folder and gives back the ended process, its output as text."""
 
     def run(*arguments, **environment):
-        return subprocess.run([sys.executable, *arguments], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     return run
 
@@ -103,7 +124,11 @@ def start_server(tmp_path_factory):
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
         with open(folder / "server.log", "w") as log:
             environment = {**os.environ, "CONVSCOPE_RUNS": str(folder / "runs")}
-            servers.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT))
+            servers.append(
+                subprocess.Popen(
+                    command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+                )
+            )
         for _ in range(600):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2)

@@ -22,7 +22,12 @@ def lenet():
 def plain_hooks(model, images, names):
     """The outputs of some modules by hooks put on for this one pass."""
     kept = {}
-    hooks = [model.get_submodule(name).register_forward_hook(lambda module, inputs, output, name=name: kept.update({name: output.clone()})) for name in names]
+    hooks = [
+        model.get_submodule(name).register_forward_hook(
+            lambda module, inputs, output, name=name: kept.update({name: output.clone()})
+        )
+        for name in names
+    ]
     with torch.no_grad():
         logits = model(images)
     for hook in hooks:
@@ -49,7 +54,9 @@ def test_threads_never_get_one_anothers_maps():
         for _ in range(30):
             wanted = chosen.sample(names, 2)
             maps = capture(model, inputs[thread], wanted)[1]
-            wrong += list(maps) != wanted or any(not torch.equal(maps[name], expected[thread][name]) for name in wanted)
+            wrong += list(maps) != wanted or any(
+                not torch.equal(maps[name], expected[thread][name]) for name in wanted
+            )
         return wrong
 
     with ThreadPoolExecutor(8) as pool:
@@ -60,7 +67,11 @@ def test_second_call_of_a_shared_relu():
     """In torchvision's BasicBlock one ReLU stands after bn1 and after the sum: its second output is the block's."""
     torch.manual_seed(0)
     model, images = prepare(torchvision.models.resnet18()), torch.randn(1, 3, 64, 64)
-    _, maps = capture(model, images, ["layer1.0.relu", "layer1.0.relu#2", "layer1.0.bn1", "layer1.0.bn2", "layer1.0", "maxpool"])
+    _, maps = capture(
+        model,
+        images,
+        ["layer1.0.relu", "layer1.0.relu#2", "layer1.0.bn1", "layer1.0.bn2", "layer1.0", "maxpool"],
+    )
     assert torch.equal(maps["layer1.0.relu"], maps["layer1.0.bn1"].relu())
     assert torch.equal(maps["layer1.0.relu#2"], (maps["layer1.0.bn2"] + maps["maxpool"]).relu())
     assert torch.equal(maps["layer1.0.relu#2"], maps["layer1.0"])
@@ -74,7 +85,9 @@ def test_layers_are_read_before_an_in_place_relu():
     _, maps = capture(prepare(model), images, ["0", "1"])
     assert (maps["0"] < 0).any() and torch.equal(maps["0"].relu(), maps["1"])
     kept = {}
-    forward(model, images, lambda name, module, output: kept.update({name: output}))  # an observer need not copy
+    forward(
+        model, images, lambda name, module, output: kept.update({name: output})
+    )  # an observer need not copy
     assert torch.equal(kept["0"], maps["0"])
 
 
@@ -87,16 +100,27 @@ def test_unknown_layer_is_refused_with_the_possible_ones(lenet, name):
 def test_leaves_nothing_behind():
     model = architectures.create("lenet")
     prepare(model)
-    hooks, state = [len(module._forward_hooks) for module in model.modules()], {name: value.clone() for name, value in model.state_dict().items()}
+    hooks, state = (
+        [len(module._forward_hooks) for module in model.modules()],
+        {name: value.clone() for name, value in model.state_dict().items()},
+    )
     assert prepare(model) is model
     images = torch.randn(1, 3, 32, 32)
     logits, maps = capture(model, images, ["conv1", "fc3"])
     again = capture(model, images, ["conv1"])[1]["conv1"]
     expected = again.clone()
     maps["conv1"].numpy()[:] = maps["fc3"].numpy()[:] = 0  # the caller's own copies
-    assert logits.abs().sum() > 0 and torch.equal(again, expected) and torch.equal(capture(model, images, ["conv1"])[1]["conv1"], expected)
+    assert (
+        logits.abs().sum() > 0
+        and torch.equal(again, expected)
+        and torch.equal(capture(model, images, ["conv1"])[1]["conv1"], expected)
+    )
     assert [len(module._forward_hooks) for module in model.modules()] == hooks and max(hooks) == 1
-    assert not model.training and not any(parameter.requires_grad for parameter in model.parameters()) and not torch.is_inference_mode_enabled()
+    assert (
+        not model.training
+        and not any(parameter.requires_grad for parameter in model.parameters())
+        and not torch.is_inference_mode_enabled()
+    )
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
@@ -127,13 +151,36 @@ def test_a_twin_has_the_same_weights_and_hooks_of_its_own(name):
     """Many may put hooks on twins of one model, and take gradients through them, while others read it."""
     torch.manual_seed(0)
     model = architectures.create(name).train()
-    before = [(len(module._forward_hooks), len(module._backward_hooks), module.training, getattr(module, "inplace", None)) for module in model.modules()]
-    twin, images = activations.twin(model), torch.randn(2, *architectures.get(name).input_size).requires_grad_()
-    assert [one.data_ptr() for one in twin.state_dict().values()] == [one.data_ptr() for one in model.state_dict().values()]
+    before = [
+        (
+            len(module._forward_hooks),
+            len(module._backward_hooks),
+            module.training,
+            getattr(module, "inplace", None),
+        )
+        for module in model.modules()
+    ]
+    twin, images = (
+        activations.twin(model),
+        torch.randn(2, *architectures.get(name).input_size).requires_grad_(),
+    )
+    assert [one.data_ptr() for one in twin.state_dict().values()] == [
+        one.data_ptr() for one in model.state_dict().values()
+    ]
     twin.conv1.register_forward_hook(lambda *seen: None)
     twin(images).sum().backward()
     assert images.grad.abs().sum() > 0
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters()) and not any(one.requires_grad for one in twin.parameters())
-    assert before == [(len(module._forward_hooks), len(module._backward_hooks), module.training, getattr(module, "inplace", None)) for module in model.modules()]
+    assert all(
+        parameter.requires_grad and parameter.grad is None for parameter in model.parameters()
+    ) and not any(one.requires_grad for one in twin.parameters())
+    assert before == [
+        (
+            len(module._forward_hooks),
+            len(module._backward_hooks),
+            module.training,
+            getattr(module, "inplace", None),
+        )
+        for module in model.modules()
+    ]
     images.grad = None
     assert torch.equal(activations.twin(model)(images), prepare(model)(images))

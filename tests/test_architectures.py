@@ -15,7 +15,10 @@ from vizlib.layers import layer_table
 
 NAMES = architectures.names()
 PHOTOGRAPH = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-DEEPEST = ["resnet101", "resnet152"]  # here without numbers, on the meta device; test_layers runs them
+DEEPEST = [
+    "resnet101",
+    "resnet152",
+]  # here without numbers, on the meta device; test_layers runs them
 THREE_LAYER = ["three_layer_functional", "three_layer_module", "three_layer_sequential"]
 
 
@@ -40,7 +43,10 @@ def table(built):
 
     def get(name):
         if name not in tables:
-            tables[name] = {row.name: row for row in layer_table(built(name), architectures.get(name).input_size)}
+            tables[name] = {
+                row.name: row
+                for row in layer_table(built(name), architectures.get(name).input_size)
+            }
         return tables[name]
 
     return get
@@ -61,7 +67,9 @@ def test_the_systems_are_all_there():
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(DEEPEST)))
 def test_maps_images_to_logits(name, built):
-    model = built(name)  # not inside inference mode, where its parameters would become inference tensors
+    model = built(
+        name
+    )  # not inside inference mode, where its parameters would become inference tensors
     with torch.inference_mode():
         logits = model(torch.randn(2, *architectures.get(name).input_size))
     assert logits.shape == (2, 10) and logits.isfinite().all()
@@ -77,7 +85,11 @@ def test_honours_classes_and_channels(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_works_in_place(name, built):
-    assert not [module_name for module_name, module in built(name).named_modules() if getattr(module, "inplace", False)]
+    assert not [
+        module_name
+        for module_name, module in built(name).named_modules()
+        if getattr(module, "inplace", False)
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(PHOTOGRAPH)))
@@ -104,9 +116,17 @@ def test_gradients_reach_every_parameter(name):
     with torch.device("meta" if meta else "cpu"):
         torch.manual_seed(0)
         model = architectures.create(name).train()
-        nn.functional.cross_entropy(model(torch.randn(4, channels, height, width)), torch.zeros(4, dtype=torch.long)).backward()
-    trained = [(key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad]
-    without = [key for key, parameter in trained if parameter.grad is None or not (meta or parameter.grad.abs().sum() > 0)]
+        nn.functional.cross_entropy(
+            model(torch.randn(4, channels, height, width)), torch.zeros(4, dtype=torch.long)
+        ).backward()
+    trained = [
+        (key, parameter) for key, parameter in model.named_parameters() if parameter.requires_grad
+    ]
+    without = [
+        key
+        for key, parameter in trained
+        if parameter.grad is None or not (meta or parameter.grad.abs().sum() > 0)
+    ]
     assert without == []
 
 
@@ -123,7 +143,10 @@ def test_fits_a_data_set(name):
     arguments = architectures.get(name).arguments_for(5, (1, 48, 48))
     assert arguments["num_classes"] == 5 and arguments["in_channels"] == 1
     with torch.device("meta"):
-        assert architectures.create(name, **arguments).eval()(torch.empty(2, 1, 48, 48)).shape == (2, 5)
+        assert architectures.create(name, **arguments).eval()(torch.empty(2, 1, 48, 48)).shape == (
+            2,
+            5,
+        )
 
 
 # The registry
@@ -153,10 +176,15 @@ def test_an_unknown_argument_lists_the_possible_ones():
 
 @pytest.mark.parametrize("image_size, in_channels", [(32, 3), (8, 1), (28, 1)])
 def test_three_forms_compute_the_same(image_size, in_channels):
-    first, *others = [architectures.create(name, in_channels=in_channels, image_size=image_size).eval() for name in THREE_LAYER]
+    first, *others = [
+        architectures.create(name, in_channels=in_channels, image_size=image_size).eval()
+        for name in THREE_LAYER
+    ]
     images = torch.randn(4, in_channels, image_size, image_size)
     for other in others:
-        assert {key: value.shape for key, value in first.state_dict().items()} == {key: value.shape for key, value in other.state_dict().items()}
+        assert {key: value.shape for key, value in first.state_dict().items()} == {
+            key: value.shape for key, value in other.state_dict().items()
+        }
         other.load_state_dict(first.state_dict())
         torch.testing.assert_close(other(images), first(images))
 
@@ -172,7 +200,11 @@ def test_three_forms_start_alike():
 
 def test_three_forms_show_the_same_layers(table):
     facts = [
-        [(row.name, row.output_shape, row.parameters, row.multiply_adds, row.receptive_field) for row in table(name).values()] for name in THREE_LAYER
+        [
+            (row.name, row.output_shape, row.parameters, row.multiply_adds, row.receptive_field)
+            for row in table(name).values()
+        ]
+        for name in THREE_LAYER
     ]
     assert facts[0] == facts[1] == facts[2]
     assert [row[0] for row in facts[0]] == ["conv1", "relu1", "conv2", "relu2", "flatten", "fc"]
@@ -188,7 +220,14 @@ def test_the_functional_form_uses_no_layers():
 def test_three_layer_start(name):
     torch.manual_seed(0)
     state = architectures.create(name).state_dict()
-    assert sorted(state) == ["conv1.bias", "conv1.weight", "conv2.bias", "conv2.weight", "fc.bias", "fc.weight"]
+    assert sorted(state) == [
+        "conv1.bias",
+        "conv1.weight",
+        "conv2.bias",
+        "conv2.weight",
+        "fc.bias",
+        "fc.weight",
+    ]
     for key, fan_in in (("conv1", 3 * 25), ("conv2", 32 * 9), ("fc", 16 * 32 * 32)):
         assert state[f"{key}.weight"].std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.06)
         assert not state[f"{key}.bias"].any()
@@ -196,7 +235,11 @@ def test_three_layer_start(name):
 
 def test_three_layer_printed_example():
     state = architectures.create("three_layer_module", widths=(12, 8)).state_dict()
-    assert state["conv1.weight"].shape == (12, 3, 5, 5) and state["conv2.weight"].shape == (8, 12, 3, 3) and state["fc.weight"].shape == (10, 8192)
+    assert (
+        state["conv1.weight"].shape == (12, 3, 5, 5)
+        and state["conv2.weight"].shape == (8, 12, 3, 3)
+        and state["fc.weight"].shape == (10, 8192)
+    )
 
 
 # Parameters, by closed forms
@@ -237,7 +280,14 @@ def residual_block(inputs, outputs):
 
 def preactivation_bottleneck(inputs, outputs):
     inner = outputs // 4
-    branch = norm(inputs) + conv(inputs, inner, 1) + norm(inner) + conv(inner, inner, 3) + norm(inner) + conv(inner, outputs, 1)
+    branch = (
+        norm(inputs)
+        + conv(inputs, inner, 1)
+        + norm(inner)
+        + conv(inner, inner, 3)
+        + norm(inner)
+        + conv(inner, outputs, 1)
+    )
     return branch + (conv(inputs, outputs, 1) if inputs != outputs else 0)
 
 
@@ -246,11 +296,24 @@ def projection(inputs, outputs):
 
 
 def basic_block(inputs, outputs):
-    return conv(inputs, outputs, 3) + norm(outputs) + conv(outputs, outputs, 3) + norm(outputs) + projection(inputs, outputs)
+    return (
+        conv(inputs, outputs, 3)
+        + norm(outputs)
+        + conv(outputs, outputs, 3)
+        + norm(outputs)
+        + projection(inputs, outputs)
+    )
 
 
 def bottleneck_branch(inputs, inner, outputs):
-    return conv(inputs, inner, 1) + norm(inner) + conv(inner, inner, 3) + norm(inner) + conv(inner, outputs, 1) + norm(outputs)
+    return (
+        conv(inputs, inner, 1)
+        + norm(inner)
+        + conv(inner, inner, 3)
+        + norm(inner)
+        + conv(inner, outputs, 1)
+        + norm(outputs)
+    )
 
 
 def basic_resnet(stem, blocks, block=basic_block):
@@ -267,7 +330,9 @@ def bottleneck_resnet(blocks):
     before = 64
     for inner, count in zip((64, 128, 256, 512), blocks):
         total += (
-            bottleneck_branch(before, inner, 4 * inner) + projection(before, 4 * inner) + (count - 1) * bottleneck_branch(4 * inner, inner, 4 * inner)
+            bottleneck_branch(before, inner, 4 * inner)
+            + projection(before, 4 * inner)
+            + (count - 1) * bottleneck_branch(4 * inner, inner, 4 * inner)
         )
         before = 4 * inner
     return total
@@ -278,28 +343,51 @@ def three_stage():
     before = 64
     for inner, count in zip((64, 128, 256), (3, 4, 6)):
         for _ in range(count):  # every shortcut is a convolution
-            total += bottleneck_branch(before, inner, 4 * inner) + conv(before, 4 * inner, 1) + norm(4 * inner)
+            total += (
+                bottleneck_branch(before, inner, 4 * inner)
+                + conv(before, 4 * inner, 1)
+                + norm(4 * inner)
+            )
             before = 4 * inner
     return total
 
 
 def vgg():
     widths = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512]
-    return sum(conv(*pair, 3, True) + norm(pair[1]) for pair in pairwise(widths)) + linear(512, 512) + norm(512) + linear(512, 10)
+    return (
+        sum(conv(*pair, 3, True) + norm(pair[1]) for pair in pairwise(widths))
+        + linear(512, 512)
+        + norm(512)
+        + linear(512, 10)
+    )
 
 
 def res2net_block(inputs, outputs):
     scales = 3 * (conv(outputs // 4, outputs // 4, 3) + norm(outputs // 4))
-    return conv(inputs, outputs, 1) + norm(outputs) + scales + conv(outputs, outputs, 1) + norm(outputs) + projection(inputs, outputs)
+    return (
+        conv(inputs, outputs, 1)
+        + norm(outputs)
+        + scales
+        + conv(outputs, outputs, 1)
+        + norm(outputs)
+        + projection(inputs, outputs)
+    )
 
 
 def dense_layer(channels, growth=32):
-    return norm(channels) + conv(channels, 4 * growth, 1) + norm(4 * growth) + conv(4 * growth, growth, 3)
+    return (
+        norm(channels)
+        + conv(channels, 4 * growth, 1)
+        + norm(4 * growth)
+        + conv(4 * growth, growth, 3)
+    )
 
 
 def densenet():
     layers = sum(dense_layer(channels) for channels in (64, 48, 40, 36))
-    transitions = sum(norm(channels) + conv(channels, channels // 2, 1) for channels in (96, 80, 72))
+    transitions = sum(
+        norm(channels) + conv(channels, channels // 2, 1) for channels in (96, 80, 72)
+    )
     return conv(3, 64, 3) + layers + transitions + norm(68) + linear(68, 10)
 
 
@@ -324,7 +412,11 @@ EXPECTED = {
     "resnet18_late_pool": basic_resnet(7, (2, 2, 2, 2)),
     "vgg16_slim": vgg(),
     "resnet50_three_stage": three_stage(),
-    "lenet": conv(3, 6, 5, True) + conv(6, 16, 5, True) + linear(400, 120) + linear(120, 84) + linear(84, 10),
+    "lenet": conv(3, 6, 5, True)
+    + conv(6, 16, 5, True)
+    + linear(400, 120)
+    + linear(120, 84)
+    + linear(84, 10),
     "resnet18_cifar": basic_resnet(3, (2, 2, 2, 2)),
     "res2net18": basic_resnet(3, (2, 2, 2, 2), res2net_block),
     "densenet4": densenet(),
@@ -340,9 +432,26 @@ def test_parameter_count(name, built):
 # Sizes, layer by layer
 
 SIZES = {
-    "plain32": {"conv1": (16, 32, 32), "stage1": (16, 32, 32), "stage2": (32, 16, 16), "stage3": (64, 8, 8), "pool": (64, 1, 1)},
-    "resnet32": {"conv1": (16, 32, 32), "stage1": (16, 32, 32), "stage2": (32, 16, 16), "stage3": (64, 8, 8), "pool": (64, 1, 1)},
-    "resnet32_bottleneck": {"stage1": (64, 32, 32), "stage2": (128, 16, 16), "stage2.block1.conv1": (32, 16, 16), "stage3": (256, 8, 8)},
+    "plain32": {
+        "conv1": (16, 32, 32),
+        "stage1": (16, 32, 32),
+        "stage2": (32, 16, 16),
+        "stage3": (64, 8, 8),
+        "pool": (64, 1, 1),
+    },
+    "resnet32": {
+        "conv1": (16, 32, 32),
+        "stage1": (16, 32, 32),
+        "stage2": (32, 16, 16),
+        "stage3": (64, 8, 8),
+        "pool": (64, 1, 1),
+    },
+    "resnet32_bottleneck": {
+        "stage1": (64, 32, 32),
+        "stage2": (128, 16, 16),
+        "stage2.block1.conv1": (32, 16, 16),
+        "stage3": (256, 8, 8),
+    },
     "resnet18_late_pool": {
         "conv1": (64, 112, 112),
         "stage1": (64, 112, 112),
@@ -372,9 +481,29 @@ SIZES = {
         "stage3": (1024, 2, 2),
         "avgpool": (1024, 1, 1),
     },
-    "lenet": {"conv1": (6, 28, 28), "pool1": (6, 14, 14), "conv2": (16, 10, 10), "pool2": (16, 5, 5), "flatten": (400,), "fc1": (120,), "fc2": (84,)},
-    "resnet18_cifar": {"stage1": (64, 32, 32), "stage2": (128, 16, 16), "stage3": (256, 8, 8), "stage4": (512, 4, 4), "pool": (512, 1, 1)},
-    "res2net18": {"stage1": (64, 32, 32), "stage2": (128, 16, 16), "stage3": (256, 8, 8), "stage4": (512, 4, 4), "stage4.block1.scale1": (128, 4, 4)},
+    "lenet": {
+        "conv1": (6, 28, 28),
+        "pool1": (6, 14, 14),
+        "conv2": (16, 10, 10),
+        "pool2": (16, 5, 5),
+        "flatten": (400,),
+        "fc1": (120,),
+        "fc2": (84,),
+    },
+    "resnet18_cifar": {
+        "stage1": (64, 32, 32),
+        "stage2": (128, 16, 16),
+        "stage3": (256, 8, 8),
+        "stage4": (512, 4, 4),
+        "pool": (512, 1, 1),
+    },
+    "res2net18": {
+        "stage1": (64, 32, 32),
+        "stage2": (128, 16, 16),
+        "stage3": (256, 8, 8),
+        "stage4": (512, 4, 4),
+        "stage4.block1.scale1": (128, 4, 4),
+    },
     "densenet4": {
         "conv1": (64, 32, 32),
         "stage1": (96, 32, 32),
@@ -396,7 +525,15 @@ SIZES = {
         "block13": (1024, 1, 1),
     },
 }
-PHOTOGRAPH_SIZES = {"conv1": 112, "maxpool": 56, "layer1": 56, "layer2": 28, "layer3": 14, "layer4": 7, "avgpool": 1}
+PHOTOGRAPH_SIZES = {
+    "conv1": 112,
+    "maxpool": 56,
+    "layer1": 56,
+    "layer2": 28,
+    "layer3": 14,
+    "layer4": 7,
+    "avgpool": 1,
+}
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -407,7 +544,9 @@ def test_output_sizes(name, table):
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
 def test_output_sizes_for_photographs(name, table):
     rows = table(name)
-    assert {layer: rows[layer].output_shape[1:] for layer in PHOTOGRAPH_SIZES} == {layer: (side, side) for layer, side in PHOTOGRAPH_SIZES.items()}
+    assert {layer: rows[layer].output_shape[1:] for layer in PHOTOGRAPH_SIZES} == {
+        layer: (side, side) for layer, side in PHOTOGRAPH_SIZES.items()
+    }
     assert rows["layer4"].output_shape[0] == (2048 if name == "resnet50" else 512)
 
 
@@ -418,30 +557,58 @@ def test_plain_has_no_sums_and_residual_one_a_block(table):
     assert not [row.name for row in table("plain32").values() if row.is_sum]
     for name in ("resnet32", "resnet32_bottleneck"):
         sums = [row.name for row in table(name).values() if row.is_sum]
-        assert sums == [f"stage{stage}.block{block}" for stage in (1, 2, 3) for block in (1, 2, 3, 4, 5)]
+        assert sums == [
+            f"stage{stage}.block{block}" for stage in (1, 2, 3) for block in (1, 2, 3, 4, 5)
+        ]
 
 
 @pytest.mark.parametrize("block", [preactivation.ResidualBlock, preactivation.BottleneckBlock])
 def test_the_shortcut_is_the_identity_unless_the_shape_changes(block):
     assert isinstance(block(16, 16).shortcut, nn.Identity)
-    for inputs, outputs, downsample, stride in ((16, 32, False, 1), (16, 16, True, 2), (16, 32, True, 2)):
+    for inputs, outputs, downsample, stride in (
+        (16, 32, False, 1),
+        (16, 16, True, 2),
+        (16, 32, True, 2),
+    ):
         shortcut = block(inputs, outputs, downsample).shortcut
-        assert (shortcut.kernel_size, shortcut.stride, shortcut.out_channels) == ((1, 1), (stride, stride), outputs)
+        assert (shortcut.kernel_size, shortcut.stride, shortcut.out_channels) == (
+            (1, 1),
+            (stride, stride),
+            outputs,
+        )
 
 
 def test_the_preactivation_blocks_start_with_batch_norm_and_relu():
     for block in (preactivation.PlainBlock, preactivation.ResidualBlock):
-        assert [name for name, _ in block(16, 32, True).named_children()][:6] == ["bn1", "relu1", "conv1", "bn2", "relu2", "conv2"]
+        assert [name for name, _ in block(16, 32, True).named_children()][:6] == [
+            "bn1",
+            "relu1",
+            "conv1",
+            "bn2",
+            "relu2",
+            "conv2",
+        ]
     block = preactivation.BottleneckBlock(64, 64, True)
-    assert block.conv1.stride == (2, 2) and block.conv2.stride == (1, 1) and block.conv2.in_channels == 16
+    assert (
+        block.conv1.stride == (2, 2)
+        and block.conv2.stride == (1, 1)
+        and block.conv2.in_channels == 16
+    )
 
 
 def test_thirty_two_layers_deep(table):
-    assert sum(row.is_convolution for row in table("plain32").values()) == 31  # and one linear layer
+    assert (
+        sum(row.is_convolution for row in table("plain32").values()) == 31
+    )  # and one linear layer
 
 
 @pytest.mark.parametrize(
-    "name, block", [("resnet32", "stage2.block1"), ("resnet18_cifar", "stage1.block1"), ("resnet50_three_stage", "stage1.block3")]
+    "name, block",
+    [
+        ("resnet32", "stage2.block1"),
+        ("resnet18_cifar", "stage1.block1"),
+        ("resnet50_three_stage", "stage1.block3"),
+    ],
 )
 def test_a_blocks_output_is_the_sum(name, block, built):
     model, seen = built(name), {}
@@ -451,7 +618,10 @@ def test_a_blocks_output_is_the_sum(name, block, built):
         "sum": block,
     }
     hooks = [
-        model.get_submodule(path).register_forward_hook(lambda m, i, output, part=part: seen.update({part: output})) for part, path in parts.items()
+        model.get_submodule(path).register_forward_hook(
+            lambda m, i, output, part=part: seen.update({part: output})
+        )
+        for part, path in parts.items()
     ]
     with torch.inference_mode():
         model(torch.randn(1, *architectures.get(name).input_size))
@@ -464,10 +634,42 @@ def test_vgg_order_start_and_options():
     torch.manual_seed(0)
     plain = architectures.create("vgg16_slim", batch_norm=False)
     assert not [module for module in plain if isinstance(module, nn.BatchNorm2d)]
-    order = ["M" if isinstance(module, nn.MaxPool2d) else module.out_channels for module in plain if isinstance(module, (nn.Conv2d, nn.MaxPool2d))]
-    assert order == [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, "M", 512, 512, 512, "M"]
-    assert [type(module).__name__ for module in plain][-6:] == ["Dropout", "Linear", "BatchNorm1d", "ReLU", "Dropout", "Linear"]
-    assert plain.conv3_2.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.02) and not plain.conv3_2.bias.any()
+    order = [
+        "M" if isinstance(module, nn.MaxPool2d) else module.out_channels
+        for module in plain
+        if isinstance(module, (nn.Conv2d, nn.MaxPool2d))
+    ]
+    assert order == [
+        64,
+        64,
+        "M",
+        128,
+        128,
+        "M",
+        256,
+        256,
+        256,
+        "M",
+        512,
+        512,
+        "M",
+        512,
+        512,
+        512,
+        "M",
+    ]
+    assert [type(module).__name__ for module in plain][-6:] == [
+        "Dropout",
+        "Linear",
+        "BatchNorm1d",
+        "ReLU",
+        "Dropout",
+        "Linear",
+    ]
+    assert (
+        plain.conv3_2.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.02)
+        and not plain.conv3_2.bias.any()
+    )
     with pytest.raises(UserError, match="at least 32 pixels a side, not 28"):
         architectures.create("vgg16_slim", image_size=28)
 
@@ -475,11 +677,23 @@ def test_vgg_order_start_and_options():
 def test_three_stage_variant(built):
     model = built("resnet50_three_stage")
     assert [len(stage) for stage in (model.stage1, model.stage2, model.stage3)] == [3, 4, 6]
-    strides = [block.shortcut.conv.stride[0] for stage in (model.stage1, model.stage2, model.stage3) for block in stage]
-    assert strides == [1, 1, 2] + [1, 1, 1, 2] + [1] * 6  # the last block of the first two stages halves
-    assert all(isinstance(block.shortcut[-1], nn.ReLU) for stage in (model.stage1, model.stage2, model.stage3) for block in stage)
+    strides = [
+        block.shortcut.conv.stride[0]
+        for stage in (model.stage1, model.stage2, model.stage3)
+        for block in stage
+    ]
+    assert (
+        strides == [1, 1, 2] + [1, 1, 1, 2] + [1] * 6
+    )  # the last block of the first two stages halves
+    assert all(
+        isinstance(block.shortcut[-1], nn.ReLU)
+        for stage in (model.stage1, model.stage2, model.stage3)
+        for block in stage
+    )
     weight = model.stage3.block2.conv2.weight
-    assert weight.abs().max().item() == pytest.approx(math.sqrt(6 / (9 * 256 + 9 * 256)), rel=0.01)  # Xavier's uniform bound
+    assert weight.abs().max().item() == pytest.approx(
+        math.sqrt(6 / (9 * 256 + 9 * 256)), rel=0.01
+    )  # Xavier's uniform bound
     with pytest.raises(UserError, match="at least 21 pixels a side, not 20"):
         architectures.create("resnet50_three_stage", image_size=20)
 
@@ -487,7 +701,9 @@ def test_three_stage_variant(built):
 @pytest.mark.parametrize("image_size, features", [(16, 16), (28, 256), (32, 400)])
 def test_lenet_sizes(image_size, features):
     model = architectures.create("lenet", in_channels=1, image_size=image_size).eval()
-    assert model.fc1.in_features == features and model(torch.randn(2, 1, image_size, image_size)).shape == (2, 10)
+    assert model.fc1.in_features == features and model(
+        torch.randn(2, 1, image_size, image_size)
+    ).shape == (2, 10)
 
 
 def test_lenet_names_the_possible_sizes():
@@ -500,7 +716,12 @@ def test_res2net_scales(built):
     block = built("res2net18").stage1.block1
     seen = {}
     names = ("relu1", "scale1", "scale2", "scale3", "scale4", "conv2")
-    hooks = [block.get_submodule(name).register_forward_hook(lambda m, i, output, name=name: seen.update({name: (i[0], output)})) for name in names]
+    hooks = [
+        block.get_submodule(name).register_forward_hook(
+            lambda m, i, output, name=name: seen.update({name: (i[0], output)})
+        )
+        for name in names
+    ]
     with torch.inference_mode():
         block(torch.randn(1, 64, 8, 8))
     for hook in hooks:
@@ -522,10 +743,15 @@ def test_densenet_keeps_its_input(built):
 def test_mobilenet_is_depthwise(table):
     rows = table("mobilenet")
     assert rows["block3.depthwise"].geometry == "3x3, stride 1, padding 1, 128 groups"
-    assert rows["block3.depthwise"].multiply_adds == 128 * 9 * 8 * 8 and rows["block3.pointwise"].multiply_adds == 128 * 128 * 8 * 8
+    assert (
+        rows["block3.depthwise"].multiply_adds == 128 * 9 * 8 * 8
+        and rows["block3.pointwise"].multiply_adds == 128 * 128 * 8 * 8
+    )
 
 
-@pytest.mark.parametrize("name", ["plain32", "resnet18_cifar", "resnet18_late_pool", "densenet4", "mobilenet", "lenet"])
+@pytest.mark.parametrize(
+    "name", ["plain32", "resnet18_cifar", "resnet18_late_pool", "densenet4", "mobilenet", "lenet"]
+)
 def test_kaiming_start(name):
     torch.manual_seed(0)
     for module in architectures.create(name).modules():

@@ -10,11 +10,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from vizlib import activations, architectures, attribution, runs
-from vizlib.attribution import CLASS_METHODS, UNIT_METHODS, evidence, has_relu, last_maps, of_units, randomised
+from vizlib.attribution import (
+    CLASS_METHODS,
+    UNIT_METHODS,
+    evidence,
+    has_relu,
+    last_maps,
+    of_units,
+    randomised,
+)
 from vizlib.errors import UserError
 from vizlib.layers import layer_table
 
-pytestmark = pytest.mark.filterwarnings("ignore:Setting backward hooks")  # pytest puts its own filters over the module's
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Setting backward hooks"
+)  # pytest puts its own filters over the module's
 
 
 def created(name, **arguments):
@@ -55,7 +65,9 @@ def by_hand(monkeypatch, model, images, module, call, units, places, rule):
         patched.setattr(F, "relu", lambda maps, inplace=False: rule.apply(maps))
         for image, unit, place in zip(images, units, places):
             twin, outputs, image = activations.twin(model), [], image[None].clone().requires_grad_()
-            twin.get_submodule(module).register_forward_hook(lambda module, inputs, output, outputs=outputs: outputs.append(output))
+            twin.get_submodule(module).register_forward_hook(
+                lambda module, inputs, output, outputs=outputs: outputs.append(output)
+            )
             twin(image)
             found.append(torch.autograd.grad(outputs[call][(0, unit, *(place or ()))], image)[0][0])
     return torch.stack(found).numpy()
@@ -66,7 +78,11 @@ class Tangled(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem, self.left, self.right = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.stem, self.left, self.right = (
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+        )
         self.relu, self.last, self.fc = nn.ReLU(), nn.Conv2d(4, 5, 3, padding=1), nn.Linear(5, 3)
 
     def forward(self, images):
@@ -78,21 +94,45 @@ class Tangled(nn.Module):
 
 
 NETWORKS = {
-    "lenet": (lambda: created("lenet"), (3, 32, 32), [("conv2", 0, (4, 7)), ("relu2", 0, (1, 1)), ("fc2", 0, None)]),
-    "three_layer_functional": (lambda: created("three_layer_functional", image_size=12, in_channels=1), (1, 12, 12), [("conv2", 0, (3, 11)), ("fc", 0, None)]),
-    "resnet32": (lambda: created("resnet32"), (3, 32, 32), [("stage2.block2", 0, (3, 3)), ("fc", 0, None)]),
-    "resnet18": (lambda: created("resnet18", num_classes=5), (3, 64, 64), [("layer2.0.relu", 0, (2, 5)), ("layer2.0.relu", 1, (2, 5)), ("layer4.1.bn2", 0, (1, 0))]),
-    "tangled": (lambda: torch.manual_seed(0) and Tangled(), (3, 9, 9), [("last", 0, (4, 2)), ("fc", 0, None)]),
+    "lenet": (
+        lambda: created("lenet"),
+        (3, 32, 32),
+        [("conv2", 0, (4, 7)), ("relu2", 0, (1, 1)), ("fc2", 0, None)],
+    ),
+    "three_layer_functional": (
+        lambda: created("three_layer_functional", image_size=12, in_channels=1),
+        (1, 12, 12),
+        [("conv2", 0, (3, 11)), ("fc", 0, None)],
+    ),
+    "resnet32": (
+        lambda: created("resnet32"),
+        (3, 32, 32),
+        [("stage2.block2", 0, (3, 3)), ("fc", 0, None)],
+    ),
+    "resnet18": (
+        lambda: created("resnet18", num_classes=5),
+        (3, 64, 64),
+        [("layer2.0.relu", 0, (2, 5)), ("layer2.0.relu", 1, (2, 5)), ("layer4.1.bn2", 0, (1, 0))],
+    ),
+    "tangled": (
+        lambda: torch.manual_seed(0) and Tangled(),
+        (3, 9, 9),
+        [("last", 0, (4, 2)), ("fc", 0, None)],
+    ),
 }
 
 
-@pytest.mark.parametrize("rule, method", [(Deconvnet, "deconvnet"), (Guided, "guided backpropagation")])
+@pytest.mark.parametrize(
+    "rule, method", [(Deconvnet, "deconvnet"), (Guided, "guided backpropagation")]
+)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_units_equal_the_rules_by_hand(monkeypatch, name, rule, method):
     """Each image with a unit and a place of its own, in one pass; whether or not the model is prepared."""
     build, size, layers = NETWORKS[name]
     model = build()
-    if name == "tangled":  # its last ReLU is a method of tensors, which the patch below would not see
+    if (
+        name == "tangled"
+    ):  # its last ReLU is a method of tensors, which the patch below would not see
         monkeypatch.setattr(torch.Tensor, "relu", lambda maps: F.relu(maps))
         monkeypatch.setattr(attribution, "_RELUS", (F.relu,))
     images = torch.randn(3, *size)
@@ -101,12 +141,26 @@ def test_units_equal_the_rules_by_hand(monkeypatch, name, rule, method):
         expected = by_hand(monkeypatch, model, images, module, call, units, places, rule)
         layer = module if call == 0 else f"{module}#{call + 1}"
         found = of_units(model, images, layer, units, places, method)
-        assert found.dtype == np.float32 and found.shape == images.shape and np.abs(expected).max() > 0
+        assert (
+            found.dtype == np.float32 and found.shape == images.shape and np.abs(expected).max() > 0
+        )
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
-    np.testing.assert_array_equal(of_units(activations.prepare(model), images, layer, units, places, method), found)
+    np.testing.assert_array_equal(
+        of_units(activations.prepare(model), images, layer, units, places, method), found
+    )
 
 
-@pytest.mark.parametrize("relu", [F.relu, torch.relu, torch.Tensor.relu, nn.ReLU(), nn.ReLU(inplace=True), lambda maps: F.relu(maps, inplace=True)])
+@pytest.mark.parametrize(
+    "relu",
+    [
+        F.relu,
+        torch.relu,
+        torch.Tensor.relu,
+        nn.ReLU(),
+        nn.ReLU(inplace=True),
+        lambda maps: F.relu(maps, inplace=True),
+    ],
+)
 def test_every_way_to_call_a_relu_is_overridden(relu):
     class Network(nn.Module):
         def __init__(self):
@@ -118,34 +172,60 @@ def test_every_way_to_call_a_relu_is_overridden(relu):
 
     model = Network().requires_grad_(False)
     model.conv.weight[:] = torch.tensor([1.0, -1.0])[:, None, None, None]
-    model.fc.weight[:] = torch.tensor([1.0] * 9 + [-1.0] * 9)  # the second channel's gradient is negative, so a deconvnet stops it
+    model.fc.weight[:] = torch.tensor(
+        [1.0] * 9 + [-1.0] * 9
+    )  # the second channel's gradient is negative, so a deconvnet stops it
     image = torch.linspace(-1, 1, 9).reshape(1, 1, 3, 3)
     assert has_relu(model, image)
     assert of_units(model, image, "fc", [0], [None], "deconvnet").ravel().tolist() == [1.0] * 9
-    assert of_units(model, image, "fc", [0], [None], "guided backpropagation").ravel().tolist() == [0.0] * 5 + [1.0] * 4
+    assert (
+        of_units(model, image, "fc", [0], [None], "guided backpropagation").ravel().tolist()
+        == [0.0] * 5 + [1.0] * 4
+    )
 
 
 def test_without_relus_both_methods_are_the_plain_gradient():
     model, images = activations.prepare(created("airbench")), torch.randn(2, 3, 32, 32)
-    assert not has_relu(model, images) and has_relu(created("three_layer_functional"), images) and has_relu(created("resnet32"), images)
+    assert (
+        not has_relu(model, images)
+        and has_relu(created("three_layer_functional"), images)
+        and has_relu(created("resnet32"), images)
+    )
     own = images.clone().requires_grad_()
-    expected = torch.autograd.grad(activations.twin(model)(own)[[0, 1], [3, 7]].sum(), own)[0].numpy()
+    expected = torch.autograd.grad(activations.twin(model)(own)[[0, 1], [3, 7]].sum(), own)[
+        0
+    ].numpy()
     for method in UNIT_METHODS:
-        np.testing.assert_allclose(of_units(model, images, "fc", [3, 7], [None, None], method), expected, atol=1e-6)
+        np.testing.assert_allclose(
+            of_units(model, images, "fc", [3, 7], [None, None], method), expected, atol=1e-6
+        )
 
 
 # A network whose units are known: two edges, and a corner, which is a horizontal edge above and a vertical one to its left
 
-ACROSS, DOWN = torch.tensor([[1.0, 1, 1], [0, 0, 0], [-1, -1, -1]]), torch.tensor([[1.0, 0, -1], [1, 0, -1], [1, 0, -1]])
+ACROSS, DOWN = (
+    torch.tensor([[1.0, 1, 1], [0, 0, 0], [-1, -1, -1]]),
+    torch.tensor([[1.0, 0, -1], [1, 0, -1], [1, 0, -1]]),
+)
 
 
 @pytest.fixture
 def corners():
-    model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.ReLU(), nn.Conv2d(2, 1, 5, padding=2, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1, bias=False),
+        nn.ReLU(),
+        nn.Conv2d(2, 1, 5, padding=2, bias=False),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(144, 2),
+    )
     model.requires_grad_(False)
     model[0].weight[:] = torch.stack([ACROSS, DOWN])[:, None]
     model[2].weight.zero_()
-    model[2].weight[0, 0, 1, 3], model[2].weight[0, 1, 3, 1] = 2.0, 1.0  # the edge across lies above to the right, the one down below to the left
+    model[2].weight[0, 0, 1, 3], model[2].weight[0, 1, 3, 1] = (
+        2.0,
+        1.0,
+    )  # the edge across lies above to the right, the one down below to the left
     return model
 
 
@@ -160,27 +240,59 @@ def placed(*patterns):
 @pytest.mark.parametrize("method", UNIT_METHODS)
 def test_projected_pattern_of_a_known_unit(corners, method):
     image = torch.zeros(1, 1, 12, 12)
-    image[..., 5:, 5:] = -1.0  # bright above and to the left, dark below to the right: a corner at (5, 5)
-    assert np.array_equal(of_units(corners, image, "0", [0], [(5, 8)], method)[0, 0], placed((ACROSS, 1, 5, 8)))
-    assert np.array_equal(of_units(corners, image, "0", [1], [(8, 5)], method)[0, 0], placed((DOWN, 1, 8, 5)))
-    assert np.array_equal(of_units(corners, image, "2", [0], [(6, 6)], method)[0, 0], placed((ACROSS, 2, 5, 7), (DOWN, 1, 7, 5)))
-    flat = torch.zeros(1, 1, 12, 12)  # nothing answers: guided backpropagation has nothing to show, a deconvnet shows the pattern all the same
+    image[
+        ..., 5:, 5:
+    ] = -1.0  # bright above and to the left, dark below to the right: a corner at (5, 5)
+    assert np.array_equal(
+        of_units(corners, image, "0", [0], [(5, 8)], method)[0, 0], placed((ACROSS, 1, 5, 8))
+    )
+    assert np.array_equal(
+        of_units(corners, image, "0", [1], [(8, 5)], method)[0, 0], placed((DOWN, 1, 8, 5))
+    )
+    assert np.array_equal(
+        of_units(corners, image, "2", [0], [(6, 6)], method)[0, 0],
+        placed((ACROSS, 2, 5, 7), (DOWN, 1, 7, 5)),
+    )
+    flat = torch.zeros(
+        1, 1, 12, 12
+    )  # nothing answers: guided backpropagation has nothing to show, a deconvnet shows the pattern all the same
     there = of_units(corners, flat, "2", [0], [(6, 6)], method)[0, 0]
-    assert np.array_equal(there, placed() if method.startswith("guided") else placed((ACROSS, 2, 5, 7), (DOWN, 1, 7, 5)))
+    assert np.array_equal(
+        there,
+        placed() if method.startswith("guided") else placed((ACROSS, 2, 5, 7), (DOWN, 1, 7, 5)),
+    )
 
 
 @pytest.mark.parametrize(
     "layer, unit, place, said",
-    [("conv9", 0, None, "no layer named 'conv9'"), ("conv1", 99, (0, 0), "no unit 99"), ("conv1", -1, (0, 0), "no unit -1"), ("conv1", 0, (28, 0), "28 x 28"), ("conv1", 0, None, "no place")],
+    [
+        ("conv9", 0, None, "no layer named 'conv9'"),
+        ("conv1", 99, (0, 0), "no unit 99"),
+        ("conv1", -1, (0, 0), "no unit -1"),
+        ("conv1", 0, (28, 0), "28 x 28"),
+        ("conv1", 0, None, "no place"),
+    ],
 )
 def test_a_unit_that_is_not_there(layer, unit, place, said):
     with pytest.raises(UserError, match=said):
-        of_units(created("lenet"), torch.zeros(2, 3, 32, 32), layer, [0, unit], [(0, 0), place], "deconvnet")
+        of_units(
+            created("lenet"),
+            torch.zeros(2, 3, 32, 32),
+            layer,
+            [0, unit],
+            [(0, 0), place],
+            "deconvnet",
+        )
 
 
 def test_no_images_and_unknown_methods():
     model = created("lenet")
-    assert of_units(model, torch.zeros(0, 3, 32, 32), "conv1", [], [], "deconvnet").shape == (0, 3, 32, 32)
+    assert of_units(model, torch.zeros(0, 3, 32, 32), "conv1", [], [], "deconvnet").shape == (
+        0,
+        3,
+        32,
+        32,
+    )
     with pytest.raises(UserError, match="no method named 'saliency'.*deconvnet"):
         of_units(model, torch.zeros(1, 3, 32, 32), "conv1", [0], [(0, 0)], "saliency")
     with pytest.raises(UserError, match="no method named 'LIME'.*Grad-CAM"):
@@ -198,17 +310,31 @@ def test_integrated_gradients_add_up_to_the_difference_of_logits(name):
     found = evidence(model, image, 4, "integrated gradients")
     rise = (model(image) - model(torch.zeros_like(image)))[0, 4].item()
     assert found.values.shape == (32, 32) and found.facts["rise"] == pytest.approx(rise, abs=1e-4)
-    assert found.values.sum() == pytest.approx(found.facts["total"], abs=1e-4) == pytest.approx(rise, rel=0.03)
+    assert (
+        found.values.sum()
+        == pytest.approx(found.facts["total"], abs=1e-4)
+        == pytest.approx(rise, rel=0.03)
+    )
     assert found.facts["steps"] == 256 or abs(found.facts["total"] - rise) <= 0.0101 * abs(rise)
 
 
-@pytest.mark.parametrize("name, layer", [("lenet", "conv2"), ("resnet32", "stage3"), ("three_layer_functional", "conv2"), ("resnet18", "layer4")])
+@pytest.mark.parametrize(
+    "name, layer",
+    [
+        ("lenet", "conv2"),
+        ("resnet32", "stage3"),
+        ("three_layer_functional", "conv2"),
+        ("resnet18", "layer4"),
+    ],
+)
 def test_grad_cam_by_hand(name, layer):
     model, size = created(name), (64, 64) if name == "resnet18" else (32, 32)
     image, kept = torch.randn(1, 3, *size), []
     found = evidence(model, image, 2, "Grad-CAM")
     twin = activations.twin(model)
-    twin.get_submodule(layer).register_forward_hook(lambda module, inputs, output: kept.append(output.requires_grad_()))
+    twin.get_submodule(layer).register_forward_hook(
+        lambda module, inputs, output: kept.append(output.requires_grad_())
+    )
     gradient = torch.autograd.grad(twin(image)[0, 2], kept[0])[0]
     expected = (gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1, keepdim=True).clamp(min=0)
     expected = F.interpolate(expected, size, mode="bilinear", align_corners=False)[0, 0].detach()
@@ -216,14 +342,19 @@ def test_grad_cam_by_hand(name, layer):
     np.testing.assert_allclose(found.values, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [one for one in architectures.names() if "152" not in one and "101" not in one])
+@pytest.mark.parametrize(
+    "name", [one for one in architectures.names() if "152" not in one and "101" not in one]
+)
 def test_the_last_maps_are_those_before_they_are_pooled_away(name):
     with torch.device("meta"):
         model = activations.prepare(architectures.create(name))
     rows = layer_table(model, architectures.get(name).input_size)
     row = last_maps(rows)
     later = rows[rows.index(row) + 1 :]
-    assert max(row.output_shape[1:]) > 1 and not any(one.is_convolution and one.depth <= row.depth and max(one.output_shape[1:]) > 1 for one in later)
+    assert max(row.output_shape[1:]) > 1 and not any(
+        one.is_convolution and one.depth <= row.depth and max(one.output_shape[1:]) > 1
+        for one in later
+    )
 
 
 def test_a_network_without_maps_has_no_grad_cam():
@@ -235,9 +366,14 @@ def test_a_network_without_maps_has_no_grad_cam():
 def test_of_a_linear_network_everything_is_known():
     """A pixel adds its weight times its value; a window takes away what it covers, and a pixel has the mean of the windows over it."""
     torch.manual_seed(0)
-    model, image = nn.Sequential(nn.Flatten(), nn.Linear(2 * 16 * 11, 3)).requires_grad_(False), torch.randn(1, 2, 16, 11)
+    model, image = (
+        nn.Sequential(nn.Flatten(), nn.Linear(2 * 16 * 11, 3)).requires_grad_(False),
+        torch.randn(1, 2, 16, 11),
+    )
     added = (model[1].weight[1] * image.flatten()).reshape(2, 16, 11).sum(0).numpy()
-    np.testing.assert_allclose(evidence(model, image, 1, "integrated gradients").values, added, atol=1e-6)
+    np.testing.assert_allclose(
+        evidence(model, image, 1, "integrated gradients").values, added, atol=1e-6
+    )
     found = evidence(model, image, 1, "occlusion")
     assert found.facts == {"window": (3, 2), "stride": (1, 1)}
     total, count = np.zeros((16, 11)), np.zeros((16, 11))
@@ -258,8 +394,14 @@ def test_the_control_is_the_same_each_time_and_leaves_the_random_state_alone():
     assert torch.equal(torch.rand(3), expected)
     with ThreadPoolExecutor(2) as pool:
         others = list(pool.map(lambda _: randomised(run), range(4)))
-    assert all(torch.equal(one, two) for other in others for one, two in zip(first.parameters(), other.parameters()))
-    assert not first.training and [name for name, _ in first.named_modules()] == [name for name, _ in created("lenet").named_modules()]
+    assert all(
+        torch.equal(one, two)
+        for other in others
+        for one, two in zip(first.parameters(), other.parameters())
+    )
+    assert not first.training and [name for name, _ in first.named_modules()] == [
+        name for name, _ in created("lenet").named_modules()
+    ]
 
 
 # Nothing left behind, and threads beside one another
@@ -267,10 +409,20 @@ def test_the_control_is_the_same_each_time_and_leaves_the_random_state_alone():
 
 def condition(model):
     modules = [
-        (name, len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks), module.training, getattr(module, "inplace", None))
+        (
+            name,
+            len(module._forward_hooks),
+            len(module._forward_pre_hooks),
+            len(module._backward_hooks),
+            module.training,
+            getattr(module, "inplace", None),
+        )
         for name, module in model.named_modules()
     ]
-    return modules, [(one.requires_grad, one.grad, one.sum().item()) for one in [*model.parameters(), *model.buffers()]]
+    return modules, [
+        (one.requires_grad, one.grad, one.sum().item())
+        for one in [*model.parameters(), *model.buffers()]
+    ]
 
 
 class Cancelled(Exception):
@@ -300,12 +452,17 @@ def test_nothing_is_left_on_the_model(is_prepared, monkeypatch):
             evidence(model, images[:1], 1, method, cancel)
     with monkeypatch.context() as patched:
         patched.setattr(F, "adaptive_avg_pool2d", lambda *arguments: 1 / 0)
-        for compute in (lambda: of_units(model, images, "conv1", [0, 0], [(0, 0)] * 2, "deconvnet"), lambda: evidence(model, images[:1], 1, "Grad-CAM")):
+        for compute in (
+            lambda: of_units(model, images, "conv1", [0, 0], [(0, 0)] * 2, "deconvnet"),
+            lambda: evidence(model, images[:1], 1, "Grad-CAM"),
+        ):
             with pytest.raises(ZeroDivisionError):
                 compute()
     assert condition(model) == before and not images.requires_grad and images.grad is None
     assert torch.is_grad_enabled() and F.relu(torch.ones(1)).item() == 1
-    slots = [activations.slots.acquire(blocking=False) for _ in range(activations.slots._initial_value)]
+    slots = [
+        activations.slots.acquire(blocking=False) for _ in range(activations.slots._initial_value)
+    ]
     for _ in slots:
         activations.slots.release()
     assert all(slots), "each slot has been given back"
@@ -313,14 +470,26 @@ def test_nothing_is_left_on_the_model(is_prepared, monkeypatch):
 
 def test_threads_on_one_model_beside_one_that_reads_maps():
     model, images = activations.prepare(created("resnet32")), torch.randn(2, 3, 32, 32)
-    kinds = [lambda: of_units(model, images, "stage2", [3, 5], [(1, 1), (2, 2)], "deconvnet"), lambda: evidence(model, images[:1], 3, "Grad-CAM").values]
-    kinds.append(lambda: of_units(model, images, "stage2", [3, 5], [(1, 1), (2, 2)], "guided backpropagation"))
-    alone, maps = [compute() for compute in kinds], activations.capture(model, images, ["stage1"])[1]["stage1"]
+    kinds = [
+        lambda: of_units(model, images, "stage2", [3, 5], [(1, 1), (2, 2)], "deconvnet"),
+        lambda: evidence(model, images[:1], 3, "Grad-CAM").values,
+    ]
+    kinds.append(
+        lambda: of_units(
+            model, images, "stage2", [3, 5], [(1, 1), (2, 2)], "guided backpropagation"
+        )
+    )
+    alone, maps = (
+        [compute() for compute in kinds],
+        activations.capture(model, images, ["stage1"])[1]["stage1"],
+    )
     ended, wrong = threading.Event(), []
 
     def read():
         while not ended.is_set():
-            wrong.append(not torch.equal(activations.capture(model, images, ["stage1"])[1]["stage1"], maps))
+            wrong.append(
+                not torch.equal(activations.capture(model, images, ["stage1"])[1]["stage1"], maps)
+            )
 
     reader = threading.Thread(target=read)
     reader.start()

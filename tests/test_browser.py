@@ -24,11 +24,18 @@ def settled(page):
     page.wait_for_selector("h1")
     page.wait_for_timeout(300)
     page.wait_for_selector("[data-test-script-state='notRunning']")
-    page.wait_for_function("() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"]')")
+    page.wait_for_function(
+        "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"]')"
+    )
 
 
 def no_error(page):
-    assert page.locator("[data-testid='stException'], [data-testid='stAlertContentError']").all_inner_texts() == []
+    assert (
+        page.locator(
+            "[data-testid='stException'], [data-testid='stAlertContentError']"
+        ).all_inner_texts()
+        == []
+    )
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -38,7 +45,9 @@ def test_page_shows_its_picture(page, address, name):
     settled(page)
     no_error(page)
     pictures = "document.querySelectorAll(\"[data-testid='stImage'] img, .frame img\")"
-    page.wait_for_function(f"() => [...{pictures}].every(image => image.naturalWidth)")  # every picture is decoded, if not at once
+    page.wait_for_function(
+        f"() => [...{pictures}].every(image => image.naturalWidth)"
+    )  # every picture is decoded, if not at once
 
 
 def test_first_deep_link_on_a_fresh_server(page, start_server):
@@ -58,7 +67,9 @@ def test_click_and_keys_move_through_units_and_layers(page, address):
     page.wait_for_selector(".frame img")
     settled(page)
     box = page.locator(".frame img").first.bounding_box()
-    page.mouse.click(box["x"] + box["width"] * 3.5 / 8, box["y"] + box["height"] * 0.75)  # 16 maps in 8 columns
+    page.mouse.click(
+        box["x"] + box["width"] * 3.5 / 8, box["y"] + box["height"] * 0.75
+    )  # 16 maps in 8 columns
     page.wait_for_url("**unit=11*")
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**unit=12*")
@@ -79,14 +90,21 @@ def test_pointing_at_a_map_frames_what_it_sees(page, address):
     map_box = page.locator(".map").bounding_box()
 
     def pointer(row, column):
-        return map_box["x"] + map_box["width"] * (column + 0.5) / 14, map_box["y"] + map_box["height"] * (row + 0.5) / 14
+        return map_box["x"] + map_box["width"] * (column + 0.5) / 14, map_box["y"] + map_box[
+            "height"
+        ] * (row + 0.5) / 14
 
     def framed():
-        return [float(page.locator("rect.line").get_attribute(side)) for side in ("x", "y", "width", "height")]
+        return [
+            float(page.locator("rect.line").get_attribute(side))
+            for side in ("x", "y", "width", "height")
+        ]
 
     for row, column in ((0, 0), (13, 4), (6, 13)):
         page.mouse.move(*pointer(row, column))
-        page.get_by_text(f"place ({row}, {column}) sees rows {2 * row} to {2 * row + 5}, columns {2 * column} to {2 * column + 5} of the input").wait_for()
+        page.get_by_text(
+            f"place ({row}, {column}) sees rows {2 * row} to {2 * row + 5}, columns {2 * column} to {2 * column + 5} of the input"
+        ).wait_for()
         assert framed() == [2 * column, 2 * row, 6, 6] and "place=" not in page.url
     page.mouse.click(*pointer(13, 4))
     page.wait_for_url("**place=13%2C4*")
@@ -98,12 +116,19 @@ def test_pointing_at_a_map_frames_what_it_sees(page, address):
     page.locator(".choice input[value=heat]").check(force=True)
     page.locator(".heat").wait_for(state="visible")
     assert page.locator(".heat").evaluate("image => image.naturalWidth") > 0
-    assert page.locator("rect.dashed").is_visible() and page.get_by_text("95 % of the influence on it comes from").is_visible()
+    assert (
+        page.locator("rect.dashed").is_visible()
+        and page.get_by_text("95 % of the influence on it comes from").is_visible()
+    )
     page.locator("[data-testid='stNumberInput'] input").last.fill("3")
     page.keyboard.press("Enter")
     page.wait_for_url("**unit=3*")
     page.get_by_text("Unit 3", exact=True).wait_for()
-    assert page.locator(".choice input[value=heat]").is_checked() and framed() == [10, 24, 6, 6] and "place=12%2C5" in page.url
+    assert (
+        page.locator(".choice input[value=heat]").is_checked()
+        and framed() == [10, 24, 6, 6]
+        and "place=12%2C5" in page.url
+    )
     no_error(page)
 
 
@@ -119,7 +144,9 @@ def test_click_on_a_cell_of_the_matrix(page, address):
     page.wait_for_selector(".js-plotly-plot .nsewdrag")
     settled(page)
     box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
-    page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.55)  # fourth column, sixth row
+    page.mouse.move(
+        box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.55
+    )  # fourth column, sixth row
     page.wait_for_timeout(300)
     page.mouse.click(box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.55)
     page.wait_for_url("**true_first=dog*")
@@ -161,7 +188,9 @@ def test_the_film_neither_blinks_nor_fills_the_history(page, address, name):
     }""")
     before = page.evaluate("history.length")
     page.get_by_role("button", name="▶").click()
-    page.get_by_text(re.compile(r"^Training step (1[6-9]|[2-9]\d|\d{3,})$")).wait_for()  # a busy browser leaves frames out
+    page.get_by_text(
+        re.compile(r"^Training step (1[6-9]|[2-9]\d|\d{3,})$")
+    ).wait_for()  # a busy browser leaves frames out
     frames = set(page.evaluate("window.seen"))
     assert len(frames) == 1 and "" not in frames, frames
     page.get_by_role("button", name="■").click()
@@ -190,13 +219,18 @@ def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
         ("Confusion matrix", None),
         ("Feature maps of digits_three_layer", page.get_by_role("link", name="% →").first),
         ("Units of digits_three_layer", page.get_by_role("link", name="What it looks for →")),
-        ("Feature maps of digits_three_layer", page.locator(".st-key-strongest").get_by_role("link", name="→").nth(2)),
+        (
+            "Feature maps of digits_three_layer",
+            page.locator(".st-key-strongest").get_by_role("link", name="→").nth(2),
+        ),
         ("Confusion matrix", page.get_by_role("link", name="Its cell of the matrix →")),
     ]
     addresses = []
     for title, link in steps:
         if link is None:
-            page.goto(f"{address}/Confusion_matrix?model=digits_three_layer&true_first=8&predicted_first=8")
+            page.goto(
+                f"{address}/Confusion_matrix?model=digits_three_layer&true_first=8&predicted_first=8"
+            )
         else:
             link.click()
         page.wait_for_selector(f"h1:has-text('{title}')")
@@ -204,7 +238,12 @@ def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
         page.wait_for_function("() => !document.querySelector('[data-testid=\"stProgress\"]')")
         no_error(page)
         addresses.append(page.url)
-    assert "label=8" in addresses[1] and "unit_layer=conv1" in addresses[2] and "place=" in addresses[3] and "predicted_first=8" in addresses[4], addresses
+    assert (
+        "label=8" in addresses[1]
+        and "unit_layer=conv1" in addresses[2]
+        and "place=" in addresses[3]
+        and "predicted_first=8" in addresses[4]
+    ), addresses
     for (title, _), expected in zip(steps[-2::-1], addresses[-2::-1]):
         page.go_back()
         page.wait_for_selector(f"h1:has-text('{title}')")

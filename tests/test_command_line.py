@@ -40,10 +40,18 @@ def copied_run(runs_root, tiny_run):
 
 def test_a_real_process(interpreter, tmp_path):
     ended = interpreter("-m", "vizlib", "--help")
-    assert ended.returncode == 0 and "python -m vizlib check RUN" in ended.stdout and ended.stderr == ""
+    assert (
+        ended.returncode == 0
+        and "python -m vizlib check RUN" in ended.stdout
+        and ended.stderr == ""
+    )
     ended = interpreter("-m", "vizlib", "check", "nonesuch", CONVSCOPE_RUNS=str(tmp_path))
     assert ended.returncode == 2 and ended.stdout == ""
-    assert ended.stderr.startswith("convscope: There is no run named 'nonesuch'") and ended.stderr.count("\n") == 1 and "Traceback" not in ended.stderr
+    assert (
+        ended.stderr.startswith("convscope: There is no run named 'nonesuch'")
+        and ended.stderr.count("\n") == 1
+        and "Traceback" not in ended.stderr
+    )
 
 
 def test_version(capsys):
@@ -56,17 +64,49 @@ def test_list(copied_run, capsys):
     (copied_run.parent / "broken").mkdir()
     assert main(["list"]) == 0
     printed = capsys.readouterr().out
-    for words in ("tiny ", "three_layer_module", "finished", "digits", "one_cycle", "resnet18", "! 'broken' is not a run"):
+    for words in (
+        "tiny ",
+        "three_layer_module",
+        "finished",
+        "digits",
+        "one_cycle",
+        "resnet18",
+        "! 'broken' is not a run",
+    ):
         assert words in printed
 
 
 def test_train_evaluate_and_check(runs_root, capsys):
-    arguments = ["-a", "three_layer_module", "-d", "digits", "-r", "adamw", "--epochs", "1", "--device", "cpu", "--title", "a title", "--seed", "3"]
+    arguments = [
+        "-a",
+        "three_layer_module",
+        "-d",
+        "digits",
+        "-r",
+        "adamw",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--title",
+        "a title",
+        "--seed",
+        "3",
+    ]
     assert main(["train", *arguments, "--name", "mine", "--batch-size", "32"]) == 0
     printed = capsys.readouterr().out
-    assert "100%  epoch   1.00" in printed and f"written to {runs_root / 'mine'}" in printed and "Not collapsed" in printed
+    assert (
+        "100%  epoch   1.00" in printed
+        and f"written to {runs_root / 'mine'}" in printed
+        and "Not collapsed" in printed
+    )
     run = runs.open_run("mine")
-    assert run.status == "finished" and run.config["seed"] == 3 and run.config["title"] == "a title" and run.config["recipe"]["batch_size"] == 32
+    assert (
+        run.status == "finished"
+        and run.config["seed"] == 3
+        and run.config["title"] == "a title"
+        and run.config["recipe"]["batch_size"] == 32
+    )
 
     assert main(["train", *arguments, "--name", "mine"]) == 2
     assert "holds a run already" in capsys.readouterr().err
@@ -77,25 +117,73 @@ def test_train_evaluate_and_check(runs_root, capsys):
     assert "python -m vizlib evaluate mine" in capsys.readouterr().err
     assert main(["evaluate", "mine"]) == 0
     printed = capsys.readouterr().out
-    assert f"accuracy {predictions.accuracy:.4f} on 360 images" in printed and printed.count("\n") >= 13
-    assert np.array_equal(load_predictions(run.path("predictions.npz"), 10).logits, predictions.logits)
+    assert (
+        f"accuracy {predictions.accuracy:.4f} on 360 images" in printed
+        and printed.count("\n") >= 13
+    )
+    assert np.array_equal(
+        load_predictions(run.path("predictions.npz"), 10).logits, predictions.logits
+    )
     assert main(["check", "mine"]) == 0 == main(["check", str(runs_root / "mine")])
     assert "Not collapsed" in capsys.readouterr().out
 
 
 def test_the_recipe_can_be_changed(runs_root, capsys):
     begun = ["train", "-a", "three_layer_module", "-d", "digits", "--device", "cpu", "-r", "sgd"]
-    assert main([*begun, "--name", "first", "--epochs", "1", "--class-weights", "--balanced", "--augment-only-rare", "--learning-rate", "0.01", "--batch-size", "200"]) == 0
+    assert (
+        main(
+            [
+                *begun,
+                "--name",
+                "first",
+                "--epochs",
+                "1",
+                "--class-weights",
+                "--balanced",
+                "--augment-only-rare",
+                "--learning-rate",
+                "0.01",
+                "--batch-size",
+                "200",
+            ]
+        )
+        == 0
+    )
     run = runs.open_run("first")
-    changed = dict(class_weights=True, balanced=True, augment_only_rare=True, learning_rate=0.01, batch_size=200, epochs=1, seconds=None, compile=False)
-    assert {key: run.config["recipe"][key] for key in changed} == changed and (run.config["start"], run.config["frozen"]) == (None, 0)
-    assert main([*begun, "--name", "second", "--seconds", "1", "--start", "first", "--freeze", "1"]) == 0
+    changed = dict(
+        class_weights=True,
+        balanced=True,
+        augment_only_rare=True,
+        learning_rate=0.01,
+        batch_size=200,
+        epochs=1,
+        seconds=None,
+        compile=False,
+    )
+    assert {key: run.config["recipe"][key] for key in changed} == changed and (
+        run.config["start"],
+        run.config["frozen"],
+    ) == (None, 0)
+    assert (
+        main([*begun, "--name", "second", "--seconds", "1", "--start", "first", "--freeze", "1"])
+        == 0
+    )
     run = runs.open_run("second")
-    assert run.config["recipe"]["seconds"] == 1 and (run.config["start"], run.config["frozen"]) == ({"run": "first"}, 1) and run.rows("started")[0]["layers"] == ["conv2", "fc"]
-    first, second = (load_weights(runs.open_run(name).path("model.safetensors"))["conv1.weight"] for name in ("first", "second"))
+    assert (
+        run.config["recipe"]["seconds"] == 1
+        and (run.config["start"], run.config["frozen"]) == ({"run": "first"}, 1)
+        and run.rows("started")[0]["layers"] == ["conv2", "fc"]
+    )
+    first, second = (
+        load_weights(runs.open_run(name).path("model.safetensors"))["conv1.weight"]
+        for name in ("first", "second")
+    )
     assert torch.equal(first, second) and run.rows("finished")[0]["seconds"] >= 1
     capsys.readouterr()
-    assert main(["resume", "second"]) == 2 and "second cannot be resumed: it is finished." in capsys.readouterr().err
+    assert (
+        main(["resume", "second"]) == 2
+        and "second cannot be resumed: it is finished." in capsys.readouterr().err
+    )
     for arguments in (["--start", "first", "--pretrained"], ["--freeze", "some"]):
         with pytest.raises(SystemExit):
             main([*begun, *arguments])
@@ -103,48 +191,120 @@ def test_the_recipe_can_be_changed(runs_root, capsys):
 
 def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
     """In a real process; resumed at another rate, it goes on until it is kept."""
-    command = [sys.executable, "-m", "vizlib", "train", "-a", "three_layer_module", "-d", "digits", "-r", "sgd", "--device", "cpu", "--name", "mine", "--epochs", "3000"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    command = [
+        sys.executable,
+        "-m",
+        "vizlib",
+        "train",
+        "-a",
+        "three_layer_module",
+        "-d",
+        "digits",
+        "-r",
+        "sgd",
+        "--device",
+        "cpu",
+        "--name",
+        "mine",
+        "--epochs",
+        "3000",
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     run = until(lambda: (runs_root / "mine" / "config.json").exists() and runs.open_run("mine"))
     until(lambda: run.rows("step"))
     assert run.status == "training"
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0 and errors == "" and printed.endswith(f"written to {run.folder}\nstopped: python -m vizlib resume mine\n")
-    assert run.status == "stopped" and run.events[-1]["reason"] == "Stopped by hand. The best weights so far are kept, and it can be resumed."
+    assert (
+        process.returncode == 0
+        and errors == ""
+        and printed.endswith(f"written to {run.folder}\nstopped: python -m vizlib resume mine\n")
+    )
+    assert (
+        run.status == "stopped"
+        and run.events[-1]["reason"]
+        == "Stopped by hand. The best weights so far are kept, and it can be resumed."
+    )
     step = max(row["step"] for row in run.events if "step" in row)
-    for rate, words in (("-1", "learning rate -1.0 is not possible"), ("nan", "learning rate nan is not possible")):
-        assert main(["resume", "mine", "--learning-rate", rate]) == 2 and words in capsys.readouterr().err and run.status == "stopped"
+    for rate, words in (
+        ("-1", "learning rate -1.0 is not possible"),
+        ("nan", "learning rate nan is not possible"),
+    ):
+        assert (
+            main(["resume", "mine", "--learning-rate", rate]) == 2
+            and words in capsys.readouterr().err
+            and run.status == "stopped"
+        )
     requests.ask(run.folder, "stop")  # left over
-    keeper = threading.Thread(target=lambda: until(lambda: run.rows("resumed")) and requests.ask(run.folder, "keep"))
+    keeper = threading.Thread(
+        target=lambda: until(lambda: run.rows("resumed")) and requests.ask(run.folder, "keep")
+    )
     keeper.start()
     assert main(["resume", str(run.folder), "--learning-rate", "0.01", "--device", "cpu"]) == 0
     keeper.join()
     printed = capsys.readouterr().out
     assert f"written to {run.folder}" in printed and "Not collapsed" in printed
-    assert run.status == "finished" and run.rows("resumed")[0]["step"] >= step and [row["learning_rate"] for row in run.rows("rate")] == [0.01]
+    assert (
+        run.status == "finished"
+        and run.rows("resumed")[0]["step"] >= step
+        and [row["learning_rate"] for row in run.rows("rate")] == [0.01]
+    )
 
 
 def test_a_training_that_fails_is_one_line(runs_root, capsys):
-    arguments = ["-a", "three_layer_module", "-d", "digits", "--device", "cpu", "-r", "nesterov", "--epochs", "1", "--learning-rate", "100", "--name", "mine"]
+    arguments = [
+        "-a",
+        "three_layer_module",
+        "-d",
+        "digits",
+        "--device",
+        "cpu",
+        "-r",
+        "nesterov",
+        "--epochs",
+        "1",
+        "--learning-rate",
+        "100",
+        "--name",
+        "mine",
+    ]
     assert main(["train", *arguments]) == 2
     printed = capsys.readouterr().err
-    assert printed.startswith("convscope: The loss is not a number after") and printed.count("\n") == 1
+    assert (
+        printed.startswith("convscope: The loss is not a number after") and printed.count("\n") == 1
+    )
     assert runs.open_run("mine").status == "failed" and runs.open_run("mine").can_resume
 
 
 def test_several_processes_need_a_name(runs_root, capsys, monkeypatch):
     monkeypatch.setenv("RANK", "0")
-    assert main(["train", "-a", "three_layer_module", "-d", "digits"]) == 2 and "Give a --name" in capsys.readouterr().err
+    assert (
+        main(["train", "-a", "three_layer_module", "-d", "digits"]) == 2
+        and "Give a --name" in capsys.readouterr().err
+    )
     assert list(runs_root.iterdir()) == []
 
 
 def test_check_of_a_collapsed_run(copied_run, capsys):
     labels = np.repeat(np.arange(10), 30)
-    save_predictions(copied_run / "predictions.npz", Predictions(labels, np.tile(np.eye(10)[4], (300, 1)), labels.astype(str)))
+    save_predictions(
+        copied_run / "predictions.npz",
+        Predictions(labels, np.tile(np.eye(10)[4], (300, 1)), labels.astype(str)),
+    )
     assert main(["check", "tiny"]) == 1
     printed = capsys.readouterr().out
-    assert "Collapsed: 100 % of 300 predictions are 4." in printed and "Never answered: 0, 1, 2, 3, 5" in printed and "Likely cause." in printed
+    assert (
+        "Collapsed: 100 % of 300 predictions are 4." in printed
+        and "Never answered: 0, 1, 2, 3, 5" in printed
+        and "Likely cause." in printed
+    )
 
 
 def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
@@ -154,34 +314,69 @@ def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
     for name in ("a", "b"):
         for number in range(20):
             write_picture(data_folder / "my flowers (1)" / name / f"{number}.png", seed=number)
-    assert main(["train", "-a", "three_layer_module", "-d", "folder:my flowers (1)", "-r", "adamw", "--epochs", "1", "--device", "cpu"]) == 0
-    assert [run.config["dataset"] for run in runs.list_runs()[0] if run.folder.parent == runs_root] == ["folder:my flowers (1)"]
+    assert (
+        main(
+            [
+                "train",
+                "-a",
+                "three_layer_module",
+                "-d",
+                "folder:my flowers (1)",
+                "-r",
+                "adamw",
+                "--epochs",
+                "1",
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
+    assert [
+        run.config["dataset"] for run in runs.list_runs()[0] if run.folder.parent == runs_root
+    ] == ["folder:my flowers (1)"]
 
 
 def test_patterns(copied_run, tmp_path, capsys, monkeypatch):
     """Both sheets have a tile a unit, and the table names the images in the order of the unit's values."""
     assert main(["patterns", "tiny", "--layer", "conv1", "--out", str(tmp_path / "sheets")]) == 0
     printed = capsys.readouterr().out
-    for name in ("conv1-strongest-patch.png", "conv1-made-picture.png", "conv1-strongest-images.csv"):
+    for name in (
+        "conv1-strongest-patch.png",
+        "conv1-made-picture.png",
+        "conv1-strongest-images.csv",
+    ):
         assert str(tmp_path / "sheets" / name) in printed
     found = strongest.load(runs.read_run(copied_run), datasets.load("digits"))["conv1"]
     lines = (tmp_path / "sheets/conv1-strongest-images.csv").read_text().splitlines()
-    assert lines[0] == "unit,rank,value,image_id,class,row,column" and len(lines) == 1 + found.values.size
+    assert (
+        lines[0] == "unit,rank,value,image_id,class,row,column"
+        and len(lines) == 1 + found.values.size
+    )
     split = datasets.load("digits").splits["test"]
     unit, rank, value, image_id, label, *place = lines[1 + 30 + 2].split(",")
-    assert (unit, rank, image_id.strip('"')) == ("1", "3", split.image_ids[found.rows[1, 2]]) and [int(at) for at in place] == found.places[1, 2].tolist()
-    assert float(value) == pytest.approx(found.values[1, 2], rel=1e-4) and label.strip('"') == str(split.labels[found.rows[1, 2]])
+    assert (unit, rank, image_id.strip('"')) == ("1", "3", split.image_ids[found.rows[1, 2]]) and [
+        int(at) for at in place
+    ] == found.places[1, 2].tolist()
+    assert float(value) == pytest.approx(found.values[1, 2], rel=1e-4) and label.strip('"') == str(
+        split.labels[found.rows[1, 2]]
+    )
     with Image.open(tmp_path / "sheets/conv1-strongest-patch.png") as sheet:
         assert sheet.size[0] > 500
     monkeypatch.chdir(tmp_path)
     assert main(["patterns", "tiny"]) == 0
-    assert Path("tiny-patterns/conv2-made-picture.png").is_file(), "of the convolution halfway, beside where it is called"
+    assert Path("tiny-patterns/conv2-made-picture.png").is_file(), (
+        "of the convolution halfway, beside where it is called"
+    )
 
 
 def test_film(copied_run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("vizlib.moments.FRAMES", 3)
     monkeypatch.chdir(tmp_path)
-    for arguments, name in (([], "tiny-film.gif"), (["--layer", "conv2", "--out", "mine.GIF"], "mine.GIF")):
+    for arguments, name in (
+        ([], "tiny-film.gif"),
+        (["--layer", "conv2", "--out", "mine.GIF"], "mine.GIF"),
+    ):
         assert main(["film", "tiny", *arguments]) == 0
         assert f"{name}: 0." in capsys.readouterr().out
         assert Image.open(tmp_path / name).n_frames == 3
@@ -201,37 +396,148 @@ def test_film(copied_run, tmp_path, capsys, monkeypatch):
         (["train", "-a", "lenet", "-d", "cifar10"], "vizlib download cifar10"),
         (["train", "-a", "lenet", "-d", "digits", "-r", "nonesuch"], "no recipe named 'nonesuch'"),
         (["train", "-a", "lenet", "-d", "digits", "--epochs", "0"], "epochs 0 is not possible"),
-        (["train", "-a", "lenet", "-d", "digits", "--device", "cpu", "--epochs", "1", "--validation", "9999"], "Cannot hold out 9999 of 1437"),
-        (["train", "-a", "three_layer_module", "-d", "digits", "--epochs", "1", "--name", "../out"], "'../out'"),
-        (["train", "-a", "three_layer_module", "-d", "digits", "--seconds", "0"], "seconds 0.0 is not possible"),
-        (["train", "-a", "three_layer_module", "-d", "digits", "--seed", "-1", "--device", "cpu"], "seed"),
-        (["train", "-a", "three_layer_module", "-d", "digits", "--seed", "10000000000000", "--device", "cpu"], "seed"),
-        (["train", "-a", "three_layer_module", "-d", "digits", "--freeze", "3", "--device", "cpu"], "Cannot freeze 3 convolutions: between 0 and 2"),
-        (["train", "-a", "three_layer_module", "-d", "digits", "--start", "nonesuch"], "no run named 'nonesuch'"),
-        (["train", "-a", "three_layer_module", "-d", "digits", "--pretrained"], "no pretrained weights of three_layer_module"),
-        (["train", "-a", "lenet", "-d", "digits", "--start", "tiny"], "its weights do not fit lenet"),
+        (
+            [
+                "train",
+                "-a",
+                "lenet",
+                "-d",
+                "digits",
+                "--device",
+                "cpu",
+                "--epochs",
+                "1",
+                "--validation",
+                "9999",
+            ],
+            "Cannot hold out 9999 of 1437",
+        ),
+        (
+            [
+                "train",
+                "-a",
+                "three_layer_module",
+                "-d",
+                "digits",
+                "--epochs",
+                "1",
+                "--name",
+                "../out",
+            ],
+            "'../out'",
+        ),
+        (
+            ["train", "-a", "three_layer_module", "-d", "digits", "--seconds", "0"],
+            "seconds 0.0 is not possible",
+        ),
+        (
+            [
+                "train",
+                "-a",
+                "three_layer_module",
+                "-d",
+                "digits",
+                "--seed",
+                "-1",
+                "--device",
+                "cpu",
+            ],
+            "seed",
+        ),
+        (
+            [
+                "train",
+                "-a",
+                "three_layer_module",
+                "-d",
+                "digits",
+                "--seed",
+                "10000000000000",
+                "--device",
+                "cpu",
+            ],
+            "seed",
+        ),
+        (
+            [
+                "train",
+                "-a",
+                "three_layer_module",
+                "-d",
+                "digits",
+                "--freeze",
+                "3",
+                "--device",
+                "cpu",
+            ],
+            "Cannot freeze 3 convolutions: between 0 and 2",
+        ),
+        (
+            ["train", "-a", "three_layer_module", "-d", "digits", "--start", "nonesuch"],
+            "no run named 'nonesuch'",
+        ),
+        (
+            ["train", "-a", "three_layer_module", "-d", "digits", "--pretrained"],
+            "no pretrained weights of three_layer_module",
+        ),
+        (
+            ["train", "-a", "lenet", "-d", "digits", "--start", "tiny"],
+            "its weights do not fit lenet",
+        ),
         (["resume", "tiny"], "tiny cannot be resumed: it is finished"),
         (["film", "nonesuch"], "no run named 'nonesuch'"),
-        (["patterns", "tiny", "--layer", "relu1"], "no layer with units named 'relu1'. Possible: conv1, conv2, fc"),
+        (
+            ["patterns", "tiny", "--layer", "relu1"],
+            "no layer with units named 'relu1'. Possible: conv1, conv2, fc",
+        ),
         (["patterns", "tiny", "--layer", "conv1", "--out", "pyproject.toml/x"], "cannot be made"),
-        (["film", "tiny", "--layer", "fc9", "--out", "x.gif"], "no stored layer named 'fc9'. Possible: conv1"),
+        (
+            ["film", "tiny", "--layer", "fc9", "--out", "x.gif"],
+            "no stored layer named 'fc9'. Possible: conv1",
+        ),
         (["film", "tiny", "--out", "film.mp4"], "does not end with .gif"),
-        (["film", "tiny", "--out", "no/such/folder/film.gif"], "There is no folder 'no/such/folder'"),
+        (
+            ["film", "tiny", "--out", "no/such/folder/film.gif"],
+            "There is no folder 'no/such/folder'",
+        ),
         (["resume", "nonesuch"], "no run named 'nonesuch'"),
         (["resume", "lenet"], "cannot be resumed"),
-        (["train", "-a", "three_layer_module", "-d", "digits", "--epochs", "1", "--name", "two words"], "'two words'"),
+        (
+            [
+                "train",
+                "-a",
+                "three_layer_module",
+                "-d",
+                "digits",
+                "--epochs",
+                "1",
+                "--name",
+                "two words",
+            ],
+            "'two words'",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(copied_run, data_folder, capsys, arguments, words):
     before = sorted(path.name for path in copied_run.parent.parent.rglob("*"))
     assert main(arguments) == 2
     printed = capsys.readouterr()
-    assert printed.err.startswith("convscope: ") and words in printed.err and printed.err.count("\n") == 1 and printed.out == ""
+    assert (
+        printed.err.startswith("convscope: ")
+        and words in printed.err
+        and printed.err.count("\n") == 1
+        and printed.out == ""
+    )
     assert sorted(path.name for path in copied_run.parent.parent.rglob("*")) == before
 
 
 def test_missing_arguments():
-    for arguments in ([], ["train"], ["nonesuch"], ["train", "-a", "lenet", "-d", "digits", "--epochs", "many"]):
+    for arguments in (
+        [],
+        ["train"],
+        ["nonesuch"],
+        ["train", "-a", "lenet", "-d", "digits", "--epochs", "many"],
+    ):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 2
@@ -244,29 +550,60 @@ def test_a_damaged_run_is_one_line(copied_run, capsys):
     assert main(["evaluate", "tiny"]) == 2 and "has 10 classes" in capsys.readouterr().err
     (copied_run / "config.json").write_text(json.dumps(config))
     (copied_run / "model.safetensors").write_bytes(b"garbage")
-    assert main(["evaluate", "tiny"]) == 2 and "not a PyTorch or safetensors file" in capsys.readouterr().err
+    assert (
+        main(["evaluate", "tiny"]) == 2
+        and "not a PyTorch or safetensors file" in capsys.readouterr().err
+    )
     (copied_run / "config.json").write_text("{")
     assert main(["check", "tiny"]) == 2 and "cut short or damaged" in capsys.readouterr().err
 
 
 def test_a_run_without_its_weights_is_one_line_with_the_way_to_them(weightless, capsys):
     before = weightless.path("predictions.npz").read_bytes()
-    for arguments in (["evaluate", "weightless"], ["train", "-a", "plain32", "-d", "digits", "--start", "weightless", "--device", "cpu"]):
+    for arguments in (
+        ["evaluate", "weightless"],
+        ["train", "-a", "plain32", "-d", "digits", "--start", "weightless", "--device", "cpu"],
+    ):
         assert main(arguments) == 2
         printed = capsys.readouterr()
-        assert printed.err == f"convscope: {weightless.missing_weights}\n" and "python -m vizlib reproduce B1" in printed.err and printed.out == ""
-    assert [path.name for path in weightless.folder.parent.iterdir()] == ["weightless"] and weightless.path("predictions.npz").read_bytes() == before
+        assert (
+            printed.err == f"convscope: {weightless.missing_weights}\n"
+            and "python -m vizlib reproduce B1" in printed.err
+            and printed.out == ""
+        )
+    assert [path.name for path in weightless.folder.parent.iterdir()] == [
+        "weightless"
+    ] and weightless.path("predictions.npz").read_bytes() == before
     assert main(["check", "weightless"]) == 0 and "Not collapsed" in capsys.readouterr().out
 
 
 def test_evaluate_on_another_copy_keeps_what_the_run_reports(copied_run, capsys):
     config = json.loads((copied_run / "config.json").read_text())
-    (copied_run / "config.json").write_text(json.dumps(config | {"dataset_note": "other test images"}))
+    (copied_run / "config.json").write_text(
+        json.dumps(config | {"dataset_note": "other test images"})
+    )
     before = (copied_run / "predictions.npz").read_bytes()
     assert main(["evaluate", "tiny"]) == 0 and "Not stored" in capsys.readouterr().out
     assert (copied_run / "predictions.npz").read_bytes() == before
 
 
 def test_a_run_cannot_be_named_like_one_that_ships(runs_root, capsys):
-    assert main(["train", "-a", "three_layer_module", "-d", "digits", "--epochs", "1", "--name", "lenet"]) == 2
-    assert "ships is named 'lenet'" in capsys.readouterr().err and not (runs_root / "lenet").exists()
+    assert (
+        main(
+            [
+                "train",
+                "-a",
+                "three_layer_module",
+                "-d",
+                "digits",
+                "--epochs",
+                "1",
+                "--name",
+                "lenet",
+            ]
+        )
+        == 2
+    )
+    assert (
+        "ships is named 'lenet'" in capsys.readouterr().err and not (runs_root / "lenet").exists()
+    )

@@ -27,18 +27,28 @@ def check(dataset):
     """What holds for every data set."""
     channels, height, width = dataset.image_size
     assert {"train", "test"} <= set(dataset.splits) <= {"train", "val", "test"}
-    assert channels in (1, 3) and len(dataset.mean) == len(dataset.std) == channels and all(0 < std <= 0.5 for std in dataset.std)
+    assert (
+        channels in (1, 3)
+        and len(dataset.mean) == len(dataset.std) == channels
+        and all(0 < std <= 0.5 for std in dataset.std)
+    )
     assert len(set(dataset.class_names)) == len(dataset.class_names) >= 2 and dataset.note
     ids = np.concatenate([split.image_ids for split in dataset.splits.values()])
     assert len(set(ids)) == len(ids)
     for split in dataset.splits.values():
         assert len(split) == len(split.pictures) == len(split.image_ids) > 0
-        assert split.labels.dtype == np.int64 and 0 <= split.labels.min() and split.labels.max() < len(dataset.class_names)
+        assert (
+            split.labels.dtype == np.int64
+            and 0 <= split.labels.min()
+            and split.labels.max() < len(dataset.class_names)
+        )
         rows = np.unique(np.linspace(0, len(split) - 1, 5).astype(int))
         images = split.take(rows).images(dataset.image_size)
         assert images.shape == (len(rows), channels, height, width) and images.dtype == np.uint8
         assert np.array_equal(split.take(rows).labels, split.labels[rows])
-        assert np.array_equal(dataset.picture(split.image_ids[rows[-1]]), split.pictures[int(rows[-1])])
+        assert np.array_equal(
+            dataset.picture(split.image_ids[rows[-1]]), split.pictures[int(rows[-1])]
+        )
     with pytest.raises(KeyError):
         dataset.picture("no/such/picture")
 
@@ -63,7 +73,12 @@ def test_a_reader_name_taken_twice():
 def test_unknown_and_missing_data_sets(data_folder):
     with pytest.raises(UserError, match="no data set named 'mnist'. Possible: .*digits"):
         datasets.load("mnist")
-    for name, advice in (("cifar10", "vizlib download cifar10"), ("folder:trash", "DATA/NAME/CLASS/"), ("csv:knee", "train_img.csv"), ("folder:../data", "DATA/NAME")):
+    for name, advice in (
+        ("cifar10", "vizlib download cifar10"),
+        ("folder:trash", "DATA/NAME/CLASS/"),
+        ("csv:knee", "train_img.csv"),
+        ("folder:../data", "DATA/NAME"),
+    ):
         with pytest.raises(UserError, match=f"{name}.* is not on this machine. .*{advice}"):
             datasets.load(name)
 
@@ -82,7 +97,10 @@ def test_digits():
     for split in (train, test):
         rows = [int(image_id.removeprefix("digits/")) for image_id in split.image_ids]
         assert np.array_equal(split.labels, source.target[rows])
-        assert np.abs(split.images((1, 8, 8))[:, 0] / 255 - source.images[rows] / 16).max() <= 0.5 / 255
+        assert (
+            np.abs(split.images((1, 8, 8))[:, 0] / 255 - source.images[rows] / 16).max()
+            <= 0.5 / 255
+        )
     assert dataset.mean == pytest.approx([train.pictures.mean() / 255], abs=1e-4)
 
 
@@ -93,13 +111,30 @@ def test_folders_with_train_and_test(data_folder):
     for part, count in (("train", 4), ("val", 1), ("test", 2)):
         for label, name in enumerate(("apple", "pear")):
             for number in range(count):
-                write_picture(data_folder / "fruit" / part / name / f"{number}.png", (10 * number, 100 * label, 7), size=(12, 10))
+                write_picture(
+                    data_folder / "fruit" / part / name / f"{number}.png",
+                    (10 * number, 100 * label, 7),
+                    size=(12, 10),
+                )
     (data_folder / "fruit" / "train" / "apple" / "notes.txt").write_text("not a picture")
     dataset = datasets.load("folder:fruit")
     check(dataset)
-    assert dataset.class_names == ["apple", "pear"] and dataset.image_size == (3, 10, 12) and not dataset.ordered
-    assert {part: len(split) for part, split in dataset.splits.items()} == {"train": 8, "val": 2, "test": 4}
-    assert list(dataset.splits["test"].image_ids) == ["test/apple/0.png", "test/apple/1.png", "test/pear/0.png", "test/pear/1.png"]
+    assert (
+        dataset.class_names == ["apple", "pear"]
+        and dataset.image_size == (3, 10, 12)
+        and not dataset.ordered
+    )
+    assert {part: len(split) for part, split in dataset.splits.items()} == {
+        "train": 8,
+        "val": 2,
+        "test": 4,
+    }
+    assert list(dataset.splits["test"].image_ids) == [
+        "test/apple/0.png",
+        "test/apple/1.png",
+        "test/pear/0.png",
+        "test/pear/1.png",
+    ]
     assert list(dataset.picture("test/pear/1.png")[0, 0]) == [10, 100, 7]
 
 
@@ -109,8 +144,14 @@ def test_folders_without_parts_hold_out_a_fifth(data_folder):
             write_picture(data_folder / "grades" / name / f"{number}.jpg", (9, number, 9))
     dataset = datasets.load("folder:grades")
     check(dataset)
-    assert (len(dataset.splits["train"]), len(dataset.splits["test"])) == (16, 4) and not dataset.ordered and "a fifth held out" in dataset.note
-    assert list(datasets.load("folder:grades").splits["test"].image_ids) == list(dataset.splits["test"].image_ids)
+    assert (
+        (len(dataset.splits["train"]), len(dataset.splits["test"])) == (16, 4)
+        and not dataset.ordered
+        and "a fifth held out" in dataset.note
+    )
+    assert list(datasets.load("folder:grades").splits["test"].image_ids) == list(
+        dataset.splits["test"].image_ids
+    )
 
 
 def test_a_damaged_picture_is_one_sentence(data_folder):
@@ -147,7 +188,10 @@ def write_lists(folder, lists, missing=(), encoding="utf-8"):
                 write_picture(folder / "all_images" / f"{name}.jpeg", (5, 6, 7))
 
 
-LISTS = {"train": [("10_left", 0), ("10_right", 1), ("11_left", 4)], "test": [("12_left", 0), ("12_right", 3)]}
+LISTS = {
+    "train": [("10_left", 0), ("10_right", 1), ("11_left", 4)],
+    "test": [("12_left", 0), ("12_right", 3)],
+}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])  # spreadsheets write a byte order mark
@@ -155,9 +199,17 @@ def test_headerless_lists_keep_the_first_row(data_folder, encoding):
     write_lists(data_folder / "retina", LISTS, encoding=encoding)
     dataset = datasets.load("csv:retina")
     check(dataset)
-    assert list(dataset.splits["train"].image_ids) == ["train/10_left", "train/10_right", "train/11_left"]
+    assert list(dataset.splits["train"].image_ids) == [
+        "train/10_left",
+        "train/10_right",
+        "train/11_left",
+    ]
     assert list(dataset.splits["test"].labels) == [0, 3]
-    assert dataset.class_names == list("01234") and dataset.ordered and dataset.note == "retina, headerless lists"
+    assert (
+        dataset.class_names == list("01234")
+        and dataset.ordered
+        and dataset.note == "retina, headerless lists"
+    )
     assert datasets.names().count("csv:retina") == 1 and "folder:retina" not in datasets.names()
 
 
@@ -165,7 +217,9 @@ def test_listed_pictures_that_are_missing_are_counted(data_folder):
     write_lists(data_folder / "retina", LISTS, missing=("10_right", "12_left"))
     dataset = datasets.load("csv:retina")
     assert "; 2 listed pictures are not on this machine" in dataset.note
-    assert list(dataset.splits["train"].labels) == [0, 4] and list(dataset.splits["test"].labels) == [3]
+    assert list(dataset.splits["train"].labels) == [0, 4] and list(
+        dataset.splits["test"].labels
+    ) == [3]
 
 
 @pytest.mark.parametrize(
@@ -197,16 +251,28 @@ def test_lists_that_are_no_text(data_folder):
 
 
 def numbered(count):
-    return Split(np.zeros((count, 2, 2, 1), np.uint8), np.arange(count), np.array([str(row) for row in range(count)]))
+    return Split(
+        np.zeros((count, 2, 2, 1), np.uint8),
+        np.arange(count),
+        np.array([str(row) for row in range(count)]),
+    )
 
 
 def test_hold_out_is_by_seed_and_disjoint():
     rest, held = hold_out(numbered(50), 20, seed=3)
-    assert (len(rest), len(held)) == (30, 20) and sorted([*rest.labels, *held.labels]) == list(range(50))
-    assert list(held.labels) == list(hold_out(numbered(50), 20, seed=3)[1].labels) != list(hold_out(numbered(50), 20, seed=4)[1].labels)
+    assert (len(rest), len(held)) == (30, 20) and sorted([*rest.labels, *held.labels]) == list(
+        range(50)
+    )
+    assert (
+        list(held.labels)
+        == list(hold_out(numbered(50), 20, seed=3)[1].labels)
+        != list(hold_out(numbered(50), 20, seed=4)[1].labels)
+    )
     assert len(hold_out(numbered(50), 25, seed=0)[0]) == 25
     for count in (0, -1, 26, 50):
-        with pytest.raises(UserError, match=f"Cannot hold out {count} of 50 images .* between 1 and 25"):
+        with pytest.raises(
+            UserError, match=f"Cannot hold out {count} of 50 images .* between 1 and 25"
+        ):
             hold_out(numbered(50), count, seed=0)
 
 
@@ -214,8 +280,13 @@ def test_channel_statistics_are_numpys():
     images = np.random.default_rng(0).integers(0, 256, (20, 3, 9, 7), dtype=np.uint8)
     images[:, 1] //= 3
     mean, std = channel_statistics(images)
-    assert np.allclose(mean, (images / 255).mean(axis=(0, 2, 3)), atol=5.1e-5) and np.allclose(std, (images / 255).std(axis=(0, 2, 3)), atol=5.1e-5)
-    assert channel_statistics(np.full((2, 1, 3, 3), 51, np.uint8)) == ([0.2], [0.001])  # never a division by zero
+    assert np.allclose(mean, (images / 255).mean(axis=(0, 2, 3)), atol=5.1e-5) and np.allclose(
+        std, (images / 255).std(axis=(0, 2, 3)), atol=5.1e-5
+    )
+    assert channel_statistics(np.full((2, 1, 3, 3), 51, np.uint8)) == (
+        [0.2],
+        [0.001],
+    )  # never a division by zero
 
 
 # CIFAR-10
@@ -224,11 +295,17 @@ def test_channel_statistics_are_numpys():
 def write_cifar(root, names):
     for part, rows in names.items():
         for number, row in enumerate(rows):
-            write_picture(root / "cifar10" / part / cifar10.CLASS_NAMES[number % 10] / f"{row}.png", (number, 0, 0), size=(32, 32))
+            write_picture(
+                root / "cifar10" / part / cifar10.CLASS_NAMES[number % 10] / f"{row}.png",
+                (number, 0, 0),
+                size=(32, 32),
+            )
 
 
 def test_cifar_folders_of_one_numbering_are_all_training_rows(data_folder):
-    write_cifar(data_folder, {"train": [f"{row:05d}" for row in range(20)], "test": range(45000, 45013)})
+    write_cifar(
+        data_folder, {"train": [f"{row:05d}" for row in range(20)], "test": range(45000, 45013)}
+    )
     dataset = datasets.load("cifar10")
     check(dataset)
     assert list(dataset.splits["train"].image_ids) == [f"train/{row}" for row in range(20)]
@@ -239,7 +316,9 @@ def test_cifar_folders_of_one_numbering_are_all_training_rows(data_folder):
 
 def test_cifar_folders_of_two_numberings(data_folder):
     write_cifar(data_folder, {"train": range(10), "test": range(10)})
-    assert list(datasets.load("cifar10").splits["test"].image_ids) == [f"test/{row}" for row in range(10)]
+    assert list(datasets.load("cifar10").splits["test"].image_ids) == [
+        f"test/{row}" for row in range(10)
+    ]
 
 
 def test_cifar_official_files_that_are_incomplete(data_folder):
@@ -260,7 +339,9 @@ def test_cifar_as_it_is_here():
     assert len(np.unique(train.labels)) == len(np.unique(test.labels)) == 10
     rows = np.linspace(0, len(train) - 1, 1500).astype(int)
     mean, std = channel_statistics(train.take(rows).images((3, 32, 32)))
-    assert mean == pytest.approx(dataset.mean, abs=0.01) and std == pytest.approx(dataset.std, abs=0.01)
+    assert mean == pytest.approx(dataset.mean, abs=0.01) and std == pytest.approx(
+        dataset.std, abs=0.01
+    )
 
 
 @pytest.mark.real_data
@@ -297,8 +378,16 @@ def test_graded_lists_are_thinned_where_there_are_enough(data_folder):
     assert [name for name in datasets.names() if "imbalanced" in name] == ["csv-imbalanced:enough"]
     dataset = datasets.load("csv-imbalanced:enough")
     for split in dataset.splits.values():
-        assert np.bincount(split.labels).tolist() == np.round(RETINOPATHY_COUNTS * 60 / RETINOPATHY_COUNTS[0]).astype(int).tolist() == [60, 6, 12, 2, 2]
-    assert dataset.ordered and dataset.splits["train"].image_ids[60] == "train/train60" and "label shares of the retinopathy homework" in dataset.note
+        assert (
+            np.bincount(split.labels).tolist()
+            == np.round(RETINOPATHY_COUNTS * 60 / RETINOPATHY_COUNTS[0]).astype(int).tolist()
+            == [60, 6, 12, 2, 2]
+        )
+    assert (
+        dataset.ordered
+        and dataset.splits["train"].image_ids[60] == "train/train60"
+        and "label shares of the retinopathy homework" in dataset.note
+    )
     with pytest.raises(UserError, match="not on this machine"):
         datasets.load("csv-imbalanced:rare")
 
@@ -306,10 +395,14 @@ def test_graded_lists_are_thinned_where_there_are_enough(data_folder):
 def test_label_lists_are_read_again_only_where_they_changed(data_folder, monkeypatch):
     """Listing the data sets looks at the folders, however long the lists are."""
     read = []
-    monkeypatch.setattr(imbalanced, "labels_of", lambda path: read.append(path.name) or csv_lists.labels_of(path))
+    monkeypatch.setattr(
+        imbalanced, "labels_of", lambda path: read.append(path.name) or csv_lists.labels_of(path)
+    )
     (data_folder / "grades").mkdir()
     for name in csv_lists.LISTS:
-        (data_folder / "grades" / name).write_text("\n".join("0" * 60 + "1" * 20 + "2" * 20 + "3" * 10 + "4" * 10))
+        (data_folder / "grades" / name).write_text(
+            "\n".join("0" * 60 + "1" * 20 + "2" * 20 + "3" * 10 + "4" * 10)
+        )
     for _ in range(3):
         assert "csv-imbalanced:grades" in datasets.names()
     assert sorted(read) == ["test_label.csv", "train_label.csv"]
@@ -347,7 +440,9 @@ def test_a_whole_download_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "ADDRESS", path.as_uri())
     monkeypatch.setattr(cifar10, "ARCHIVE_MD5", hashlib.md5(path.read_bytes()).hexdigest())
     cifar10.download(tmp_path / "data")
-    assert (tmp_path / "data/cifar-10-batches-py/data_batch_1").read_bytes() == b"pixels" and len(list((tmp_path / "data").iterdir())) == 1
+    assert (tmp_path / "data/cifar-10-batches-py/data_batch_1").read_bytes() == b"pixels" and len(
+        list((tmp_path / "data").iterdir())
+    ) == 1
 
 
 def test_splits_cannot_be_changed():
@@ -376,4 +471,6 @@ def test_classes_that_are_not_the_run_s_are_refused():
 def test_pictures_of_the_imbalanced_set_are_found_wherever_they_are():
     source, imbalanced = datasets.load("cifar10"), datasets.load("cifar10-imbalanced")
     for split in source.splits.values():
-        assert np.array_equal(imbalanced.picture(split.image_ids[-1]), split.pictures[len(split) - 1])
+        assert np.array_equal(
+            imbalanced.picture(split.image_ids[-1]), split.pictures[len(split) - 1]
+        )

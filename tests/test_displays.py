@@ -14,7 +14,13 @@ from vizlib.displays.architecture import ArchitectureDisplay
 from vizlib.displays.atlas import GAP, MOST_PIXELS, Atlas, columns_for, palette, quantise
 from vizlib.displays.confusion import ConfusionDifference, ConfusionDisplay
 from vizlib.displays.curves import COLOURS, PALE, CurvesDisplay, smoothed
-from vizlib.displays.feature_maps import ROUNDING, SCALES, FeatureMapsDisplay, greatest_difference, on_one_scale
+from vizlib.displays.feature_maps import (
+    ROUNDING,
+    SCALES,
+    FeatureMapsDisplay,
+    greatest_difference,
+    on_one_scale,
+)
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.displays.gradients import SIZES, Gradients, GradientsDisplay, gradients_of, log_spaced
 from vizlib.displays.influence import STRONGEST, heat_png
@@ -37,33 +43,65 @@ def rows_of(text):
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 10, 13, 16, 31, 64, 97, 512, 2048])
 def test_every_tile_has_a_place(count):
     atlas = Atlas(np.zeros((count, 2, 2), np.uint8), "viridis")
-    assert 1 <= atlas.columns <= count and (atlas.rows - 1) * atlas.columns < count <= atlas.rows * atlas.columns
+    assert (
+        1 <= atlas.columns <= count
+        and (atlas.rows - 1) * atlas.columns < count <= atlas.rows * atlas.columns
+    )
     assert atlas.columns == columns_for(count) and (count < 4 or atlas.columns >= atlas.rows)
 
 
-@pytest.mark.parametrize("count, height, width, colour", [(7, 5, 3, ()), (64, 8, 8, ()), (5, 20, 31, ()), (10, 1, 1, ()), (13, 5, 5, (3,)), (1, 40, 40, (3,))])
+@pytest.mark.parametrize(
+    "count, height, width, colour",
+    [
+        (7, 5, 3, ()),
+        (64, 8, 8, ()),
+        (5, 20, 31, ()),
+        (10, 1, 1, ()),
+        (13, 5, 5, (3,)),
+        (1, 40, 40, (3,)),
+    ],
+)
 def test_each_pixel_is_where_a_click_looks_for_it(count, height, width, colour):
     """The page divides a click's place by the size of a tile with its gap: row * columns + column is the tile."""
-    tiles = np.random.default_rng(0).integers(0, GAP, (count, height, width, *colour), dtype=np.uint8)
+    tiles = np.random.default_rng(0).integers(
+        0, GAP, (count, height, width, *colour), dtype=np.uint8
+    )
     atlas = Atlas(tiles, "" if colour else "viridis")
     sheet = Image.open(io.BytesIO(atlas.png()))
     assert sheet.mode == ("RGBA" if colour else "P")
     pixels, factor = np.asarray(sheet), atlas.factor
-    assert pixels.shape[:2] == (atlas.rows * (height * factor + 1), atlas.columns * (width * factor + 1))
+    assert pixels.shape[:2] == (
+        atlas.rows * (height * factor + 1),
+        atlas.columns * (width * factor + 1),
+    )
     for y, x in np.ndindex(pixels.shape[:2]):
-        row, column = int(y / pixels.shape[0] * atlas.rows), int(x / pixels.shape[1] * atlas.columns)
-        tile, inside_y, inside_x = row * atlas.columns + column, y - row * (height * factor + 1), x - column * (width * factor + 1)
+        row, column = (
+            int(y / pixels.shape[0] * atlas.rows),
+            int(x / pixels.shape[1] * atlas.columns),
+        )
+        tile, inside_y, inside_x = (
+            row * atlas.columns + column,
+            y - row * (height * factor + 1),
+            x - column * (width * factor + 1),
+        )
         is_gap = inside_y == height * factor or inside_x == width * factor or tile >= count
         if is_gap:
             assert pixels[y, x, 3] == 0 if colour else pixels[y, x] == GAP
         else:
-            assert np.array_equal(pixels[y, x, :3] if colour else pixels[y, x], tiles[tile, inside_y // factor, inside_x // factor])
+            assert np.array_equal(
+                pixels[y, x, :3] if colour else pixels[y, x],
+                tiles[tile, inside_y // factor, inside_x // factor],
+            )
 
 
 def test_gaps_are_transparent_and_levels_are_not():
     tiles = np.arange(GAP, dtype=np.uint8).reshape(1, 15, 17)
     sheet = np.asarray(Image.open(io.BytesIO(Atlas(tiles, "viridis").png())).convert("RGBA"))
-    assert (sheet[:15, :17, 3] == 255).all() and (sheet[15:, :, 3] == 0).all() and (sheet[:, 17:, 3] == 0).all()
+    assert (
+        (sheet[:15, :17, 3] == 255).all()
+        and (sheet[15:, :, 3] == 0).all()
+        and (sheet[:, 17:, 3] == 0).all()
+    )
     assert np.array_equal(sheet[:15, :17, :3].reshape(-1, 3), palette("viridis")[:GAP])
 
 
@@ -80,7 +118,9 @@ def test_huge_layers_stay_below_the_limit_of_pixels():
 
 def test_quantise_by_hand():
     values = np.array([[[-9, 0, 1, 2, 3, 4, 99, np.nan, np.inf, -np.inf]]], np.float32)
-    assert quantise(values, np.float32(0), np.float32(4)).tolist() == [[[0, 0, 64, 127, 191, 254, 254, GAP, GAP, GAP]]]
+    assert quantise(values, np.float32(0), np.float32(4)).tolist() == [
+        [[0, 0, 64, 127, 191, 254, 254, GAP, GAP, GAP]]
+    ]
     assert quantise(np.full((1, 1, 2), 3, np.float32), np.float32(3), np.float32(3)).max() < GAP
 
 
@@ -89,7 +129,9 @@ def test_quantise_takes_limits_by_tile():
     tiles = quantise(maps, maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True))
     assert (tiles.min((1, 2)) == 0).all() and (tiles.max((1, 2)) == 254).all()
     for unit in range(4):
-        assert np.array_equal(np.argsort(tiles[unit].ravel()[[maps[unit].argmin(), maps[unit].argmax()]]), [0, 1])
+        assert np.array_equal(
+            np.argsort(tiles[unit].ravel()[[maps[unit].argmin(), maps[unit].argmax()]]), [0, 1]
+        )
 
 
 @pytest.fixture(params=["maps", "own scale", "colours", "one"])
@@ -100,26 +142,43 @@ def atlas(request):
         return Atlas(np.zeros((1, 1, 1), np.uint8), "viridis", 0.0, 1.0)
     maps = noise(7, 4, 6)
     maps[2] = 0
-    return FeatureMapsDisplay.from_activation(maps, (-9, 9)).atlas("map" if request.param == "own scale" else "layer")
+    return FeatureMapsDisplay.from_activation(maps, (-9, 9)).atlas(
+        "map" if request.param == "own scale" else "layer"
+    )
 
 
-@pytest.mark.parametrize("caption", ["", "three_layer · conv1 · café, 猫, \U0001f408", HOSTILE, "word " * 200])
+@pytest.mark.parametrize(
+    "caption", ["", "three_layer · conv1 · café, 猫, \U0001f408", HOSTILE, "word " * 200]
+)
 def test_kept_figures_are_readable(atlas, caption):
     figure = Image.open(io.BytesIO(atlas.figure_png(caption)))
     figure.load()
     assert figure.format == "PNG" and figure.width >= 600
     root = ElementTree.fromstring(atlas.figure_svg(caption))
     space = "{http://www.w3.org/2000/svg}"
-    assert root.tag == space + "svg" and {part.tag.removeprefix(space) for part in root.iter()} <= {"svg", "image", "line", "rect", "text"}
+    assert root.tag == space + "svg" and {part.tag.removeprefix(space) for part in root.iter()} <= {
+        "svg",
+        "image",
+        "line",
+        "rect",
+        "text",
+    }
     embedded = root.find(space + "image").get("href").partition("data:image/png;base64,")[2]
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(embedded)))), np.asarray(atlas.image()))
-    assert len(root.findall(space + "line")) == 2 * len(atlas.crossed) and len(root.findall(space + "rect")) == len(atlas.bar_colours())
+    assert np.array_equal(
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(embedded)))), np.asarray(atlas.image())
+    )
+    assert len(root.findall(space + "line")) == 2 * len(atlas.crossed) and len(
+        root.findall(space + "rect")
+    ) == len(atlas.bar_colours())
 
 
 def test_a_hostile_caption_stays_text(atlas):
     text = atlas.figure_svg(HOSTILE)
     assert "<script" not in text and "&lt;script&gt;" in text
-    written = " ".join(part.text or "" for part in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text"))
+    written = " ".join(
+        part.text or ""
+        for part in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")
+    )
     assert '<script>alert("1")</script> & ![](http://x.example/a.png)' in written
 
 
@@ -135,7 +194,11 @@ def test_zero_is_one_colour_on_every_scale():
     display = FeatureMapsDisplay.from_activation(maps, (-20.0, 12.0))
     for scale in SCALES:
         tiles = display.atlas(scale).tiles
-        assert (tiles[maps == 0] == MIDDLE).all() and (tiles[maps > 0] >= MIDDLE).all() and (tiles[maps < 0] <= MIDDLE).all()
+        assert (
+            (tiles[maps == 0] == MIDDLE).all()
+            and (tiles[maps > 0] >= MIDDLE).all()
+            and (tiles[maps < 0] <= MIDDLE).all()
+        )
         assert display.atlas(scale).palette_name == "RdBu_r"
         alone = display.unit_atlas(2, scale)
         assert alone.low == -alone.high < 0
@@ -146,10 +209,18 @@ def test_limits_by_hand():
     assert [np.ravel(limit).tolist() for limit in signed.limits("map")] == [[-3, -4], [3, 4]]
     assert signed.limits("layer") == (-4, 4) and signed.limits("network") == (-7, 7)
     positive = FeatureMapsDisplay.from_activation(np.array([[[1.0, 3]], [[0, 8]]]), (-7, 9))
-    assert [np.ravel(limit).tolist() for limit in positive.limits("map")] == [[0, 0], [3, 8]] and positive.limits("layer") == (0, 8)
+    assert [np.ravel(limit).tolist() for limit in positive.limits("map")] == [
+        [0, 0],
+        [3, 8],
+    ] and positive.limits("layer") == (0, 8)
     assert positive.limits("network") == (-9, 9)
-    assert positive.atlas("layer").palette_name == "viridis" and positive.atlas("network").palette_name == "RdBu_r"
-    assert positive.atlas("map").bar_ends() == ["0", "each map's greatest"] and positive.atlas("layer").bar_ends() == ["0", "8"]
+    assert (
+        positive.atlas("layer").palette_name == "viridis"
+        and positive.atlas("network").palette_name == "RdBu_r"
+    )
+    assert positive.atlas("map").bar_ends() == ["0", "each map's greatest"] and positive.atlas(
+        "layer"
+    ).bar_ends() == ["0", "8"]
     assert positive.atlas("map").tiles.tolist() == [[[85, 254]], [[0, 254]]]
 
 
@@ -158,12 +229,26 @@ def test_dead_maps_are_found_and_crossed():
     maps[[3, 7]] = 0
     display = FeatureMapsDisplay.from_activation(maps, (0, 5))
     atlas = display.atlas("map")
-    assert display.dead.tolist() == [3, 7] and atlas.crossed == (3, 7) and (atlas.tiles[[3, 7]] == 0).all()
+    assert (
+        display.dead.tolist() == [3, 7]
+        and atlas.crossed == (3, 7)
+        and (atlas.tiles[[3, 7]] == 0).all()
+    )
     for line, tile in zip(atlas.cross_lines(), (3, 3, 7, 7)):
-        assert (int(line[1]), int(line[0])) == (int(line[3]), int(line[2])) == divmod(tile, atlas.columns)
+        assert (
+            (int(line[1]), int(line[0]))
+            == (int(line[3]), int(line[2]))
+            == divmod(tile, atlas.columns)
+        )
     figure = np.asarray(Image.open(io.BytesIO(atlas.figure_png("x"))).convert("RGB")).astype(int)
     red = (figure == [0xDD, 0x33, 0x33]).all(axis=2)
-    places = {(int((y - 10) * atlas.rows // (figure.shape[0] - 76)), int((x - 10) * atlas.columns // (figure.shape[1] - 20))) for y, x in np.argwhere(red)}
+    places = {
+        (
+            int((y - 10) * atlas.rows // (figure.shape[0] - 76)),
+            int((x - 10) * atlas.columns // (figure.shape[1] - 20)),
+        )
+        for y, x in np.argwhere(red)
+    }
     assert places == {divmod(tile, atlas.columns) for tile in (3, 7)}
 
 
@@ -180,58 +265,101 @@ def test_one_unit_alone_has_the_colours_of_the_sheet():
     for scale in SCALES:
         alone, sheet = display.unit_atlas(1, scale), display.atlas(scale)
         assert (alone.tiles == sheet.tiles[1]).all() and alone.bar_colours() == sheet.bar_colours()
-        assert alone.high == -alone.low == pytest.approx(np.ravel(display.limits(scale)[1])[1 if scale == "map" else 0])
+        assert (
+            alone.high
+            == -alone.low
+            == pytest.approx(np.ravel(display.limits(scale)[1])[1 if scale == "map" else 0])
+        )
         picture = np.asarray(Image.open(io.BytesIO(alone.tile_png(0))).convert("RGB"))
-        assert (picture == palette(sheet.palette_name)[sheet.tiles[1]]).all(), "a pixel for each value, no gaps"
+        assert (picture == palette(sheet.palette_name)[sheet.tiles[1]]).all(), (
+            "a pixel for each value, no gaps"
+        )
 
 
 def test_strongest_place():
     maps = np.zeros((2, 3, 4), np.float32)
     maps[0, 2, 1], maps[0, 0, 3] = 5, -9
     display = FeatureMapsDisplay.from_activation(maps - 1, (-10, 4))
-    assert display.strongest(0) == (2, 1) and display.strongest(1) == (0, 0), "the greatest, not the largest of either sign; the first of several"
+    assert display.strongest(0) == (2, 1) and display.strongest(1) == (0, 0), (
+        "the greatest, not the largest of either sign; the first of several"
+    )
 
 
 def test_heat_of_influence():
     influence = np.array([[0, 1], [4, 16]], np.float32)
     heat = np.asarray(Image.open(io.BytesIO(heat_png(influence))))
-    assert heat.shape == (2, 2, 4) and heat[..., 3].tolist() == [[0, round(STRONGEST / 4)], [round(STRONGEST / 2), STRONGEST]]
+    assert heat.shape == (2, 2, 4) and heat[..., 3].tolist() == [
+        [0, round(STRONGEST / 4)],
+        [round(STRONGEST / 2), STRONGEST],
+    ]
     assert (heat[..., :3] == palette("inferno")[[[0, 64], [127, 254]]]).all()
-    assert not np.asarray(Image.open(io.BytesIO(heat_png(influence * 0))))[..., 3].any(), "nothing is seen where nothing has influence"
+    assert not np.asarray(Image.open(io.BytesIO(heat_png(influence * 0))))[..., 3].any(), (
+        "nothing is seen where nothing has influence"
+    )
 
 
 def test_overlay_is_the_grey_image_where_the_unit_is_silent():
     maps = np.zeros((2, 4, 4), np.float32)
     maps[1, :, 3] = 2
     received = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
-    display, grey = FeatureMapsDisplay.from_activation(maps, (0, 2)), received.mean(axis=2, keepdims=True) * 0.75
+    display, grey = (
+        FeatureMapsDisplay.from_activation(maps, (0, 2)),
+        received.mean(axis=2, keepdims=True) * 0.75,
+    )
     assert np.abs(display.overlay(0, received) - grey).max() <= 0.5
     laid = display.overlay(1, received)
-    assert laid.shape == (16, 12, 3) and laid.dtype == np.uint8 and np.abs(laid[:, :6] - grey[:, :6]).max() <= 0.5
+    assert (
+        laid.shape == (16, 12, 3)
+        and laid.dtype == np.uint8
+        and np.abs(laid[:, :6] - grey[:, :6]).max() <= 0.5
+    )
     assert np.abs(laid[:, -1] - (grey[:, -1] * 0.25 + palette("inferno")[254] * 0.75)).max() <= 0.51
     assert display.overlay(1, received[..., :1]).shape == (16, 12, 3)
 
 
 def test_layers_on_one_scale_have_one_colour_for_one_value():
-    weak, strong = (FeatureMapsDisplay.from_activation(np.array(values, np.float32)[None], (-99, 99)) for values in ([[0, 2, 4]], [[0, 4, 8]]))
+    weak, strong = (
+        FeatureMapsDisplay.from_activation(np.array(values, np.float32)[None], (-99, 99))
+        for values in ([[0, 2, 4]], [[0, 4, 8]])
+    )
     tiles = [atlas.tiles.ravel().tolist() for atlas in on_one_scale([weak, strong])]
-    assert tiles == [[0, 64, 127], [0, 127, 254]] and all((atlas.low, atlas.high, atlas.palette_name) == (0, 8, "viridis") for atlas in on_one_scale([weak, strong]))
-    signed = FeatureMapsDisplay.from_activation(np.array([[[-16.0, 0], [8, 4]], [[0, 0], [0, 0]]]), (0, 1))
+    assert tiles == [[0, 64, 127], [0, 127, 254]] and all(
+        (atlas.low, atlas.high, atlas.palette_name) == (0, 8, "viridis")
+        for atlas in on_one_scale([weak, strong])
+    )
+    signed = FeatureMapsDisplay.from_activation(
+        np.array([[[-16.0, 0], [8, 4]], [[0, 0], [0, 0]]]), (0, 1)
+    )
     first, second = on_one_scale([weak, signed])
-    assert (first.low, first.high, first.palette_name) == (second.low, second.high, second.palette_name) == (-16, 16, "RdBu_r")
-    assert first.tiles.ravel()[0] == second.tiles[0, 0, 1] == MIDDLE and first.tiles.ravel()[2] == second.tiles[0, 1, 1] and second.crossed == (1,)
+    assert (
+        (first.low, first.high, first.palette_name)
+        == (second.low, second.high, second.palette_name)
+        == (-16, 16, "RdBu_r")
+    )
+    assert (
+        first.tiles.ravel()[0] == second.tiles[0, 0, 1] == MIDDLE
+        and first.tiles.ravel()[2] == second.tiles[0, 1, 1]
+        and second.crossed == (1,)
+    )
     assert on_one_scale([]) == [] and len(on_one_scale([signed])) == 1
 
 
 def test_greatest_difference_of_two_layers():
     one = FeatureMapsDisplay.from_activation(noise(3, 4, 4), (0, 1))
     top = np.abs(one.maps).max()
-    for change, is_rounding in ((0, True), (0.5 * ROUNDING * top, True), (2 * ROUNDING * top, False), (3.0, False)):
+    for change, is_rounding in (
+        (0, True),
+        (0.5 * ROUNDING * top, True),
+        (2 * ROUNDING * top, False),
+        (3.0, False),
+    ):
         maps = one.maps.copy()
         maps[1, 2, 3] -= change
         found = greatest_difference(one, FeatureMapsDisplay.from_activation(maps, (0, 1)))
         assert found == (pytest.approx(change, rel=1e-2), is_rounding)
-    assert greatest_difference(one, FeatureMapsDisplay.from_activation(noise(3, 4, 5), (0, 1))) is None
+    assert (
+        greatest_difference(one, FeatureMapsDisplay.from_activation(noise(3, 4, 5), (0, 1))) is None
+    )
     silent = FeatureMapsDisplay.from_activation(np.zeros((2, 2, 2)), (0, 0))
     assert greatest_difference(silent, silent) == (0, True)
 
@@ -240,8 +368,19 @@ def test_feature_maps_as_csv():
     maps = np.maximum(noise(4, 5, 5), 0)
     maps[2] = 0
     header, *rows = rows_of(FeatureMapsDisplay.from_activation(maps, (0, 3)).csv())
-    assert header == ["unit", "least", "mean", "greatest", "standard_deviation", "zero_share", "dead"]
-    expected = [[unit, m.min(), m.mean(), m.max(), m.std(), np.mean(m == 0), unit == 2] for unit, m in enumerate(maps)]
+    assert header == [
+        "unit",
+        "least",
+        "mean",
+        "greatest",
+        "standard_deviation",
+        "zero_share",
+        "dead",
+    ]
+    expected = [
+        [unit, m.min(), m.mean(), m.max(), m.std(), np.mean(m == 0), unit == 2]
+        for unit, m in enumerate(maps)
+    ]
     assert np.allclose(np.array(rows, float), np.array(expected, float), rtol=1e-5)
 
 
@@ -255,9 +394,16 @@ def test_filters_share_one_scale_around_grey():
     display = FiltersDisplay.from_weight(weight)
     tiles = display.colour_atlas().tiles
     assert display.limit == 9 and tiles[0, 0, 0, 0] == 255 and set(tiles[1].ravel()) <= {127, 128}
-    assert np.array_equal(tiles.astype(int), np.round((weight / 9 + 1) * 127.5).transpose(0, 2, 3, 1))
-    assert (display.channel_atlas(2).tiles[1] == MIDDLE).all() and display.channel_atlas(2).tiles.shape == (8, 5, 5)
-    assert (display.channel_atlas(0).low, display.filter_atlas(3).high) == (-9, 9) and display.filter_atlas(3).tiles.shape == (3, 5, 5)
+    assert np.array_equal(
+        tiles.astype(int), np.round((weight / 9 + 1) * 127.5).transpose(0, 2, 3, 1)
+    )
+    assert (display.channel_atlas(2).tiles[1] == MIDDLE).all() and display.channel_atlas(
+        2
+    ).tiles.shape == (8, 5, 5)
+    assert (display.channel_atlas(0).low, display.filter_atlas(3).high) == (
+        -9,
+        9,
+    ) and display.filter_atlas(3).tiles.shape == (3, 5, 5)
     assert f"length {np.linalg.norm(weight[4]):.3g}" in display.colour_atlas().labels[4]
     assert display.is_colour and not FiltersDisplay.from_weight(noise(4, 2, 3, 3)).is_colour
     with pytest.raises(ValueError, match="is .out, in, h, w."):
@@ -266,13 +412,19 @@ def test_filters_share_one_scale_around_grey():
 
 def test_filters_that_are_all_zero():
     display = FiltersDisplay.from_weight(np.zeros((4, 3, 3, 3), np.float32))
-    assert set(display.colour_atlas().tiles.ravel()) <= {127, 128} and (display.channel_atlas(0).tiles == MIDDLE).all()
+    assert (
+        set(display.colour_atlas().tiles.ravel()) <= {127, 128}
+        and (display.channel_atlas(0).tiles == MIDDLE).all()
+    )
 
 
 def test_filters_as_csv():
     weight = noise(2, 3, 2, 2)
     header, *rows = rows_of(FiltersDisplay.from_weight(weight).csv())
-    assert header == ["filter", "input_channel", "row", "column", "weight"] and len(rows) == weight.size
+    assert (
+        header == ["filter", "input_channel", "row", "column", "weight"]
+        and len(rows) == weight.size
+    )
     for *place, value in rows:
         assert float(value) == pytest.approx(weight[tuple(map(int, place))], rel=1e-5)
 
@@ -283,7 +435,16 @@ def test_filters_as_csv():
 def matrix(classes=4):
     counts = np.random.default_rng(0).integers(0, 2000, (classes, classes))
     counts[1] = 0
-    return ConfusionDisplay(counts, ["cat, wild", 'a "dog"', "=1+1", HOSTILE, *(f"class {number}" for number in range(4, classes))])
+    return ConfusionDisplay(
+        counts,
+        [
+            "cat, wild",
+            'a "dog"',
+            "=1+1",
+            HOSTILE,
+            *(f"class {number}" for number in range(4, classes)),
+        ],
+    )
 
 
 @pytest.mark.parametrize("classes", [4, 30])
@@ -291,19 +452,35 @@ def test_each_marker_is_its_cell(classes):
     display = matrix(classes)
     heat, numbers, markers = display.plot(selected=(2, 0)).data
     assert np.allclose(heat.z, display.shares) and len(markers.x) == classes**2
-    for x, y, (true, predicted), text in zip(markers.x, markers.y, markers.customdata, markers.text):
+    for x, y, (true, predicted), text in zip(
+        markers.x, markers.y, markers.customdata, markers.text
+    ):
         assert (x, y) == (predicted, true) and f": {display.counts[true, predicted]:,} (" in text
-        assert f"true {display.class_names[true][:24]}, predicted {display.class_names[predicted][:24]}" in html.unescape(text)
+        assert (
+            f"true {display.class_names[true][:24]}, predicted {display.class_names[predicted][:24]}"
+            in html.unescape(text)
+        )
     assert len(numbers.text) == (classes**2 if classes == 4 else 0)
     frame = display.plot(selected=(2, 0)).layout.shapes[0]
-    assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 0.5, 1.5, 2.5) and not display.plot().layout.shapes
+    assert (frame.x0, frame.x1, frame.y0, frame.y1) == (
+        -0.5,
+        0.5,
+        1.5,
+        2.5,
+    ) and not display.plot().layout.shapes
 
 
 def test_shares_are_by_row():
     display = matrix()
-    assert display.shares.sum(axis=1) == pytest.approx([1, 0, 1, 1]) and display.shares[2, 3] == display.counts[2, 3] / display.counts[2].sum()
+    assert (
+        display.shares.sum(axis=1) == pytest.approx([1, 0, 1, 1])
+        and display.shares[2, 3] == display.counts[2, 3] / display.counts[2].sum()
+    )
     written = display.plot().data[1].text
-    assert written[0].startswith(f"{display.counts[0, 0]:,}<br>{100 * display.shares[0, 0]:.0f} %") and written[4] == ""
+    assert (
+        written[0].startswith(f"{display.counts[0, 0]:,}<br>{100 * display.shares[0, 0]:.0f} %")
+        and written[4] == ""
+    )
 
 
 def test_confusion_as_csv():
@@ -315,38 +492,73 @@ def test_confusion_as_csv():
 
 def test_a_hostile_class_name_has_no_tags_in_the_figure():
     """Plotly draws some HTML (b, i, a, br) in its texts: none of a name's may be left."""
-    figure = ConfusionDisplay(np.eye(2, dtype=int), ["<b>bold</b>", '<a href="http://x">y</a>']).plot()
+    figure = ConfusionDisplay(
+        np.eye(2, dtype=int), ["<b>bold</b>", '<a href="http://x">y</a>']
+    ).plot()
     texts = [*figure.data[2].text, *figure.layout.xaxis.ticktext, *figure.layout.yaxis.ticktext]
-    assert len(texts) == 8 and all("&lt;b&gt;" in text or "&lt;a href" in text for text in texts) and not any("<" in text for text in texts)
+    assert (
+        len(texts) == 8
+        and all("&lt;b&gt;" in text or "&lt;a href" in text for text in texts)
+        and not any("<" in text for text in texts)
+    )
 
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_difference_of_two_matrices(dark):
     names = ["cat", "<b>dog", "owl"]
-    first, second = ConfusionDisplay(np.array([[8, 2, 0], [0, 4, 0], [0, 0, 0]]), names), ConfusionDisplay(np.array([[30, 10, 0], [1, 3, 0], [5, 0, 0]]), names)
+    first, second = (
+        ConfusionDisplay(np.array([[8, 2, 0], [0, 4, 0], [0, 0, 0]]), names),
+        ConfusionDisplay(np.array([[30, 10, 0], [1, 3, 0], [5, 0, 0]]), names),
+    )
     display = ConfusionDifference(first, second)
     expected = np.array([[0.05, -0.05, 0], [-0.25, 0.25, 0], [np.nan] * 3])
     assert np.allclose(display.shares, expected, equal_nan=True) and display.limit == 0.25
     heat, numbers, markers = display.plot(("one", "two"), dark).data
-    assert (heat.zmin, heat.zmax) == (-0.25, 0.25) and heat.colorscale[1][0] == 0.5 and np.allclose(heat.z, expected, equal_nan=True)
-    assert (heat.colorscale[0][1], heat.colorscale[2][1]) == (COLOURS[1], COLOURS[0]), "where the first answers more often it is the first's colour in the curves"
+    assert (
+        (heat.zmin, heat.zmax) == (-0.25, 0.25)
+        and heat.colorscale[1][0] == 0.5
+        and np.allclose(heat.z, expected, equal_nan=True)
+    )
+    assert (heat.colorscale[0][1], heat.colorscale[2][1]) == (COLOURS[1], COLOURS[0]), (
+        "where the first answers more often it is the first's colour in the curves"
+    )
     assert list(numbers.text) == ["+5", "-5", "", "-25", "+25", "", "", "", ""]
-    assert markers.text[3] == "true &lt;b&gt;dog, predicted cat: one 0 %, two 25 % of the row: -25.0 points" and "nan" not in "".join(markers.text)
+    assert (
+        markers.text[3]
+        == "true &lt;b&gt;dog, predicted cat: one 0 %, two 25 % of the row: -25.0 points"
+        and "nan" not in "".join(markers.text)
+    )
     assert np.allclose(ConfusionDifference(second, first).shares, -expected, equal_nan=True)
     header, *rows = rows_of(display.csv())
-    assert header[1:] == names and [float(value) for value in rows[1][1:]] == [-0.25, 0.25, 0] and rows[2] == ["owl", "", "", ""]
+    assert (
+        header[1:] == names
+        and [float(value) for value in rows[1][1:]] == [-0.25, 0.25, 0]
+        and rows[2] == ["owl", "", "", ""]
+    )
 
 
 def test_no_difference_has_a_scale_too():
     display = matrix()
     assert ConfusionDifference(display, display).limit == 1
     empty = ConfusionDisplay(np.zeros((2, 2), int), ["a", "b"])
-    assert ConfusionDifference(empty, empty).limit == 1 and set(ConfusionDifference(empty, empty).plot(("a", "b")).data[1].text) == {""}
+    assert ConfusionDifference(empty, empty).limit == 1 and set(
+        ConfusionDifference(empty, empty).plot(("a", "b")).data[1].text
+    ) == {""}
 
 
 def test_half_a_page_has_whole_percents():
     display = ConfusionDisplay(np.array([[995, 4, 1], [0, 1, 2], [0, 0, 0]]), ["a", "b", "c"])
-    assert list(display.plot(narrow=True).data[1].text) == ["100", "&lt;1", "&lt;1", "", "33", "67", "", "", ""]
+    assert list(display.plot(narrow=True).data[1].text) == [
+        "100",
+        "&lt;1",
+        "&lt;1",
+        "",
+        "33",
+        "67",
+        "",
+        "",
+        "",
+    ]
 
 
 # Curves
@@ -355,8 +567,14 @@ def test_half_a_page_has_whole_percents():
 def history(name="run", best=2):
     keys = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
     scores = [{key: n + place / 8 for place, key in enumerate(keys)} for n in (1, 2, 3)]
-    epochs = [{"epoch": n, "step": 10 * n, "seconds": 2.5 * n, "learning_rate": 0.1 / n, **values} for n, values in enumerate(scores, 1)]
-    steps = [{"step": n, "epoch": n / 10, "seconds": n / 4, "train_loss": 1 / n, "learning_rate": 0.1} for n in range(1, 31)]
+    epochs = [
+        {"epoch": n, "step": 10 * n, "seconds": 2.5 * n, "learning_rate": 0.1 / n, **values}
+        for n, values in enumerate(scores, 1)
+    ]
+    steps = [
+        {"step": n, "epoch": n / 10, "seconds": n / 4, "train_loss": 1 / n, "learning_rate": 0.1}
+        for n in range(1, 31)
+    ]
     return {name: (epochs, steps, {"epoch": best} if best else None)}
 
 
@@ -365,19 +583,36 @@ def test_smoothing_is_the_weighted_mean():
     for last, found in enumerate(smoothed(values, weight)):
         weights = weight ** np.arange(last, -1, -1)
         assert found == pytest.approx((weights * values[: last + 1]).sum() / weights.sum())
-    assert smoothed([3, 1, 4], 0.0) == [3, 1, 4] and smoothed([2.5] * 9, 0.9) == pytest.approx([2.5] * 9) and smoothed([], 0.5) == []
+    assert (
+        smoothed([3, 1, 4], 0.0) == [3, 1, 4]
+        and smoothed([2.5] * 9, 0.9) == pytest.approx([2.5] * 9)
+        and smoothed([], 0.5) == []
+    )
 
 
 def test_curves_by_quantity_and_axis():
     display = CurvesDisplay(history())
     traces = {trace.name: trace for trace in display.plot("loss", "seconds", smoothing=0.5).data}
-    assert list(traces) == ["run, step by step", "run, training", "run, validation", "run, best checkpoint"]
-    assert list(traces["run, validation"].x) == [2.5, 5, 7.5] and list(traces["run, validation"].y) == [1.25, 2.25, 3.25]
-    assert list(traces["run, step by step"].y) == smoothed([1 / n for n in range(1, 31)], 0.5**20)  # thirty values stand for six hundred
+    assert list(traces) == [
+        "run, step by step",
+        "run, training",
+        "run, validation",
+        "run, best checkpoint",
+    ]
+    assert list(traces["run, validation"].x) == [2.5, 5, 7.5] and list(
+        traces["run, validation"].y
+    ) == [1.25, 2.25, 3.25]
+    assert list(traces["run, step by step"].y) == smoothed(
+        [1 / n for n in range(1, 31)], 0.5**20
+    )  # thirty values stand for six hundred
     star = traces["run, best checkpoint"]
     assert (star.x[0], star.y[0]) == (5, 2.25)
     accuracy = display.plot("accuracy", "steps", log_scale=True)
-    assert [trace.name for trace in accuracy.data] == ["run, training", "run, validation", "run, best checkpoint"] and accuracy.layout.yaxis.type == "log"
+    assert [trace.name for trace in accuracy.data] == [
+        "run, training",
+        "run, validation",
+        "run, best checkpoint",
+    ] and accuracy.layout.yaxis.type == "log"
     rate = display.plot("learning rate", "epochs").data
     assert [trace.name for trace in rate] == ["run, step by step"] and set(rate[0].y) == {0.1}
     assert len(CurvesDisplay({"new": ([], [], None)}).plot("loss", "epochs").data[0].x) == 0
@@ -385,67 +620,151 @@ def test_curves_by_quantity_and_axis():
 
 def test_curves_on_half_a_page_have_one_legend_entry_a_run():
     figure = CurvesDisplay(history("one") | history("two")).plot("loss", "epochs", narrow=True)
-    assert [trace.name for trace in figure.data if trace.showlegend] == ["one, validation", "two, validation"]
+    assert [trace.name for trace in figure.data if trace.showlegend] == [
+        "one, validation",
+        "two, validation",
+    ]
     lines = {trace.name: trace.line for trace in figure.data}
-    assert lines["one, validation"].color == lines["one, training"].color != lines["two, validation"].color
+    assert (
+        lines["one, validation"].color
+        == lines["one, training"].color
+        != lines["two, validation"].color
+    )
     assert lines["one, training"].dash == "dot" and lines["one, validation"].dash is None
 
 
 def test_curves_as_csv():
     header, *rows = rows_of(CurvesDisplay(history("one") | history("two", best=None)).csv())
-    assert [(row[0], row[1], row[-1]) for row in rows] == [("one", "1", "0"), ("one", "2", "1"), ("one", "3", "0"), ("two", "1", "0"), ("two", "2", "0"), ("two", "3", "0")]
-    assert header[4:8] == ["train_loss", "train_accuracy", "val_loss", "val_accuracy"] and [float(value) for value in rows[1][4:8]] == [2, 2.125, 2.25, 2.375]
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("one", "1", "0"),
+        ("one", "2", "1"),
+        ("one", "3", "0"),
+        ("two", "1", "0"),
+        ("two", "2", "0"),
+        ("two", "3", "0"),
+    ]
+    assert header[4:8] == ["train_loss", "train_accuracy", "val_loss", "val_accuracy"] and [
+        float(value) for value in rows[1][4:8]
+    ] == [2, 2.125, 2.25, 2.375]
 
 
 def test_curves_are_pale_after_the_moment_of_the_film():
     """The whole stays on the axes; what is drawn full ends at the step, and the pale rest begins where it ends."""
     display = CurvesDisplay(history())
     for until, shown in ((25, 2), (9, 0), (10, 1), (30, 3), (99, 3)):
-        lines = [trace for trace in display.plot("loss", "steps", until=until).data if trace.name == "run, validation"]
+        lines = [
+            trace
+            for trace in display.plot("loss", "steps", until=until).data
+            if trace.name == "run, validation"
+        ]
         assert list(lines[-1].x) == [10, 20, 30][:shown] and lines[-1].opacity is None
         assert len(lines) == (1 if shown == 3 else 2)
         if shown < 3:
-            assert list(lines[0].x) == [10, 20, 30][max(0, shown - 1) :] and lines[0].opacity == PALE and not lines[0].showlegend
-    star = [trace for trace in display.plot("loss", "steps", until=15).data if trace.name == "run, best checkpoint"]
+            assert (
+                list(lines[0].x) == [10, 20, 30][max(0, shown - 1) :]
+                and lines[0].opacity == PALE
+                and not lines[0].showlegend
+            )
+    star = [
+        trace
+        for trace in display.plot("loss", "steps", until=15).data
+        if trace.name == "run, best checkpoint"
+    ]
     assert [len(trace.x) for trace in star] == [1, 0]
 
 
-@pytest.mark.parametrize("axis, places", [("epochs", [1.5, 2.0, 2.5]), ("steps", [15, 20, 25]), ("seconds", [4.0, 5.0])])
-def test_marks_where_the_rate_was_changed_where_pictures_grew_and_where_it_was_resumed(axis, places):
+@pytest.mark.parametrize(
+    "axis, places", [("epochs", [1.5, 2.0, 2.5]), ("steps", [15, 20, 25]), ("seconds", [4.0, 5.0])]
+)
+def test_marks_where_the_rate_was_changed_where_pictures_grew_and_where_it_was_resumed(
+    axis, places
+):
     epochs, steps, best = history()["run"]
     rate = {"event": "rate", "step": 15, "epoch": 1.5, "seconds": 4.0, "learning_rate": 0.0025}
-    grew = {"event": "pictures", "step": 20, "epoch": 2.0, "seconds": 5.0, "height": 112, "width": 96}
-    marks = [rate, grew, {"event": "resumed", "step": 25, "epoch": 2.5}]  # the last without seconds: not drawn over them
-    figure = CurvesDisplay({"<b>run": (epochs, steps, best, marks)}).plot("accuracy", axis, log_scale=True)
-    assert [line.x0 for line in figure.layout.shapes] == places and all(line.line.dash == "dash" for line in figure.layout.shapes)
-    assert [note.text for note in figure.layout.annotations] == ["rate 0.0025", "112 × 96 pixels", "resumed"][: len(places)]
-    two = CurvesDisplay({"<b>run": (epochs, steps, best, marks), "other": (epochs, steps, best)}).plot("loss", axis)
+    grew = {
+        "event": "pictures",
+        "step": 20,
+        "epoch": 2.0,
+        "seconds": 5.0,
+        "height": 112,
+        "width": 96,
+    }
+    marks = [
+        rate,
+        grew,
+        {"event": "resumed", "step": 25, "epoch": 2.5},
+    ]  # the last without seconds: not drawn over them
+    figure = CurvesDisplay({"<b>run": (epochs, steps, best, marks)}).plot(
+        "accuracy", axis, log_scale=True
+    )
+    assert [line.x0 for line in figure.layout.shapes] == places and all(
+        line.line.dash == "dash" for line in figure.layout.shapes
+    )
+    assert [note.text for note in figure.layout.annotations] == [
+        "rate 0.0025",
+        "112 × 96 pixels",
+        "resumed",
+    ][: len(places)]
+    two = CurvesDisplay(
+        {"<b>run": (epochs, steps, best, marks), "other": (epochs, steps, best)}
+    ).plot("loss", axis)
     assert two.layout.annotations[0].text == "&lt;b&gt;run: rate 0.0025"
-    assert not CurvesDisplay({"run": (epochs, steps, best, marks)}).plot("loss", axis, narrow=True).layout.annotations
+    assert (
+        not CurvesDisplay({"run": (epochs, steps, best, marks)})
+        .plot("loss", axis, narrow=True)
+        .layout.annotations
+    )
 
 
 def test_curves_with_parts_of_epochs_and_accuracy_by_step():
-    epochs = [{"event": "epoch", "epoch": part, "step": step, "seconds": step / 9, "val_accuracy": part, "train_accuracy": part} for part, step in ((0.1, 7), (0.2, 14))]
-    steps = [{"step": 1, "epoch": 0.01, "seconds": 0.1}, {"step": 2, "epoch": 0.02, "seconds": 0.2, "train_accuracy": 0.5}]
+    epochs = [
+        {
+            "event": "epoch",
+            "epoch": part,
+            "step": step,
+            "seconds": step / 9,
+            "val_accuracy": part,
+            "train_accuracy": part,
+        }
+        for part, step in ((0.1, 7), (0.2, 14))
+    ]
+    steps = [
+        {"step": 1, "epoch": 0.01, "seconds": 0.1},
+        {"step": 2, "epoch": 0.02, "seconds": 0.2, "train_accuracy": 0.5},
+    ]
     best = {"epoch": 0.19999, "step": 14}  # rounded otherwise: the step tells
-    traces = {trace.name: trace for trace in CurvesDisplay({"run": (epochs, steps, best)}).plot("accuracy", "epochs").data}
-    assert list(traces["run, step by step"].x) == [0.02] and list(traces["run, validation"].x) == [0.1, 0.2]
+    traces = {
+        trace.name: trace
+        for trace in CurvesDisplay({"run": (epochs, steps, best)}).plot("accuracy", "epochs").data
+    }
+    assert list(traces["run, step by step"].x) == [0.02] and list(traces["run, validation"].x) == [
+        0.1,
+        0.2,
+    ]
     assert list(traces["run, best checkpoint"].x) == [0.2]
-    assert [row[-1] for row in rows_of(CurvesDisplay({"run": (epochs, steps, best)}).csv())] == ["best", "0", "1"]
+    assert [row[-1] for row in rows_of(CurvesDisplay({"run": (epochs, steps, best)}).csv())] == [
+        "best",
+        "0",
+        "1",
+    ]
 
 
 def test_curves_of_a_real_run(tiny_run):
     display = CurvesDisplay.from_runs([tiny_run])
     for quantity in ("loss", "accuracy", "learning rate"):
         assert display.plot(quantity, "epochs", 0.6).data
-    assert [float(row[6]) for row in rows_of(display.csv())[1:]] == [row["val_loss"] for row in tiny_run.rows("epoch")]
+    assert [float(row[6]) for row in rows_of(display.csv())[1:]] == [
+        row["val_loss"] for row in tiny_run.rows("epoch")
+    ]
 
 
 # Gradients
 
 
 def gradients(steps=(1, 2, 4, 8), layers=("conv1", "a,b", "fc")):
-    norms = np.array([[10.0 ** -(place + 1) * step for place in range(len(layers))] for step in steps])
+    norms = np.array(
+        [[10.0 ** -(place + 1) * step for place in range(len(layers))] for step in steps]
+    )
     return Gradients(list(layers), list(steps), norms, np.full(norms.shape, 2.0))
 
 
@@ -454,12 +773,24 @@ def test_gradients_by_layer_and_step_are_their_logarithms():
     one.norms[1, 2] = 0
     display = GradientsDisplay({"run": one, "<i>two": two})
     left, right = display.plot_course(SIZES[0]).data
-    assert np.array(left.z, float)[:2] == pytest.approx(np.log10(one.norms.T[:2]), abs=1e-3) and left.z[2][1] is None and left.text[2][1] == "zero"
+    assert (
+        np.array(left.z, float)[:2] == pytest.approx(np.log10(one.norms.T[:2]), abs=1e-3)
+        and left.z[2][1] is None
+        and left.text[2][1] == "zero"
+    )
     assert np.array(right.z).shape == (3, 2) and left.coloraxis == right.coloraxis == "coloraxis"
     layout = display.plot_course(SIZES[0], step=3).layout
-    assert layout.coloraxis.cmin == pytest.approx(-3) and layout.coloraxis.cmax == pytest.approx(np.log10(0.8))
-    assert list(layout.coloraxis.colorbar.ticktext) == ["10<sup>-3</sup>", "10<sup>-2</sup>", "10<sup>-1</sup>"]
-    assert [line.x0 for line in layout.shapes] == [1, 1], "the columns of steps 2 and 3, the last up to 3"
+    assert layout.coloraxis.cmin == pytest.approx(-3) and layout.coloraxis.cmax == pytest.approx(
+        np.log10(0.8)
+    )
+    assert list(layout.coloraxis.colorbar.ticktext) == [
+        "10<sup>-3</sup>",
+        "10<sup>-2</sup>",
+        "10<sup>-1</sup>",
+    ]
+    assert [line.x0 for line in layout.shapes] == [1, 1], (
+        "the columns of steps 2 and 3, the last up to 3"
+    )
     assert layout.annotations[1].text == "&lt;i&gt;two" and layout.yaxis.autorange == "reversed"
     relative = display.plot_course(SIZES[1]).data[0]
     assert np.array(relative.z, float)[0] == pytest.approx(np.log10(one.norms[:, 0] / 2), abs=1e-3)
@@ -470,7 +801,11 @@ def test_gradients_by_depth_at_a_step(step, row):
     one = gradients()
     one.norms[:, 1] = 0
     line = GradientsDisplay({"run": one}).plot_depth(SIZES[0], step).data[0]
-    assert list(line.x) == [1, 2, 3] and line.y[1] is None and [line.y[0], line.y[2]] == pytest.approx([one.norms[row, 0], one.norms[row, 2]])
+    assert (
+        list(line.x) == [1, 2, 3]
+        and line.y[1] is None
+        and [line.y[0], line.y[2]] == pytest.approx([one.norms[row, 0], one.norms[row, 2]])
+    )
     assert line.name == f"run, step {one.steps[row]}"
 
 
@@ -479,7 +814,9 @@ def test_gradients_that_are_all_zero_are_drawn_without_a_number():
     for size in SIZES:
         display = GradientsDisplay({"run": one})
         assert "NaN" not in display.plot_course(size).to_json() + display.plot_depth(size).to_json()
-        assert display.plot_course(size).data[0].z == ((None, None),) or np.array(display.plot_course(size).data[0].z).tolist() == [[None, None]]
+        assert display.plot_course(size).data[0].z == ((None, None),) or np.array(
+            display.plot_course(size).data[0].z
+        ).tolist() == [[None, None]]
 
 
 def test_scale_of_gradients_ends_after_eight_decades():
@@ -490,23 +827,45 @@ def test_scale_of_gradients_ends_after_eight_decades():
 def test_gradients_are_read_from_events():
     started = [{"layers": ["a", "b"]}]
     good = {"step": 4, "norms": [1, 0], "weights": [2, 3]}
-    bad = [{"step": 1, "norms": [1], "weights": [2]}, {"step": 2}, {"step": 3, "norms": [float("nan"), 1], "weights": [1, 1]}, {"step": 3, "norms": "ab", "weights": "cd"}]
+    bad = [
+        {"step": 1, "norms": [1], "weights": [2]},
+        {"step": 2},
+        {"step": 3, "norms": [float("nan"), 1], "weights": [1, 1]},
+        {"step": 3, "norms": "ab", "weights": "cd"},
+    ]
     found = gradients_of(started, [*bad, good, good, dict(good, step=2)])
-    assert found.layers == ["a", "b"] and found.steps == [2, 4] and found.norms.tolist() == [[1, 0], [1, 0]] and found.weights[0].tolist() == [2, 3]
-    assert gradients_of(started, bad) is gradients_of([], [good]) is gradients_of([{}], [good]) is None
+    assert (
+        found.layers == ["a", "b"]
+        and found.steps == [2, 4]
+        and found.norms.tolist() == [[1, 0], [1, 0]]
+        and found.weights[0].tolist() == [2, 3]
+    )
+    assert (
+        gradients_of(started, bad) is gradients_of([], [good]) is gradients_of([{}], [good]) is None
+    )
 
 
 def test_columns_are_spread_in_the_logarithm():
     assert log_spaced(list(range(10)), 60) == list(range(10)) and log_spaced([5], 60) == [0]
     places = log_spaced(list(range(100_000)), 20)
-    assert len(places) <= 20 and (places[0], places[-1]) == (0, 99_999) and places[len(places) // 2] < 2000
+    assert (
+        len(places) <= 20
+        and (places[0], places[-1]) == (0, 99_999)
+        and places[len(places) // 2] < 2000
+    )
 
 
 def test_gradients_as_csv():
     one = gradients()
     header, *rows = rows_of(GradientsDisplay({"run": one}).csv())
-    assert header == ["run", "step", "layer_number", "layer", "gradient", "weight"] and len(rows) == 12
-    assert rows[4][:4] == ["run", "2", "2", "a,b"] and float(rows[4][4]) == pytest.approx(one.norms[1, 1]) and float(rows[4][5]) == 2
+    assert (
+        header == ["run", "step", "layer_number", "layer", "gradient", "weight"] and len(rows) == 12
+    )
+    assert (
+        rows[4][:4] == ["run", "2", "2", "a,b"]
+        and float(rows[4][4]) == pytest.approx(one.norms[1, 1])
+        and float(rows[4][5]) == 2
+    )
 
 
 # The architecture
@@ -516,10 +875,21 @@ def test_architecture_draws_and_lists_every_layer():
     from vizlib import architectures
     from vizlib.layers import layer_table
 
-    layers = [layer for layer in layer_table(architectures.create("resnet32"), (3, 32, 32)) if layer.depth <= 1]
+    layers = [
+        layer
+        for layer in layer_table(architectures.create("resnet32"), (3, 32, 32))
+        if layer.depth <= 1
+    ]
     display = ArchitectureDisplay(layers)
     figure = display.plot()
-    assert len(figure.data) == len(layers) and len(figure.layout.annotations) == sum(layer.is_sum for layer in layers) == 15
+    assert (
+        len(figure.data) == len(layers)
+        and len(figure.layout.annotations) == sum(layer.is_sum for layer in layers) == 15
+    )
     header, *rows = rows_of(display.csv())
-    assert len(header) == 8 and [row[0] for row in rows] == [layer.name for layer in layers] and {len(row) for row in rows} == {8}
+    assert (
+        len(header) == 8
+        and [row[0] for row in rows] == [layer.name for layer in layers]
+        and {len(row) for row in rows} == {8}
+    )
     assert [int(row[3]) for row in rows] == [layer.parameters for layer in layers]

@@ -21,7 +21,9 @@ from vizlib.training.loop import carry_on, train
 from vizlib.training.recipes import recipe
 from vizlib.weights import load_weights
 
-pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="this PyTorch has no gloo")
+pytestmark = pytest.mark.skipif(
+    not dist.is_available() or not dist.is_gloo_available(), reason="this PyTorch has no gloo"
+)
 
 # The command line in float32: two-byte numbers, which some processors use, would round a share of a batch in another way than the whole.
 SCRIPT = """
@@ -43,9 +45,32 @@ def torchrun(runs_root, tmp_path, monkeypatch):
     started = []
 
     def start(name, *arguments):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "script.py")]
-        command += ["train", "-a", "three_layer_module", "-d", "digits", "--device", "cpu", "--name", name, *arguments]
-        started.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        command = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            str(tmp_path / "script.py"),
+        ]
+        command += [
+            "train",
+            "-a",
+            "three_layer_module",
+            "-d",
+            "digits",
+            "--device",
+            "cpu",
+            "--name",
+            name,
+            *arguments,
+        ]
+        started.append(
+            subprocess.Popen(
+                command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
         return started[-1]
 
     yield start
@@ -57,33 +82,71 @@ def torchrun(runs_root, tmp_path, monkeypatch):
 
 def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
     """Batches of 71 and 72 pictures, shared as 36 and 35, with the classes weighed; one run folder and one stream of events."""
-    process = torchrun("two", "-r", "nesterov", "--epochs", "2", "--batch-size", "75", "--learning-rate", "0.02", "--class-weights")
+    process = torchrun(
+        "two",
+        "-r",
+        "nesterov",
+        "--epochs",
+        "2",
+        "--batch-size",
+        "75",
+        "--learning-rate",
+        "0.02",
+        "--class-weights",
+    )
     monkeypatch.setattr(loop, "half_type", lambda *given: None)
     config = make_config(
-        "three_layer_module", datasets.load("digits"), recipe("nesterov", epochs=2, batch_size=75, learning_rate=0.02, class_weights=True)
+        "three_layer_module",
+        datasets.load("digits"),
+        recipe("nesterov", epochs=2, batch_size=75, learning_rate=0.02, class_weights=True),
     )
     one = train(tmp_path / "one", config, say=quiet)
     printed, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, errors
     two = runs.open_run("two")
-    assert printed.count("written to") == printed.count("test accuracy") == 1 and "Traceback" not in errors
+    assert (
+        printed.count("written to") == printed.count("test accuracy") == 1
+        and "Traceback" not in errors
+    )
     assert {**two.config, "title": ""} == {**config, "title": ""} and two.status == "finished"
-    assert [row["processes"] for row in two.rows("started")] == [2] and [row["processes"] for row in one.rows("started")] == [1]
-    numbers = ("train_loss", "val_loss", "norms", "weights", "train_accuracy", "val_accuracy", "test_accuracy", "confusion", "processes")
+    assert [row["processes"] for row in two.rows("started")] == [2] and [
+        row["processes"] for row in one.rows("started")
+    ] == [1]
+    numbers = (
+        "train_loss",
+        "val_loss",
+        "norms",
+        "weights",
+        "train_accuracy",
+        "val_accuracy",
+        "test_accuracy",
+        "confusion",
+        "processes",
+    )
     assert without_times(two.events, *numbers) == without_times(one.events, *numbers)
     for row, expected in zip(two.rows("epoch"), one.rows("epoch"), strict=True):
         for key in ("train_loss", "val_loss"):
             assert row[key] == pytest.approx(expected[key], rel=1e-3), key
-        assert row["train_accuracy"] == pytest.approx(expected["train_accuracy"], abs=5e-3) and row["val_accuracy"] == pytest.approx(
-            expected["val_accuracy"], abs=1 / 143
-        )
+        assert row["train_accuracy"] == pytest.approx(expected["train_accuracy"], abs=5e-3) and row[
+            "val_accuracy"
+        ] == pytest.approx(expected["val_accuracy"], abs=1 / 143)
     for row, expected in zip(two.rows("gradients"), one.rows("gradients"), strict=True):
-        assert row["norms"] == pytest.approx(expected["norms"], rel=2e-3) and row["weights"] == pytest.approx(expected["weights"], rel=1e-4)
+        assert row["norms"] == pytest.approx(expected["norms"], rel=2e-3) and row[
+            "weights"
+        ] == pytest.approx(expected["weights"], rel=1e-4)
     last = f"conv1/{one.rows('epoch')[-1]['step']:08d}"
     for name, tensor in load_weights(one.path("model.safetensors")).items():
-        assert torch.allclose(load_weights(two.path("model.safetensors"))[name], tensor, atol=2e-3), name
-    assert torch.allclose(load_weights(two.path("snapshots.safetensors"))[last], load_weights(one.path("snapshots.safetensors"))[last], atol=2e-3)
-    assert two.rows("finished")[0]["test_accuracy"] == pytest.approx(one.rows("finished")[0]["test_accuracy"], abs=2 / 360)
+        assert torch.allclose(
+            load_weights(two.path("model.safetensors"))[name], tensor, atol=2e-3
+        ), name
+    assert torch.allclose(
+        load_weights(two.path("snapshots.safetensors"))[last],
+        load_weights(one.path("snapshots.safetensors"))[last],
+        atol=2e-3,
+    )
+    assert two.rows("finished")[0]["test_accuracy"] == pytest.approx(
+        one.rows("finished")[0]["test_accuracy"], abs=2 / 360
+    )
 
 
 def test_two_processes_stop_together_and_one_goes_on(torchrun, runs_root):
@@ -96,7 +159,9 @@ def test_two_processes_stop_together_and_one_goes_on(torchrun, runs_root):
     _, errors = process.communicate(timeout=DEADLINE)
     until(lambda: all(is_gone(pid) for pid in pids))
     assert run.status == "stopped" and run.can_resume and run.has("last.pt"), errors
-    assert run.events[-1]["reason"].endswith("The best weights so far are kept, and it can be resumed.")
+    assert run.events[-1]["reason"].endswith(
+        "The best weights so far are kept, and it can be resumed."
+    )
     assert len(run.rows("started")) == len(run.rows("stopped")) == 1
     step = max(row["step"] for row in run.events if "step" in row)
     requests.ask(run.folder, "keep")
@@ -113,14 +178,20 @@ def test_without_torchrun_a_process_is_a_group_of_one(monkeypatch):
     group, device = join("cpu")
     assert (group.leads, group.rank, group.size, device) == (True, 0, 1, "cpu")
     model, sums = torch.nn.Linear(2, 2), torch.tensor([1.0, 2.0])
-    assert group.wrapped(model, "cpu") is model and group.total(sums).tolist() == [1, 2] and group.decided([1, 2.5]) == [1, 2.5]
+    assert (
+        group.wrapped(model, "cpu") is model
+        and group.total(sums).tolist() == [1, 2]
+        and group.decided([1, 2.5]) == [1, 2.5]
+    )
     distributed.leave()
 
 
 @pytest.fixture
 def alone(tmp_path):
     """A real group of gloo with one process in it, which says that it is one of two."""
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'meeting'}", rank=0, world_size=1
+    )
     yield Group(0, 2, dist.new_group(backend="gloo"))
     distributed.leave()
     assert not dist.is_initialized()

@@ -9,7 +9,13 @@ from PIL import Image
 
 from tests.test_pages import ROOT, fine, fresh_caches, opened, texts  # noqa: F401 a fixture for each test
 from vizlib import runs
-from vizlib.displays.attribution import EvidenceDisplay, figure_png, gradient_picture, rank_correlation, scale_of
+from vizlib.displays.attribution import (
+    EvidenceDisplay,
+    figure_png,
+    gradient_picture,
+    rank_correlation,
+    scale_of,
+)
 from vizlib.ui import jobs
 
 PAGE = ROOT / "pages/5_Class_evidence.py"
@@ -44,7 +50,12 @@ def model_of(run):
     from vizlib import activations, architectures
     from vizlib.weights import load_into, load_weights
 
-    return activations.prepare(load_into(architectures.create(run.config["architecture"], **run.config["arguments"]), load_weights(run.path("model.safetensors"))))
+    return activations.prepare(
+        load_into(
+            architectures.create(run.config["architecture"], **run.config["arguments"]),
+            load_weights(run.path("model.safetensors")),
+        )
+    )
 
 
 def answered(model_name, is_right):
@@ -54,10 +65,22 @@ def answered(model_name, is_right):
 
     run = runs.open_run(model_name)
     split = datasets.load_for(run.config).splits["test"]
-    logits = predict(model_of(run), np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in split.pictures]), run.config["mean"], run.config["std"])
+    logits = predict(
+        model_of(run),
+        np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in split.pictures]),
+        run.config["mean"],
+        run.config["std"],
+    )
     at = int(np.flatnonzero((logits.argmax(1) == split.labels) == is_right)[0])
     answer, second = np.argsort(-logits[at])[:2]
-    return run, int(split.labels[at]), int((split.labels[:at] == split.labels[at]).sum()), int(answer), int(second), logits[at]
+    return (
+        run,
+        int(split.labels[at]),
+        int((split.labels[:at] == split.labels[at]).sum()),
+        int(answer),
+        int(second),
+        logits[at],
+    )
 
 
 @pytest.mark.parametrize("is_right", [True, False])
@@ -67,14 +90,27 @@ def test_a_small_network_is_explained_at_once(is_right):
     names, other = run.class_names, second if is_right else label
     app = fine(opened(PAGE, model=run.run_id, label=names[label], index=str(index)))
     assert not jobs._jobs
-    assert pictures(app) == [f"{method} for {names[target]}" for method in ("Grad-CAM", "integrated gradients", "occlusion") for target in (answer, other)]
+    assert pictures(app) == [
+        f"{method} for {names[target]}"
+        for method in ("Grad-CAM", "integrated gradients", "occlusion")
+        for target in (answer, other)
+    ]
     said = texts(app).replace("\\", "")
-    assert f"**{names[answer]}**, its answer{'' if is_right else ', and wrong'}" in said and f"**{names[other]}**, {'the runner-up' if is_right else 'the truth'}" in said
+    assert (
+        f"**{names[answer]}**, its answer{'' if is_right else ', and wrong'}" in said
+        and f"**{names[other]}**, {'the runner-up' if is_right else 'the truth'}" in said
+    )
     assert f"logit {logits[answer]:.3g}" in said and f"logit {logits[other]:.3g}" in said
     assert "conv2, whose maps are 8 × 8" in said and "a window of 2 × 2 pixels, moved by 1" in said
-    app = opened(ROOT / "app.py", model=run.run_id, label=names[label], index=str(index)).switch_page("pages/5_Class_evidence.py").run()
+    app = (
+        opened(ROOT / "app.py", model=run.run_id, label=names[label], index=str(index))
+        .switch_page("pages/5_Class_evidence.py")
+        .run()
+    )
     links = [str(element.proto) for element in fine(app).main.get("page_link")]
-    assert any(f"true_first={names[label]}&predicted_first={names[answer]}" in link for link in links), links
+    assert any(
+        f"true_first={names[label]}&predicted_first={names[answer]}" in link for link in links
+    ), links
 
 
 def test_a_class_asked_for_and_the_control_are_in_the_address():
@@ -82,8 +118,14 @@ def test_a_class_asked_for_and_the_control_are_in_the_address():
     asked = next(number for number in range(10) if number not in (answer, second))
     where = dict(model=run.run_id, label=run.class_names[label], index=str(index))
     app = fine(opened(PAGE, **where, **{"class": run.class_names[asked]}, random="true"))
-    expected = [run.class_names[target] for target in (answer, second, asked)] + [f"{run.class_names[answer]} with random weights"]
-    assert pictures(app) == [f"{method} for {name}" for method in ("Grad-CAM", "integrated gradients", "occlusion") for name in expected]
+    expected = [run.class_names[target] for target in (answer, second, asked)] + [
+        f"{run.class_names[answer]} with random weights"
+    ]
+    assert pictures(app) == [
+        f"{method} for {name}"
+        for method in ("Grad-CAM", "integrated gradients", "occlusion")
+        for name in expected
+    ]
     assert texts(app).count("rank correlation **") == 3
     app.toggle(key="random").set_value(False).run()
     app.selectbox(key="class").set_value(run.class_names[second]).run()
@@ -92,21 +134,32 @@ def test_a_class_asked_for_and_the_control_are_in_the_address():
 
 def test_a_class_that_is_none_is_named():
     app = fine(opened(PAGE, model="digits_three_layer", **{"class": "dragon"}))
-    assert any("no class named 'dragon'" in box.value.replace("\\", "") for box in app.warning) and len(pictures(app)) == 6
+    assert (
+        any("no class named 'dragon'" in box.value.replace("\\", "") for box in app.warning)
+        and len(pictures(app)) == 6
+    )
 
 
 def test_slow_methods_come_by_themselves():
     """A large network's Grad-CAM is there at once, the others when they have been computed, each once, as the library computes them."""
     app = fine(opened(PAGE, model="plain32"))
-    assert [text.partition(" for ")[0] for text in pictures(app)[:2]] == ["Grad-CAM"] * 2 and len(jobs._jobs) == 4
+    assert [text.partition(" for ")[0] for text in pictures(app)[:2]] == ["Grad-CAM"] * 2 and len(
+        jobs._jobs
+    ) == 4
     assert len(pictures(ended(app))) == 6 and len(jobs._jobs) == 4
     from vizlib import attribution, images
 
     run = runs.open_run("plain32")
-    picture = images.to_network_input(images.photograph("cat"), run.input_size, run.config["mean"], run.config["std"])[1]
+    picture = images.to_network_input(
+        images.photograph("cat"), run.input_size, run.config["mean"], run.config["std"]
+    )[1]
     for key, job in jobs._jobs.items():
         _, _, _, target, method, _ = key
-        np.testing.assert_allclose(job.value.values, attribution.evidence(model_of(run), picture, target, method).values, atol=1e-5)
+        np.testing.assert_allclose(
+            job.value.values,
+            attribution.evidence(model_of(run), picture, target, method).values,
+            atol=1e-5,
+        )
 
 
 def test_the_server_can_end_while_something_is_computed(interpreter):
@@ -124,7 +177,9 @@ def test_no_picture_and_no_weights(weightless):
     app = fine(opened(PAGE, model="digits_three_layer", source="upload"))
     assert "Choose an image" in texts(app) and not pictures(app)
     app = fine(opened(PAGE, model="weightless"))
-    assert [box.value.replace("\\", "") for box in app.info] == [weightless.missing_weights] and not pictures(app)
+    assert [box.value.replace("\\", "") for box in app.info] == [
+        weightless.missing_weights
+    ] and not pictures(app)
 
 
 # The pictures
@@ -135,8 +190,16 @@ def test_gradient_picture():
     gradient = np.zeros((3, 20, 30), np.float32)
     gradient[0, 5, 5], gradient[2, 5, 6], gradient[1, 0, 0] = 2.0, -1.0, 50.0
     picture, scale = gradient_picture(gradient, (4, 4, 8, 8))
-    assert picture.shape == (4, 4, 3) and picture.dtype == np.uint8 and scale == pytest.approx(np.quantile(np.abs(gradient[:, 4:8, 4:8]), 0.995))
-    assert picture[1, 1].tolist() == [255, 128, 128] and (picture[3] == 128).all() and picture[1, 2, 2] == round(127.5 - 127.5 / scale)
+    assert (
+        picture.shape == (4, 4, 3)
+        and picture.dtype == np.uint8
+        and scale == pytest.approx(np.quantile(np.abs(gradient[:, 4:8, 4:8]), 0.995))
+    )
+    assert (
+        picture[1, 1].tolist() == [255, 128, 128]
+        and (picture[3] == 128).all()
+        and picture[1, 2, 2] == round(127.5 - 127.5 / scale)
+    )
     whole, _ = gradient_picture(np.ones((1, 2, 2), np.float32))
     assert whole.shape == (2, 2, 1) and (whole == 255).all()
     flat, scale = gradient_picture(np.zeros((1, 3, 3), np.float32))
@@ -150,20 +213,46 @@ def test_evidence_is_on_one_scale():
     received = np.full((4, 6, 3), 200, np.uint8)
     values = np.zeros((2, 4, 6), np.float32)
     values[0, 0, 0], values[1, 3, 5] = 2.0, -1.0
-    signed, heat = EvidenceDisplay(values, received, "signed"), EvidenceDisplay(np.abs(values), received, "heat")
-    assert signed.limit == heat.limit == 2.0 and signed.bar()[1:] == ("-2", "2") and heat.bar()[1:] == ("0", "2")
-    (red, _, blue), (red_against, _, blue_against) = signed.pictures[0, 0, 0].astype(int), signed.pictures[1, 3, 5].astype(int)
-    assert red > blue + 50 and blue_against > red_against + 20 and (signed.pictures[0, 1:] == 150).all(), "no evidence is the image in grey"
-    assert heat.pictures[0, 0, 0].sum() > heat.pictures[1, 3, 5].sum() and (heat.pictures[1, 0] == 150).all()
+    signed, heat = (
+        EvidenceDisplay(values, received, "signed"),
+        EvidenceDisplay(np.abs(values), received, "heat"),
+    )
+    assert (
+        signed.limit == heat.limit == 2.0
+        and signed.bar()[1:] == ("-2", "2")
+        and heat.bar()[1:] == ("0", "2")
+    )
+    (red, _, blue), (red_against, _, blue_against) = (
+        signed.pictures[0, 0, 0].astype(int),
+        signed.pictures[1, 3, 5].astype(int),
+    )
+    assert (
+        red > blue + 50
+        and blue_against > red_against + 20
+        and (signed.pictures[0, 1:] == 150).all()
+    ), "no evidence is the image in grey"
+    assert (
+        heat.pictures[0, 0, 0].sum() > heat.pictures[1, 3, 5].sum()
+        and (heat.pictures[1, 0] == 150).all()
+    )
     plain = EvidenceDisplay(values, received, "map")
-    assert np.ptp(plain.pictures[0, 1:]) < 5 and plain.pictures[0, 1, 1].min() > 240, "zero is nearly white"
-    assert signed.csv(["cat", 'a "dog", or two']).split("\n")[25] == '"a ""dog"", or two",0,0,0' and len(signed.csv(["a", "b"]).split("\n")) == 50
+    assert np.ptp(plain.pictures[0, 1:]) < 5 and plain.pictures[0, 1, 1].min() > 240, (
+        "zero is nearly white"
+    )
+    assert (
+        signed.csv(["cat", 'a "dog", or two']).split("\n")[25] == '"a ""dog"", or two",0,0,0'
+        and len(signed.csv(["a", "b"]).split("\n")) == 50
+    )
     size = Image.open(io.BytesIO(figure_png([signed, heat], "Words."))).size
-    assert size[0] > 4 * 6 and (EvidenceDisplay(values * 0, received, "signed").pictures == 150).all()
+    assert (
+        size[0] > 4 * 6 and (EvidenceDisplay(values * 0, received, "signed").pictures == 150).all()
+    )
 
 
 def test_rank_correlation():
     values = np.random.default_rng(0).normal(size=(8, 8))
-    assert rank_correlation(values, values**3) == pytest.approx(1) == rank_correlation(values, -values)
+    assert (
+        rank_correlation(values, values**3) == pytest.approx(1) == rank_correlation(values, -values)
+    )
     assert rank_correlation(np.arange(4.0), np.arange(4.0)[::-1] + 1) == pytest.approx(-1)
     assert rank_correlation(values, np.zeros((8, 8))) is None

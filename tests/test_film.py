@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.test_live_pages import GROWING, ROOT, STARTED, alive, epoch_row, fabricate, fine, opened, root, step_row, texts  # noqa: F401 fixtures
+from tests.test_live_pages import (
+    GROWING,
+    ROOT,
+    STARTED,
+    alive,
+    epoch_row,
+    fabricate,
+    fine,
+    opened,
+    root,
+    step_row,
+    texts,
+)  # noqa: F401 fixtures
 from vizlib import moments, runs
 from vizlib.displays import film_frames
 from vizlib.displays.atlas import factor_within, palette
@@ -27,12 +39,21 @@ def display(**changes):
         name="mine",
         dataset="digits",
         class_names=["no", "yes"],
-        filters={step: random.normal(size=(4, 3, 2, 2)).astype(np.float32) * (1 + step) for step in STEPS},
+        filters={
+            step: random.normal(size=(4, 3, 2, 2)).astype(np.float32) * (1 + step) for step in STEPS
+        },
         layer="conv2",
-        maps={step: FeatureMapsDisplay.from_activation(random.normal(size=(3, 5, 6)).astype(np.float32), (-9, 9)) for step in STEPS},
+        maps={
+            step: FeatureMapsDisplay.from_activation(
+                random.normal(size=(3, 5, 6)).astype(np.float32), (-9, 9)
+            )
+            for step in STEPS
+        },
         picture=random.integers(0, 256, (8, 8, 3), dtype=np.uint8),
         evaluations=[(epoch_row(step), np.array(counts)) for step, counts in COUNTS.items()],
-        history=History([epoch_row(step) for step in COUNTS], [step_row(step) for step in range(1, 41)], None),
+        history=History(
+            [epoch_row(step) for step in COUNTS], [step_row(step) for step in range(1, 41)], None
+        ),
         steps=list(STEPS),
     )
     return FilmDisplay(**parts | changes)
@@ -52,17 +73,35 @@ def shown(picture, atlas, panel):
 @pytest.mark.parametrize("step, at", [(0, 0), (8, 8), (39, 8), (40, 40)])
 def test_a_frame_shows_the_arrays_of_its_step(step, at):
     one = display()
-    picture, greatest = frame(one, step), max(np.abs(weight).max() for weight in one.filters.values())
-    expected = np.round(127.5 + 127.5 * one.filters[at] / greatest).transpose(0, 2, 3, 1)  # one scale over the film
-    assert picture.size == SIZE and np.abs(shown(picture, one.filters_at(step)[1], "filters") - expected).max() <= 1
+    picture, greatest = (
+        frame(one, step),
+        max(np.abs(weight).max() for weight in one.filters.values()),
+    )
+    expected = np.round(127.5 + 127.5 * one.filters[at] / greatest).transpose(
+        0, 2, 3, 1
+    )  # one scale over the film
+    assert (
+        picture.size == SIZE
+        and np.abs(shown(picture, one.filters_at(step)[1], "filters") - expected).max() <= 1
+    )
     values = one.maps[at].maps
-    levels = np.round((values / np.abs(values).max() + 1) / 2 * 254).astype(int)  # a scale of its own
-    assert np.abs(shown(picture, one.maps_at(step)[1], "maps") - palette("RdBu_r")[levels]).max() <= 4
+    levels = np.round((values / np.abs(values).max() + 1) / 2 * 254).astype(
+        int
+    )  # a scale of its own
+    assert (
+        np.abs(shown(picture, one.maps_at(step)[1], "maps") - palette("RdBu_r")[levels]).max() <= 4
+    )
 
 
 def test_the_matrix_has_the_counts_of_its_evaluation(monkeypatch):
     written, write = [], film_frames._write
-    monkeypatch.setattr(film_frames, "_write", lambda draw, place, text, *others, **more: written.append(text) or write(draw, place, text, *others, **more))
+    monkeypatch.setattr(
+        film_frames,
+        "_write",
+        lambda draw, place, text, *others, **more: (
+            written.append(text) or write(draw, place, text, *others, **more)
+        ),
+    )
     one = display()
     picture = frame(one, 40)
     head = written.index("86% right, not collapsed")
@@ -70,17 +109,31 @@ def test_the_matrix_has_the_counts_of_its_evaluation(monkeypatch):
     written.clear()
     assert frame(one, 39) != picture
     head = written.index("60% right, collapsed")
-    assert [text for text in written[head:] if text.isdigit()][:2] == ["30", "20"]  # a zero is not written
-    assert frame(one, 39).getpixel((PANELS["matrix"][2] - 10, PANELS["matrix"][3] - 10)) == (0xF8, 0xFA, 0xFC)  # nobody answered yes
+    assert [text for text in written[head:] if text.isdigit()][:2] == [
+        "30",
+        "20",
+    ]  # a zero is not written
+    assert frame(one, 39).getpixel((PANELS["matrix"][2] - 10, PANELS["matrix"][3] - 10)) == (
+        0xF8,
+        0xFA,
+        0xFC,
+    )  # nobody answered yes
 
 
 def test_curves_go_up_to_the_step():
     pictures = {step: np.asarray(frame(display(), step)).astype(int) for step in STEPS}
     left, top, right, bottom = PANELS["curves"]
-    ink = [(np.abs(pictures[step][top:bottom, left:right] - (8, 145, 178)).sum(axis=2) < 20).sum() for step in STEPS]  # of the validation's line
+    ink = [
+        (np.abs(pictures[step][top:bottom, left:right] - (8, 145, 178)).sum(axis=2) < 20).sum()
+        for step in STEPS
+    ]  # of the validation's line
     assert ink[0] == 0 < ink[1] < ink[2]
     figure = display().plot_curve("loss", 8, 100)
-    assert figure.layout.shapes[0].x0 == 8 and figure.layout.xaxis.type == "log" and figure.layout.xaxis.range == display().plot_curve("loss", 40, 100).layout.xaxis.range
+    assert (
+        figure.layout.shapes[0].x0 == 8
+        and figure.layout.xaxis.type == "log"
+        and figure.layout.xaxis.range == display().plot_curve("loss", 40, 100).layout.xaxis.range
+    )
 
 
 def test_the_animation_has_a_frame_for_each_step_and_holds_the_last():
@@ -90,7 +143,9 @@ def test_the_animation_has_a_frame_for_each_step_and_holds_the_last():
         for number, (step, milliseconds) in enumerate(zip(STEPS, (500, 500, 3000))):
             picture.seek(number)
             assert picture.info["duration"] == milliseconds
-            there = np.abs(np.asarray(picture.convert("RGB")).astype(int) - np.asarray(frame(one, step)))
+            there = np.abs(
+                np.asarray(picture.convert("RGB")).astype(int) - np.asarray(frame(one, step))
+            )
             assert there.mean() < 1 and picture.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
             expected = shown(frame(one, step), one.filters_at(step)[1], "filters")
             assert np.abs(shown(picture, one.filters_at(step)[1], "filters") - expected).max() <= 8
@@ -102,17 +157,36 @@ def test_the_animation_has_a_frame_for_each_step_and_holds_the_last():
 def test_a_picture_of_256_colours_keeps_them():
     colours = np.vstack([palette("viridis")[:-1], [[255, 255, 255]]]).astype(np.uint8)
     picture = Image.fromarray(colours.reshape(16, 16, 3).repeat(6, axis=0).repeat(6, axis=1))
-    assert np.array_equal(np.asarray(film_frames._quantised(picture).convert("RGB")), np.asarray(picture))
+    assert np.array_equal(
+        np.asarray(film_frames._quantised(picture).convert("RGB")), np.asarray(picture)
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2, 19, 20, 21, 40, 500])
 def test_frames_are_spread_from_the_first_to_the_last(count):
     found = moments.frames(list(range(count)))
-    assert len(found) == len(set(found)) == min(count, 20) and found == sorted(found) and (found[0], found[-1]) == (0, count - 1)
+    assert (
+        len(found) == len(set(found)) == min(count, 20)
+        and found == sorted(found)
+        and (found[0], found[-1]) == (0, count - 1)
+    )
     assert np.ptp(np.diff(found)) <= 1 if count > 1 else found == [0]
 
 
-@pytest.mark.parametrize("count, height, width", [(1, 1, 1), (6, 5, 5), (24, 2, 2), (64, 7, 7), (512, 4, 4), (2048, 2, 2), (192, 11, 11), (8, 32, 32), (3, 400, 9)])
+@pytest.mark.parametrize(
+    "count, height, width",
+    [
+        (1, 1, 1),
+        (6, 5, 5),
+        (24, 2, 2),
+        (64, 7, 7),
+        (512, 4, 4),
+        (2048, 2, 2),
+        (192, 11, 11),
+        (8, 32, 32),
+        (3, 400, 9),
+    ],
+)
 def test_any_sheet_fits_its_panel(count, height, width):
     one = display(filters={0: np.ones((count, 3, height, width), np.float32)})
     sheet, (left, top) = film_frames._sheet(one.filters_at(0)[1], "filters")
@@ -131,7 +205,13 @@ LACKING = {
 @pytest.mark.parametrize("panel", LACKING)
 def test_what_is_missing_is_said_in_its_panel_and_the_others_go_on(panel, monkeypatch):
     written, write = [], film_frames._write
-    monkeypatch.setattr(film_frames, "_write", lambda draw, place, text, *others, **more: written.append(text) or write(draw, place, text, *others, **more))
+    monkeypatch.setattr(
+        film_frames,
+        "_write",
+        lambda draw, place, text, *others, **more: (
+            written.append(text) or write(draw, place, text, *others, **more)
+        ),
+    )
     changes, sentence = LACKING[panel]
     whole, without = frame(display(), 40), frame(display(**changes), 40)
     assert sentence in written
@@ -141,12 +221,21 @@ def test_what_is_missing_is_said_in_its_panel_and_the_others_go_on(panel, monkey
 
 @pytest.mark.parametrize("classes", [1, 2, 20, 21, 100])
 def test_names_from_files_and_any_number_of_classes_are_drawn(classes):
-    names = ["two\nlines", "x" * 300, "", "\u0000\u4e2d"][:classes] + [f"class {number}" for number in range(classes - 4)]
+    names = ["two\nlines", "x" * 300, "", "\u0000\u4e2d"][:classes] + [
+        f"class {number}" for number in range(classes - 4)
+    ]
     counts = np.random.default_rng(0).integers(0, 2000, (classes, classes))
-    one = display(name="a\nb" * 99, dataset="<b>" * 99, class_names=names, evaluations=[(epoch_row(0), counts)])
+    one = display(
+        name="a\nb" * 99,
+        dataset="<b>" * 99,
+        class_names=names,
+        evaluations=[(epoch_row(0), counts)],
+    )
     picture = frame(one, 0)
     assert len(picture.crop(PANELS["matrix"]).getcolors(1 << 20)) > classes
-    assert picture.crop((0, 80, 20, 724)).getcolors() == [(20 * 644, (255, 255, 255))]  # nothing is written beyond the panels
+    assert picture.crop((0, 80, 20, 724)).getcolors() == [
+        (20 * 644, (255, 255, 255))
+    ]  # nothing is written beyond the panels
 
 
 def test_before_the_first_evaluation_that_is_said():
@@ -159,7 +248,11 @@ def test_before_the_first_evaluation_that_is_said():
 def test_a_film_is_read_from_its_folder(root):  # noqa: F811
     run = runs.read_run(fabricate(root, "mine", GROWING))
     one = FilmDisplay.from_run(run)
-    assert one.layer == "conv1" and list(one.filters) == list(one.maps) == [0, 8, 32] and one.steps == [0, 1, 2, 4, 8, 16, 32, 40]
+    assert (
+        one.layer == "conv1"
+        and list(one.filters) == list(one.maps) == [0, 8, 32]
+        and one.steps == [0, 1, 2, 4, 8, 16, 32, 40]
+    )
     assert FilmDisplay.from_run(run, "conv2").maps[8].maps.shape == (10, 10, 10)
     with pytest.raises(UserError, match="no stored layer named 'fc1'. Possible: conv1, conv2"):
         FilmDisplay.from_run(run, "fc1")
@@ -168,9 +261,14 @@ def test_a_film_is_read_from_its_folder(root):  # noqa: F811
 
 
 def test_layers_are_in_the_order_of_the_network(root):  # noqa: F811
-    run = runs.read_run(fabricate(root, "mine", [STARTED | {"layers": ["stem", "b", "a"]}], snapshots=False))
+    run = runs.read_run(
+        fabricate(root, "mine", [STARTED | {"layers": ["stem", "b", "a"]}], snapshots=False)
+    )
     assert moments.in_order(run, ["a", "b", "fixed", "a"]) == ["fixed", "b", "a"]
-    assert moments.in_order(runs.read_run(fabricate(root, "old", [STARTED | {"layers": None}], snapshots=False)), ["b", "a"]) == ["a", "b"]
+    assert moments.in_order(
+        runs.read_run(fabricate(root, "old", [STARTED | {"layers": None}], snapshots=False)),
+        ["b", "a"],
+    ) == ["a", "b"]
 
 
 # The page
@@ -184,7 +282,19 @@ def headings(app):
     for element in app.markdown:
         if element.value.startswith("#### "):
             words, _, step = element.value.removeprefix("#### ").partition(" :small[:gray[step ")
-            name = next((name for name, word in (("filters", "First filters"), ("maps", "Maps of"), ("maps", "Feature maps"), ("curves", "Loss")) if words.startswith(word)), "matrix")
+            name = next(
+                (
+                    name
+                    for name, word in (
+                        ("filters", "First filters"),
+                        ("maps", "Maps of"),
+                        ("maps", "Feature maps"),
+                        ("curves", "Loss"),
+                    )
+                    if words.startswith(word)
+                ),
+                "matrix",
+            )
             found[name] = int(step.rstrip("]").replace(",", "")) if step else None
     return tuple(found[name] for name in ("filters", "maps", "matrix", "curves"))
 
@@ -194,10 +304,25 @@ def test_the_slider_moves_all_four(root):  # noqa: F811
     collapsed[:, 3] = 100
     fabricate(root, "mine", [*GROWING, epoch_row(80, confusion=collapsed.tolist())])
     app = fine(opened(PAGE, model="mine", step="0"))
-    assert headings(app) == (0, 0, None, 0) and "Not yet: the first evaluation is of step 40" in texts(app)
+    assert headings(app) == (
+        0,
+        0,
+        None,
+        0,
+    ) and "Not yet: the first evaluation is of step 40" in texts(app)
     assert headings(fine(app.select_slider(key="step").set_value("16").run())) == (8, 8, None, 16)
-    assert headings(fine(app.select_slider(key="step").set_value("40").run())) == (32, 32, 40, 40) and "not collapsed" in texts(app)
-    assert headings(fine(app.select_slider(key="step").set_value("end").run())) == (32, 32, 80, 80) and "10% right, :red[collapsed]" in texts(app)
+    assert headings(fine(app.select_slider(key="step").set_value("40").run())) == (
+        32,
+        32,
+        40,
+        40,
+    ) and "not collapsed" in texts(app)
+    assert headings(fine(app.select_slider(key="step").set_value("end").run())) == (
+        32,
+        32,
+        80,
+        80,
+    ) and "10% right, :red[collapsed]" in texts(app)
     assert "Maps of conv2" in texts(fine(app.selectbox(key="film_layer").set_value("conv2").run()))
 
 
@@ -206,10 +331,18 @@ def test_runs_that_lack_parts(root):  # noqa: F811
     young = fabricate(root, "young", [STARTED, *(step_row(step) for step in (1, 2, 3))])
     new = fabricate(root, "new", [STARTED], weights=False, snapshots=False)
     app = fine(opened(PAGE, model="bare"))
-    assert headings(app) == (None, None, 40, 40) and "No filters are stored along this training." in texts(app) and not app.get("download_button")
+    assert (
+        headings(app) == (None, None, 40, 40)
+        and "No filters are stored along this training." in texts(app)
+        and not app.get("download_button")
+    )
     with alive(young):
         app = fine(opened(PAGE, model="young"))
-        assert headings(app) == (32, 32, None, 32) and "No evaluation is stored yet." in texts(app) and "Once it has ended" in texts(app)
+        assert (
+            headings(app) == (32, 32, None, 32)
+            and "No evaluation is stored yet." in texts(app)
+            and "Once it has ended" in texts(app)
+        )
     with alive(new):
         assert "has just begun" in texts(fine(opened(PAGE, model="new")))
 
@@ -224,4 +357,6 @@ def test_the_animated_picture_is_made_when_asked_for(root, monkeypatch):  # noqa
     while not app.get("download_button"):
         time.sleep(0.05)
         fine(app.run())
-    assert app.get("download_button")[0].proto.label == "GIF" and "2 steps, 0.5 s each" in texts(app)
+    assert app.get("download_button")[0].proto.label == "GIF" and "2 steps, 0.5 s each" in texts(
+        app
+    )

@@ -31,7 +31,12 @@ def saved(picture, file_format="PNG", **options):
 
 
 def chunk(kind, content):
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
 
 
 def png(width, height, *chunks, depth=1, colour=0):
@@ -54,7 +59,13 @@ def refusal(data, words):
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP", "BMP", "TIFF"])
 def test_lossless_formats_come_back_bit_exact(file_format):
     pixels = noise()
-    opened = open_image(saved(Image.fromarray(pixels), file_format, **({"lossless": True} if file_format == "WEBP" else {})))
+    opened = open_image(
+        saved(
+            Image.fromarray(pixels),
+            file_format,
+            **({"lossless": True} if file_format == "WEBP" else {}),
+        )
+    )
     assert opened.dtype == np.uint8 and np.array_equal(opened, pixels)
 
 
@@ -69,12 +80,28 @@ def test_lossless_formats_come_back_bit_exact(file_format):
         (saved(Image.fromarray(noise(200, 200)), "JPEG")[:5_000], "damaged or incomplete"),
         (saved(Image.fromarray(noise(200, 200)), "TIFF")[:60_000], "damaged or incomplete"),
         (saved(Image.fromarray(noise()))[:20], "not a picture|damaged"),
-        (png(8, 8, chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80_000_000)))), "damaged or incomplete"),
+        (
+            png(8, 8, chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80_000_000)))),
+            "damaged or incomplete",
+        ),
         (png(5_001, 5_000), r"5,001 x 5,000.*25 million"),
         (png(2**31 - 1, 2**31 - 1), "25 million"),
         (saved(Image.fromarray(np.array([[np.nan, 1]], np.float32)), "TIFF"), "not numbers"),
     ],
-    ids=["empty", "text", "svg", "ppm", "cut-png", "cut-jpeg", "cut-tiff", "head-only", "ztxt-bomb", "over-limit", "absurd-size", "nan"],
+    ids=[
+        "empty",
+        "text",
+        "svg",
+        "ppm",
+        "cut-png",
+        "cut-jpeg",
+        "cut-tiff",
+        "head-only",
+        "ztxt-bomb",
+        "over-limit",
+        "absurd-size",
+        "nan",
+    ],
 )
 def test_bad_files_are_refused_in_one_sentence(data, words):
     refusal(data, words)
@@ -119,7 +146,9 @@ def test_sixteen_bit_greys_are_scaled_not_clipped(top, file_format):
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_wide_greys_are_scaled(dtype):
     ramp = (np.arange(256).reshape(16, 16) * 1000 - 5000).astype(dtype)
-    assert np.array_equal(open_image(saved(Image.fromarray(ramp), "TIFF"))[..., 0].ravel(), np.arange(256))
+    assert np.array_equal(
+        open_image(saved(Image.fromarray(ramp), "TIFF"))[..., 0].ravel(), np.arange(256)
+    )
     assert open_image(saved(Image.fromarray(np.full((2, 2), 7, dtype)), "TIFF")).max() == 0
 
 
@@ -128,20 +157,36 @@ def test_transparency_lies_over_white():
     pixels[0, 0] = (255, 0, 0, 255)
     pixels[1, 1] = (0, 0, 0, 51)
     opened = open_image(saved(Image.fromarray(pixels)))
-    assert opened[0, 0].tolist() == [255, 0, 0] and opened[0, 1].tolist() == [255] * 3 and opened[1, 1].tolist() == [204] * 3
+    assert (
+        opened[0, 0].tolist() == [255, 0, 0]
+        and opened[0, 1].tolist() == [255] * 3
+        and opened[1, 1].tolist() == [204] * 3
+    )
     palette = Image.new("P", (2, 1), 0)
     palette.putpalette([0, 0, 0, 0, 0, 255])
     palette.putpixel((1, 0), 1)
     assert open_image(saved(palette, transparency=0)).tolist() == [[[255, 255, 255], [0, 0, 255]]]
 
 
-@pytest.mark.parametrize(("mode", "file_format"), [("CMYK", "JPEG"), ("CMYK", "TIFF"), ("LAB", "TIFF"), ("P", "PNG"), ("P", "GIF"), ("YCbCr", "TIFF")])
+@pytest.mark.parametrize(
+    ("mode", "file_format"),
+    [
+        ("CMYK", "JPEG"),
+        ("CMYK", "TIFF"),
+        ("LAB", "TIFF"),
+        ("P", "PNG"),
+        ("P", "GIF"),
+        ("YCbCr", "TIFF"),
+    ],
+)
 def test_other_colour_modes_keep_their_colour(mode, file_format):
     plain = Image.new("RGB", (16, 16), (200, 60, 40))
     if mode == "LAB":
         from PIL import ImageCms
 
-        picture = ImageCms.profileToProfile(plain, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB")
+        picture = ImageCms.profileToProfile(
+            plain, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
+        )
     else:
         picture = plain.convert(mode)
     red, green, blue = open_image(saved(picture, file_format))[8, 8].astype(int)
@@ -150,7 +195,9 @@ def test_other_colour_modes_keep_their_colour(mode, file_format):
 
 def test_one_bit_pictures_are_black_and_white():
     pixels = np.array([[True, False], [False, True]])
-    assert np.array_equal(open_image(saved(Image.fromarray(pixels)))[..., 0], pixels * np.uint8(255))
+    assert np.array_equal(
+        open_image(saved(Image.fromarray(pixels)))[..., 0], pixels * np.uint8(255)
+    )
 
 
 def test_exif_orientation_is_followed():
@@ -191,14 +238,23 @@ def test_without_scikit_learn_its_photographs_are_not_offered(monkeypatch):
 
 def test_importing_brings_in_none_of_the_large_packages():
     code = "import sys, vizlib.images as i; i.photograph('flower'); print([m for m in ('torch', 'sklearn', 'skimage', 'streamlit') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_tensor_equals_torchvision():
     picture = noise(224, 224)
     received, tensor = to_network_input(picture, (3, 224, 224), MEAN, STD)
     expected = Compose([ToTensor(), Normalize(MEAN, STD)])(Image.fromarray(picture))
-    assert np.array_equal(received, picture) and tensor.shape == (1, 3, 224, 224) and tensor.dtype == expected.dtype
+    assert (
+        np.array_equal(received, picture)
+        and tensor.shape == (1, 3, 224, 224)
+        and tensor.dtype == expected.dtype
+    )
     assert (tensor[0] - expected).abs().max() < 1e-6
 
 
@@ -208,7 +264,11 @@ def test_received_is_what_the_tensor_encodes(shape, size):
     picture = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
     mean, std = (0.4,) * size[0], (0.3,) * size[0]
     received, tensor = to_network_input(picture, size, mean, std)
-    assert received.dtype == np.uint8 and received.shape == (size[1], size[2], size[0]) and tensor.shape == (1, *size)
+    assert (
+        received.dtype == np.uint8
+        and received.shape == (size[1], size[2], size[0])
+        and tensor.shape == (1, *size)
+    )
     assert np.abs((tensor[0].permute(1, 2, 0).numpy() * 0.3 + 0.4) * 255 - received).max() < 1e-3
 
 
@@ -219,19 +279,34 @@ def test_the_middle_is_cut_out_and_averaged():
     assert (received == 200).all()
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255  # without antialiasing these come out all black or all white
-    assert np.abs(to_network_input(stripes, (3, 16, 16), MEAN, STD)[0][:, 2:-2].astype(int) - 127).max() < 8
+    assert (
+        np.abs(
+            to_network_input(stripes, (3, 16, 16), MEAN, STD)[0][:, 2:-2].astype(int) - 127
+        ).max()
+        < 8
+    )
 
 
 def test_grey_and_colour_are_converted():
     grey = noise(28, 28, 1)
     received, tensor = to_network_input(grey, (1, 28, 28), (0.0,), (1.0,))
     assert np.array_equal(received, grey) and tensor.max() <= 1
-    assert np.array_equal(to_network_input(grey[..., 0], (3, 28, 28), MEAN, STD)[0], grey.repeat(3, axis=2))
+    assert np.array_equal(
+        to_network_input(grey[..., 0], (3, 28, 28), MEAN, STD)[0], grey.repeat(3, axis=2)
+    )
     red = np.full((28, 28, 3), (255, 0, 0), np.uint8)
     assert (to_network_input(red, (1, 28, 28), (0.0,), (1.0,))[0] == 76).all()
 
 
-@pytest.mark.parametrize("picture", [np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3)), np.zeros((0, 8), np.uint8), np.zeros(8, np.uint8)])
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3)),
+        np.zeros((0, 8), np.uint8),
+        np.zeros(8, np.uint8),
+    ],
+)
 def test_arrays_that_are_no_pictures_are_refused(picture):
     with pytest.raises(UserError, match="uint8"):
         to_network_input(picture, (3, 8, 8), MEAN, STD)
@@ -248,6 +323,8 @@ def test_network_of_two_channels_is_refused():
 def test_png_enlarges_each_pixel_sharply(shape):
     pixels = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
     with Image.open(io.BytesIO(png_bytes(pixels, 4))) as picture:
-        assert picture.format == "PNG" and np.array_equal(np.asarray(picture), pixels.repeat(4, 0).repeat(4, 1))
+        assert picture.format == "PNG" and np.array_equal(
+            np.asarray(picture), pixels.repeat(4, 0).repeat(4, 1)
+        )
     with pytest.raises(UserError, match="whole number"):
         png_bytes(pixels, 0)

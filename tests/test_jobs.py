@@ -21,7 +21,12 @@ class Work:
     """A computation that goes on, step by step, until the test lets it end."""
 
     def __init__(self, error=None):
-        self.calls, self.may_end, self.left, self.error = 0, threading.Event(), threading.Event(), error
+        self.calls, self.may_end, self.left, self.error = (
+            0,
+            threading.Event(),
+            threading.Event(),
+            error,
+        )
 
     def __call__(self, say):
         self.calls += 1
@@ -57,7 +62,9 @@ def opened(work):
 
 def said(app):
     assert not app.exception
-    return " ".join(element.value for kind in ("markdown", "error") for element in app.get(kind)).replace("\\", "")
+    return " ".join(
+        element.value for kind in ("markdown", "error") for element in app.get(kind)
+    ).replace("\\", "")
 
 
 def ended(app, until):
@@ -104,7 +111,13 @@ def cancel(app):
     assert "nothing yet" in said(app)
 
 
-@pytest.mark.parametrize("error, sentence", [(ValueError("no such thing\nin detail"), "The computation failed: no such thing"), (None, "the value")])
+@pytest.mark.parametrize(
+    "error, sentence",
+    [
+        (ValueError("no such thing\nin detail"), "The computation failed: no such thing"),
+        (None, "the value"),
+    ],
+)
 def test_what_goes_wrong_is_said_and_asked_again_it_begins_anew(error, sentence):
     work = Work(error)
     app = opened(work)
@@ -127,7 +140,11 @@ def test_it_ends_when_its_page_asks_for_something_else_unless_it_is_to_go_on():
                 jobs.result("kept", st.session_state["other"], "Counting for long", to_the_end=True)
 
     app, work, other = AppTest.from_function(page, default_timeout=20), Work(), Work()
-    app.session_state["wanted"], app.session_state["work"], app.session_state["other"] = True, work, other
+    app.session_state["wanted"], app.session_state["work"], app.session_state["other"] = (
+        True,
+        work,
+        other,
+    )
     app.run().run()
     assert work.calls == 1 and not work.left.wait(0.1)
     app.session_state["wanted"] = False

@@ -51,7 +51,15 @@ def until(condition):
 
 
 def start(name, **changes):
-    return open_run(launcher.start_new(architecture="three_layer_module", dataset="digits", recipe=recipe("sgd", **changes), device="cpu", name=name))
+    return open_run(
+        launcher.start_new(
+            architecture="three_layer_module",
+            dataset="digits",
+            recipe=recipe("sgd", **changes),
+            device="cpu",
+            name=name,
+        )
+    )
 
 
 def resumable(root, name, **changes):
@@ -61,7 +69,11 @@ def resumable(root, name, **changes):
 
     (root / name).mkdir()
     requests.ask(root / name, "stop")
-    return train(root / name, make_config("three_layer_module", datasets.load("digits"), recipe("sgd", **changes)), say=lambda line: None)
+    return train(
+        root / name,
+        make_config("three_layer_module", datasets.load("digits"), recipe("sgd", **changes)),
+        say=lambda line: None,
+    )
 
 
 def newest():
@@ -94,54 +106,108 @@ def test_one_trains_at_a_time_in_the_order_of_asking(place):
     with EventLog(other.folder) as log:  # as its process would
         log.write("queued", device="cpu", asked=0.0)
         log.write("starting")
-        found = [start(name, **changes) for name, changes in [("e", LONG), ("d", {}), ("c", {}), ("b", {}), ("a", {})]]
+        found = [
+            start(name, **changes)
+            for name, changes in [("e", LONG), ("d", {}), ("c", {}), ("b", {}), ("a", {})]
+        ]
         assert [run.status for run in found] == ["queued"] * 5 and other.status == "training"
         until(lambda: all(run.rows("queued") for run in found))
-        assert [launcher.place_in_queue(run, launcher.active_runs()) for run in (*found, other)] == [1, 2, 3, 4, 5, 0]
-        assert [run.run_id for run, _ in launcher.active_runs()] == ["other", "e", "d", "c", "b", "a"]
+        assert [
+            launcher.place_in_queue(run, launcher.active_runs()) for run in (*found, other)
+        ] == [1, 2, 3, 4, 5, 0]
+        assert [run.run_id for run, _ in launcher.active_runs()] == [
+            "other",
+            "e",
+            "d",
+            "c",
+            "b",
+            "a",
+        ]
         if Path("/proc/self/maps").exists():  # one that waits is small
-            assert not any("libtorch" in Path(f"/proc/{process.pid}/maps").read_text() for process in launcher._processes[-5:])
+            assert not any(
+                "libtorch" in Path(f"/proc/{process.pid}/maps").read_text()
+                for process in launcher._processes[-5:]
+            )
         launcher.request(found[2], "stop")
         launcher._processes[-2].send_signal(signal.SIGTERM)
         until(lambda: found[2].status == found[3].status == "stopped")
         assert reason(found[2]) == "Stopped by hand. It was waiting in the queue."
         assert reason(found[3]) == "The process was asked to end. It was waiting in the queue."
-        assert [launcher.place_in_queue(run, launcher.active_runs()) for run in found] == [1, 2, 0, 0, 3] and found[2].can_resume
+        assert [launcher.place_in_queue(run, launcher.active_runs()) for run in found] == [
+            1,
+            2,
+            0,
+            0,
+            3,
+        ] and found[2].can_resume
         log.write("stopped", reason="Enough.")
     until(lambda: found[0].rows("epoch"))
     assert [run.status for run in found] == ["training", "queued", "stopped", "stopped", "queued"]
     launcher._processes[-5].send_signal(signal.SIGTERM)
     until(lambda: found[0].status == "stopped")
     assert (
-        reason(found[0]).startswith("The process was asked to end. The best weights so far are kept") and found[0].has(STATE) and found[0].can_resume
+        reason(found[0]).startswith(
+            "The process was asked to end. The best weights so far are kept"
+        )
+        and found[0].has(STATE)
+        and found[0].can_resume
     )
     until(lambda: found[1].rows("started"))
     launcher.request(found[4], "stop")
     until(lambda: found[1].status == "finished" and found[4].status == "stopped")
-    times = [other.events[-1]["time"], *(row["time"] for run in found[:2] for row in (run.rows("starting")[0], run.events[-1]))]
-    assert times == sorted(times) and found[4].rows("starting") == []  # no two at a time, and in order
+    times = [
+        other.events[-1]["time"],
+        *(row["time"] for run in found[:2] for row in (run.rows("starting")[0], run.events[-1])),
+    ]
+    assert (
+        times == sorted(times) and found[4].rows("starting") == []
+    )  # no two at a time, and in order
     for process in launcher._processes[-5:]:
         assert process.wait(DEADLINE) == 0
     names = [row["event"] for row in found[1].events]
-    assert names[:3] == ["queued", "starting", "started"] and names[-1] == "finished" and found[1].rows("queued")[0]["device"] == "cpu"
+    assert (
+        names[:3] == ["queued", "starting", "started"]
+        and names[-1] == "finished"
+        and found[1].rows("queued")[0]["device"] == "cpu"
+    )
     log = found[1].path("log.txt").read_text()
-    assert "epoch   1.00  train loss" in log and "test accuracy 0." in log and "Traceback" not in log and "Warning" not in log
+    assert (
+        "epoch   1.00  train loss" in log
+        and "test accuracy 0." in log
+        and "Traceback" not in log
+        and "Warning" not in log
+    )
 
 
 def test_a_full_queue_says_so(runs_root, tiny_run):
     for number in range(launcher.MOST_WAITING):
         (runs_root / f"waiting{number}").mkdir()
-        (runs_root / f"waiting{number}" / "config.json").write_text(json.dumps(tiny_run.config))  # just made: its process has not come so far
+        (runs_root / f"waiting{number}" / "config.json").write_text(
+            json.dumps(tiny_run.config)
+        )  # just made: its process has not come so far
     with pytest.raises(UserError, match="10 trainings wait already"):
         start("more")
     assert not (runs_root / "more").exists()
 
 
 @pytest.mark.parametrize(
-    "changes", [{"architecture": "nonesuch"}, {"dataset": "nonesuch"}, {"start": {"run": "nonesuch"}}, {"name": "../out"}, {"frozen": 99}]
+    "changes",
+    [
+        {"architecture": "nonesuch"},
+        {"dataset": "nonesuch"},
+        {"start": {"run": "nonesuch"}},
+        {"name": "../out"},
+        {"frozen": 99},
+    ],
 )
 def test_what_cannot_be_started_leaves_nothing_behind(runs_root, changes):
-    arguments = {"architecture": "three_layer_module", "dataset": "digits", "recipe": recipe("sgd"), "device": "cpu", **changes}
+    arguments = {
+        "architecture": "three_layer_module",
+        "dataset": "digits",
+        "recipe": recipe("sgd"),
+        "device": "cpu",
+        **changes,
+    }
     before = list(launcher._processes)
     with pytest.raises(UserError):
         launcher.start_new(**arguments)
@@ -150,7 +216,9 @@ def test_what_cannot_be_started_leaves_nothing_behind(runs_root, changes):
 
 def test_names_that_are_taken_get_a_number(runs_root, monkeypatch):
     spawned = []
-    monkeypatch.setattr(launcher, "_spawn", lambda folder, device: spawned.append((folder.name, device)))
+    monkeypatch.setattr(
+        launcher, "_spawn", lambda folder, device: spawned.append((folder.name, device))
+    )
     assert [start("mine").run_id for _ in range(3)] == ["mine", "mine-2", "mine-3"] and spawned == [
         (name, "cpu") for name in ("mine", "mine-2", "mine-3")
     ]
@@ -158,7 +226,9 @@ def test_names_that_are_taken_get_a_number(runs_root, monkeypatch):
 
 
 def test_devices():
-    assert launcher.devices()[-1] == "cpu" and all(re.fullmatch(r"cuda:\d+", name) for name in launcher.devices()[:-1])
+    assert launcher.devices()[-1] == "cpu" and all(
+        re.fullmatch(r"cuda:\d+", name) for name in launcher.devices()[:-1]
+    )
 
 
 # Ending, and going on
@@ -180,10 +250,26 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
     requests.ask(run.folder, "keep")  # left over
     launcher.resume(run, learning_rate=0.005)
     second = newest()
-    until(lambda: run.rows("resumed") and run.rows("epoch")[-1]["step"] > run.rows("resumed")[0]["step"])
-    assert run.rows("resumed")[0]["step"] > 0 and [row["learning_rate"] for row in run.rows("rate")] == [0.005]
-    twice = subprocess.run([sys.executable, "-m", "vizlib.training.worker", str(run.folder)], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert twice.returncode == 1 and twice.stderr == "run is being trained already.\n" and run.status == "training"
+    until(
+        lambda: (
+            run.rows("resumed") and run.rows("epoch")[-1]["step"] > run.rows("resumed")[0]["step"]
+        )
+    )
+    assert run.rows("resumed")[0]["step"] > 0 and [
+        row["learning_rate"] for row in run.rows("rate")
+    ] == [0.005]
+    twice = subprocess.run(
+        [sys.executable, "-m", "vizlib.training.worker", str(run.folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (
+        twice.returncode == 1
+        and twice.stderr == "run is being trained already.\n"
+        and run.status == "training"
+    )
     for rate in (-1, 101, float("nan")):
         with pytest.raises(UserError, match="is not possible: between 0 and 100"):
             launcher.change_rate(run, rate)
@@ -196,13 +282,22 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
     until(lambda: run.status == "training")
     launcher.request(run, "keep")
     until(lambda: run.status == "finished")
-    assert second.wait(DEADLINE) == 0 and run.rows("finished")[0]["kept"] is True and not run.has(STATE) and not run.can_resume
+    assert (
+        second.wait(DEADLINE) == 0
+        and run.rows("finished")[0]["kept"] is True
+        and not run.has(STATE)
+        and not run.can_resume
+    )
     used = [row["learning_rate"] for row in run.rows("epoch")]
-    assert {0.02, 0.005} <= set(used) <= {0.02, 0.005, 0.0025} and used == sorted(used, reverse=True)
+    assert {0.02, 0.005} <= set(used) <= {0.02, 0.005, 0.0025} and used == sorted(
+        used, reverse=True
+    )
     for event in ("step", "epoch", "gradients"):
         steps = [row["step"] for row in run.rows(event)]
         assert steps == sorted(set(steps)), event
-    assert load_predictions(run.path("predictions.npz"), 10).accuracy == pytest.approx(run.rows("finished")[0]["test_accuracy"], abs=1e-5)
+    assert load_predictions(run.path("predictions.npz"), 10).accuracy == pytest.approx(
+        run.rows("finished")[0]["test_accuracy"], abs=1e-5
+    )
     with pytest.raises(UserError, match="^run cannot be resumed: it is finished[.]$"):
         launcher.resume(run)
 
@@ -223,10 +318,18 @@ time.sleep(600)
 def test_when_the_app_is_gone_its_trainings_end(place):
     """Also after kill -9 of the app, the one that trains and the one that waits: both can be resumed, and no process is left."""
     found = [resumable(place, name, **LONG) for name in ("one", "two")]
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     try:
         pids = [int(pid) for pid in parent.stdout.readline().split()]
-        trains, waits = until(lambda: sorted(found, key=lambda run: run.status != "training") if any(run.rows("epoch") for run in found) else None)
+        trains, waits = until(
+            lambda: (
+                sorted(found, key=lambda run: run.status != "training")
+                if any(run.rows("epoch") for run in found)
+                else None
+            )
+        )
         until(lambda: waits.status == "queued")
         assert trains.status == "training" and len(pids) == 2
         parent.kill()
@@ -237,7 +340,11 @@ def test_when_the_app_is_gone_its_trainings_end(place):
         parent.kill()
         parent.wait()
         parent.stdout.close()
-    assert reason(trains) == "The app was closed. The best weights so far are kept, and it can be resumed." and trains.can_resume
+    assert (
+        reason(trains)
+        == "The app was closed. The best weights so far are kept, and it can be resumed."
+        and trains.can_resume
+    )
     assert reason(waits) == "The app was closed. It was waiting in the queue." and waits.can_resume
     assert "Traceback" not in trains.path("log.txt").read_text() + waits.path("log.txt").read_text()
 
@@ -250,8 +357,15 @@ def test_many_who_look_do_not_take_one_another_for_a_training(runs_root, tiny_ru
     with EventLog(folder) as log:
         log.write("starting")
     code = "import sys; from vizlib.runs import read_run; run = read_run(sys.argv[1]); print({run.status for _ in range(3000)})"
-    looking = [subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    assert [process.communicate(timeout=DEADLINE)[0] for process in looking] == ["{'interrupted'}\n"] * 3
+    looking = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    assert [process.communicate(timeout=DEADLINE)[0] for process in looking] == [
+        "{'interrupted'}\n"
+    ] * 3
 
 
 # The worker, in this process
@@ -273,9 +387,15 @@ def test_what_fails_is_noted_and_one_line(runs_root, in_process, capsys, tiny_ru
     (folder / "config.json").write_text(json.dumps(tiny_run.config | {"dataset": "folder:gone"}))
     assert in_process(folder) == 1
     printed = capsys.readouterr().err
-    assert printed.count("\n") == 1 and printed.startswith("The data set 'folder:gone' is not on this machine.")
+    assert printed.count("\n") == 1 and printed.startswith(
+        "The data set 'folder:gone' is not on this machine."
+    )
     run = open_run("run")
-    assert run.status == "failed" and reason(run) + "\n" == printed and [row["event"] for row in run.events] == ["queued", "starting", "failed"]
+    assert (
+        run.status == "failed"
+        and reason(run) + "\n" == printed
+        and [row["event"] for row in run.events] == ["queued", "starting", "failed"]
+    )
 
 
 def test_a_run_that_has_finished_meanwhile_is_left_alone(runs_root, in_process, tiny_run):
@@ -294,7 +414,9 @@ def test_a_run_that_has_finished_meanwhile_is_left_alone(runs_root, in_process, 
     )
 
 
-def test_what_ends_the_training_before_ends_the_waiting_one_too(runs_root, in_process, monkeypatch, tiny_run):
+def test_what_ends_the_training_before_ends_the_waiting_one_too(
+    runs_root, in_process, monkeypatch, tiny_run
+):
     """An app that closes frees the device at the same moment as it asks those who wait to end: they do not begin."""
     folder = runs_root / "run"
     folder.mkdir()
@@ -319,7 +441,9 @@ def test_what_ends_the_training_before_ends_the_waiting_one_too(runs_root, in_pr
     monkeypatch.setattr(worker.launcher, "is_next", is_next)
     assert in_process(folder) == 0
     run = open_run("run")
-    assert reason(run) == "The app was closed. It was waiting in the queue." and [row["event"] for row in run.events] == ["queued", "stopped"]
+    assert reason(run) == "The app was closed. It was waiting in the queue." and [
+        row["event"] for row in run.events
+    ] == ["queued", "stopped"]
 
 
 # How long it will take
@@ -327,22 +451,44 @@ def test_what_ends_the_training_before_ends_the_waiting_one_too(runs_root, in_pr
 
 def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
     digits = dict(images=1437, input_size=(1, 8, 8))
-    assert estimate("airbench", "digits", recipe("minute"), "cpu", **digits)[0] == 60 + START_SECONDS
+    assert (
+        estimate("airbench", "digits", recipe("minute"), "cpu", **digits)[0] == 60 + START_SECONDS
+    )
     folder = runs_root / "run"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(tiny_run.config))
     figures = dict(seconds=1.0, train_loss=1.0, learning_rate=0.1)
-    events = [dict(event="queued", device="cpu", asked=0.0), dict(event="started", parameters=1, train_images=1000)]
-    events += [dict(event="step", step=step, epoch=epoch, time=time, **figures) for step, epoch, time in ((1, 0.5, 100.0), (9, 2.5, 104.0))]
+    events = [
+        dict(event="queued", device="cpu", asked=0.0),
+        dict(event="started", parameters=1, train_images=1000),
+    ]
+    events += [
+        dict(event="step", step=step, epoch=epoch, time=time, **figures)
+        for step, epoch, time in ((1, 0.5, 100.0), (9, 2.5, 104.0))
+    ]
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    seconds, source = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cpu", **digits)  # two thousand images in four seconds
-    assert seconds == pytest.approx(7 * 1437 / 500 + START_SECONDS) and source == "from earlier runs here"
-    seconds, source = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cuda:0", **digits)  # which that run was not on
-    assert source == "guessed from its size" and 0 < seconds - START_SECONDS < np.inf
-    assert estimate("three_layer_module", "digits", recipe("sgd", epochs=14), "cuda:0", **digits)[0] - START_SECONDS == pytest.approx(
-        2 * (seconds - START_SECONDS)
+    seconds, source = estimate(
+        "three_layer_module", "digits", recipe("sgd", epochs=7), "cpu", **digits
+    )  # two thousand images in four seconds
+    assert (
+        seconds == pytest.approx(7 * 1437 / 500 + START_SECONDS)
+        and source == "from earlier runs here"
     )
-    larger = estimate("three_layer_module", "digits", recipe("sgd", epochs=7), "cpu", images=1437, input_size=(1, 16, 16))  # which it did not get
+    seconds, source = estimate(
+        "three_layer_module", "digits", recipe("sgd", epochs=7), "cuda:0", **digits
+    )  # which that run was not on
+    assert source == "guessed from its size" and 0 < seconds - START_SECONDS < np.inf
+    assert estimate("three_layer_module", "digits", recipe("sgd", epochs=14), "cuda:0", **digits)[
+        0
+    ] - START_SECONDS == pytest.approx(2 * (seconds - START_SECONDS))
+    larger = estimate(
+        "three_layer_module",
+        "digits",
+        recipe("sgd", epochs=7),
+        "cpu",
+        images=1437,
+        input_size=(1, 16, 16),
+    )  # which it did not get
     assert larger[1] == "guessed from its size"
     with pytest.raises(UserError):
         estimate("nonesuch", "digits", recipe("sgd"), "cpu", **digits)

@@ -50,22 +50,39 @@ def imported(path):
 
 def importing(folder, *modules, outside=()):
     """The files of a folder that import one of these modules or something inside them."""
-    files = [path for path in FILES if path.is_relative_to(ROOT / folder) and not any(path.is_relative_to(ROOT / other) for other in outside)]
+    files = [
+        path
+        for path in FILES
+        if path.is_relative_to(ROOT / folder)
+        and not any(path.is_relative_to(ROOT / other) for other in outside)
+    ]
     assert files
     return [
-        str(path.relative_to(ROOT)) for path in files if any(name == module or name.startswith(module + ".") for name in imported(path) for module in modules)
+        str(path.relative_to(ROOT))
+        for path in files
+        if any(
+            name == module or name.startswith(module + ".")
+            for name in imported(path)
+            for module in modules
+        )
     ]
 
 
 def test_the_search_finds_what_is_there():
-    assert "vizlib/weights.py" in importing("vizlib", "torch") and "vizlib/ui/page.py" in importing("vizlib", "streamlit")
-    assert "vizlib/training/loop.py" in importing("vizlib", "vizlib.datasets")  # from vizlib import datasets
+    assert "vizlib/weights.py" in importing("vizlib", "torch") and "vizlib/ui/page.py" in importing(
+        "vizlib", "streamlit"
+    )
+    assert "vizlib/training/loop.py" in importing(
+        "vizlib", "vizlib.datasets"
+    )  # from vizlib import datasets
 
 
 @pytest.mark.parametrize("module", LIGHT)
 def test_light_modules_stay_light(interpreter, module):
     heavy = ("torch", "torchvision", "streamlit", "sklearn", "plotly", "scipy", "pandas")
-    ended = interpreter("-c", f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])")
+    ended = interpreter(
+        "-c", f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    )
     assert ended.stdout == "[]\n", ended.stdout + ended.stderr
 
 
@@ -74,12 +91,24 @@ def test_only_the_ui_knows_streamlit():
 
 
 def test_displays_know_arrays_only():
-    assert importing("vizlib/displays", "torch", "torchvision", "streamlit", "vizlib.ui", "vizlib.training") == []
+    assert (
+        importing(
+            "vizlib/displays", "torch", "torchvision", "streamlit", "vizlib.ui", "vizlib.training"
+        )
+        == []
+    )
 
 
 def test_nothing_imports_upward():
     assert importing("vizlib", "vizlib.ui", outside=["vizlib/ui"]) == []
-    assert importing("vizlib", "vizlib.displays", outside=["vizlib/ui", "vizlib/displays", "vizlib/command_line.py"]) == []
+    assert (
+        importing(
+            "vizlib",
+            "vizlib.displays",
+            outside=["vizlib/ui", "vizlib/displays", "vizlib/command_line.py"],
+        )
+        == []
+    )
     assert importing("vizlib", "app", "pages") == []
     lower = ("vizlib.ui", "vizlib.displays", "vizlib.training", "vizlib.command_line")
     assert importing("vizlib/datasets", *lower) == [] == importing("vizlib/architectures", *lower)
@@ -95,14 +124,25 @@ def unsafe(source):
     """The lines of a source that could run what a file or a text brings."""
     lines = []
     for node in ast.walk(source):
-        if isinstance(node, ast.ImportFrom) and node.module in (*PICKLERS, "torch") and {"load", "loads", "Unpickler"} & {name.name for name in node.names}:
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module in (*PICKLERS, "torch")
+            and {"load", "loads", "Unpickler"} & {name.name for name in node.names}
+        ):
             lines.append(node.lineno)
         if not isinstance(node, ast.Call):
             continue
-        name, given = called(node), {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        name, given = (
+            called(node),
+            {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords},
+        )
         forbidden = name in ("eval", "exec", "os.system") or name.rpartition(".")[0] in PICKLERS
         torch_load = name == "torch.load" and given.get("weights_only") != "True"
-        switched_off = given.get("allow_pickle", "False") != "False" or given.get("weights_only", "True") != "True" or "pickle_module" in given
+        switched_off = (
+            given.get("allow_pickle", "False") != "False"
+            or given.get("weights_only", "True") != "True"
+            or "pickle_module" in given
+        )
         if forbidden or torch_load or switched_off or given.get("shell", "False") != "False":
             lines.append(node.lineno)
     return lines
@@ -111,10 +151,18 @@ def unsafe(source):
 @pytest.mark.parametrize(
     "line",
     [
-        "pickle.load(f)", "torch.load(f)", "torch.load(f, weights_only=False)", "np.load(f, allow_pickle=True)", "from pickle import loads", "from torch import load",
-        "joblib.load(f)", "eval(text)", "subprocess.run(text, shell=True)", "torch.load(f, weights_only=True, pickle_module=dill)",
+        "pickle.load(f)",
+        "torch.load(f)",
+        "torch.load(f, weights_only=False)",
+        "np.load(f, allow_pickle=True)",
+        "from pickle import loads",
+        "from torch import load",
+        "joblib.load(f)",
+        "eval(text)",
+        "subprocess.run(text, shell=True)",
+        "torch.load(f, weights_only=True, pickle_module=dill)",
     ],
-)  # fmt: skip
+)
 def test_the_search_for_unsafe_calls_finds_them(line):
     assert unsafe(ast.parse(line)) == [1]
 
@@ -127,7 +175,12 @@ def test_nothing_unpickles_freely(path):
 def test_no_untrusted_text_becomes_html():
     """In the app, unsafe_allow_html goes with constants only: a name from a file must never reach it."""
     for path in [ROOT / "app.py", *(ROOT / "pages").glob("*.py")]:
-        assert not [node for node in ast.walk(tree(path)) if isinstance(node, ast.keyword) and node.arg in ("unsafe_allow_html", "unsafe_allow_javascript")], path
+        assert not [
+            node
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.keyword)
+            and node.arg in ("unsafe_allow_html", "unsafe_allow_javascript")
+        ], path
 
 
 def test_home_is_drawn_before_torch_is_in():
@@ -141,5 +194,7 @@ app = AppTest.from_file("app.py", default_timeout=60).run()
 assert not app.exception and "held-out accuracy" in " ".join(element.value for element in app.markdown)
 print([name for name in ("torch", "torchvision") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0 and done.stdout.strip() == "[]", done.stdout + done.stderr[-2000:]

@@ -6,7 +6,14 @@ import torch.nn.functional as F
 
 from vizlib import architectures
 from vizlib.training import threads
-from vizlib.training.optimisers import BIAS_SHARE, COMPANION_MOMENTUM, MATRIX_SHARE, Muon, make_optimisers, orthogonal
+from vizlib.training.optimisers import (
+    BIAS_SHARE,
+    COMPANION_MOMENTUM,
+    MATRIX_SHARE,
+    Muon,
+    make_optimisers,
+    orthogonal,
+)
 from vizlib.training.recipes import recipe
 
 
@@ -23,13 +30,17 @@ def test_a_step_of_muon_goes_equally_far_in_all_directions(shape):
 
 def test_muon_by_hand():
     """Two steps against the definition: Nesterov's momentum, the norm sqrt(out) before, then the orthogonal step."""
-    filters = torch.nn.Parameter(torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(1)))
+    filters = torch.nn.Parameter(
+        torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(1))
+    )
     expected, average = filters.detach().clone(), torch.zeros(4, 3, 2, 2)
     optimiser = Muon([{"params": [filters], "share": 1.0}], lr=0.1, momentum=0.6)
     for seed in (2, 3):
         filters.grad = torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(seed))
         average = 0.6 * average + filters.grad
-        expected = expected * 2 / expected.norm() - 0.1 * orthogonal((filters.grad + 0.6 * average).flatten(1)).view(4, 3, 2, 2)
+        expected = expected * 2 / expected.norm() - 0.1 * orthogonal(
+            (filters.grad + 0.6 * average).flatten(1)
+        ).view(4, 3, 2, 2)
         optimiser.step()
         assert torch.allclose(filters, expected, atol=1e-5)
 
@@ -37,11 +48,21 @@ def test_muon_by_hand():
 def test_each_parameter_of_airbench_has_its_optimiser():
     model, chosen = architectures.create("airbench"), recipe("minute")
     muon, companion = make_optimisers(model, chosen)
-    filters, others = ([parameter for group in optimiser.param_groups for parameter in group["params"]] for optimiser in (muon, companion))
-    assert {id(parameter) for parameter in [*filters, *others]} == {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
-    assert all(parameter.ndim == 4 for parameter in filters) and len(filters) == 6 and len(others) == 7
+    filters, others = (
+        [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        for optimiser in (muon, companion)
+    )
+    assert {id(parameter) for parameter in [*filters, *others]} == {
+        id(parameter) for parameter in model.parameters() if parameter.requires_grad
+    }
+    assert (
+        all(parameter.ndim == 4 for parameter in filters) and len(filters) == 6 and len(others) == 7
+    )
     shares = {group["params"][0].ndim: group["share"] for group in companion.param_groups}
-    assert shares == {1: pytest.approx(500 * BIAS_SHARE), 2: pytest.approx(500 * MATRIX_SHARE / 192**2)}
+    assert shares == {
+        1: pytest.approx(500 * BIAS_SHARE),
+        2: pytest.approx(500 * MATRIX_SHARE / 192**2),
+    }
     assert {group["momentum"] for group in companion.param_groups} == {COMPANION_MOMENTUM}
     assert not any(parameter is model.conv1.weight for parameter in filters)
 
@@ -51,15 +72,23 @@ def test_what_are_no_filters_learns_at_a_share_of_the_filters_rate():
     model, chosen = architectures.create("vgg16_slim"), recipe("muon", companion_share=0.3)
     muon, companion = make_optimisers(model, chosen)
     (filters,), (others,) = muon.param_groups, companion.param_groups
-    assert {parameter.ndim for parameter in filters["params"]} == {4} and {parameter.ndim for parameter in others["params"]} == {1, 2}
+    assert {parameter.ndim for parameter in filters["params"]} == {4} and {
+        parameter.ndim for parameter in others["params"]
+    } == {1, 2}
     assert len(filters["params"]) + len(others["params"]) == len(list(model.parameters()))
-    assert filters["share"] == 1 and others["share"] == 0.3 and others["momentum"] == COMPANION_MOMENTUM
+    assert (
+        filters["share"] == 1
+        and others["share"] == 0.3
+        and others["momentum"] == COMPANION_MOMENTUM
+    )
 
 
 def test_the_first_layer_of_airbench_whitens_patches():
     """Its first twelve filters turn 2 x 2 patches into uncorrelated values of variance one; the other twelve are their negatives."""
     generator = torch.Generator().manual_seed(0)
-    images = F.avg_pool2d(torch.randn(500, 3, 18, 18, generator=generator), 3, 1)  # neighbours are alike, as in pictures
+    images = F.avg_pool2d(
+        torch.randn(500, 3, 18, 18, generator=generator), 3, 1
+    )  # neighbours are alike, as in pictures
     model = architectures.create("airbench")
     model.fit_to(images)
     with torch.no_grad():
@@ -67,7 +96,9 @@ def test_the_first_layer_of_airbench_whitens_patches():
     assert torch.allclose(answers[:12], -answers[12:], atol=1e-5)
     products = answers[:12] @ answers[:12].T / answers.shape[1]
     assert (products - products.diagonal().diag()).abs().max() < 0.02
-    assert 0.9 < products.diagonal().min() and products.diagonal().max() < 1.01  # a little below one by what is added to each variance
+    assert (
+        0.9 < products.diagonal().min() and products.diagonal().max() < 1.01
+    )  # a little below one by what is added to each variance
 
 
 @pytest.fixture

@@ -26,7 +26,11 @@ def opened(file, **query):
 
 
 def texts(app):
-    return " ".join(element.value for kind in ("markdown", "title", "caption", "error", "warning", "info", "success") for element in app.get(kind))
+    return " ".join(
+        element.value
+        for kind in ("markdown", "title", "caption", "error", "warning", "info", "success")
+        for element in app.get(kind)
+    )
 
 
 def fine(app):
@@ -79,7 +83,9 @@ def test_every_page_from_home_keeps_the_model():
 def test_every_shipped_model_on_every_page(data_folder, run_id):
     """Of its own folder alone: with no other data than the digits, which are always there."""
     for app, page in every_page(model=run_id):
-        is_verdict = "Confusion" in page and judge_run(runs.open_run(run_id)).level == COLLAPSED  # a red box, on purpose
+        is_verdict = (
+            "Confusion" in page and judge_run(runs.open_run(run_id)).level == COLLAPSED
+        )  # a red box, on purpose
         assert not app.exception and len(app.error) == is_verdict, (page, app.exception, app.error)
         assert app.title[0].value and app.selectbox(key="model").value == run_id, page
 
@@ -102,10 +108,21 @@ def test_every_filter_of_every_convolution():
 
 
 def test_unknown_names_in_the_address_are_named_and_the_page_goes_on():
-    app = opened(ROOT / "pages/3_Feature_maps.py", model="resnet33", layer="conv99", unit="-4", photo="dragon", scale="huge")
+    app = opened(
+        ROOT / "pages/3_Feature_maps.py",
+        model="resnet33",
+        layer="conv99",
+        unit="-4",
+        photo="dragon",
+        scale="huge",
+    )
     fine(app)
     said = " ".join(box.value.replace("\\", "") for box in app.warning)
-    assert "no model named 'resnet33'" in said and "no layer named 'conv99'" in said and "no photograph named 'dragon'" in said
+    assert (
+        "no model named 'resnet33'" in said
+        and "no layer named 'conv99'" in said
+        and "no photograph named 'dragon'" in said
+    )
     assert "resnet32" in said and "conv1" in said
     assert app.selectbox(key="layer").value == "conv1"
 
@@ -121,20 +138,41 @@ def test_home_says_what_was_reported_beside_ours(fresh_caches):
         config = json.loads((runs.SHIPPED / "lenet/config.json").read_text()) | {"system": system}
         broken(fresh_caches, name, config__json=json.dumps(config).encode())
     said = texts(fine(opened(ROOT / "app.py"))).replace("\\", "")
-    expected = sorted(run.config["system"] for run in map(runs.open_run, SHIPPED) if run.config.get("system") and not run.run_id.endswith("_start"))
-    assert sorted(re.findall(r"reported (\w+): ", said)) == sorted([*expected, "B2"])  # a start for others is of no report
-    assert said.count("reported B2: 81.3% validation") == 2 and "reported C18: collapses, retina" in said and said.count("docs/results.md") == 1
+    expected = sorted(
+        run.config["system"]
+        for run in map(runs.open_run, SHIPPED)
+        if run.config.get("system") and not run.run_id.endswith("_start")
+    )
+    assert sorted(re.findall(r"reported (\w+): ", said)) == sorted(
+        [*expected, "B2"]
+    )  # a start for others is of no report
+    assert (
+        said.count("reported B2: 81.3% validation") == 2
+        and "reported C18: collapses, retina" in said
+        and said.count("docs/results.md") == 1
+    )
 
 
 def test_collapsed_model_is_called_so_on_its_page():
     app = opened(ROOT / "pages/8_Confusion_matrix.py", model="collapsed_lenet")
     assert not app.exception
-    assert len(app.error) == 1 and "Collapsed" in app.error[0].value and "Imbalance" in app.error[0].value
+    assert (
+        len(app.error) == 1
+        and "Collapsed" in app.error[0].value
+        and "Imbalance" in app.error[0].value
+    )
 
 
 def test_click_on_a_cell_opens_it():
     app = fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="lenet"))
-    app.session_state["matrix_first"] = {"selection": {"points": [{"customdata": {"0": 5, "1": 3}}], "point_indices": [53], "box": [], "lasso": []}}
+    app.session_state["matrix_first"] = {
+        "selection": {
+            "points": [{"customdata": {"0": 5, "1": 3}}],
+            "point_indices": [53],
+            "box": [],
+            "lasso": [],
+        }
+    }
     app.session_state["true_first"], app.session_state["predicted_first"] = "dog", "cat"
     assert "**dog** answered **cat**" in texts(fine(app.run()))
 
@@ -158,8 +196,12 @@ def test_upload_that_is_no_picture(data, reason):
     app = opened(ROOT / "app.py", source="upload").switch_page("pages/3_Feature_maps.py")
     fine(app.run())
     app.file_uploader(key="upload").set_value(("../../x.png", data, "image/png")).run()
-    assert not app.exception and len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
-    app.file_uploader(key="upload").set_value(("cat.jpg", (ROOT / "vizlib/photographs/cat.jpg").read_bytes(), "image/jpeg")).run()
+    assert (
+        not app.exception and len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
+    )
+    app.file_uploader(key="upload").set_value(
+        ("cat.jpg", (ROOT / "vizlib/photographs/cat.jpg").read_bytes(), "image/jpeg")
+    ).run()
     assert "It answers" in texts(fine(app))
     app.switch_page("pages/2_Filters.py").run()
     app.switch_page("pages/3_Feature_maps.py").run()
@@ -170,7 +212,9 @@ def test_camera():
     app = opened(ROOT / "app.py", source="camera").switch_page("pages/3_Feature_maps.py")
     app.run()
     assert "Choose an image" in texts(fine(app))
-    app.camera_input(key="camera").set_value(("photo.jpg", (ROOT / "vizlib/photographs/coffee.jpg").read_bytes(), "image/jpeg")).run()
+    app.camera_input(key="camera").set_value(
+        ("photo.jpg", (ROOT / "vizlib/photographs/coffee.jpg").read_bytes(), "image/jpeg")
+    ).run()
     assert "It answers" in texts(fine(app))
 
 
@@ -193,10 +237,14 @@ def test_download_of_a_missing_data_set(monkeypatch, tmp_path):
     assert list((tmp_path / "data").iterdir()) == []
 
     monkeypatch.setattr(cifar10, "ADDRESS", (tmp_path / "served.tar.gz").as_uri())
-    monkeypatch.setattr(cifar10, "ARCHIVE_MD5", hashlib.md5((tmp_path / "served.tar.gz").read_bytes()).hexdigest())
+    monkeypatch.setattr(
+        cifar10, "ARCHIVE_MD5", hashlib.md5((tmp_path / "served.tar.gz").read_bytes()).hexdigest()
+    )
     app.button(key="download cifar10 sidebar").click().run()
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["cifar-10-batches-py"]
-    assert not app.exception and "incomplete" in app.error[0].value  # the archive served here holds no pictures
+    assert (
+        not app.exception and "incomplete" in app.error[0].value
+    )  # the archive served here holds no pictures
 
 
 def broken(folder, name, **files):
@@ -212,8 +260,24 @@ def broken(folder, name, **files):
 @pytest.mark.parametrize(
     "name, files, reason",
     [
-        ("half-weights", {"model__safetensors": (runs.SHIPPED / "lenet/model.safetensors").read_bytes()[:500] if SHIPPED else b""}, ""),
-        ("foreign-weights", {"model__safetensors": (runs.SHIPPED / "plain32/model.safetensors").read_bytes() if SHIPPED else b""}, "conv1"),
+        (
+            "half-weights",
+            {
+                "model__safetensors": (runs.SHIPPED / "lenet/model.safetensors").read_bytes()[:500]
+                if SHIPPED
+                else b""
+            },
+            "",
+        ),
+        (
+            "foreign-weights",
+            {
+                "model__safetensors": (runs.SHIPPED / "plain32/model.safetensors").read_bytes()
+                if SHIPPED
+                else b""
+            },
+            "conv1",
+        ),
         ("web-page", {"model__safetensors": b"<!DOCTYPE html><html>404</html>"}, "page"),
     ],
 )
@@ -221,8 +285,17 @@ def test_run_with_bad_weights(fresh_caches, name, files, reason):
     broken(fresh_caches, name, **files)
     for app, page in every_page(model=name):
         assert not app.exception, page
-        assert all("Traceback" not in box.value and "not made for" not in box.value for box in app.error)
-        if page in ("1_Architecture", "2_Filters", "3_Feature_maps", "4_Unit", "5_Class_evidence", "10_Compare"):
+        assert all(
+            "Traceback" not in box.value and "not made for" not in box.value for box in app.error
+        )
+        if page in (
+            "1_Architecture",
+            "2_Filters",
+            "3_Feature_maps",
+            "4_Unit",
+            "5_Class_evidence",
+            "10_Compare",
+        ):
             assert len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
         else:
             fine(app)  # what needs no weights is still shown
@@ -238,10 +311,19 @@ def infos(app):
 def test_every_page_of_a_run_without_its_weights(weightless):
     for app, page in every_page(model="weightless"):
         said = texts(fine(app)).replace("\\", "")
-        expected = [weightless.missing_weights] * (page in ("4_Unit", "5_Class_evidence", "10_Compare"))  # nothing is stored of what they show
-        lacks_images = page == "8_Confusion_matrix" and "cifar10" not in datasets.names()  # of its cells
-        assert infos(app) == expected + ["The data set 'cifar10' is not on this machine."] * lacks_images, page
-        assert "ended before" not in said and ("comes without its weights" in said) == (page in ("2_Filters", "3_Feature_maps", "4_Unit", "5_Class_evidence", "10_Compare")), page
+        expected = [weightless.missing_weights] * (
+            page in ("4_Unit", "5_Class_evidence", "10_Compare")
+        )  # nothing is stored of what they show
+        lacks_images = (
+            page == "8_Confusion_matrix" and "cifar10" not in datasets.names()
+        )  # of its cells
+        assert (
+            infos(app)
+            == expected + ["The data set 'cifar10' is not on this machine."] * lacks_images
+        ), page
+        assert "ended before" not in said and ("comes without its weights" in said) == (
+            page in ("2_Filters", "3_Feature_maps", "4_Unit", "5_Class_evidence", "10_Compare")
+        ), page
 
 
 def test_home_says_what_a_run_without_its_weights_needs(weightless):
@@ -251,8 +333,13 @@ def test_home_says_what_a_run_without_its_weights_needs(weightless):
     assert [box.value for box in app.code][1:] == [run.reproducing_command for run in shipped]
     said = texts(app).replace("\\", "")
     assert "no weights" in said and "which took 48 min (CPU, 1 thread)" in said
-    as_good = sum(f"{run.rows('finished')[-1]['test_accuracy']:.1%}" == "82.8%" for run in map(runs.open_run, SHIPPED))
-    assert said.count("**82.8%** held-out accuracy") == as_good + 1 == said.count("Accuracy 0.828")  # like the card of the run that it is a copy of
+    as_good = sum(
+        f"{run.rows('finished')[-1]['test_accuracy']:.1%}" == "82.8%"
+        for run in map(runs.open_run, SHIPPED)
+    )
+    assert (
+        said.count("**82.8%** held-out accuracy") == as_good + 1 == said.count("Accuracy 0.828")
+    )  # like the card of the run that it is a copy of
 
 
 def test_layers_are_known_without_weights(weightless):
@@ -263,8 +350,12 @@ def test_layers_are_known_without_weights(weightless):
 
 def test_filters_without_weights_are_those_stored(weightless):
     app = fine(opened(ROOT / "pages/2_Filters.py", model="weightless"))
-    assert f"step 5,160, the last stored. {weightless.missing_weights}" in texts(app).replace("\\", "")
-    assert app.select_slider(key="step").value == "end" and "Filter 0, its 3 input channels" in texts(app)
+    assert f"step 5,160, the last stored. {weightless.missing_weights}" in texts(app).replace(
+        "\\", ""
+    )
+    assert app.select_slider(
+        key="step"
+    ).value == "end" and "Filter 0, its 3 input channels" in texts(app)
     app.select_slider(key="step").set_value("64").run()
     assert "As they were at step 64." in texts(fine(app))
     for layer in app.selectbox(key="filter_layer").options[1:4]:
@@ -275,16 +366,25 @@ def test_filters_without_weights_are_those_stored(weightless):
 def test_maps_without_weights_are_those_of_the_probe_picture(weightless):
     app = fine(opened(ROOT / "pages/3_Feature_maps.py", model="weightless"))
     said = texts(app).replace("\\", "")
-    assert "As it was at step 5,160" in said and "and not yours" in said and weightless.missing_weights in said and "**8 maps**" in said
+    assert (
+        "As it was at step 5,160" in said
+        and "and not yours" in said
+        and weightless.missing_weights in said
+        and "**8 maps**" in said
+    )
     app.selectbox(key="layer").set_value("stage3.block5.conv2").run()
     app.select_slider(key="step").set_value("64").run()
     assert "As it was at step 64" in texts(fine(app)) and "**64 maps**" in texts(app)
 
 
 def test_maps_without_weights_and_without_stored_ones(weightless):
-    weightless.path("snapshots.safetensors").write_bytes((runs.SHIPPED / "digits_three_layer/snapshots.safetensors").read_bytes())
+    weightless.path("snapshots.safetensors").write_bytes(
+        (runs.SHIPPED / "digits_three_layer/snapshots.safetensors").read_bytes()
+    )
     for page in ("2_Filters", "3_Feature_maps"):  # its conv1 is not this network's either
-        assert infos(fine(opened(ROOT / f"pages/{page}.py", model="weightless"))) == [weightless.missing_weights]
+        assert infos(fine(opened(ROOT / f"pages/{page}.py", model="weightless"))) == [
+            weightless.missing_weights
+        ]
     weightless.path("snapshots.safetensors").unlink()
     for app, _ in every_page(model="weightless"):
         fine(app)
@@ -292,7 +392,9 @@ def test_maps_without_weights_and_without_stored_ones(weightless):
 
 def test_a_run_of_ones_own_without_weights(fresh_caches):
     folder = fresh_caches / broken(fresh_caches, "bare", model__safetensors=None)
-    (folder / "config.json").write_text(json.dumps(json.loads((folder / "config.json").read_text()) | {"system": None}))
+    (folder / "config.json").write_text(
+        json.dumps(json.loads((folder / "config.json").read_text()) | {"system": None})
+    )
     for app, page in every_page(model="bare"):
         assert "ended before" not in texts(fine(app)) and "reproduce" not in texts(app), page
     said = texts(opened(ROOT / "pages/3_Feature_maps.py", model="bare")).replace("\\", "")
@@ -300,10 +402,16 @@ def test_a_run_of_ones_own_without_weights(fresh_caches):
 
 
 def test_unknown_architecture(fresh_caches):
-    config = json.loads((runs.SHIPPED / "lenet/config.json").read_text()) | {"architecture": "transformer9000"}
+    config = json.loads((runs.SHIPPED / "lenet/config.json").read_text()) | {
+        "architecture": "transformer9000"
+    }
     broken(fresh_caches, "foreign", config__json=json.dumps(config).encode())
     app = opened(ROOT / "pages/3_Feature_maps.py", model="foreign")
-    assert not app.exception and "no architecture named" in app.error[0].value and "resnet32" in app.error[0].value
+    assert (
+        not app.exception
+        and "no architecture named" in app.error[0].value
+        and "resnet32" in app.error[0].value
+    )
 
 
 def test_run_folder_cut_short_is_said_on_home_and_leaves_the_rest(fresh_caches):
@@ -315,10 +423,20 @@ def test_run_folder_cut_short_is_said_on_home_and_leaves_the_rest(fresh_caches):
 def test_names_from_files_are_shown_letter_by_letter(fresh_caches):
     config = json.loads((runs.SHIPPED / "lenet/config.json").read_text())
     hostile = "![x](http://evil.example/x.png) <b>"
-    broken(fresh_caches, "hostile", config__json=json.dumps(config | {"title": hostile, "class_names": [hostile, *config["class_names"][1:]]}).encode())
+    broken(
+        fresh_caches,
+        "hostile",
+        config__json=json.dumps(
+            config | {"title": hostile, "class_names": [hostile, *config["class_names"][1:]]}
+        ).encode(),
+    )
     for app, page in every_page(model="hostile"):
         assert not app.exception
-        assert not any(hostile in element.value for kind in ("markdown", "caption", "success") for element in app.get(kind)), page
+        assert not any(
+            hostile in element.value
+            for kind in ("markdown", "caption", "success")
+            for element in app.get(kind)
+        ), page
 
 
 def test_two_sessions_on_one_model_never_mix_their_maps():
@@ -332,13 +450,20 @@ def test_two_sessions_on_one_model_never_mix_their_maps():
     from vizlib.weights import load_into, load_weights
 
     run = runs.open_run("resnet32")
-    model = activations.prepare(load_into(architectures.create("resnet32"), load_weights(run.path("model.safetensors"))))
+    model = activations.prepare(
+        load_into(architectures.create("resnet32"), load_weights(run.path("model.safetensors")))
+    )
     images = torch.randn(8, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     names = ["conv1", "stage2.block1", "stage3.block5"]
     alone = [activations.capture(model, image, names)[1] for image in images]
 
     def session(number):
-        return all(np.allclose(found[name], alone[number][name], atol=1e-4) for _ in range(12) for found in [activations.capture(model, images[number], names)[1]] for name in names)
+        return all(
+            np.allclose(found[name], alone[number][name], atol=1e-4)
+            for _ in range(12)
+            for found in [activations.capture(model, images[number], names)[1]]
+            for name in names
+        )
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(session, range(8)))
@@ -346,16 +471,34 @@ def test_two_sessions_on_one_model_never_mix_their_maps():
 
 def test_a_number_that_is_none_is_one_sentence():
     for key in ("unit", "index"):
-        app = opened(ROOT / "pages/3_Feature_maps.py", model="digits_three_layer", source="data set", **{key: "1e400"})
+        app = opened(
+            ROOT / "pages/3_Feature_maps.py",
+            model="digits_three_layer",
+            source="data set",
+            **{key: "1e400"},
+        )
         assert not app.exception
-        assert [f"'{key}' in the address is no whole number" in box.value.replace("\\", "") for box in app.error] == [True]
+        assert [
+            f"'{key}' in the address is no whole number" in box.value.replace("\\", "")
+            for box in app.error
+        ] == [True]
 
 
 def test_what_the_next_model_lacks_gives_way_to_its_default():
-    app = fine(opened(ROOT / "pages/3_Feature_maps.py", model="resnet32", layer="stage3.block5.conv2", unit="63"))
+    app = fine(
+        opened(
+            ROOT / "pages/3_Feature_maps.py",
+            model="resnet32",
+            layer="stage3.block5.conv2",
+            unit="63",
+        )
+    )
     assert app.number_input(key="unit").value == 63
     app.selectbox(key="model").set_value("lenet").run()
-    assert (fine(app).selectbox(key="layer").value, app.number_input(key="unit").value) == ("conv1", 0)
+    assert (fine(app).selectbox(key="layer").value, app.number_input(key="unit").value) == (
+        "conv1",
+        0,
+    )
 
 
 # The place of a map, and what it sees
@@ -369,7 +512,11 @@ def place_view(app):
 
     import numpy as np
 
-    views = [json.loads(element.proto.json) for element in fine(app).get("bidi_component") if element.proto.component_name.endswith("place")]
+    views = [
+        json.loads(element.proto.json)
+        for element in fine(app).get("bidi_component")
+        if element.proto.component_name.endswith("place")
+    ]
     if not views:
         return None
     values = np.frombuffer(base64.b64decode(views[0]["values"]), "<f4")
@@ -380,11 +527,17 @@ def test_a_unit_opens_on_its_strongest_place():
     view, values = place_view(opened(MAPS, model="lenet", layer="conv2", unit="3"))
     row, column = view["place"]
     assert values.shape == (10, 10) and values[row, column] == values.max()
-    assert view["rows"] == view["columns"] == [[2 * place, 2 * place + 14] for place in range(10)], "two 5x5 and a pool between, none padded"
+    assert (
+        view["rows"] == view["columns"] == [[2 * place, 2 * place + 14] for place in range(10)]
+    ), "two 5x5 and a pool between, none padded"
     top, left, bottom, right = view["tight"]
     assert 2 * row <= top < bottom <= 2 * row + 14 and 2 * column <= left < right <= 2 * column + 14
     share = (bottom - top) * (right - left) / 14**2
-    assert f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {share:.0%} of the pixels" in view["more"] and view["heat"]
+    assert (
+        f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {share:.0%} of the pixels"
+        in view["more"]
+        and view["heat"]
+    )
 
 
 def test_the_effective_field_is_that_of_the_place_in_the_address():
@@ -394,10 +547,16 @@ def test_the_effective_field_is_that_of_the_place_in_the_address():
     from vizlib.weights import load_into, load_weights
 
     run = runs.open_run("resnet32")
-    _, image = to_network_input(photograph("coffee"), run.input_size, run.config["mean"], run.config["std"])
-    model = activations.prepare(load_into(architectures.create("resnet32"), load_weights(run.path("model.safetensors"))))
+    _, image = to_network_input(
+        photograph("coffee"), run.input_size, run.config["mean"], run.config["std"]
+    )
+    model = activations.prepare(
+        load_into(architectures.create("resnet32"), load_weights(run.path("model.safetensors")))
+    )
     expected = tight_box(effective(model, image, "stage2.block1", 6, (3, 5)))
-    view, _ = place_view(opened(MAPS, model="resnet32", photo="coffee", layer="stage2.block1", unit="6", place="3,5"))
+    view, _ = place_view(
+        opened(MAPS, model="resnet32", photo="coffee", layer="stage2.block1", unit="6", place="3,5")
+    )
     assert view["place"] == [3, 5] and tuple(view["tight"]) == expected
 
 
@@ -407,10 +566,16 @@ def test_a_silent_value_has_no_effective_field():
     row, column = (int(place[0]) for place in (values == 0).nonzero())
     app.text_input(key="place").set_value(f"{row},{column}").run()
     view, _ = place_view(app)
-    assert view["place"] == [row, column] and view["tight"] is None and "silent for this image" in view["more"]
+    assert (
+        view["place"] == [row, column]
+        and view["tight"] is None
+        and "silent for this image" in view["more"]
+    )
 
 
-@pytest.mark.parametrize("place", ["3;5", "-1,4", "x", "1e3,2", "<b>", "٣,٥", "3,5,7", "\x00", "9" * 400])
+@pytest.mark.parametrize(
+    "place", ["3;5", "-1,4", "x", "1e3,2", "<b>", "٣,٥", "3,5,7", "\x00", "9" * 400]
+)
 def test_a_place_that_is_none_is_one_sentence(place):
     app = opened(MAPS, model="lenet", place=place)
     view, values = place_view(app)
@@ -424,15 +589,26 @@ def test_a_place_that_is_none_is_one_sentence(place):
 def test_a_place_too_large_gives_way_to_the_strongest(place):
     app = opened(MAPS, model="lenet", layer="conv2", place=place)
     view, values = place_view(app)
-    assert not app.warning and app.text_input(key="place").value == "" and values[tuple(view["place"])] == values.max()
+    assert (
+        not app.warning
+        and app.text_input(key="place").value == ""
+        and values[tuple(view["place"])] == values.max()
+    )
 
 
 def test_a_place_is_kept_from_layer_to_layer_as_long_as_it_fits():
     app = opened(MAPS, model="lenet", layer="conv1", place="12,3")
-    for layer, expected in (("relu1", [12, 3]), ("pool1", [12, 3]), ("conv2", None), ("conv1", None)):
+    for layer, expected in (
+        ("relu1", [12, 3]),
+        ("pool1", [12, 3]),
+        ("conv2", None),
+        ("conv1", None),
+    ):
         app.selectbox(key="layer").set_value(layer).run()
         view, values = place_view(app)
-        assert view["place"] == expected if expected else values[tuple(view["place"])] == values.max()
+        assert (
+            view["place"] == expected if expected else values[tuple(view["place"])] == values.max()
+        )
     app.selectbox(key="layer").set_value("fc1").run()
     assert place_view(app) is None and "to the whole image" in texts(app)
 
@@ -441,8 +617,18 @@ def test_maps_stored_along_the_training_have_places_without_a_gradient(weightles
     for model, query in (("weightless", {}), ("plain32", {"step": "64"}), ("knee_resnet18", {})):
         app = opened(MAPS, model=model, layer="conv1", **query)
         view, _ = place_view(app)
-        assert not view["heat"] and not view["tight"] and not view["more"] and "theoretical" in texts(app) and "effective" not in texts(app)
-        assert view["size"] == list(runs.open_run(model).input_size[1:]) and view["rows"][0][0] == 0 and view["rows"][-1][1] == view["size"][0]
+        assert (
+            not view["heat"]
+            and not view["tight"]
+            and not view["more"]
+            and "theoretical" in texts(app)
+            and "effective" not in texts(app)
+        )
+        assert (
+            view["size"] == list(runs.open_run(model).input_size[1:])
+            and view["rows"][0][0] == 0
+            and view["rows"][-1][1] == view["size"][0]
+        )
 
 
 def test_a_run_that_goes_while_in_view_is_named(fresh_caches):
@@ -453,7 +639,10 @@ def test_a_run_that_goes_while_in_view_is_named(fresh_caches):
     shutil.rmtree(fresh_caches / "mine")
     st.cache_resource.clear()
     app.run()
-    assert "'mine' is not there any more" in fine(app).warning[0].value and app.selectbox(key="model").value == "resnet32"
+    assert (
+        "'mine' is not there any more" in fine(app).warning[0].value
+        and app.selectbox(key="model").value == "resnet32"
+    )
 
 
 # Two runs compared
@@ -467,14 +656,37 @@ def said_by(app):
 
 def test_compare_says_what_two_runs_have_and_lack():
     said = said_by(opened(COMPARE, model="resnet32", other="plain32", at="50"))
-    for figure in ("| 466,602 | 464,042 |", "| 3,028 s | 2,907 s |", "| 89.9% | 82.6% |", "| 89.5% | 82.8% |", "| not collapsed | not collapsed |"):
+    for figure in (
+        "| 466,602 | 464,042 |",
+        "| 3,028 s | 2,907 s |",
+        "| 89.9% | 82.6% |",
+        "| 89.5% | 82.8% |",
+        "| not collapsed | not collapsed |",
+    ):
         assert figure in said
-    assert "resnet32 minus plain32" in said and "gains the most in **bird**" in said and "tested on different images" not in said
+    assert (
+        "resnet32 minus plain32" in said
+        and "gains the most in **bird**" in said
+        and "tested on different images" not in said
+    )
     resnet, plain = (runs.open_run(name) for name in ("resnet32", "plain32"))
-    both = [predictions.predicted_labels == predictions.labels for predictions in map(answers_of, (resnet, plain))]
-    assert f"| both | {sum(both[0] & both[1]):,} |" in said and f"| only **plain32** | {sum(~both[0] & both[1]):,} |" in said and "exact McNemar test" in said
-    assert "convolution 17 of 33: 32 × 16 × 16" in said and "convolution 16 of 31: 32 × 16 × 16" in said
-    assert "One colour scale for both halves" in said and "The shapes are the same, the values are not" in said
+    both = [
+        predictions.predicted_labels == predictions.labels
+        for predictions in map(answers_of, (resnet, plain))
+    ]
+    assert (
+        f"| both | {sum(both[0] & both[1]):,} |" in said
+        and f"| only **plain32** | {sum(~both[0] & both[1]):,} |" in said
+        and "exact McNemar test" in said
+    )
+    assert (
+        "convolution 17 of 33: 32 × 16 × 16" in said
+        and "convolution 16 of 31: 32 × 16 × 16" in said
+    )
+    assert (
+        "One colour scale for both halves" in said
+        and "The shapes are the same, the values are not" in said
+    )
 
 
 def answers_of(run):
@@ -485,7 +697,13 @@ def answers_of(run):
 
 @pytest.mark.parametrize(
     "model, other",
-    [("resnet32", "plain32"), ("plain32", "resnet32"), ("three_layer_module", "three_layer_functional"), ("three_layer_functional", "three_layer_module"), ("lenet", "airbench")],
+    [
+        ("resnet32", "plain32"),
+        ("plain32", "resnet32"),
+        ("three_layer_module", "three_layer_functional"),
+        ("three_layer_functional", "three_layer_module"),
+        ("lenet", "airbench"),
+    ],
 )
 def test_compare_opens_on_a_telling_pair(model, other):
     assert fine(opened(COMPARE, model=model)).selectbox(key="other").value == other
@@ -499,7 +717,10 @@ def test_compare_moves_its_pair_with_the_model_unless_a_hand_chose_it():
     app.selectbox(key="model").set_value("plain32").run()
     assert fine(app).selectbox(key="other").value == "lenet"
     app.button[[button.label for button in app.button].index("⇄ Swap")].click().run()
-    assert (fine(app).selectbox(key="model").value, app.selectbox(key="other").value) == ("lenet", "plain32")
+    assert (fine(app).selectbox(key="model").value, app.selectbox(key="other").value) == (
+        "lenet",
+        "plain32",
+    )
     app.selectbox(key="model").set_value("plain32").run()
     assert fine(app).selectbox(key="other").value == "resnet32", "no run is compared with itself"
 
@@ -513,22 +734,33 @@ def test_the_three_forms_compute_the_same():
         app.toggle(key="same_weights").set_value(True).run()
         said = said_by(app)
         assert "Both compute the same" in said and f"{other} with the other's weights" in said
-        assert len(answers := re.findall(r"It answers [^.]+\.", said)) == 2 and answers[0] == answers[1]
+        assert (
+            len(answers := re.findall(r"It answers [^.]+\.", said)) == 2
+            and answers[0] == answers[1]
+        )
     app.selectbox(key="other").set_value("lenet").run()
     assert not fine(app).toggle, "its weights have other shapes"
 
 
 def test_compare_runs_tested_on_other_images_and_of_other_sizes():
     said = said_by(opened(COMPARE, model="digits_three_layer", other="resnet32"))
-    assert "tested on different images" in said and "There is no difference of the two matrices" in said and "Nothing can be counted image by image" in said
+    assert (
+        "tested on different images" in said
+        and "There is no difference of the two matrices" in said
+        and "Nothing can be counted image by image" in said
+    )
     assert "gets 8 × 8" in said and "gets 32 × 32" in said and "different shapes" in said
 
 
-@pytest.mark.parametrize("other", ["resnet33", "resnet32", "../../etc/passwd", "<b>", "", "\x00", "🐈" * 200])
+@pytest.mark.parametrize(
+    "other", ["resnet33", "resnet32", "../../etc/passwd", "<b>", "", "\x00", "🐈" * 200]
+)
 def test_compare_with_what_is_no_other_run(other):
     app = opened(COMPARE, model="resnet32", other=other)
     assert fine(app).selectbox(key="other").value == "plain32"
-    assert len(app.warning) == (1 if other else 0) and all("no second run named" in box.value for box in app.warning)
+    assert len(app.warning) == (1 if other else 0) and all(
+        "no second run named" in box.value for box in app.warning
+    )
 
 
 @pytest.mark.parametrize("at", ["-1", "101", "1e400", "nan", "x", "50.5", "", "9" * 400])
@@ -541,9 +773,19 @@ def test_compare_with_a_run_that_has_half_of_it(fresh_caches):
     """What one lacks is said in its half; the other half is there."""
     broken(fresh_caches, "half", model__safetensors=None, predictions__npz=None)
     app = opened(COMPARE, model="plain32", other="half")
-    assert not app.exception and len(app.error) == len(app.info) == 1 and "predictions" in app.error[0].value and "without its weights" in app.info[0].value
+    assert (
+        not app.exception
+        and len(app.error) == len(app.info) == 1
+        and "predictions" in app.error[0].value
+        and "without its weights" in app.info[0].value
+    )
     said = texts(app).replace("\\", "")
-    assert "**plain32**: 82.8% of 5,000" in said and "convolution 1 of 31" in said and "62,006" in said and "One colour scale" not in said
+    assert (
+        "**plain32**: 82.8% of 5,000" in said
+        and "convolution 1 of 31" in said
+        and "62,006" in said
+        and "One colour scale" not in said
+    )
 
 
 def test_compare_needs_a_second_run(monkeypatch, fresh_caches):

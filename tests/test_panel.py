@@ -19,18 +19,45 @@ from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
 from vizlib.ui import readout, train_settings, trainings
 
 ROOT = Path(__file__).parent.parent
-STARTED = dict(event="started", device="CPU", parameters=15706, train_images=1294, val_images=143, test_images=360, train_counts=[130] * 10, steps=200, layers=["conv1"])
+STARTED = dict(
+    event="started",
+    device="CPU",
+    parameters=15706,
+    train_images=1294,
+    val_images=143,
+    test_images=360,
+    train_counts=[130] * 10,
+    steps=200,
+    layers=["conv1"],
+)
 QUEUED = dict(event="queued", time=1.0, device="cpu")
 PAIR = "three_layer_module digits"  # what the recipe to begin with depends on
 
 
 def step(done, total=10, **changes):
-    figures = dict(event="step", step=20 * done, epoch=float(done), progress=done / total, train_loss=2 / (1 + done), train_accuracy=0.5, learning_rate=1e-3)
+    figures = dict(
+        event="step",
+        step=20 * done,
+        epoch=float(done),
+        progress=done / total,
+        train_loss=2 / (1 + done),
+        train_accuracy=0.5,
+        learning_rate=1e-3,
+    )
     return figures | dict(seconds=3.0 * done, images_per_second=1234.5) | changes
 
 
 def epoch(done, total=10, **changes):
-    figures = dict(event="epoch", epoch=done, step=20 * done, progress=done / total, train_loss=0.5, train_accuracy=0.5, val_loss=0.5, val_accuracy=0.875)
+    figures = dict(
+        event="epoch",
+        epoch=done,
+        step=20 * done,
+        progress=done / total,
+        train_loss=0.5,
+        train_accuracy=0.5,
+        val_loss=0.5,
+        val_accuracy=0.875,
+    )
     return figures | dict(learning_rate=1e-3, seconds=3.0 * done, confusion=[[1]]) | changes
 
 
@@ -76,8 +103,16 @@ def calls(monkeypatch, fabricate):
 
     monkeypatch.setattr(launcher, "start_new", start_new)
     monkeypatch.setattr(launcher, "request", lambda run, wish: noted.append((wish, run.run_id)))
-    monkeypatch.setattr(launcher, "change_rate", lambda run, rate: noted.append(("rate", run.run_id, rate)))
-    monkeypatch.setattr(launcher, "resume", lambda run, device=None, learning_rate=None: noted.append(("resume", run.run_id, learning_rate)))
+    monkeypatch.setattr(
+        launcher, "change_rate", lambda run, rate: noted.append(("rate", run.run_id, rate))
+    )
+    monkeypatch.setattr(
+        launcher,
+        "resume",
+        lambda run, device=None, learning_rate=None: noted.append(
+            ("resume", run.run_id, learning_rate)
+        ),
+    )
     monkeypatch.setattr(trainings, "WAKING_SECONDS", 0)
     return noted
 
@@ -112,7 +147,11 @@ def again(app):
 
 
 def texts(app):
-    found = [element.value for kind in ("markdown", "caption", "error", "warning", "success") for element in app.sidebar.get(kind)]
+    found = [
+        element.value
+        for kind in ("markdown", "caption", "error", "warning", "success")
+        for element in app.sidebar.get(kind)
+    ]
     return " ".join([*found, *(button.label for button in app.sidebar.button)]).replace("\\", "")
 
 
@@ -121,7 +160,12 @@ def keys(app):
 
 
 def field(app, name, owner):
-    return next(widget for kind in ("selectbox", "number_input", "text_input") for widget in app.sidebar.get(kind) if widget.key == f"train_{name}_{owner}")
+    return next(
+        widget
+        for kind in ("selectbox", "number_input", "text_input")
+        for widget in app.sidebar.get(kind)
+        if widget.key == f"train_{name}_{owner}"
+    )
 
 
 @pytest.mark.parametrize("file", ["app.py", "pages/3_Feature_maps.py"])
@@ -134,7 +178,10 @@ def test_it_is_on_the_pages(file):
 
 
 def test_closed_it_costs_nothing_and_needs_no_torch(interpreter):
-    ended = interpreter("-c", "import sys, vizlib.ui.panel; print([name for name in ('torch', 'torchvision') if name in sys.modules])")
+    ended = interpreter(
+        "-c",
+        "import sys, vizlib.ui.panel; print([name for name in ('torch', 'torchvision') if name in sys.modules])",
+    )
     assert ended.stdout == "[]\n", ended.stdout + ended.stderr
     app = drawn()
     assert [box.label for box in app.sidebar.expander] == ["Train a model"] and keys(app) == []
@@ -142,18 +189,34 @@ def test_closed_it_costs_nothing_and_needs_no_torch(interpreter):
 
 def test_it_opens_on_what_learns_digits_in_seconds(calls):
     app = drawn(settings=True)
-    assert (app.selectbox(key="train_architecture").value, app.selectbox(key="train_dataset").value) == ("three_layer_module", "digits")
+    assert (
+        app.selectbox(key="train_architecture").value,
+        app.selectbox(key="train_dataset").value,
+    ) == ("three_layer_module", "digits")
     assert field(app, "recipe", PAIR).value == "small_set"
     said = texts(app)
     assert "1,437 images of 8 × 8" in said and "15,706 parameters" in said and "about" in said
     assert RECIPES["small_set"].summary in said and "nn.Module" in said
     app.button(key="train_press").click().run()
     settings = calls[0][1]
-    assert settings == dict(architecture="three_layer_module", dataset="digits", recipe=RECIPES["small_set"], seed=0, title="", start=None, frozen=0, side=None, device=launcher.devices()[0])
+    assert settings == dict(
+        architecture="three_layer_module",
+        dataset="digits",
+        recipe=RECIPES["small_set"],
+        seed=0,
+        title="",
+        start=None,
+        frozen=0,
+        side=None,
+        device=launcher.devices()[0],
+    )
 
 
 def test_a_run_without_its_weights_is_no_start(fabricate):
-    ended = dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9), dict(event="finished", test_accuracy=0.9, seconds=1)
+    ended = (
+        dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9),
+        dict(event="finished", test_accuracy=0.9, seconds=1),
+    )
     fabricate("weightless", STARTED, *ended)
     fabricate("whole", STARTED, *ended, files=["model.safetensors"])
     options = field(drawn(settings=True), "start", "three_layer_module").options
@@ -161,9 +224,20 @@ def test_a_run_without_its_weights_is_no_start(fabricate):
 
 
 def test_settings_reach_the_launcher_exactly(calls, fabricate):
-    earlier = fabricate("earlier", STARTED, dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9), dict(event="finished", test_accuracy=0.9, seconds=1), files=["model.safetensors"])
+    earlier = fabricate(
+        "earlier",
+        STARTED,
+        dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9),
+        dict(event="finished", test_accuracy=0.9, seconds=1),
+        files=["model.safetensors"],
+    )
     app = drawn(settings=True)
-    for name, value in (("epochs", 3), ("batch_size", 32), ("learning_rate", 0.0045), ("label_smoothing", 0.1)):
+    for name, value in (
+        ("epochs", 3),
+        ("batch_size", 32),
+        ("learning_rate", 0.0045),
+        ("label_smoothing", 0.1),
+    ):
         field(app, name, "small_set").set_value(value)
     field(app, "imbalance", "small_set").set_value("balanced")
     field(app, "start", "three_layer_module").set_value(("run", earlier.run_id))
@@ -172,9 +246,24 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
     app.text_input(key="train_title").set_value(" Mine ")
     app.button(key="train_press").click().run()
     [(_, settings)] = calls
-    assert settings.pop("recipe") == recipe("small_set", epochs=3, batch_size=32, learning_rate=0.0045, label_smoothing=0.1, balanced=True)
+    assert settings.pop("recipe") == recipe(
+        "small_set",
+        epochs=3,
+        batch_size=32,
+        learning_rate=0.0045,
+        label_smoothing=0.1,
+        balanced=True,
+    )
     assert settings.pop("device") == launcher.devices()[0]
-    assert settings == dict(architecture="three_layer_module", dataset="digits", seed=7, title="Mine", start={"run": "earlier"}, frozen=1, side=None)
+    assert settings == dict(
+        architecture="three_layer_module",
+        dataset="digits",
+        seed=7,
+        title="Mine",
+        start={"run": "earlier"},
+        frozen=1,
+        side=None,
+    )
 
 
 def test_a_network_for_larger_pictures_is_no_start_for_small_ones():
@@ -187,37 +276,54 @@ def test_a_network_for_large_pictures_can_get_smaller_ones(calls):
     """The line on what Train will do follows the field: at half the side the network has about a quarter to compute."""
 
     def minutes():
-        return float(re.search(r"about ([\d.]+) (min|h)", texts(app))[1]) * (60 if " h*" in texts(app) else 1)
+        return float(re.search(r"about ([\d.]+) (min|h)", texts(app))[1]) * (
+            60 if " h*" in texts(app) else 1
+        )
 
     app = drawn(settings=True)
     assert "Side of the pictures" not in [widget.label for widget in app.number_input]
     app.selectbox(key="train_architecture").select("resnet18").run()
     side = field(app, "side", "resnet18 digits")
-    assert (side.value, side.min, side.max) == (224, 8, 224) and "64 makes a large network 12 times faster" in side.help
+    assert (side.value, side.min, side.max) == (
+        224,
+        8,
+        224,
+    ) and "64 makes a large network 12 times faster" in side.help
     assert "1,437 images of 224 × 224" in texts(app)
     whole = minutes()
     field(app, "side", "resnet18 digits").set_value(112).run()
-    assert "1,437 images of 112 × 112" in texts(fine(app)) and minutes() == pytest.approx(whole / 4, rel=0.1)
+    assert "1,437 images of 112 × 112" in texts(fine(app)) and minutes() == pytest.approx(
+        whole / 4, rel=0.1
+    )
     app.button(key="train_press").click().run()
     assert calls[0][1]["side"] == 112 and calls[0][1]["architecture"] == "resnet18"
     app.session_state[train_settings.OPEN] = True
     app.run().selectbox(key="train_architecture").select("resnet32").run()
-    assert "Side of the pictures" not in [widget.label for widget in fine(app).number_input] and "images of 8 × 8" in texts(app)
+    assert "Side of the pictures" not in [
+        widget.label for widget in fine(app).number_input
+    ] and "images of 8 × 8" in texts(app)
 
 
 def test_a_press_puts_the_new_run_in_view(calls):
     app = drawn(settings=True)
     app.button(key="train_press").click().run()
-    assert app.selectbox(key="model").value == "new-1" and not app.session_state[train_settings.OPEN]
+    assert (
+        app.selectbox(key="model").value == "new-1" and not app.session_state[train_settings.OPEN]
+    )
     assert "new-1" in texts(again(app)) and "about to start" in texts(app)
 
 
 def test_another_recipe_brings_its_own_values(calls):
     app = drawn(settings=True)
     field(app, "recipe", PAIR).select("one_cycle").run()
-    assert field(fine(app), "epochs", "one_cycle").value == 20 and field(app, "learning_rate", "one_cycle").value == 0.15
+    assert (
+        field(fine(app), "epochs", "one_cycle").value == 20
+        and field(app, "learning_rate", "one_cycle").value == 0.15
+    )
     field(app, "recipe", PAIR).select("minute").run()
-    assert field(fine(app), "seconds", "minute").value == 60 and "Epochs" not in [widget.label for widget in app.number_input]
+    assert field(fine(app), "seconds", "minute").value == 60 and "Epochs" not in [
+        widget.label for widget in app.number_input
+    ]
     field(app, "seconds", "minute").set_value(20)
     app.button(key="train_press").click().run()
     assert calls[0][1]["recipe"] == recipe("minute", seconds=20)
@@ -259,7 +365,9 @@ def test_what_the_launcher_refuses_is_said_once(monkeypatch):
     monkeypatch.setattr(launcher, "start_new", full)
     app = drawn(settings=True)
     app.button(key="train_press").click().run()
-    assert [box.value.replace("\\", "") for box in fine(app).error] == ["10 trainings wait already."]
+    assert [box.value.replace("\\", "") for box in fine(app).error] == [
+        "10 trainings wait already."
+    ]
     assert app.selectbox(key="model").value == "lenet" and not fine(app.run()).error
 
 
@@ -293,11 +401,22 @@ def test_a_training_is_drawn_with_its_figures(fabricate):
     for model in ("alive", "lenet"):
         app = drawn(model)
         said = texts(app)
-        assert "alive" in said and "Training" in said and "1,234 images a second" in said and "18 s left" in said
+        assert (
+            "alive" in said
+            and "Training" in said
+            and "1,234 images a second" in said
+            and "18 s left" in said
+        )
         assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["epoch 4.0 of 10"]
-        readout = next(element.proto.body for element in app.sidebar.get("html") if "training loss" in element.proto.body)
+        readout = next(
+            element.proto.body
+            for element in app.sidebar.get("html")
+            if "training loss" in element.proto.body
+        )
         assert "87.5%" in readout and readout.count("<img") == 2
-        assert {"pause alive", "stop alive", "keep alive", "apply alive"} <= set(keys(app)) and ("view alive" in keys(app)) == (model == "lenet")
+        assert {"pause alive", "stop alive", "keep alive", "apply alive"} <= set(keys(app)) and (
+            "view alive" in keys(app)
+        ) == (model == "lenet")
 
 
 def test_a_training_by_the_clock_counts_seconds(fabricate):
@@ -308,10 +427,14 @@ def test_a_training_by_the_clock_counts_seconds(fabricate):
 def test_one_that_just_started_has_nothing_to_show_yet(fabricate):
     fabricate("young", QUEUED, STARTED, alive=True)
     app = drawn()
-    assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["preparing"] and "on their way" in texts(app)
+    assert [bar.proto.text for bar in app.sidebar.get("progress")] == [
+        "preparing"
+    ] and "on their way" in texts(app)
 
 
-@pytest.mark.parametrize("request_key, wish", [("pause", "pause"), ("stop", "stop"), ("keep", "keep")])
+@pytest.mark.parametrize(
+    "request_key, wish", [("pause", "pause"), ("stop", "stop"), ("keep", "keep")]
+)
 def test_a_button_asks_the_right_run(fabricate, calls, request_key, wish):
     for name in ("one", "two"):
         fabricate(name, QUEUED, STARTED, step(1), alive=True)
@@ -320,14 +443,24 @@ def test_a_button_asks_the_right_run(fabricate, calls, request_key, wish):
 
 
 def test_a_paused_run_can_go_on(fabricate, calls):
-    fabricate("resting", QUEUED, STARTED, step(1), dict(event="paused", step=20, epoch=1, seconds=3), alive=True, files=["pause"])
+    fabricate(
+        "resting",
+        QUEUED,
+        STARTED,
+        step(1),
+        dict(event="paused", step=20, epoch=1, seconds=3),
+        alive=True,
+        files=["pause"],
+    )
     app = drawn()
     assert "Paused" in texts(app) and "images a second" not in texts(app)
     app.button(key="continue resting").click().run()
     assert calls == [("continue", "resting")]
 
 
-@pytest.mark.parametrize("file, word", [("stop", "Stopping"), ("keep", "Ending"), ("pause", "Pausing")])
+@pytest.mark.parametrize(
+    "file, word", [("stop", "Stopping"), ("keep", "Ending"), ("pause", "Pausing")]
+)
 def test_a_wish_not_yet_obeyed_is_seen_by_everybody(fabricate, file, word):
     fabricate("asked", QUEUED, STARTED, step(1), alive=True, files=[file])
     app = drawn()
@@ -335,7 +468,14 @@ def test_a_wish_not_yet_obeyed_is_seen_by_everybody(fabricate, file, word):
 
 
 def test_the_learning_rate_of_a_running_training(fabricate, calls):
-    run = fabricate("fast", QUEUED, STARTED, step(1), dict(event="rate", step=21, epoch=1.0, seconds=3.1, learning_rate=0.0125), alive=True)
+    run = fabricate(
+        "fast",
+        QUEUED,
+        STARTED,
+        step(1),
+        dict(event="rate", step=21, epoch=1.0, seconds=3.1, learning_rate=0.0125),
+        alive=True,
+    )
     assert readout.rate_of(run) == 0.0125
     app = drawn()
     widget = app.number_input(key="rate fast 0.0125")
@@ -350,7 +490,11 @@ def test_the_queue(fabricate, calls):
     for place in (1, 2, 3, 4):
         fabricate(f"waiting-{place}", QUEUED | dict(time=1.0 + place), alive=True)
     said = texts(drawn())
-    assert "1st in the queue for the CPU" in said and "2nd in the queue for the CPU" in said and "and 1 more" in said
+    assert (
+        "1st in the queue for the CPU" in said
+        and "2nd in the queue for the CPU" in said
+        and "and 1 more" in said
+    )
     app = drawn("waiting-4")  # the one in view is always among those shown
     assert "4th in the queue" in texts(app)
     app.button(key="stop waiting-4").click().run()
@@ -361,26 +505,58 @@ def test_the_one_in_view_comes_first_and_others_can_be_viewed(fabricate):
     for name in ("a", "b", "c", "d", "e"):
         fabricate(name, QUEUED, STARTED, step(1), alive=True)
     app = drawn("e")
-    assert [key for key in keys(app) if key.startswith("stop ")] == ["stop e", "stop a", "stop b"] and "and 2 more" in texts(app)
+    assert [key for key in keys(app) if key.startswith("stop ")] == [
+        "stop e",
+        "stop a",
+        "stop b",
+    ] and "and 2 more" in texts(app)
     app.button(key="view b").click().run()
     assert fine(app).selectbox(key="model").value == "b"
 
 
 def test_a_finished_run_is_praised_while_it_is_in_view(fabricate):
-    fabricate("done", QUEUED, STARTED, step(10), dict(event="finished", test_accuracy=0.9861, seconds=7.2, kept=True))
+    fabricate(
+        "done",
+        QUEUED,
+        STARTED,
+        step(10),
+        dict(event="finished", test_accuracy=0.9861, seconds=7.2, kept=True),
+    )
     said = texts(drawn("done"))
     assert "98.6%" in said and "7 s of training" in said and "kept" in said
     assert not drawn("lenet").success and not drawn("digits_three_layer").success
 
 
 def test_what_can_go_on_is_offered(fabricate, calls):
-    fabricate("stopped", QUEUED, STARTED, step(2), dict(event="stopped", reason="Stopped by hand."), files=["last.pt"])
-    fabricate("failed", QUEUED, STARTED, step(2), dict(event="failed", reason="The loss is not a number."), files=["last.pt"])
+    fabricate(
+        "stopped",
+        QUEUED,
+        STARTED,
+        step(2),
+        dict(event="stopped", reason="Stopped by hand."),
+        files=["last.pt"],
+    )
+    fabricate(
+        "failed",
+        QUEUED,
+        STARTED,
+        step(2),
+        dict(event="failed", reason="The loss is not a number."),
+        files=["last.pt"],
+    )
     fabricate("gone", QUEUED, STARTED, step(2), files=["last.pt"])
     fabricate("newest", QUEUED, STARTED, step(3), files=["last.pt"])
     app = drawn()
-    assert [key for key in keys(app) if key.startswith("resume ")] == ["resume newest", "resume gone", "resume failed"]
-    assert "not a number" in texts(app) and "ended without a word" in texts(app) and "epoch 3.0" in texts(app)
+    assert [key for key in keys(app) if key.startswith("resume ")] == [
+        "resume newest",
+        "resume gone",
+        "resume failed",
+    ]
+    assert (
+        "not a number" in texts(app)
+        and "ended without a word" in texts(app)
+        and "epoch 3.0" in texts(app)
+    )
     app = drawn("stopped")
     assert "Stopped by hand." in texts(app)
     app.button(key="resume stopped").click().run()
@@ -389,7 +565,10 @@ def test_what_can_go_on_is_offered(fabricate, calls):
     assert app.number_input(key="resume rate failed").value == 0.002
     app.number_input(key="resume rate failed").set_value(0.0004)
     app.button(key="resume failed").click().run()
-    assert calls[1:] == [("resume", "failed", 0.0004)] and fine(app).selectbox(key="model").value == "failed"
+    assert (
+        calls[1:] == [("resume", "failed", 0.0004)]
+        and fine(app).selectbox(key="model").value == "failed"
+    )
 
 
 def test_what_cannot_be_resumed_is_said(fabricate, monkeypatch):
@@ -400,18 +579,44 @@ def test_what_cannot_be_resumed_is_said(fabricate, monkeypatch):
     fabricate("stopped", QUEUED, STARTED, step(2), dict(event="stopped", reason="Stopped by hand."))
     app = drawn()
     app.button(key="resume stopped").click().run()
-    assert [box.value.replace("\\", "") for box in fine(app).error] == ["Its state is damaged."] and app.selectbox(key="model").value == "lenet"
+    assert [box.value.replace("\\", "") for box in fine(app).error] == [
+        "Its state is damaged."
+    ] and app.selectbox(key="model").value == "lenet"
 
 
 def test_nonsense_in_files_is_drawn_letter_by_letter_or_left_out(fabricate):
     hostile = "![x](http://evil.example/x.png) <b>"
     nonsense = dict(progress="half", images_per_second=None, train_loss=math.nan, seconds=math.inf)
-    fabricate("odd", QUEUED, STARTED, step(1, **nonsense), step(2), epoch(1, progress=None, val_accuracy=math.nan), alive=True, title=hostile)
-    fabricate("worse", QUEUED, STARTED, step(1, epoch=math.inf, progress=math.nan), step(2, epoch=math.nan, progress=math.nan, seconds=math.nan), alive=True)
-    fabricate("bad", QUEUED, STARTED, dict(event="failed", reason=hostile), recipe={"name": hostile, "learning_rate": "high"})
+    fabricate(
+        "odd",
+        QUEUED,
+        STARTED,
+        step(1, **nonsense),
+        step(2),
+        epoch(1, progress=None, val_accuracy=math.nan),
+        alive=True,
+        title=hostile,
+    )
+    fabricate(
+        "worse",
+        QUEUED,
+        STARTED,
+        step(1, epoch=math.inf, progress=math.nan),
+        step(2, epoch=math.nan, progress=math.nan, seconds=math.nan),
+        alive=True,
+    )
+    fabricate(
+        "bad",
+        QUEUED,
+        STARTED,
+        dict(event="failed", reason=hostile),
+        recipe={"name": hostile, "learning_rate": "high"},
+    )
     fabricate("bare", dict(event="failed", reason=[1, 2]), recipe={})
     app = drawn("odd")
-    assert not app.error and not any(hostile in element.value for kind in ("markdown", "caption") for element in app.get(kind))
+    assert not app.error and not any(
+        hostile in element.value for kind in ("markdown", "caption") for element in app.get(kind)
+    )
 
 
 def test_a_run_that_ends_while_it_is_watched(fabricate, place):
@@ -430,21 +635,40 @@ def test_a_sparkline_is_made_of_numbers_and_stays_small():
     from base64 import b64decode
 
     def drawing(points, highest=1.0):
-        return b64decode(sparkline(points, highest, "#123456").partition("base64,")[2].partition('"')[0]).decode()
+        return b64decode(
+            sparkline(points, highest, "#123456").partition("base64,")[2].partition('"')[0]
+        ).decode()
 
-    assert drawing([]).count("<path") == 1 and drawing([(0.5, math.nan), (math.inf, 1.0)]).count("<path") == 1
+    assert (
+        drawing([]).count("<path") == 1
+        and drawing([(0.5, math.nan), (math.inf, 1.0)]).count("<path") == 1
+    )
     assert "M2.0 34.0L118.0 2.0" in drawing([(0, 0), (1, 1)])
     assert drawing([(number / 10_000, 0.5) for number in range(10_000)]).count("L") <= 2 * POINTS
-    assert drawing([(0.5, 5.0)]).count("<path") == 4 and drawing([(0.5, 5.0)], highest=0.0).count("<path") == 1
+    assert (
+        drawing([(0.5, 5.0)]).count("<path") == 4
+        and drawing([(0.5, 5.0)], highest=0.0).count("<path") == 1
+    )
 
 
-@pytest.mark.parametrize("seconds, said", [(0, "1 s"), (12.4, "12 s"), (119, "2 min"), (5399, "90 min"), (9000, "2.5 h")])
+@pytest.mark.parametrize(
+    "seconds, said", [(0, "1 s"), (12.4, "12 s"), (119, "2 min"), (5399, "90 min"), (9000, "2.5 h")]
+)
 def test_durations(seconds, said):
     assert readout.duration(seconds) == said
 
 
 def test_ordinals():
-    assert [readout.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21)] == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st"]
+    assert [readout.ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21)] == [
+        "1st",
+        "2nd",
+        "3rd",
+        "4th",
+        "11th",
+        "12th",
+        "13th",
+        "21st",
+    ]
 
 
 # In a browser, for real
@@ -466,7 +690,9 @@ def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_serv
     ten_epochs = outlook.inner_text()
     mine.get_by_role("spinbutton", name="Epochs").fill("30")
     mine.keyboard.press("Enter")
-    expect(outlook).not_to_have_text(ten_epochs, timeout=60_000)  # the form is drawn again: a press in that moment may miss
+    expect(outlook).not_to_have_text(
+        ten_epochs, timeout=60_000
+    )  # the form is drawn again: a press in that moment may miss
     settled(mine)
     mine.get_by_role("button", name="Train", exact=True).dblclick()  # twice: it must start once
     mine.wait_for_url("**model=three_layer_module-digits*")

@@ -28,11 +28,19 @@ def coordinates(height=32, width=32):
 @pytest.mark.parametrize(
     "name, layer, stands",
     [
-        ("lenet", "conv2", "conv2"), ("lenet", "relu1", "conv1"), ("lenet", "pool2", "conv2"), ("lenet", "flatten", None), ("lenet", "fc3", "fc3"),
-        ("resnet32", "stage2.block3", "stage2.block3.conv2"), ("resnet32", "stage2", "stage2.block5.conv2"), ("resnet32", "stage1.block1.bn1", "conv1"),
-        ("resnet32", "stage2.block1.bn2", "stage2.block1.conv1"), ("resnet32", "pool", "stage3.block5.conv2"), ("resnet18", "layer1.0.relu#2", "layer1.0.conv2"),
+        ("lenet", "conv2", "conv2"),
+        ("lenet", "relu1", "conv1"),
+        ("lenet", "pool2", "conv2"),
+        ("lenet", "flatten", None),
+        ("lenet", "fc3", "fc3"),
+        ("resnet32", "stage2.block3", "stage2.block3.conv2"),
+        ("resnet32", "stage2", "stage2.block5.conv2"),
+        ("resnet32", "stage1.block1.bn1", "conv1"),
+        ("resnet32", "stage2.block1.bn2", "stage2.block1.conv1"),
+        ("resnet32", "pool", "stage3.block5.conv2"),
+        ("resnet18", "layer1.0.relu#2", "layer1.0.conv2"),
     ],
-)  # fmt: skip
+)
 def test_the_units_that_stand_for_another_layers(name, layer, stands):
     rows = layer_table(architectures.create(name), architectures.get(name).input_size)
     assert patterns.unit_layer(rows, layer, unit_layers(rows)) == stands
@@ -42,11 +50,19 @@ def test_the_units_that_stand_for_another_layers(name, layer, stands):
 def test_field_is_the_receptive_fields_box_and_more_only_over_the_border(name):
     size = architectures.get(name).input_size
     rows = layer_table(architectures.create(name), size)
-    for row in (row for row in rows if len(row.output_shape) == 3 and patterns.sees_part(row, size)):
-        for place in {(0, 0), (row.output_shape[1] - 1, 0), (row.output_shape[1] // 2, row.output_shape[2] - 1)}:
+    for row in (
+        row for row in rows if len(row.output_shape) == 3 and patterns.sees_part(row, size)
+    ):
+        for place in {
+            (0, 0),
+            (row.output_shape[1] - 1, 0),
+            (row.output_shape[1] // 2, row.output_shape[2] - 1),
+        }:
             top, left, bottom, right = patterns.field(row, place, size)
             assert (bottom - top, right - left) == row.receptive_field
-            assert (max(0, top), max(0, left), min(size[1], bottom), min(size[2], right)) == box(row, place, size), (row.name, place)
+            assert (max(0, top), max(0, left), min(size[1], bottom), min(size[2], right)) == box(
+                row, place, size
+            ), (row.name, place)
 
 
 def test_a_part_is_cut_out_where_it_is_and_grey_outside():
@@ -60,9 +76,18 @@ def test_patches_are_of_the_strongest_image_and_place(lenet):
     pictures = np.stack([coordinates(), coordinates() + 100])
     rows, places = np.array([[1, 0], [0, 1], *[[0, 1]] * 4]), np.zeros((6, 2, 2), np.int16)
     places[0, 0], places[1, 0] = (3, 4), (27, 0)
-    found = patterns.patches(pictures, named(lenet, "conv1"), Strongest(np.zeros((6, 2)), rows, places), (3, 32, 32))
-    assert np.array_equal(found[0], pictures[1][3:8, 4:9]) and np.array_equal(found[1], pictures[0][27:32, 0:5])
-    whole = patterns.patches(pictures, named(lenet, "fc3"), Strongest(np.zeros((2, 2)), rows[:2], places[:2]), (3, 32, 32))
+    found = patterns.patches(
+        pictures, named(lenet, "conv1"), Strongest(np.zeros((6, 2)), rows, places), (3, 32, 32)
+    )
+    assert np.array_equal(found[0], pictures[1][3:8, 4:9]) and np.array_equal(
+        found[1], pictures[0][27:32, 0:5]
+    )
+    whole = patterns.patches(
+        pictures,
+        named(lenet, "fc3"),
+        Strongest(np.zeros((2, 2)), rows[:2], places[:2]),
+        (3, 32, 32),
+    )
     assert np.array_equal(whole, pictures[[1, 0]])
 
 
@@ -83,9 +108,19 @@ def test_what_is_marked_keeps_its_colours_and_the_rest_is_darker():
 
 
 def test_classes_of_images_are_counted_the_commonest_first():
-    assert units.spread(np.array([2, 0, 2, 1, 2, 0]), ["cat", "dog", "frog", "ship"]) == [("frog", 3), ("cat", 2), ("dog", 1)]
+    assert units.spread(np.array([2, 0, 2, 1, 2, 0]), ["cat", "dog", "frog", "ship"]) == [
+        ("frog", 3),
+        ("cat", 2),
+        ("dog", 1),
+    ]
 
 
 def test_sheet_of_grey_pictures():
-    atlas = units.sheet(np.arange(4, dtype=np.uint8).repeat(25).reshape(4, 5, 5, 1), ["a", "b", "c", "d"])
-    assert atlas.tiles.shape == (4, 5, 5, 3) and atlas.image().mode == "RGBA" and atlas.labels == ("a", "b", "c", "d")
+    atlas = units.sheet(
+        np.arange(4, dtype=np.uint8).repeat(25).reshape(4, 5, 5, 1), ["a", "b", "c", "d"]
+    )
+    assert (
+        atlas.tiles.shape == (4, 5, 5, 3)
+        and atlas.image().mode == "RGBA"
+        and atlas.labels == ("a", "b", "c", "d")
+    )

@@ -11,13 +11,23 @@ from sklearn import metrics
 
 from vizlib.collapse import COLLAPSED, HEALTHY, NEARLY, UNJUDGED, cohen_kappa, judge, judge_run
 from vizlib.errors import UserError
-from vizlib.predictions import Predictions, agreement, class_scores, load_predictions, mcnemar, predict, save_predictions
+from vizlib.predictions import (
+    Predictions,
+    agreement,
+    class_scores,
+    load_predictions,
+    mcnemar,
+    predict,
+    save_predictions,
+)
 from vizlib.runs import Run
 
 
 def answers(confusion):
     """True and predicted labels that give these counts."""
-    true, predicted = (axis.ravel().repeat(np.ravel(confusion)) for axis in np.indices(np.shape(confusion)))
+    true, predicted = (
+        axis.ravel().repeat(np.ravel(confusion)) for axis in np.indices(np.shape(confusion))
+    )
     return true, predicted
 
 
@@ -45,9 +55,13 @@ def random_predictions(images=300, classes=5, seed=0):
 
 def test_confusion_is_scikit_learns():
     predictions = random_predictions()
-    expected = metrics.confusion_matrix(predictions.labels, predictions.logits.argmax(1), labels=range(5))
+    expected = metrics.confusion_matrix(
+        predictions.labels, predictions.logits.argmax(1), labels=range(5)
+    )
     assert np.array_equal(predictions.confusion(), expected) and expected.shape == (5, 5)
-    assert predictions.accuracy == metrics.accuracy_score(predictions.labels, predictions.predicted_labels)
+    assert predictions.accuracy == metrics.accuracy_score(
+        predictions.labels, predictions.predicted_labels
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -55,9 +69,15 @@ def test_class_scores_are_scikit_learns(seed):
     confusion = np.random.default_rng(seed).integers(0, 30, (5, 5))
     confusion[seed % 5] = 0  # a class with no image
     confusion[:, (seed + 2) % 5] = 0  # one never answered
-    expected = metrics.precision_recall_fscore_support(*answers(confusion), labels=range(5), zero_division=0)
+    expected = metrics.precision_recall_fscore_support(
+        *answers(confusion), labels=range(5), zero_division=0
+    )
     precision, recall, counts = class_scores(confusion)
-    assert precision == pytest.approx(expected[0]) and recall == pytest.approx(expected[1]) and np.array_equal(counts, expected[3])
+    assert (
+        precision == pytest.approx(expected[0])
+        and recall == pytest.approx(expected[1])
+        and np.array_equal(counts, expected[3])
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -69,14 +89,22 @@ def test_figures_of_the_verdict_are_scikit_learns(seed):
     verdict = judge(confusion, names(4))
     with pytest.warns(UserWarning) if seed % 2 else np.errstate():
         balanced = metrics.balanced_accuracy_score(true, predicted)
-    assert verdict.accuracy == pytest.approx(metrics.accuracy_score(true, predicted)) and verdict.balanced_accuracy == pytest.approx(balanced)
+    assert verdict.accuracy == pytest.approx(
+        metrics.accuracy_score(true, predicted)
+    ) and verdict.balanced_accuracy == pytest.approx(balanced)
     assert verdict.kappa == pytest.approx(metrics.cohen_kappa_score(true, predicted))
     assert verdict.majority_share == pytest.approx(np.bincount(true).max() / len(true))
-    assert judge(confusion, names(4), ordered=True).kappa == pytest.approx(metrics.cohen_kappa_score(true, predicted, weights="quadratic"))
+    assert judge(confusion, names(4), ordered=True).kappa == pytest.approx(
+        metrics.cohen_kappa_score(true, predicted, weights="quadratic")
+    )
 
 
 def test_kappa_at_its_ends():
-    assert cohen_kappa(np.diag([5, 7, 2])) == 1 and cohen_kappa(all_answered([5, 7])) == 0 and cohen_kappa([[9, 0], [0, 0]]) == 0
+    assert (
+        cohen_kappa(np.diag([5, 7, 2])) == 1
+        and cohen_kappa(all_answered([5, 7])) == 0
+        and cohen_kappa([[9, 0], [0, 0]]) == 0
+    )
     assert cohen_kappa([[0, 5], [5, 0]]) == -1 == cohen_kappa([[0, 5], [5, 0]], quadratic=True)
 
 
@@ -85,16 +113,36 @@ def test_kappa_at_its_ends():
 
 def test_two_classes_all_answered_the_commoner():
     verdict = judge(all_answered([8715, 1929]), ["healthy", "ill"])
-    assert verdict.level == COLLAPSED and verdict.never_predicted == ["ill"] and verdict.top_class == "healthy"
-    assert verdict.accuracy == verdict.majority_share == 8715 / 10644 and verdict.balanced_accuracy == verdict.chance == 0.5
-    assert "100 % of 10,644 predictions are healthy" in verdict.sentence and verdict.cause.startswith("Imbalance: 82 %")
+    assert (
+        verdict.level == COLLAPSED
+        and verdict.never_predicted == ["ill"]
+        and verdict.top_class == "healthy"
+    )
+    assert (
+        verdict.accuracy == verdict.majority_share == 8715 / 10644
+        and verdict.balanced_accuracy == verdict.chance == 0.5
+    )
+    assert (
+        "100 % of 10,644 predictions are healthy" in verdict.sentence
+        and verdict.cause.startswith("Imbalance: 82 %")
+    )
 
 
 def test_the_homework_with_an_accuracy_of_0_73():
     counts = [5154, 488, 1082, 175, 127]
     verdict = judge(all_answered(counts), names(5), ordered=True)
-    assert verdict.level == COLLAPSED and verdict.kappa == 0 and verdict.classes_predicted == 1 and len(verdict.never_predicted) == 4
-    for words in ("100 % of 7,026 predictions are class 0", "Accuracy 0.734 equals always answering", "balanced accuracy 0.200", "5 classes is 0.200"):
+    assert (
+        verdict.level == COLLAPSED
+        and verdict.kappa == 0
+        and verdict.classes_predicted == 1
+        and len(verdict.never_predicted) == 4
+    )
+    for words in (
+        "100 % of 7,026 predictions are class 0",
+        "Accuracy 0.734 equals always answering",
+        "balanced accuracy 0.200",
+        "5 classes is 0.200",
+    ):
         assert words in verdict.sentence
     assert verdict.cause.startswith("Imbalance") and "class weights in the loss" in verdict.remedies
 
@@ -103,27 +151,49 @@ def test_a_few_other_answers_do_not_hide_it():
     confusion = all_answered([700, 150, 150])
     confusion[:, 0] -= 8
     confusion[:, 1] += 8
-    assert judge(confusion, names(3)).level == COLLAPSED and "98 % of 1,000" in judge(confusion, names(3)).sentence
+    assert (
+        judge(confusion, names(3)).level == COLLAPSED
+        and "98 % of 1,000" in judge(confusion, names(3)).sentence
+    )
 
 
 def test_causes_are_told_apart():
     balanced = judge(all_answered([100] * 10, label=3), names(10))
-    assert balanced.level == COLLAPSED and balanced.cause == "Imbalance does not explain it, so the network is untrained or has diverged."
+    assert (
+        balanced.level == COLLAPSED
+        and balanced.cause
+        == "Imbalance does not explain it, so the network is untrained or has diverged."
+    )
     for counts in ([100] * 10, [600, 200, 200]):
         cause = judge(all_answered(counts), names(len(counts)), train_accuracy=0.99).cause
         assert "accuracy of 0.990" in cause and "prepared differently in testing" in cause
-    assert judge(all_answered([5154, 488, 1082, 175, 127]), names(5), train_accuracy=0.74).cause.startswith("Imbalance")
+    assert judge(
+        all_answered([5154, 488, 1082, 175, 127]), names(5), train_accuracy=0.74
+    ).cause.startswith("Imbalance")
 
 
-@pytest.mark.parametrize("confusion", [np.diag([50] * 10), np.diag([970, 20, 10]), np.full((4, 4), 10) + np.diag([60] * 4)], ids=["perfect", "perfect, rare", "ordinary"])
+@pytest.mark.parametrize(
+    "confusion",
+    [np.diag([50] * 10), np.diag([970, 20, 10]), np.full((4, 4), 10) + np.diag([60] * 4)],
+    ids=["perfect", "perfect, rare", "ordinary"],
+)
 def test_good_classifiers_are_left_alone(confusion):
     verdict = judge(confusion, names(len(confusion)))
-    assert verdict.level == HEALTHY and verdict.cause == "" and verdict.remedies == [] and verdict.sentence.startswith("Not collapsed:")
+    assert (
+        verdict.level == HEALTHY
+        and verdict.cause == ""
+        and verdict.remedies == []
+        and verdict.sentence.startswith("Not collapsed:")
+    )
 
 
 def test_a_neglected_class_is_nearly_a_collapse():
     verdict = judge([[80, 10, 0], [5, 85, 0], [10, 10, 0]], ["cat", "dog", "emu"])
-    assert verdict.level == NEARLY and "it never answers emu" in verdict.sentence and verdict.never_predicted == ["emu"]
+    assert (
+        verdict.level == NEARLY
+        and "it never answers emu" in verdict.sentence
+        and verdict.never_predicted == ["emu"]
+    )
     rare = judge([[500, 0, 0], [0, 495, 0], [3, 2, 0]], names(3))  # half a percent of the images
     assert rare.level == HEALTHY and rare.never_predicted == ["class 2"]
 
@@ -135,7 +205,11 @@ def test_no_better_than_the_commonest_class_is_nearly_a_collapse():
 
 def test_one_true_class_is_nothing_to_judge():
     verdict = judge([[90, 10], [0, 0]], names(2))
-    assert verdict.level == UNJUDGED and verdict.sentence.startswith("Cannot be judged: all 100") and verdict.cause == ""
+    assert (
+        verdict.level == UNJUDGED
+        and verdict.sentence.startswith("Cannot be judged: all 100")
+        and verdict.cause == ""
+    )
     assert verdict.chance == 1 and verdict.accuracy == verdict.balanced_accuracy == 0.9
     assert "2 of 1" not in verdict.sentence
 
@@ -153,12 +227,19 @@ def test_hardly_better_than_chance_is_nearly_a_collapse():
 
 def test_two_unequal_classes_are_no_balanced_set():
     assert judge([[74, 0], [26, 0]], names(2)).cause.startswith("Imbalance:")
-    assert not judge([[0, 74], [0, 26]], names(2)).cause.startswith("Imbalance:"), "it answers the rarer class"
+    assert not judge([[0, 74], [0, 26]], names(2)).cause.startswith("Imbalance:"), (
+        "it answers the rarer class"
+    )
 
 
 def test_a_file_that_grows_is_refused(tmp_path):
     logits = np.zeros((3_000_000, 40), np.float16)
-    np.savez_compressed(tmp_path / "predictions.npz", labels=np.zeros(3_000_000, np.int16), logits=logits, image_ids=np.zeros(3_000_000, "<U1"))
+    np.savez_compressed(
+        tmp_path / "predictions.npz",
+        labels=np.zeros(3_000_000, np.int16),
+        logits=logits,
+        image_ids=np.zeros(3_000_000, "<U1"),
+    )
     assert (tmp_path / "predictions.npz").stat().st_size < 1_000_000
     with pytest.raises(UserError):
         load_predictions(tmp_path / "predictions.npz", 40)
@@ -171,9 +252,22 @@ def test_no_image_is_refused():
 
 def test_a_run_is_judged_with_its_training_accuracy(tmp_path):
     labels = np.arange(200) % 2
-    save_predictions(tmp_path / "predictions.npz", Predictions(labels, np.tile([2.0, 0.0], (200, 1)), labels.astype(str)))
-    figures = {"step": 1, "seconds": 1, "train_loss": 0.1, "val_loss": 0.1, "val_accuracy": 0.5, "learning_rate": 0.1}
-    events = [{"event": "epoch", "epoch": number, "train_accuracy": accuracy, **figures} for number, accuracy in ((1, 0.98), (2, 0.5))]
+    save_predictions(
+        tmp_path / "predictions.npz",
+        Predictions(labels, np.tile([2.0, 0.0], (200, 1)), labels.astype(str)),
+    )
+    figures = {
+        "step": 1,
+        "seconds": 1,
+        "train_loss": 0.1,
+        "val_loss": 0.1,
+        "val_accuracy": 0.5,
+        "learning_rate": 0.1,
+    }
+    events = [
+        {"event": "epoch", "epoch": number, "train_accuracy": accuracy, **figures}
+        for number, accuracy in ((1, 0.98), (2, 0.5))
+    ]
     events.append({"event": "checkpoint", "epoch": 1, "val_accuracy": 0.5})
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     verdict = judge_run(Run(tmp_path, {"class_names": names(2)}))
@@ -187,17 +281,28 @@ def test_probabilities_are_the_softmax():
     from scipy.special import softmax
 
     predictions = random_predictions()
-    assert np.allclose(predictions.probabilities, softmax(predictions.logits.astype(float), axis=1), atol=1e-6)
-    large = Predictions(np.zeros(1, int), np.array([[60000, 0, -60000]], np.float16), np.array(["a"]))
+    assert np.allclose(
+        predictions.probabilities, softmax(predictions.logits.astype(float), axis=1), atol=1e-6
+    )
+    large = Predictions(
+        np.zeros(1, int), np.array([[60000, 0, -60000]], np.float16), np.array(["a"])
+    )
     assert np.array_equal(large.probabilities, [[1, 0, 0]])
 
 
 def test_a_cell_comes_most_confident_first():
     predictions = random_predictions()
     rows, confidence = predictions.cell(1, 2)
-    expected = [row for row in range(300) if predictions.labels[row] == 1 and predictions.logits[row].argmax() == 2]
+    expected = [
+        row
+        for row in range(300)
+        if predictions.labels[row] == 1 and predictions.logits[row].argmax() == 2
+    ]
     assert sorted(rows) == expected and len(rows) == predictions.confusion()[1, 2] > 3
-    assert np.array_equal(confidence, predictions.probabilities[rows].max(axis=1)) and (np.diff(confidence) <= 0).all()
+    assert (
+        np.array_equal(confidence, predictions.probabilities[rows].max(axis=1))
+        and (np.diff(confidence) <= 0).all()
+    )
     assert len(predictions.cell(4, 0)[0]) == 0
 
 
@@ -210,7 +315,11 @@ def test_predict_normalises_and_leaves_the_mode():
     logits = predict(model, images, [0.4, 0.5, 0.6], [0.2, 0.3, 0.4], batch_size=3)
     mean, std = np.reshape([0.4, 0.5, 0.6], (3, 1, 1)), np.reshape([0.2, 0.3, 0.4], (3, 1, 1))
     inputs = ((images / 255 - mean) / std).reshape(7, 12)
-    assert np.allclose(logits, inputs @ model[1].weight.detach().numpy().T + model[1].bias.detach().numpy(), atol=1e-5)
+    assert np.allclose(
+        logits,
+        inputs @ model[1].weight.detach().numpy().T + model[1].bias.detach().numpy(),
+        atol=1e-5,
+    )
     assert model.training and model[2].training and not torch.is_inference_mode_enabled()
 
 
@@ -222,13 +331,19 @@ def test_round_trip(tmp_path):
     save_predictions(tmp_path / "predictions.npz", predictions)
     read = load_predictions(tmp_path / "predictions.npz", 5)
     assert np.array_equal(read.labels, predictions.labels) and read.labels.dtype == np.int64
-    assert np.array_equal(read.logits, predictions.logits) and list(read.image_ids) == list(predictions.image_ids)
+    assert np.array_equal(read.logits, predictions.logits) and list(read.image_ids) == list(
+        predictions.image_ids
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.npz"]
 
 
 def arrays(**changes):
     predictions = random_predictions()
-    return {"labels": predictions.labels, "logits": predictions.logits, "image_ids": predictions.image_ids} | changes
+    return {
+        "labels": predictions.labels,
+        "logits": predictions.logits,
+        "image_ids": predictions.image_ids,
+    } | changes
 
 
 FAULTY = {
@@ -244,13 +359,20 @@ FAULTY = {
     "text labels": {"labels": np.array(["0"] * 300)},
     "text logits": {"logits": np.full((300, 5), "a")},
     "labels in a matrix": {"labels": np.zeros((300, 1), int)},
-    "nothing": {"labels": np.zeros(0, int), "logits": np.zeros((0, 5)), "image_ids": np.zeros(0, str)},
+    "nothing": {
+        "labels": np.zeros(0, int),
+        "logits": np.zeros((0, 5)),
+        "image_ids": np.zeros(0, str),
+    },
 }
 
 
 @pytest.mark.parametrize("fault", FAULTY)
 def test_faulty_arrays_are_refused(tmp_path, fault):
-    np.savez(tmp_path / "p.npz", **{name: value for name, value in arrays(**FAULTY[fault]).items() if value is not None})
+    np.savez(
+        tmp_path / "p.npz",
+        **{name: value for name, value in arrays(**FAULTY[fault]).items() if value is not None},
+    )
     with pytest.raises(UserError, match="predictions of this run"):
         load_predictions(tmp_path / "p.npz", 5)
 
@@ -265,7 +387,13 @@ def test_files_that_are_no_predictions(tmp_path):
     with pytest.raises(UserError, match="no predictions yet. .*vizlib evaluate"):
         load_predictions(path, 5)
     np.save(tmp_path / "one.npy", np.zeros(3))
-    for content in (b"", b"PK\x03\x04", b"garbage" * 99, pickle.dumps(Trap()), (tmp_path / "one.npy").read_bytes()):
+    for content in (
+        b"",
+        b"PK\x03\x04",
+        b"garbage" * 99,
+        pickle.dumps(Trap()),
+        (tmp_path / "one.npy").read_bytes(),
+    ):
         path.write_bytes(content)
         with pytest.raises(UserError, match="damaged"):
             load_predictions(path, 5)
@@ -284,7 +412,10 @@ def test_damage_anywhere_is_a_sentence(tmp_path):
     whole = path.read_bytes()
     refused = 0
     for place in range(0, len(whole), 9):
-        for data in (whole[:place], whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]):
+        for data in (
+            whole[:place],
+            whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :],
+        ):
             path.write_bytes(data)
             try:
                 load_predictions(path, 5)
@@ -295,15 +426,24 @@ def test_damage_anywhere_is_a_sentence(tmp_path):
 
 def test_agreement_counts_image_by_image_in_any_order():
     ids, labels = np.array(["a", "b", "c", "d", "e"]), np.array([0, 1, 1, 0, 1])
-    one = Predictions(labels, np.eye(2)[[0, 1, 1, 1, 0]].astype(np.float32), ids)  # right on a, b, c
-    other = Predictions(labels, np.eye(2)[[0, 0, 1, 1, 1]].astype(np.float32), ids)  # right on a, c, e
+    one = Predictions(
+        labels, np.eye(2)[[0, 1, 1, 1, 0]].astype(np.float32), ids
+    )  # right on a, b, c
+    other = Predictions(
+        labels, np.eye(2)[[0, 0, 1, 1, 1]].astype(np.float32), ids
+    )  # right on a, c, e
     assert agreement(one, other).tolist() == [[2, 1], [1, 1]]
     order = np.array([3, 1, 4, 0, 2])
     turned = Predictions(labels[order], other.logits[order], ids[order])
     assert agreement(one, turned).tolist() == [[2, 1], [1, 1]] == agreement(turned, one).T.tolist()
-    assert agreement(one, Predictions(labels, other.logits, np.array(["a", "b", "c", "d", "f"]))) is None
+    assert (
+        agreement(one, Predictions(labels, other.logits, np.array(["a", "b", "c", "d", "f"])))
+        is None
+    )
     assert agreement(one, Predictions(labels[:3], other.logits[:3], ids[:3])) is None
-    assert agreement(one, Predictions(1 - labels, other.logits, ids)) is None, "the same ids of another data set"
+    assert agreement(one, Predictions(1 - labels, other.logits, ids)) is None, (
+        "the same ids of another data set"
+    )
 
 
 def test_mcnemar_is_the_binomial_test():
@@ -311,4 +451,8 @@ def test_mcnemar_is_the_binomial_test():
 
     assert mcnemar(0, 0) == mcnemar(7, 7) == 1 and mcnemar(0, 5) == pytest.approx(2 / 2**5)
     for split in ((1, 0), (3, 9), (25, 40), (141, 474), (557, 660)):
-        assert mcnemar(*split) == mcnemar(*split[::-1]) == pytest.approx(binomtest(split[0], sum(split)).pvalue, rel=1e-8)
+        assert (
+            mcnemar(*split)
+            == mcnemar(*split[::-1])
+            == pytest.approx(binomtest(split[0], sum(split)).pvalue, rel=1e-8)
+        )

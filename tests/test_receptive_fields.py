@@ -24,7 +24,13 @@ class Window(nn.Module):
 
     def forward(self, maps):
         like = self.like
-        lit = F.conv2d(maps.sum(1, keepdim=True), torch.ones(1, 1, *like.kernel_size), stride=like.stride, padding=like.padding, dilation=like.dilation)
+        lit = F.conv2d(
+            maps.sum(1, keepdim=True),
+            torch.ones(1, 1, *like.kernel_size),
+            stride=like.stride,
+            padding=like.padding,
+            dilation=like.dilation,
+        )
         return (lit > 0).float().repeat(1, 4, 1, 1)
 
 
@@ -42,7 +48,13 @@ def transparent(model):
             parameter.fill_(0 if name.endswith("bias") else 1)
     for path, module in list(model.named_modules()):
         if isinstance(module, (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.BatchNorm1d)):
-            stand_in = Window(module) if isinstance(module, nn.Conv2d) else Mixed() if isinstance(module, nn.Linear) else nn.Identity()
+            stand_in = (
+                Window(module)
+                if isinstance(module, nn.Conv2d)
+                else Mixed()
+                if isinstance(module, nn.Linear)
+                else nn.Identity()
+            )
             parent, _, name = path.rpartition(".")
             setattr(model.get_submodule(parent), name, stand_in)
     return prepare(model)
@@ -50,17 +62,29 @@ def transparent(model):
 
 def lit_spans(model, side, width, axis):
     """{layer: [(first, end) of the pixel rows, or columns, that light each row, or column, of its map]}, of `side` rows or columns."""
-    images = torch.eye(side)[:, None, :, None].expand(side, 3, side, width)  # the n-th image has its n-th row lit
+    images = torch.eye(side)[:, None, :, None].expand(
+        side, 3, side, width
+    )  # the n-th image has its n-th row lit
     found = {}
 
     def keep(name, module, output):
-        lit = (output > 0).amax(1, keepdim=True) if output.dim() < 4 else (output > 0).amax((1, 3 - axis))
+        lit = (
+            (output > 0).amax(1, keepdim=True)
+            if output.dim() < 4
+            else (output > 0).amax((1, 3 - axis))
+        )
         spans = [line.nonzero().flatten() for line in lit.T]
-        found.setdefault(name, []).append([(int(span[0]), int(span[-1]) + 1) if len(span) else None for span in spans])
+        found.setdefault(name, []).append(
+            [(int(span[0]), int(span[-1]) + 1) if len(span) else None for span in spans]
+        )
 
     with torch.inference_mode(), observing(keep):
         model(images if axis == 0 else images.transpose(2, 3))
-    return {name if call == 0 else f"{name}#{call + 1}": one for name, calls in found.items() for call, one in enumerate(calls)}
+    return {
+        name if call == 0 else f"{name}#{call + 1}": one
+        for name, calls in found.items()
+        for call, one in enumerate(calls)
+    }
 
 
 @pytest.mark.parametrize("name", architectures.names())
@@ -70,7 +94,9 @@ def test_every_place_of_every_layer_sees_what_lights_it(name):
     rows = layer_table(architectures.create(name, **sized), (3, side, side))
     model = transparent(architectures.create(name, **sized))
     for axis in (0, 1):
-        lit = lit_spans(model, side, side if sized else 32, axis)  # others take images of any width, and narrow ones are quick
+        lit = lit_spans(
+            model, side, side if sized else 32, axis
+        )  # others take images of any width, and narrow ones are quick
         for row in rows:
             assert spans(row, (3, side, side))[axis] == lit[row.name], (row.name, axis)
 
@@ -78,9 +104,16 @@ def test_every_place_of_every_layer_sees_what_lights_it(name):
 def test_starts_by_hand():
     """7x7 and a 3x3 pool, both of stride 2, padded; a 2x2 that is not; two branches of which the strided one sees one pixel, the upper left."""
     table = {row.name: row for row in layer_table(architectures.create("resnet18"), (3, 224, 224))}
-    assert [(table[name].start, table[name].end) for name in ("conv1", "maxpool", "layer1")] == [((-3, -3), (4, 4)), ((-5, -5), (6, 6)), ((-21, -21), (22, 22))]
+    assert [(table[name].start, table[name].end) for name in ("conv1", "maxpool", "layer1")] == [
+        ((-3, -3), (4, 4)),
+        ((-5, -5), (6, 6)),
+        ((-21, -21), (22, 22)),
+    ]
     table = {row.name: row for row in layer_table(architectures.create("airbench"), (3, 32, 32))}
-    assert [(table[name].start[0], table[name].end[0], table[name].stride[0]) for name in ("conv1", "stage1.conv1", "stage1.pool")] == [(0, 2, 1), (-1, 3, 1), (-1, 4, 2)]
+    assert [
+        (table[name].start[0], table[name].end[0], table[name].stride[0])
+        for name in ("conv1", "stage1.conv1", "stage1.pool")
+    ] == [(0, 2, 1), (-1, 3, 1), (-1, 4, 2)]
     assert (table["fc"].start, table["fc"].receptive_field) == (None, (32, 32))
 
 
@@ -93,28 +126,48 @@ def moving_boxes(model, layer_names, side, channels=3, starts=1, strength=1.0):
     one_changed = torch.eye(side**2, dtype=torch.float64).reshape(-1, 1, side, side)
     for sign in (1, -1) * starts:
         image = torch.randn(1, channels, side, side, generator=generator, dtype=torch.float64)
-        before, after = (capture(model, images, layer_names)[1] for images in (image, image + sign * strength * one_changed))
+        before, after = (
+            capture(model, images, layer_names)[1]
+            for images in (image, image + sign * strength * one_changed)
+        )
         for name in layer_names:
             moved = (after[name] - before[name]).abs().amax(1) > 1e-12 * before[name].abs().max()
             boxes[name] = boxes.get(name, False) | moved.reshape(side, side, *moved.shape[1:])
-    return {name: {place: hull(moved[:, :, *place]) for place in np.ndindex(*moved.shape[2:])} for name, moved in boxes.items()}
+    return {
+        name: {place: hull(moved[:, :, *place]) for place in np.ndindex(*moved.shape[2:])}
+        for name, moved in boxes.items()
+    }
 
 
 def hull(moved):
     rows, columns = moved.any(1).nonzero().flatten(), moved.any(0).nonzero().flatten()
-    return (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if len(rows) else None
+    return (
+        (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+        if len(rows)
+        else None
+    )
 
 
 def computed_boxes(model, layer_names, input_size):
     table = {row.name: row for row in layer_table(model, input_size)}
-    return {name: {place: box(table[name], place, input_size) for place in np.ndindex(*table[name].output_shape[1:])} for name in layer_names}
+    return {
+        name: {
+            place: box(table[name], place, input_size)
+            for place in np.ndindex(*table[name].output_shape[1:])
+        }
+        for name in layer_names
+    }
 
 
 @pytest.mark.parametrize(
     "name, side, layer_names",
     [
         ("airbench", 16, ["conv1", "stage1.conv1", "stage1.pool", "stage1.conv2", "stage2.conv1"]),
-        ("resnet32_bottleneck", 16, ["conv1", "stage1.block1", "stage2.block1.conv1", "stage2.block1.shortcut"]),
+        (
+            "resnet32_bottleneck",
+            16,
+            ["conv1", "stage1.block1", "stage2.block1.conv1", "stage2.block1.shortcut"],
+        ),
         ("res2net18", 12, ["stage1.block1.scale4.conv", "stage1.relu1", "stage2.block1.scale1"]),
         ("lenet", 20, ["conv1", "pool1", "conv2", "pool2"]),
     ],
@@ -122,11 +175,19 @@ def computed_boxes(model, layer_names, input_size):
 def test_measured_boxes_of_all_places(name, side, layer_names):
     torch.manual_seed(0)
     sized = {"image_size": side} if "image_size" in architectures.get(name).arguments else {}
-    widths = {"airbench": (16, 16, 16), "resnet32_bottleneck": (16, 16, 16), "res2net18": (16, 16, 16, 16)}
-    model = architectures.create(name, **sized, **({"widths": widths[name]} if name in widths else {})).double()
+    widths = {
+        "airbench": (16, 16, 16),
+        "resnet32_bottleneck": (16, 16, 16),
+        "res2net18": (16, 16, 16, 16),
+    }
+    model = architectures.create(
+        name, **sized, **({"widths": widths[name]} if name in widths else {})
+    ).double()
     for parameter in model.parameters():
         nn.init.normal_(parameter)
-    assert moving_boxes(prepare(model), layer_names, side, starts=3, strength=5) == computed_boxes(model, layer_names, (3, side, side))
+    assert moving_boxes(prepare(model), layer_names, side, starts=3, strength=5) == computed_boxes(
+        model, layer_names, (3, side, side)
+    )
 
 
 class Beside(nn.Module):
@@ -149,17 +210,40 @@ class Every(nn.Module):
 
 ODD = {
     "a strided shortcut": Beside(nn.Conv2d(1, 2, 3, 2, padding=1), nn.Conv2d(1, 2, 1, 2)),
-    "a shortcut without weights": nn.Sequential(nn.Conv2d(1, 2, 2, padding=1), Beside(nn.Conv2d(2, 2, (1, 3), 2, padding=(0, 1)), nn.Sequential(Every(), nn.ZeroPad2d((0, 0, 1, -1))))),
+    "a shortcut without weights": nn.Sequential(
+        nn.Conv2d(1, 2, 2, padding=1),
+        Beside(
+            nn.Conv2d(2, 2, (1, 3), 2, padding=(0, 1)),
+            nn.Sequential(Every(), nn.ZeroPad2d((0, 0, 1, -1))),
+        ),
+    ),
     "parts of a map": nn.Sequential(Every(), nn.Conv2d(1, 2, 2)),
-    "pads at opposite sides": Beside(nn.Sequential(nn.ZeroPad2d((2, 0, 0, 1)), nn.Conv2d(1, 1, (2, 3))), nn.Sequential(nn.ZeroPad2d((0, 2, 1, 0)), nn.Conv2d(1, 1, (2, 3)))),
-    "an even kernel of the same size": nn.Sequential(nn.Conv2d(1, 3, 4, padding="same"), nn.Conv2d(3, 3, 2, padding="same", groups=3)),
-    "mirrored and repeated edges": nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.ReplicationPad2d((2, 1, 1, 2)), nn.Conv2d(2, 2, 4)),
-    "dilation by axis, depthwise": nn.Sequential(nn.Conv2d(1, 2, 2), nn.Conv2d(2, 2, 3, (1, 2), padding=(0, 1), dilation=(3, 1), groups=2)),
-    "pools that end outside": nn.Sequential(nn.AvgPool2d(3, 2, padding=1, ceil_mode=True), nn.MaxPool2d(2, ceil_mode=True)),
+    "pads at opposite sides": Beside(
+        nn.Sequential(nn.ZeroPad2d((2, 0, 0, 1)), nn.Conv2d(1, 1, (2, 3))),
+        nn.Sequential(nn.ZeroPad2d((0, 2, 1, 0)), nn.Conv2d(1, 1, (2, 3))),
+    ),
+    "an even kernel of the same size": nn.Sequential(
+        nn.Conv2d(1, 3, 4, padding="same"), nn.Conv2d(3, 3, 2, padding="same", groups=3)
+    ),
+    "mirrored and repeated edges": nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"),
+        nn.ReplicationPad2d((2, 1, 1, 2)),
+        nn.Conv2d(2, 2, 4),
+    ),
+    "dilation by axis, depthwise": nn.Sequential(
+        nn.Conv2d(1, 2, 2), nn.Conv2d(2, 2, 3, (1, 2), padding=(0, 1), dilation=(3, 1), groups=2)
+    ),
+    "pools that end outside": nn.Sequential(
+        nn.AvgPool2d(3, 2, padding=1, ceil_mode=True), nn.MaxPool2d(2, ceil_mode=True)
+    ),
     "cells of unequal size": nn.AdaptiveAvgPool2d((5, 7)),
-    "cells of equal size": nn.Sequential(nn.Conv2d(1, 2, 3, 2), nn.Conv2d(2, 2, 1), nn.AdaptiveMaxPool2d((3, 2))),
+    "cells of equal size": nn.Sequential(
+        nn.Conv2d(1, 2, 3, 2), nn.Conv2d(2, 2, 1), nn.AdaptiveMaxPool2d((3, 2))
+    ),
     "a transposed convolution": nn.ConvTranspose2d(1, 2, 4, 2, padding=1),
-    "one of odd size": nn.Sequential(nn.ConvTranspose2d(1, 2, 3, 2, padding=1, output_padding=1), nn.ReLU()),
+    "one of odd size": nn.Sequential(
+        nn.ConvTranspose2d(1, 2, 3, 2, padding=1, output_padding=1), nn.ReLU()
+    ),
 }
 
 
@@ -170,15 +254,28 @@ def test_odd_networks_measured(words):
     model = prepare(nn.Sequential(ODD[words], nn.Identity()).double())
     for parameter in model.parameters():
         nn.init.normal_(parameter)
-    assert moving_boxes(model, ["0"], 13, channels=1, starts=4, strength=50) == computed_boxes(model, ["0"], (1, 13, 13))
+    assert moving_boxes(model, ["0"], 13, channels=1, starts=4, strength=50) == computed_boxes(
+        model, ["0"], (1, 13, 13)
+    )
 
 
 def test_where_a_box_is_not_the_smallest_it_holds_all():
-    model = prepare(nn.Sequential(nn.Conv2d(1, 2, 3, 2, padding=2, dilation=2), nn.ConvTranspose2d(2, 2, 2, 2), nn.AdaptiveAvgPool2d((5, 5))).double())
+    model = prepare(
+        nn.Sequential(
+            nn.Conv2d(1, 2, 3, 2, padding=2, dilation=2),
+            nn.ConvTranspose2d(2, 2, 2, 2),
+            nn.AdaptiveAvgPool2d((5, 5)),
+        ).double()
+    )
     for name, places in moving_boxes(model, ["0", "1", "2"], 13, channels=1).items():
         for place, found in computed_boxes(model, [name], (1, 13, 13))[name].items():
             (top, left, bottom, right), inner = found, places[place]
-            assert top <= inner[0] <= top + 2 and left <= inner[1] <= left + 2 and bottom - 2 <= inner[2] <= bottom and right - 2 <= inner[3] <= right
+            assert (
+                top <= inner[0] <= top + 2
+                and left <= inner[1] <= left + 2
+                and bottom - 2 <= inner[2] <= bottom
+                and right - 2 <= inner[3] <= right
+            )
 
 
 def test_squeezed_maps_see_the_whole_image():
@@ -186,7 +283,16 @@ def test_squeezed_maps_see_the_whole_image():
         def forward(self, maps):
             return maps * maps.mean((2, 3), keepdim=True)
 
-    table = layer_table(nn.Sequential(nn.Conv2d(1, 2, 3, 2), Squeeze(), nn.Conv2d(2, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()), (1, 9, 12))
+    table = layer_table(
+        nn.Sequential(
+            nn.Conv2d(1, 2, 3, 2),
+            Squeeze(),
+            nn.Conv2d(2, 2, 3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        ),
+        (1, 9, 12),
+    )
     assert [box(row, (0, 0), (1, 9, 12)) for row in table] == [(0, 0, 3, 3), *[(0, 0, 9, 12)] * 4]
     assert table[2].stride == (2, 2) and box(table[4], (), (1, 9, 12)) == (0, 0, 9, 12)
 
@@ -194,7 +300,9 @@ def test_squeezed_maps_see_the_whole_image():
 def test_a_place_outside_is_said():
     row = layer_table(architectures.create("lenet"), (3, 32, 32))[0]
     for place in ((28, 0), (0, 28), (-1, 0)):
-        with pytest.raises(UserError, match="no place .* in conv1: its map has 28 rows and 28 columns"):
+        with pytest.raises(
+            UserError, match="no place .* in conv1: its map has 28 rows and 28 columns"
+        ):
             box(row, place, (3, 32, 32))
 
 
@@ -202,8 +310,12 @@ def test_places_of_a_map_averaged_down():
     """A cell sees what the places see that it is the mean of, as adaptive pools take them."""
     row = layer_table(architectures.create("lenet"), (3, 32, 32))[0]
     places, cells = (spans(row, (3, 32, 32), shape)[0] for shape in (None, (5, 9)))
-    means = F.adaptive_avg_pool2d(torch.eye(28)[:, None, :, None].expand(28, 1, 28, 9), (5, 9))[:, 0, :, 0].T  # (cells, places)
-    expected = [(places[int(mean.nonzero()[0])][0], places[int(mean.nonzero()[-1])][1]) for mean in means]
+    means = F.adaptive_avg_pool2d(torch.eye(28)[:, None, :, None].expand(28, 1, 28, 9), (5, 9))[
+        :, 0, :, 0
+    ].T  # (cells, places)
+    expected = [
+        (places[int(mean.nonzero()[0])][0], places[int(mean.nonzero()[-1])][1]) for mean in means
+    ]
     assert cells == expected
 
 
@@ -211,14 +323,26 @@ def test_places_of_a_map_averaged_down():
 
 
 def traces(model):
-    hooks = [len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks) for module in model.modules()]
-    return hooks, [module.training for module in model.modules()], [(parameter.requires_grad, parameter.grad) for parameter in model.parameters()]
+    hooks = [
+        len(module._forward_hooks) + len(module._forward_pre_hooks) + len(module._backward_hooks)
+        for module in model.modules()
+    ]
+    return (
+        hooks,
+        [module.training for module in model.modules()],
+        [(parameter.requires_grad, parameter.grad) for parameter in model.parameters()],
+    )
 
 
 def by_differences(model, image, layer_name, unit, place, step=1e-6):
     """The gradient's absolute value for each pixel, by central differences."""
     steps = torch.eye(image.numel(), dtype=image.dtype).reshape(-1, *image.shape[1:]) * step
-    up, down = (capture(model, image + way * steps, [layer_name])[1][layer_name][(slice(None), unit, *place)] for way in (1, -1))
+    up, down = (
+        capture(model, image + way * steps, [layer_name])[1][layer_name][
+            (slice(None), unit, *place)
+        ]
+        for way in (1, -1)
+    )
     return ((up - down) / (2 * step)).reshape(image.shape).abs().sum(1)[0].numpy()
 
 
@@ -237,7 +361,9 @@ def test_effective_is_the_gradient(name, arguments, layer_name, unit, place):
     image = torch.randn(1, 3, 16, 16, dtype=torch.float64)
     found = effective(model, image, layer_name, unit, place)
     assert found.dtype == np.float32 and found.shape == (16, 16) and found.max() > 0
-    assert np.allclose(found, by_differences(model, image, layer_name, unit, place), rtol=1e-4, atol=1e-6)
+    assert np.allclose(
+        found, by_differences(model, image, layer_name, unit, place), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_effective_of_the_second_call_lies_in_its_box():
@@ -249,7 +375,9 @@ def test_effective_of_the_second_call_lies_in_its_box():
     table = {row.name: row for row in layer_table(model, (3, 12, 12))}
     for name, found in (("0", first), ("0#2", second)):
         top, left, bottom, right = box(table[name], (4, 6), (3, 12, 12))
-        assert found[top:bottom, left:right].all() and np.count_nonzero(found) == (bottom - top) * (right - left)
+        assert found[top:bottom, left:right].all() and np.count_nonzero(found) == (bottom - top) * (
+            right - left
+        )
     assert np.count_nonzero(second) > np.count_nonzero(first)
 
 
@@ -267,7 +395,11 @@ def test_effective_leaves_nothing_behind(prepared):
         prepare(model)
     before, image = traces(model), torch.rand(1, 3, 32, 32)
     effective(model, image, "conv2", 0, (0, 0))
-    for wrong, words in ((("conv9", 0, (0, 0)), "no layer named 'conv9'"), (("conv2", 16, (0, 0)), "no value 16, 0, 0 in conv2"), (("fc1", 0, (0, 0)), "no value 0, 0, 0 in fc1")):
+    for wrong, words in (
+        (("conv9", 0, (0, 0)), "no layer named 'conv9'"),
+        (("conv2", 16, (0, 0)), "no value 16, 0, 0 in conv2"),
+        (("fc1", 0, (0, 0)), "no value 0, 0, 0 in fc1"),
+    ):
         with pytest.raises(UserError, match=words):
             effective(model, image, *wrong)
     with pytest.raises(RuntimeError):
@@ -284,14 +416,24 @@ def test_tight_box_is_the_smallest_of_all():
         needed = 0.95 * influence.astype(float).sum()
         sizes = [
             ((b - t) * (r - l), -influence[t:b, l:r].astype(float).sum())
-            for t in range(7) for b in range(t + 1, 8) for l in range(6) for r in range(l + 1, 7)
+            for t in range(7)
+            for b in range(t + 1, 8)
+            for l in range(6)
+            for r in range(l + 1, 7)
             if influence[t:b, l:r].astype(float).sum() >= needed
-        ]  # fmt: skip
-        assert ((bottom - top) * (right - left), -influence[top:bottom, left:right].astype(float).sum()) == pytest.approx(min(sizes))
+        ]
+        assert (
+            (bottom - top) * (right - left),
+            -influence[top:bottom, left:right].astype(float).sum(),
+        ) == pytest.approx(min(sizes))
 
 
 def test_tight_box_by_hand():
     influence = np.zeros((9, 9), np.float32)
     influence[4, 5], influence[4, 6], influence[0, 0] = 90, 6, 4
-    assert tight_box(influence) == (4, 5, 5, 7) and tight_box(influence, 0.9) == (4, 5, 5, 6) and tight_box(influence, 0.97) == (0, 0, 5, 7)
+    assert (
+        tight_box(influence) == (4, 5, 5, 7)
+        and tight_box(influence, 0.9) == (4, 5, 5, 6)
+        and tight_box(influence, 0.97) == (0, 0, 5, 7)
+    )
     assert tight_box(np.full((5, 5), np.nan)) is None

@@ -17,7 +17,11 @@ from vizlib.systems import SYSTEMS
 from vizlib.training.events import EventLog
 
 ROOT = runs.SHIPPED.parent
-SHIPPED = sorted(path.name for path in runs.SHIPPED.iterdir() if path.is_dir()) if runs.SHIPPED.is_dir() else []
+SHIPPED = (
+    sorted(path.name for path in runs.SHIPPED.iterdir() if path.is_dir())
+    if runs.SHIPPED.is_dir()
+    else []
+)
 
 CONFIG = {
     "architecture": "lenet",
@@ -35,8 +39,12 @@ CONFIG = {
 def write_run(root, name, config=CONFIG, events=()):
     folder = root / name
     folder.mkdir()
-    (folder / "config.json").write_text(config if isinstance(config, str) else json.dumps(config), encoding="utf-8")
-    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+    (folder / "config.json").write_text(
+        config if isinstance(config, str) else json.dumps(config), encoding="utf-8"
+    )
+    (folder / "events.jsonl").write_text(
+        "".join(json.dumps(event) + "\n" for event in events), encoding="utf-8"
+    )
     return folder
 
 
@@ -47,9 +55,17 @@ def check_run(run):
     """What holds for every finished run."""
     from vizlib.weights import load_into, load_weights
 
-    assert run.status == "finished" and run.config["title"] and run.config["recipe"]["name"] and run.config["dataset_note"]
+    assert (
+        run.status == "finished"
+        and run.config["title"]
+        and run.config["recipe"]["name"]
+        and run.config["dataset_note"]
+    )
     model = architectures.create(run.config["architecture"], **run.config["arguments"])
-    assert sum(parameter.numel() for parameter in model.parameters()) == run.rows("started")[0]["parameters"]
+    assert (
+        sum(parameter.numel() for parameter in model.parameters())
+        == run.rows("started")[0]["parameters"]
+    )
     if run.has("model.safetensors"):
         load_into(model, load_weights(run.path("model.safetensors")))
     else:  # they are too large to ship: one command trains them anew
@@ -60,12 +76,28 @@ def check_run(run):
     assert len(set(predictions.image_ids)) == len(predictions.image_ids)
     snapshots = load_weights(run.path("snapshots.safetensors"))
     first = next(weight for weight in model.parameters() if weight.dim() == 4)
-    filters = {int(name.removeprefix("conv1/")): value for name, value in snapshots.items() if name.startswith("conv1/")}
+    filters = {
+        int(name.removeprefix("conv1/")): value
+        for name, value in snapshots.items()
+        if name.startswith("conv1/")
+    }
     epochs, recipe = run.rows("epoch"), run.config["recipe"]
-    assert min(filters) == 0 and max(filters) == epochs[-1]["step"] and {value.shape for value in filters.values()} == {first.shape}
-    check_film(run, {name: value for name, value in snapshots.items() if not name.startswith("conv1/")}, filters)
+    assert (
+        min(filters) == 0
+        and max(filters) == epochs[-1]["step"]
+        and {value.shape for value in filters.values()} == {first.shape}
+    )
+    check_film(
+        run,
+        {name: value for name, value in snapshots.items() if not name.startswith("conv1/")},
+        filters,
+    )
     found = [row["epoch"] for row in epochs]
-    assert found == sorted(set(found)) and (recipe.get("seconds") or found[-1] == recipe["epochs"] and set(range(1, recipe["epochs"] + 1)) <= set(found))
+    assert found == sorted(set(found)) and (
+        recipe.get("seconds")
+        or found[-1] == recipe["epochs"]
+        and set(range(1, recipe["epochs"] + 1)) <= set(found)
+    )
     assert run.best["val_accuracy"] == max(row["val_accuracy"] for row in epochs)
     assert all(np.sum(row["confusion"]) == run.rows("started")[0]["val_images"] for row in epochs)
 
@@ -76,14 +108,31 @@ def check_film(run, snapshots, steps):
         return
     picture, channels = snapshots.pop("probe/picture"), run.input_size[0]
     assert picture.shape == (*run.input_size[1:], channels) and (picture % 1 == 0).all()
-    maps = {name.removeprefix("probe/"): value for name, value in snapshots.items() if name.startswith("probe/")}
-    ranges = {name.removeprefix("range/"): value for name, value in snapshots.items() if name.startswith("range/")}
-    assert maps.keys() == ranges.keys() and len(maps) + len(ranges) == len(snapshots) and {0, max(steps)} <= (stored := {int(name.split("/")[0]) for name in maps}) <= set(steps)
+    maps = {
+        name.removeprefix("probe/"): value
+        for name, value in snapshots.items()
+        if name.startswith("probe/")
+    }
+    ranges = {
+        name.removeprefix("range/"): value
+        for name, value in snapshots.items()
+        if name.startswith("range/")
+    }
+    assert (
+        maps.keys() == ranges.keys()
+        and len(maps) + len(ranges) == len(snapshots)
+        and {0, max(steps)} <= (stored := {int(name.split("/")[0]) for name in maps}) <= set(steps)
+    )
     layers = {name.partition("/")[2] for name in maps}
     assert 1 <= len(layers) <= 5 and len(maps) == len(layers) * len(stored)
     for name, value in maps.items():
         least, greatest = ranges[name].tolist()
-        assert value.ndim == 3 and max(value.shape[1:]) <= 32 and 0 <= value.min() <= value.max() <= 255 and least <= greatest
+        assert (
+            value.ndim == 3
+            and max(value.shape[1:]) <= 32
+            and 0 <= value.min() <= value.max() <= 255
+            and least <= greatest
+        )
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -98,7 +147,12 @@ def test_a_run_just_trained_keeps_the_same_contract(tiny_run):
 def test_a_run_without_its_weights_keeps_all_the_rest(weightless):
     check_run(weightless)
     with pytest.raises(KeyError):
-        check_run(runs.Run(weightless.folder, {key: value for key, value in weightless.config.items() if key != "system"}))
+        check_run(
+            runs.Run(
+                weightless.folder,
+                {key: value for key, value in weightless.config.items() if key != "system"},
+            )
+        )
     for name in ("predictions.npz", "snapshots.safetensors"):
         content = weightless.path(name).read_bytes()
         weightless.path(name).unlink()
@@ -109,7 +163,9 @@ def test_a_run_without_its_weights_keeps_all_the_rest(weightless):
 
 def test_all_shipped_runs_are_listed():
     listed, problems = list_runs()
-    assert set(SHIPPED) <= {run.run_id for run in listed} and not [problem for problem in problems if any(name in problem for name in SHIPPED)]
+    assert set(SHIPPED) <= {run.run_id for run in listed} and not [
+        problem for problem in problems if any(name in problem for name in SHIPPED)
+    ]
 
 
 def test_the_repository_stays_small():
@@ -139,7 +195,10 @@ DAMAGED = {
     "mean is no number": {**CONFIG, "mean": [float("nan")] * 3},
     "std is zero": {**CONFIG, "std": [0, 0.2, 0.2]},
     "std is beyond floats": {**CONFIG, "std": [10**400] * 3},
-    **{f"no {key}": {other: value for other, value in CONFIG.items() if other != key} for key in CONFIG},
+    **{
+        f"no {key}": {other: value for other, value in CONFIG.items() if other != key}
+        for key in CONFIG
+    },
 }
 
 
@@ -163,14 +222,35 @@ def test_folders_that_are_no_run(runs_root, tmp_path):
     (runs_root / "a file").write_text("")
     (runs_root / "linked").symlink_to(write_run(tmp_path, "elsewhere"))
     listed, problems = list_runs()
-    assert not {"no-config", "binary", "nested", ".hidden", "linked"} & {run.run_id for run in listed}
+    assert not {"no-config", "binary", "nested", ".hidden", "linked"} & {
+        run.run_id for run in listed
+    }
     assert len(problems) == 3 and not any("linked" in problem for problem in problems)
     for name in ("no-config", "binary", "nested", "linked"):
         with pytest.raises(UserError):
             open_run(name)
 
 
-@pytest.mark.parametrize("run_id", ["../etc", "..", ".", "", "a/b", "a\\b", "/etc", "a\0", "%00", "good\n", "-x", "a" * 300, None, 3, ["good"]])
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        "../etc",
+        "..",
+        ".",
+        "",
+        "a/b",
+        "a\\b",
+        "/etc",
+        "a\0",
+        "%00",
+        "good\n",
+        "-x",
+        "a" * 300,
+        None,
+        3,
+        ["good"],
+    ],
+)
 def test_no_id_leads_out_of_the_roots(runs_root, run_id):
     write_run(runs_root, "good")
     write_run(runs_root.parent, "etc")
@@ -183,7 +263,9 @@ def test_shipped_runs_come_before_ones_of_the_same_name(runs_root, tmp_path, mon
     monkeypatch.setattr(runs, "SHIPPED", tmp_path / "shipped")
     shipped = write_run(tmp_path / "shipped", "same")
     write_run(runs_root, "same")
-    assert open_run("same").folder == shipped and [run.folder for run in list_runs()[0]] == [shipped]
+    assert open_run("same").folder == shipped and [run.folder for run in list_runs()[0]] == [
+        shipped
+    ]
 
 
 # Without weights
@@ -191,40 +273,82 @@ def test_shipped_runs_come_before_ones_of_the_same_name(runs_root, tmp_path, mon
 
 def test_a_run_says_how_to_come_by_its_weights(weightless, runs_root):
     assert weightless.is_weightless
-    assert weightless.missing_weights == "'weightless' comes without its weights. Train them anew, which took 48 min (CPU, 1 thread), with: python -m vizlib reproduce B1"
+    assert (
+        weightless.missing_weights
+        == "'weightless' comes without its weights. Train them anew, which took 48 min (CPU, 1 thread), with: python -m vizlib reproduce B1"
+    )
     weightless.path("model.safetensors").touch()
     assert weightless.missing_weights == "" and not weightless.is_weightless
     waiting = read_run(write_run(runs_root, "waiting"))
-    assert waiting.missing_weights == "'waiting' has no weights yet: it is queued." and not waiting.is_weightless
+    assert (
+        waiting.missing_weights == "'waiting' has no weights yet: it is queued."
+        and not waiting.is_weightless
+    )
 
 
 @pytest.mark.parametrize("system", [None, "", 3, ["B1"], "B1; rm -rf /", "B1\n", "--table"])
 def test_what_is_no_system_gets_into_no_command(runs_root, system):
-    run = read_run(write_run(runs_root, "bare", CONFIG | {"system": system}, [{"event": "finished", "test_accuracy": 0.5, "seconds": 9}]))
-    assert run.is_weightless and run.missing_weights == "'bare' comes without its weights. There is no model.safetensors in its folder."
+    run = read_run(
+        write_run(
+            runs_root,
+            "bare",
+            CONFIG | {"system": system},
+            [{"event": "finished", "test_accuracy": 0.5, "seconds": 9}],
+        )
+    )
+    assert (
+        run.is_weightless
+        and run.missing_weights
+        == "'bare' comes without its weights. There is no model.safetensors in its folder."
+    )
 
 
 def test_a_finished_run_that_never_said_where_it_began(runs_root):
-    run = read_run(write_run(runs_root, "bare", CONFIG | {"system": "F1"}, [{"event": "finished", "test_accuracy": 0.5, "seconds": 9000}]))
-    assert run.missing_weights.endswith("which took 2.5 h (unknown device), with: python -m vizlib reproduce F1")
+    run = read_run(
+        write_run(
+            runs_root,
+            "bare",
+            CONFIG | {"system": "F1"},
+            [{"event": "finished", "test_accuracy": 0.5, "seconds": 9000}],
+        )
+    )
+    assert run.missing_weights.endswith(
+        "which took 2.5 h (unknown device), with: python -m vizlib reproduce F1"
+    )
 
 
 # Events
 
-STARTED, EPOCH = {"event": "started", "parameters": 9}, {"event": "epoch", "epoch": 1, "step": 9, "seconds": 1, "train_loss": 1, "train_accuracy": 0.5}
+STARTED, EPOCH = (
+    {"event": "started", "parameters": 9},
+    {"event": "epoch", "epoch": 1, "step": 9, "seconds": 1, "train_loss": 1, "train_accuracy": 0.5},
+)
 EPOCH |= {"val_loss": 1, "val_accuracy": 0.5, "learning_rate": 0.1}
 
 
 def test_torn_and_foreign_lines_are_left_out(tmp_path):
     path = tmp_path / "events.jsonl"
-    lines = [json.dumps(STARTED).encode(), b"\xff\x00garbage", b"[1]", b'{"no": "event"}', b'{"event": 3}', b"[" * 100_000, b"", json.dumps(EPOCH).encode()]
+    lines = [
+        json.dumps(STARTED).encode(),
+        b"\xff\x00garbage",
+        b"[1]",
+        b'{"no": "event"}',
+        b'{"event": 3}',
+        b"[" * 100_000,
+        b"",
+        json.dumps(EPOCH).encode(),
+    ]
     path.write_bytes(b"\n".join(lines) + b"\n" + json.dumps(EPOCH).encode()[:30])
     assert read_events(path) == [STARTED, EPOCH]
     path.write_bytes(bytes(range(256)) * 50)
     assert read_events(path) == [] == read_events(tmp_path / "none")
 
 
-ODD = [{"event": "checkpoint", "epoch": 1, "val_accuracy": "x"}, {"event": "epoch", "epoch": 1}, *({"event": name} for name in ("checkpoint", "step", "finished"))]
+ODD = [
+    {"event": "checkpoint", "epoch": 1, "val_accuracy": "x"},
+    {"event": "epoch", "epoch": 1},
+    *({"event": name} for name in ("checkpoint", "step", "finished")),
+]
 
 
 @pytest.mark.parametrize("event", ODD)
@@ -271,7 +395,11 @@ def test_status_is_derived_from_the_events_and_the_lock(runs_root, names, alive,
     with EventLog(folder) as log:
         for name in names:
             log.write(name, **FIGURES)
-        assert run.status == alive and run.is_active == (alive in ("queued", "training", "paused")) and not (run.is_active and run.can_resume)
+        assert (
+            run.status == alive
+            and run.is_active == (alive in ("queued", "training", "paused"))
+            and not (run.is_active and run.can_resume)
+        )
     assert run.status == gone and not run.is_active and run.can_resume == (gone != "finished")
 
 
@@ -299,24 +427,69 @@ def test_looking_at_a_lock_does_not_keep_it(runs_root):
 
 
 def rows_of(*events):
-    return [{"event": name, **FIGURES, **{key: 1 for key in ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate")}, "step": step} for name, step in events]
+    return [
+        {
+            "event": name,
+            **FIGURES,
+            **{
+                key: 1
+                for key in (
+                    "epoch",
+                    "train_loss",
+                    "train_accuracy",
+                    "val_loss",
+                    "val_accuracy",
+                    "learning_rate",
+                )
+            },
+            "step": step,
+        }
+        for name, step in events
+    ]
 
 
 def test_a_resume_undoes_what_came_after_the_saved_state(tmp_path):
     """Rows of later steps, at once and for good; checkpoints stay, as their weights do, unless all begins anew."""
     path = tmp_path / "events.jsonl"
-    before = [("started", 0), ("step", 5), ("epoch", 10), ("checkpoint", 10), ("gradients", 12), ("rate", 15), ("step", 20), ("epoch", 20), ("checkpoint", 20), ("paused", 20)]
+    before = [
+        ("started", 0),
+        ("step", 5),
+        ("epoch", 10),
+        ("checkpoint", 10),
+        ("gradients", 12),
+        ("rate", 15),
+        ("step", 20),
+        ("epoch", 20),
+        ("checkpoint", 20),
+        ("paused", 20),
+    ]
     after = [("step", 11), ("gradients", 12), ("epoch", 20)]
 
     def read(*events):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows_of(*events)))
         return [(row["event"], row["step"]) for row in read_events(path)]
 
-    kept = [("started", 0), ("step", 5), ("epoch", 10), ("checkpoint", 10), ("checkpoint", 20), ("paused", 20), ("resumed", 10)]
-    assert read(*before, ("resumed", 10)) == kept and read(*before, ("resumed", 10), *after) == [*kept, *after]
+    kept = [
+        ("started", 0),
+        ("step", 5),
+        ("epoch", 10),
+        ("checkpoint", 10),
+        ("checkpoint", 20),
+        ("paused", 20),
+        ("resumed", 10),
+    ]
+    assert read(*before, ("resumed", 10)) == kept and read(*before, ("resumed", 10), *after) == [
+        *kept,
+        *after,
+    ]
     assert read(*before, ("resumed", 20)) == [*before, ("resumed", 20)]
     assert read(*before, ("resumed", 10), *after, ("resumed", 10)) == [*kept, ("resumed", 10)]
-    assert read(*before, ("resumed", 0), ("started", 0)) == [("started", 0), ("paused", 20), ("resumed", 0), ("started", 0)]
+    assert read(*before, ("resumed", 0), ("started", 0)) == [
+        ("started", 0),
+        ("paused", 20),
+        ("resumed", 0),
+        ("started", 0),
+    ]
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):

@@ -35,7 +35,13 @@ def snapshot(run, step=0):
 
 def learned_nothing(folder, dataset, beginning, **options):
     """A run that keeps its start: at a rate of zero."""
-    config = make_config("three_layer_module", dataset, Recipe("still", "Still.", learning_rate=0.0), start=beginning, **options)
+    config = make_config(
+        "three_layer_module",
+        dataset,
+        Recipe("still", "Still.", learning_rate=0.0),
+        start=beginning,
+        **options,
+    )
     return train(folder, config, dataset, say=quiet)
 
 
@@ -44,16 +50,29 @@ def learned_nothing(folder, dataset, beginning, **options):
 
 def test_a_start_from_a_run_has_its_weights(runs_root, first):
     run = learned_nothing(runs_root / "second", noise(), {"run": "first"})
-    kept, begun = load_weights(first.path("model.safetensors")), load_weights(run.path("model.safetensors"))
-    assert kept.keys() == begun.keys() and all(torch.equal(kept[name], begun[name]) for name in kept)
-    assert torch.equal(snapshot(run), kept["conv1.weight"]) and not torch.equal(snapshot(first), kept["conv1.weight"])
-    assert run.config["start"] == {"run": "first"} and run.rows("finished")[0]["test_accuracy"] == first.rows("finished")[0]["test_accuracy"]
+    kept, begun = (
+        load_weights(first.path("model.safetensors")),
+        load_weights(run.path("model.safetensors")),
+    )
+    assert kept.keys() == begun.keys() and all(
+        torch.equal(kept[name], begun[name]) for name in kept
+    )
+    assert torch.equal(snapshot(run), kept["conv1.weight"]) and not torch.equal(
+        snapshot(first), kept["conv1.weight"]
+    )
+    assert (
+        run.config["start"] == {"run": "first"}
+        and run.rows("finished")[0]["test_accuracy"] == first.rows("finished")[0]["test_accuracy"]
+    )
 
 
 def test_other_classes_keep_all_but_the_head(runs_root, first):
     dataset = noise(classes=3)
     run = learned_nothing(runs_root / "three", dataset, {"run": "first"}, seed=4)
-    kept, begun = load_weights(first.path("model.safetensors")), load_weights(run.path("model.safetensors"))
+    kept, begun = (
+        load_weights(first.path("model.safetensors")),
+        load_weights(run.path("model.safetensors")),
+    )
     assert begun["fc.weight"].shape == (3, 1024) and begun["fc.bias"].shape == (3,)
     assert all(torch.equal(kept[name], begun[name]) for name in kept if not name.startswith("fc."))
     torch.manual_seed(4)
@@ -68,8 +87,14 @@ def test_other_classes_keep_all_but_the_head(runs_root, first):
         ({"run": "../first"}, "no run named '../first'"),
         ({"run": "empty"}, "'empty' has no weights yet: it is queued"),
         ({"run": "other"}, "'other' is a lenet: its weights do not fit three_layer_module"),
-        ({"pretrained": "torchvision"}, "torchvision has no pretrained weights of three_layer_module, only of: resnet18"),
-        ({"pretrained": "timm"}, "no source of pretrained weights named 'timm'. Possible: torchvision"),
+        (
+            {"pretrained": "torchvision"},
+            "torchvision has no pretrained weights of three_layer_module, only of: resnet18",
+        ),
+        (
+            {"pretrained": "timm"},
+            "no source of pretrained weights named 'timm'. Possible: torchvision",
+        ),
         ({}, "no start named"),
         ({"run": "first", "pretrained": "torchvision"}, "no start named"),
     ],
@@ -78,8 +103,12 @@ def test_a_start_that_is_not_possible_is_one_sentence(runs_root, first, beginnin
     (runs_root / "empty").mkdir()
     (runs_root / "empty" / "config.json").write_text(json.dumps(first.config))
     (runs_root / "other").mkdir()
-    (runs_root / "other" / "config.json").write_text(json.dumps(first.config | {"architecture": "lenet"}))
-    (runs_root / "other" / "model.safetensors").write_bytes(first.path("model.safetensors").read_bytes())
+    (runs_root / "other" / "config.json").write_text(
+        json.dumps(first.config | {"architecture": "lenet"})
+    )
+    (runs_root / "other" / "model.safetensors").write_bytes(
+        first.path("model.safetensors").read_bytes()
+    )
     with pytest.raises(UserError, match=words):
         make_config("three_layer_module", noise(), BRIEF, start=beginning)
 
@@ -92,7 +121,10 @@ def test_a_run_of_other_pictures_does_not_fit(runs_root, first, tmp_path):
     (runs_root / "wide").mkdir()
     (runs_root / "wide" / "config.json").write_text(json.dumps(first.config))
     save_weights(wide.state_dict(), runs_root / "wide" / "model.safetensors")
-    with pytest.raises(UserError, match="These weights do not fit this network. Of another shape: conv1.weight is 32x2x5x5 in the file and 32x1x5x5"):
+    with pytest.raises(
+        UserError,
+        match="These weights do not fit this network. Of another shape: conv1.weight is 32x2x5x5 in the file and 32x1x5x5",
+    ):
         train(runs_root / "bad", config, dataset, say=quiet)
     assert not (runs_root / "bad").exists()
 
@@ -117,12 +149,19 @@ def test_the_head_is_the_last_layer_of_every_architecture():
     for name in ("three_layer_sequential", "lenet", "resnet18", "densenet4"):
         if name not in architectures.names():
             continue
-        source, target = architectures.create(name, num_classes=4), architectures.create(name, num_classes=7)
+        source, target = (
+            architectures.create(name, num_classes=4),
+            architectures.create(name, num_classes=7),
+        )
         before = {key: tensor.clone() for key, tensor in target.state_dict().items()}
         load_all_but_head(target, source.state_dict())
         after = target.state_dict()
-        other = [key for key, tensor in source.state_dict().items() if tensor.shape != after[key].shape]
-        assert {key.rpartition(".")[0] for key in other} == {other[0].rpartition(".")[0]} and 1 <= len(other) <= 2
+        other = [
+            key for key, tensor in source.state_dict().items() if tensor.shape != after[key].shape
+        ]
+        assert {key.rpartition(".")[0] for key in other} == {
+            other[0].rpartition(".")[0]
+        } and 1 <= len(other) <= 2
         for key, tensor in source.state_dict().items():
             assert torch.equal(after[key], before[key] if key in other else tensor), (name, key)
 
@@ -153,10 +192,20 @@ def pictures(channels=3):
     """A Dataset of large noise of two classes."""
     small = noise(count=4)
     splits = {
-        part: datasets.Split(np.zeros((len(split), 32, 32, channels), np.uint8) + 100, split.labels, split.image_ids)
+        part: datasets.Split(
+            np.zeros((len(split), 32, 32, channels), np.uint8) + 100, split.labels, split.image_ids
+        )
         for part, split in small.splits.items()
     }
-    return datasets.Dataset("large", ["a", "b"], (channels, 32, 32), [0.4] * channels, [0.2] * channels, splits, "made up")
+    return datasets.Dataset(
+        "large",
+        ["a", "b"],
+        (channels, 32, 32),
+        [0.4] * channels,
+        [0.2] * channels,
+        splits,
+        "made up",
+    )
 
 
 def test_torchvisions_weights_come_from_its_cache(cache):
@@ -167,10 +216,18 @@ def test_torchvisions_weights_come_from_its_cache(cache):
     source = resnet18().state_dict()
     cache(source)
     config = make_config("resnet18", pictures(), BRIEF, start={"pretrained": "torchvision"})
-    assert config["mean"] == [0.485, 0.456, 0.406] and config["std"] == [0.229, 0.224, 0.225] and config["input_size"] == [3, 224, 224]
+    assert (
+        config["mean"] == [0.485, 0.456, 0.406]
+        and config["std"] == [0.229, 0.224, 0.225]
+        and config["input_size"] == [3, 224, 224]
+    )
     model = start.starting_model(config, images=None).state_dict()
     assert model["fc.weight"].shape == (2, 512)
-    assert all(torch.equal(model[name], tensor) for name, tensor in source.items() if not name.startswith("fc."))
+    assert all(
+        torch.equal(model[name], tensor)
+        for name, tensor in source.items()
+        if not name.startswith("fc.")
+    )
 
 
 def test_without_a_network_it_says_where_to_put_the_file(cache, tmp_path):
@@ -183,7 +240,9 @@ def test_without_a_network_it_says_where_to_put_the_file(cache, tmp_path):
     assert list((tmp_path / "hub").rglob("*.*")) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04" + bytes(50), b"\x80\x02garbage."])
+@pytest.mark.parametrize(
+    "content", [b"", b"garbage", b"PK\x03\x04" + bytes(50), b"\x80\x02garbage."]
+)
 def test_a_damaged_file_in_the_cache_is_one_sentence(cache, content):
     cache(content)
     config = make_config("resnet18", pictures(), BRIEF, start={"pretrained": "torchvision"})
@@ -197,11 +256,18 @@ def test_a_start_for_colours_answers_to_grey_as_to_three_equal_channels(cache):
     torch.manual_seed(1)
     source = resnet18(num_classes=2)
     cache(source.state_dict())
-    config = make_config("resnet18", pictures(channels=1), BRIEF, start={"pretrained": "torchvision"})
-    assert config["mean"] == [pytest.approx((0.485 + 0.456 + 0.406) / 3, abs=1e-4)] and len(config["std"]) == 1
+    config = make_config(
+        "resnet18", pictures(channels=1), BRIEF, start={"pretrained": "torchvision"}
+    )
+    assert (
+        config["mean"] == [pytest.approx((0.485 + 0.456 + 0.406) / 3, abs=1e-4)]
+        and len(config["std"]) == 1
+    )
     model = start.starting_model(config, images=None)
     grey = torch.randn(2, 1, 64, 64)
-    torch.testing.assert_close(model.eval()(grey), source.eval()(grey.expand(-1, 3, -1, -1)), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        model.eval()(grey), source.eval()(grey.expand(-1, 3, -1, -1)), rtol=1e-3, atol=1e-3
+    )
 
 
 # Frozen layers
@@ -209,17 +275,30 @@ def test_a_start_for_colours_answers_to_grey_as_to_three_equal_channels(cache):
 
 def test_frozen_layers_and_their_statistics_do_not_change(tmp_path):
     dataset, frozen = noise(), 3
-    config = make_config("resnet32", dataset, Recipe("made", "Made up.", learning_rate=0.1, batch_size=20), frozen=frozen)
+    config = make_config(
+        "resnet32",
+        dataset,
+        Recipe("made", "Made up.", learning_rate=0.1, batch_size=20),
+        frozen=frozen,
+    )
     run = train(tmp_path / "run", config, dataset, say=quiet)
     torch.manual_seed(0)
     begun = architectures.create("resnet32", **config["arguments"])
-    convolutions = [name for name, module in begun.named_modules() if isinstance(module, torch.nn.Conv2d)]
-    modules = [name for name, module in begun.named_modules() if not list(module.children()) and list(module.state_dict())]
+    convolutions = [
+        name for name, module in begun.named_modules() if isinstance(module, torch.nn.Conv2d)
+    ]
+    modules = [
+        name
+        for name, module in begun.named_modules()
+        if not list(module.children()) and list(module.state_dict())
+    ]
     kept = modules[: modules.index(convolutions[frozen])]
     assert len(kept) == 2 * frozen  # each with its normalisation
     after = load_weights(run.path("model.safetensors"))
     for name, tensor in begun.state_dict().items():
-        same = torch.equal(after[name], tensor.half().float() if tensor.is_floating_point() else tensor)
+        same = torch.equal(
+            after[name], tensor.half().float() if tensor.is_floating_point() else tensor
+        )
         if name.rpartition(".")[0] in kept:
             assert same, name
         elif name.endswith(("weight", "running_mean", "num_batches_tracked")):
@@ -234,12 +313,18 @@ def test_all_convolutions_frozen_leaves_the_last_layer(tmp_path):
     dataset = noise()
     config = make_config("three_layer_module", dataset, recipe("adamw", epochs=1), frozen=2)
     run = train(tmp_path / "run", config, dataset, say=quiet)
-    assert run.rows("started")[0]["layers"] == ["fc"] and torch.equal(snapshot(run), snapshot(run, 1)) and run.status == "finished"
+    assert (
+        run.rows("started")[0]["layers"] == ["fc"]
+        and torch.equal(snapshot(run), snapshot(run, 1))
+        and run.status == "finished"
+    )
 
 
 @pytest.mark.parametrize("count", [-1, 3, 99])
 def test_freezing_too_many_is_one_sentence(tmp_path, count):
-    with pytest.raises(UserError, match=rf"^Cannot freeze {count} convolutions: between 0 and 2 is possible.$"):
+    with pytest.raises(
+        UserError, match=rf"^Cannot freeze {count} convolutions: between 0 and 2 is possible.$"
+    ):
         freeze(architectures.create("three_layer_functional"), count)
     assert freeze(architectures.create("lenet"), 0) == []
 
@@ -249,11 +334,15 @@ def test_every_architecture_can_be_frozen():
     for name in architectures.names():
         with torch.device("meta"):  # shapes are enough
             model = architectures.create(name)
-        count = sum(getattr(getattr(module, "weight", None), "ndim", 0) == 4 for module in model.modules())
+        count = sum(
+            getattr(getattr(module, "weight", None), "ndim", 0) == 4 for module in model.modules()
+        )
         for frozen in (1, count // 2, count):
             for parameter in model.parameters():
                 parameter.requires_grad_(True)
             freeze(model, frozen)
             weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
             assert weights[-1].requires_grad and not weights[0].requires_grad, (name, frozen)
-            assert sum(not weight.requires_grad for weight in weights if weight.ndim == 4) == frozen, (name, frozen)
+            assert (
+                sum(not weight.requires_grad for weight in weights if weight.ndim == 4) == frozen
+            ), (name, frozen)

@@ -20,26 +20,40 @@ SCALE = 2 / 255  # from a grey level to what the network by hand gets
 
 
 def by_hand_found(images, layer_names, **settings):
-    return strongest.find(by_hand.network(), images, layer_names, mean=by_hand.MEAN, std=by_hand.STD, **settings)
+    return strongest.find(
+        by_hand.network(), images, layer_names, mean=by_hand.MEAN, std=by_hand.STD, **settings
+    )
 
 
-@pytest.mark.parametrize(("layer_name", "patterns", "edges"), [("conv1", by_hand.EDGES, 1), ("conv2", by_hand.PAIRS, 2)])
-def test_planted_pictures_are_found_in_order_with_their_values_and_places(layer_name, patterns, edges):
+@pytest.mark.parametrize(
+    ("layer_name", "patterns", "edges"), [("conv1", by_hand.EDGES, 1), ("conv2", by_hand.PAIRS, 2)]
+)
+def test_planted_pictures_are_found_in_order_with_their_values_and_places(
+    layer_name, patterns, edges
+):
     images, plants = by_hand.planted(patterns)
     found = by_hand_found(images, [layer_name], count=len(by_hand.CONTRASTS))[layer_name]
     assert [part.dtype for part in dataclasses.astuple(found)] == [np.float32, np.int32, np.int16]
     for unit, expected in enumerate(plants):
         assert found.rows[unit].tolist() == [row for _, row, _ in expected]
         assert found.places[unit].tolist() == [list(place) for _, _, place in expected]
-        np.testing.assert_allclose(found.values[unit], [edges * (6 * contrast * SCALE + by_hand.BIAS) for contrast, _, _ in expected], rtol=1e-5)
+        np.testing.assert_allclose(
+            found.values[unit],
+            [edges * (6 * contrast * SCALE + by_hand.BIAS) for contrast, _, _ in expected],
+            rtol=1e-5,
+        )
 
 
 def test_classes_are_ranked_by_their_logits():
     images, plants = by_hand.planted(by_hand.PAIRS)
     logits = predict(by_hand.network(), images, by_hand.MEAN, by_hand.STD)
     found = by_hand_found(images, ["fc"], count=len(by_hand.CONTRASTS))["fc"]
-    assert [rows.tolist() for rows in found.rows] == [[row for _, row, _ in expected] for expected in plants]
-    np.testing.assert_allclose(found.values, np.take_along_axis(logits.T, found.rows.astype(int), 1), rtol=1e-5)
+    assert [rows.tolist() for rows in found.rows] == [
+        [row for _, row, _ in expected] for expected in plants
+    ]
+    np.testing.assert_allclose(
+        found.values, np.take_along_axis(logits.T, found.rows.astype(int), 1), rtol=1e-5
+    )
     assert not found.places.any()
 
 
@@ -58,30 +72,70 @@ def brute_force(model, images, layer_names):
     """All values of some layers, {name: (N, units, height, width)}, by hooks of its own on all images in one batch."""
     outputs = {}
     for name, module in model.named_modules():
-        module.register_forward_hook(lambda module, inputs, output, name=name: outputs.setdefault(name, []).append(output.clone()))
+        module.register_forward_hook(
+            lambda module, inputs, output, name=name: outputs.setdefault(name, []).append(
+                output.clone()
+            )
+        )
     with torch.no_grad():
         model.eval()(images)
-    values = {name: outputs[name.partition("#")[0]][int(name.partition("#")[2] or 1) - 1] for name in layer_names}
-    return {name: value if value.dim() == 4 else value[:, :, None, None] for name, value in values.items()}
+    values = {
+        name: outputs[name.partition("#")[0]][int(name.partition("#")[2] or 1) - 1]
+        for name in layer_names
+    }
+    return {
+        name: value if value.dim() == 4 else value[:, :, None, None]
+        for name, value in values.items()
+    }
 
 
-@pytest.mark.parametrize("name", ["lenet", "resnet32", "three_layer_functional", "airbench", "mobilenet", "twice"])
+@pytest.mark.parametrize(
+    "name", ["lenet", "resnet32", "three_layer_functional", "airbench", "mobilenet", "twice"]
+)
 def test_equals_brute_force(name, monkeypatch):
     """Whatever the batches: 23 images in batches of five, from chunks of eight."""
     torch.manual_seed(0)
     model = Twice() if name == "twice" else architectures.create(name)
-    images, mean, std = np.random.default_rng(0).integers(0, 256, (23, 3, 32, 32), np.uint8), [0.4, 0.5, 0.6], [0.2, 0.3, 0.25]
+    images, mean, std = (
+        np.random.default_rng(0).integers(0, 256, (23, 3, 32, 32), np.uint8),
+        [0.4, 0.5, 0.6],
+        [0.2, 0.3, 0.25],
+    )
     layer_names = strongest.unit_layers(layer_table(model, (3, 32, 32)))
     monkeypatch.setattr(strongest, "BATCH_PIXELS", 5 * 32 * 32)
     shares = []
-    found = strongest.find(model, (images[at : at + 8] for at in (0, 8, 16)), layer_names, mean=mean, std=std, count=7, total=23, say=shares.append)
+    found = strongest.find(
+        model,
+        (images[at : at + 8] for at in (0, 8, 16)),
+        layer_names,
+        mean=mean,
+        std=std,
+        count=7,
+        total=23,
+        say=shares.append,
+    )
     assert list(found) == layer_names and shares == [count / 23 for count in (5, 8, 13, 16, 21, 23)]
     expected = brute_force(model, next(received(images, mean, std, 23)), layer_names)
     for layer_name in layer_names:
         everywhere, one = expected[layer_name], found[layer_name]
-        np.testing.assert_allclose(one.values, everywhere.amax((2, 3)).T.topk(7).values, rtol=1e-3, atol=1e-4, err_msg=layer_name)
-        units, (ys, xs) = np.arange(len(one.rows))[:, None], one.places.transpose(2, 0, 1).astype(int)
-        np.testing.assert_allclose(one.values, everywhere[one.rows.astype(int), units, ys, xs], rtol=1e-3, atol=1e-4, err_msg=layer_name)
+        np.testing.assert_allclose(
+            one.values,
+            everywhere.amax((2, 3)).T.topk(7).values,
+            rtol=1e-3,
+            atol=1e-4,
+            err_msg=layer_name,
+        )
+        units, (ys, xs) = (
+            np.arange(len(one.rows))[:, None],
+            one.places.transpose(2, 0, 1).astype(int),
+        )
+        np.testing.assert_allclose(
+            one.values,
+            everywhere[one.rows.astype(int), units, ys, xs],
+            rtol=1e-3,
+            atol=1e-4,
+            err_msg=layer_name,
+        )
         assert all(len(set(rows)) == 7 for rows in one.rows.tolist())
 
 
@@ -102,10 +156,16 @@ def test_equal_values_come_by_row_and_what_is_no_number_last(batch, monkeypatch)
     model = nn.Sequential(nn.Conv2d(1, 1, 1), Logarithm(), nn.Flatten())
     model[0].weight.data.fill_(1)
     model[0].bias.data.zero_()
-    images = np.array([128, 0, 255, 0, 64, 255, 128, 255], np.uint8).reshape(-1, 1, 1, 1)  # about 0, minus one for 0: no logarithm
+    images = np.array([128, 0, 255, 0, 64, 255, 128, 255], np.uint8).reshape(
+        -1, 1, 1, 1
+    )  # about 0, minus one for 0: no logarithm
     found = strongest.find(model, images, ["0", "1"], mean=[0.1], std=[1.0])
-    assert found["0"].rows.tolist() == [[2, 5, 7, 0, 6, 4, 1, 3]] == found["1"].rows.tolist()  # fewer images than asked for: all
-    assert np.isnan(found["1"].values[0, -2:]).all() and not np.isnan(found["1"].values[0, :-2]).any()
+    assert (
+        found["0"].rows.tolist() == [[2, 5, 7, 0, 6, 4, 1, 3]] == found["1"].rows.tolist()
+    )  # fewer images than asked for: all
+    assert (
+        np.isnan(found["1"].values[0, -2:]).all() and not np.isnan(found["1"].values[0, :-2]).any()
+    )
     few = strongest.find(model, images, ["1"], mean=[0.1], std=[1.0], count=2)["1"]
     assert few.rows.tolist() == [[2, 5]] and few.places.shape == (1, 2, 2)
 
@@ -138,11 +198,16 @@ def test_leaves_nothing_behind(prepared):
 @pytest.fixture
 def run_and_data(tiny_run, tmp_path):
     """A run of one's own, and the data it was trained on."""
-    return runs.read_run(shutil.copytree(tiny_run.folder, tmp_path / "run")), datasets.load("digits")
+    return runs.read_run(shutil.copytree(tiny_run.folder, tmp_path / "run")), datasets.load(
+        "digits"
+    )
 
 
 def same(one, other):
-    return all(np.array_equal(*parts) for parts in zip(dataclasses.astuple(one), dataclasses.astuple(other)))
+    return all(
+        np.array_equal(*parts)
+        for parts in zip(dataclasses.astuple(one), dataclasses.astuple(other))
+    )
 
 
 def test_the_index_of_a_run_is_kept_and_read_layer_by_layer(run_and_data, monkeypatch):
@@ -164,25 +229,52 @@ def test_the_index_of_a_run_is_kept_and_read_layer_by_layer(run_and_data, monkey
     assert strongest.load(run, dataset) is None
     made, kept = strongest.of_run(run, dataset), strongest.load(run, dataset)
     assert kept.layer_names == made.layer_names == ["conv1", "conv2", "fc"] and not read
-    assert (kept.images, kept.seconds) == (len(dataset.splits["test"]), pytest.approx(made.seconds, abs=1e-3))
-    assert same(kept["conv2"], made["conv2"]) and read == ["conv2/values", "conv2/rows", "conv2/places"]
+    assert (kept.images, kept.seconds) == (
+        len(dataset.splits["test"]),
+        pytest.approx(made.seconds, abs=1e-3),
+    )
+    assert same(kept["conv2"], made["conv2"]) and read == [
+        "conv2/values",
+        "conv2/rows",
+        "conv2/places",
+    ]
     assert made["conv2"].rows.shape == (16, strongest.COUNT) and not list(run.folder.glob("*.tmp"))
     with pytest.raises(UserError, match="no layer named 'conv9'. Possible: conv1, conv2, fc"):
         kept["conv9"]
     logits = made["fc"].values[:, 0]  # the stored answers are those of the same weights, in float16
-    np.testing.assert_allclose(np.load(run.path("predictions.npz"))["logits"].max(axis=0), logits, rtol=1e-2)
+    np.testing.assert_allclose(
+        np.load(run.path("predictions.npz"))["logits"].max(axis=0), logits, rtol=1e-2
+    )
 
 
 def test_an_index_that_does_not_belong_is_none(run_and_data):
     run, dataset = run_and_data
     strongest.of_run(run, dataset)
     split = dataset.splits["test"]
-    for other in (dataclasses.replace(dataset, note="another copy"), dataclasses.replace(dataset, splits={"test": split.take(np.arange(len(split))[::-1])})):
+    for other in (
+        dataclasses.replace(dataset, note="another copy"),
+        dataclasses.replace(dataset, splits={"test": split.take(np.arange(len(split))[::-1])}),
+    ):
         assert strongest.load(run, other) is None
-    assert strongest.load(run.in_form_of(runs.Run(run.folder, run.config | {"architecture": "three_layer_sequential"})), dataset) is None
+    assert (
+        strongest.load(
+            run.in_form_of(
+                runs.Run(run.folder, run.config | {"architecture": "three_layer_sequential"})
+            ),
+            dataset,
+        )
+        is None
+    )
     path = run.path(strongest.FILE)
     whole = path.read_bytes()
-    for damaged in (b"", whole[:-1], whole[:100], b"no tensors at all" * 9, whole.replace(b'"I16"', b'"U16"'), whole.replace(b"conv1/rows", b"conv1/sows")):
+    for damaged in (
+        b"",
+        whole[:-1],
+        whole[:100],
+        b"no tensors at all" * 9,
+        whole.replace(b'"I16"', b'"U16"'),
+        whole.replace(b"conv1/rows", b"conv1/sows"),
+    ):
         path.write_bytes(damaged)
         assert strongest.load(run, dataset) is None
     path.write_bytes(whole)
@@ -196,7 +288,9 @@ def test_an_index_that_does_not_belong_is_none(run_and_data):
         strongest.of_run(run, dataset)
 
 
-def test_a_folder_that_cannot_be_written_and_a_cancelled_search_leave_no_file(run_and_data, monkeypatch):
+def test_a_folder_that_cannot_be_written_and_a_cancelled_search_leave_no_file(
+    run_and_data, monkeypatch
+):
     run, dataset = run_and_data
     before = sorted(run.folder.iterdir())
     with pytest.raises(Cancelled):

@@ -17,8 +17,27 @@ from vizlib.training.recipes import from_config, recipe
 from vizlib.training.reproduce import reproduce
 
 SHIPPED = [run for run in runs.list_runs()[0] if run.folder.parent == runs.SHIPPED]
-TINY = System("T1", "tiny", "three_layer_module", "Tiny", "adamw", dict(epochs=1), 0.3, epochs=3, dataset="digits")
-SECOND = System("T2", "second", "three_layer_module", "From the first", "adamw", dict(epochs=1), dataset="digits", start="T1")
+TINY = System(
+    "T1",
+    "tiny",
+    "three_layer_module",
+    "Tiny",
+    "adamw",
+    dict(epochs=1),
+    0.3,
+    epochs=3,
+    dataset="digits",
+)
+SECOND = System(
+    "T2",
+    "second",
+    "three_layer_module",
+    "From the first",
+    "adamw",
+    dict(epochs=1),
+    dataset="digits",
+    start="T1",
+)
 
 
 @pytest.fixture
@@ -43,22 +62,35 @@ def test_every_system_can_be_trained_in_no_more_epochs(system):
 
 def test_systems_are_named_by_id_or_its_beginning():
     assert [system.id for system in systems.named(["b"])] == ["B1", "B2", "B3"]
-    assert [system.id for system in systems.named(["F2", "A1"])] == ["A1", "F2"] and [system.id for system in systems.named(["C18"])] == ["C18"]
+    assert [system.id for system in systems.named(["F2", "A1"])] == ["A1", "F2"] and [
+        system.id for system in systems.named(["C18"])
+    ] == ["C18"]
     with pytest.raises(UserError, match="^There is no system named 'X9'. Possible: A1, "):
         systems.named(["A1", "X9"])
 
 
-@pytest.mark.parametrize("run", [run for run in SHIPPED if run.config.get("system")], ids=lambda run: run.run_id)
+@pytest.mark.parametrize(
+    "run", [run for run in SHIPPED if run.config.get("system")], ids=lambda run: run.run_id
+)
 def test_a_shipped_run_is_what_its_system_says(run):
     system = SYSTEMS[run.config["system"]]
-    stored, chosen = from_config(run.config), recipe(system.recipe, **system.changes)  # settings that came later are at their defaults in older runs
+    stored, chosen = (
+        from_config(run.config),
+        recipe(system.recipe, **system.changes),
+    )  # settings that came later are at their defaults in older runs
     assert dataclasses.replace(stored, summary="") == dataclasses.replace(chosen, summary="")
-    assert (run.run_id, run.config["architecture"], run.config["dataset"]) == (system.run, system.architecture, system.dataset)
+    assert (run.run_id, run.config["architecture"], run.config["dataset"]) == (
+        system.run,
+        system.architecture,
+        system.dataset,
+    )
     assert system.side is None or run.input_size[1:] == (system.side, system.side)
     assert (run.config["start"] is None) == (system.start is None)
 
 
-REPORTED = [run for run in SHIPPED if run.config.get("system") and SYSTEMS[run.config["system"]].reported]
+REPORTED = [
+    run for run in SHIPPED if run.config.get("system") and SYSTEMS[run.config["system"]].reported
+]
 
 
 @pytest.mark.parametrize("run", REPORTED, ids=lambda run: run.run_id)
@@ -75,7 +107,9 @@ def read_once(name):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("run", [run for run in SHIPPED if run.has("model.safetensors")], ids=lambda run: run.run_id)
+@pytest.mark.parametrize(
+    "run", [run for run in SHIPPED if run.has("model.safetensors")], ids=lambda run: run.run_id
+)
 def test_shipped_weights_have_the_accuracy_that_is_told_of_them(run):
     """On every tenth test image, image by image: the whole of them takes two minutes."""
     try:
@@ -86,9 +120,13 @@ def test_shipped_weights_have_the_accuracy_that_is_told_of_them(run):
         pytest.skip("another copy of the data has other test images")
     stored = load_predictions(run.path("predictions.npz"), len(run.class_names))
     rows = np.arange(0, len(stored.labels), 10)
-    some = dataclasses.replace(dataset, splits=dataset.splits | {"test": dataset.splits["test"].take(rows)})
+    some = dataclasses.replace(
+        dataset, splits=dataset.splits | {"test": dataset.splits["test"].take(rows)}
+    )
     again = evaluate(run.folder, run.config, some)
-    assert np.array_equal(again.labels, stored.labels[rows]) and np.array_equal(again.image_ids, stored.image_ids[rows])
+    assert np.array_equal(again.labels, stored.labels[rows]) and np.array_equal(
+        again.image_ids, stored.image_ids[rows]
+    )
     assert np.mean(again.predicted_labels == stored.predicted_labels[rows]) >= 0.997
 
 
@@ -99,13 +137,30 @@ def test_what_is_missing_is_trained_and_told(said):
     assert "| T1 |" in systems.table() and systems.table().count("*not yet run*") == 2
     assert reproduce([TINY, SECOND], say=said.append)
     (first,), (second,) = finished_runs(TINY), finished_runs(SECOND)
-    assert first.run_id == "tiny" and first.config["system"] == "T1" and first.config["title"] == "Tiny" and second.config["start"] == {"run": "tiny"}
+    assert (
+        first.run_id == "tiny"
+        and first.config["system"] == "T1"
+        and first.config["title"] == "Tiny"
+        and second.config["start"] == {"run": "tiny"}
+    )
     line = next(line for line in systems.table().splitlines() if line.startswith("| T1 "))
-    for figure in (f"**{first.rows('finished')[0]['test_accuracy']:.1%}**", f"{first.best['val_accuracy']:.1%}", "30.0% test", "3 epochs", "`tiny`"):
+    for figure in (
+        f"**{first.rows('finished')[0]['test_accuracy']:.1%}**",
+        f"{first.best['val_accuracy']:.1%}",
+        "30.0% test",
+        "3 epochs",
+        "`tiny`",
+    ):
         assert f"| {figure} |" in line
     del said[:]
-    assert reproduce([TINY], again=True, say=said.append)  # one that was trained here is not trained twice
-    assert len(said) == 1 and said[0].startswith("T1 is there: tiny, ") and len(runs.list_runs(shipped=False)[0]) == 2
+    assert reproduce(
+        [TINY], again=True, say=said.append
+    )  # one that was trained here is not trained twice
+    assert (
+        len(said) == 1
+        and said[0].startswith("T1 is there: tiny, ")
+        and len(runs.list_runs(shipped=False)[0]) == 2
+    )
 
 
 def test_one_that_was_stopped_goes_on(said, monkeypatch):
@@ -125,18 +180,33 @@ def test_one_that_was_stopped_goes_on(said, monkeypatch):
     (found[0].folder / "stop").touch()  # as a press in the app leaves it
     assert reproduce([TINY], say=said.append)
     (run,) = finished_runs(TINY)
-    assert run.run_id == "tiny" and len(run.rows("started")) == len(run.rows("resumed")) == 1 and run.rows("resumed")[0]["step"] > 0
+    assert (
+        run.run_id == "tiny"
+        and len(run.rows("started")) == len(run.rows("resumed")) == 1
+        and run.rows("resumed")[0]["step"] > 0
+    )
 
 
 def test_what_cannot_be_trained_says_why_and_the_next_follows(said, data_folder):
-    elsewhere = System("T3", "elsewhere", "three_layer_module", "Not here", "adamw", dataset="folder:gone")
+    elsewhere = System(
+        "T3", "elsewhere", "three_layer_module", "Not here", "adamw", dataset="folder:gone"
+    )
     assert not reproduce([SECOND, elsewhere, TINY], say=said.append)
-    assert said[0] == "T2: it starts from the weights of T1, which are not here yet: python -m vizlib reproduce T1"
+    assert (
+        said[0]
+        == "T2: it starts from the weights of T1, which are not here yet: python -m vizlib reproduce T1"
+    )
     assert said[1].startswith("T3: The data set 'folder:gone' is not on this machine.")
-    assert finished_runs(TINY) and not finished_runs(elsewhere) and len(runs.list_runs(shipped=False)[0]) == 1
+    assert (
+        finished_runs(TINY)
+        and not finished_runs(elsewhere)
+        and len(runs.list_runs(shipped=False)[0]) == 1
+    )
 
 
-def test_shipped_ones_are_trained_again_only_if_named(said, runs_root, tmp_path, monkeypatch, tiny_run):
+def test_shipped_ones_are_trained_again_only_if_named(
+    said, runs_root, tmp_path, monkeypatch, tiny_run
+):
     import shutil
 
     shipped = tmp_path / "checkpoints"
@@ -144,13 +214,23 @@ def test_shipped_ones_are_trained_again_only_if_named(said, runs_root, tmp_path,
     (shipped / "tiny" / "config.json").write_text(json.dumps(tiny_run.config | {"system": "T1"}))
     monkeypatch.setattr(runs, "SHIPPED", shipped)
     assert reproduce([TINY], say=said.append) and not list(runs_root.iterdir())
-    assert reproduce([TINY], again=True, say=said.append) and [path.name for path in runs_root.iterdir()] == ["tiny-2"]
-    assert [run.folder.name for run in finished_runs(TINY)] == ["tiny", "tiny-2"] and finished_runs(TINY)[0].folder == shipped / "tiny"
+    assert reproduce([TINY], again=True, say=said.append) and [
+        path.name for path in runs_root.iterdir()
+    ] == ["tiny-2"]
+    assert [run.folder.name for run in finished_runs(TINY)] == ["tiny", "tiny-2"] and finished_runs(
+        TINY
+    )[0].folder == shipped / "tiny"
     assert reproduce([TINY], again=True, say=said.append) and "T1 is there: tiny-2" in said[-1]
     (runs_root / "tiny-2" / "model.safetensors").unlink()
-    assert reproduce([TINY], again=True, say=said.append) and sorted(path.name for path in runs_root.iterdir()) == ["tiny-2", "tiny-3"]
-    (shipped / "tiny" / "model.safetensors").unlink()  # what starts from its weights takes those that were trained here
-    assert reproduce([SECOND], say=said.append) and finished_runs(SECOND)[0].config["start"] == {"run": "tiny-3"}
+    assert reproduce([TINY], again=True, say=said.append) and sorted(
+        path.name for path in runs_root.iterdir()
+    ) == ["tiny-2", "tiny-3"]
+    (
+        shipped / "tiny" / "model.safetensors"
+    ).unlink()  # what starts from its weights takes those that were trained here
+    assert reproduce([SECOND], say=said.append) and finished_runs(SECOND)[0].config["start"] == {
+        "run": "tiny-3"
+    }
 
 
 @pytest.mark.parametrize("side, size", [(None, [1, 8, 8]), (16, [1, 16, 16])])

@@ -33,7 +33,9 @@ MOMENTUM = dict(name="sgd", learning_rate=0.02, momentum=0.9, weight_decay=1e-3,
 
 
 def digits_config(epochs=2, name="adamw", **changes):
-    return make_config("three_layer_module", datasets.load("digits"), recipe(name, epochs=epochs, **changes))
+    return make_config(
+        "three_layer_module", datasets.load("digits"), recipe(name, epochs=epochs, **changes)
+    )
 
 
 def quiet(line):
@@ -55,29 +57,51 @@ def noise(count=40, classes=2, mirrors=True, seed=0, vanish=False):
             return 8
 
         def __getitem__(self, row):
-            raise UserError("The picture 'a.png' cannot be read any more: No such file or directory.")
+            raise UserError(
+                "The picture 'a.png' cannot be read any more: No such file or directory."
+            )
 
         def take(self, rows):
             return self
 
     def split(size, part):
         labels = np.arange(size) % classes
-        pictures = (generator.integers(0, 128, (size, 8, 8, 1)) + 127 * labels[:, None, None, None] // (classes - 1)).astype(np.uint8)
+        pictures = (
+            generator.integers(0, 128, (size, 8, 8, 1))
+            + 127 * labels[:, None, None, None] // (classes - 1)
+        ).astype(np.uint8)
         return Split(pictures, labels, np.array([f"{part}/{row}" for row in range(size)]))
 
     splits = {"train": split(count, "train"), "val": split(10, "val"), "test": split(8, "test")}
     if vanish:
         splits["test"] = Split(Gone(), splits["test"].labels, splits["test"].image_ids)
-    return Dataset("noise", [str(label) for label in range(classes)], (1, 8, 8), [0.5], [0.25], splits, "made up", mirrors=mirrors)
+    return Dataset(
+        "noise",
+        [str(label) for label in range(classes)],
+        (1, 8, 8),
+        [0.5],
+        [0.25],
+        splits,
+        "made up",
+        mirrors=mirrors,
+    )
 
 
 def noise_config(dataset=None, architecture="three_layer_module", **settings):
-    return make_config(architecture, dataset or noise(), Recipe("made", "Made up.", **{"learning_rate": 0.01, "batch_size": 8, **settings}))
+    return make_config(
+        architecture,
+        dataset or noise(),
+        Recipe("made", "Made up.", **{"learning_rate": 0.01, "batch_size": 8, **settings}),
+    )
 
 
 def without_times(rows, *other):
     """Events that do not depend on how fast this machine is."""
-    return [{key: value for key, value in row.items() if key not in ("time", "seconds", *other)} for row in rows if row["event"] != "step"]
+    return [
+        {key: value for key, value in row.items() if key not in ("time", "seconds", *other)}
+        for row in rows
+        if row["event"] != "step"
+    ]
 
 
 def tensors(folder):
@@ -91,7 +115,11 @@ def test_it_learns(tmp_path):
     said = []
     run = train(tmp_path / "run", digits_config(epochs=3), say=said.append)
     assert run.best["val_accuracy"] > 0.8 and run.rows("finished")[0]["test_accuracy"] > 0.8
-    assert len(said) == 12 + 1 and said[0].startswith(" 10%  epoch   0.29  train loss") and said[-1].startswith("test accuracy 0.")
+    assert (
+        len(said) == 12 + 1
+        and said[0].startswith(" 10%  epoch   0.29  train loss")
+        and said[-1].startswith("test accuracy 0.")
+    )
 
 
 FIELDS = {
@@ -106,37 +134,78 @@ FIELDS = {
 
 def test_events_come_in_order_with_all_their_fields(tiny_run):
     names = [row["event"] for row in tiny_run.events]
-    assert names[0] == "started" and names[-1] == "finished" and names.count("started") == names.count("finished") == 1 and set(names) == set(FIELDS)
+    assert (
+        names[0] == "started"
+        and names[-1] == "finished"
+        and names.count("started") == names.count("finished") == 1
+        and set(names) == set(FIELDS)
+    )
     for row in tiny_run.events:
         assert set(row) == {"event", "time", *FIELDS[row["event"]].split()}
     steps = [row["step"] for row in tiny_run.events if "step" in row]
-    times, seconds = ([row[key] for row in tiny_run.events if key in row] for key in ("time", "seconds"))
+    times, seconds = (
+        [row[key] for row in tiny_run.events if key in row] for key in ("time", "seconds")
+    )
     assert steps == sorted(steps) and times == sorted(times) and seconds == sorted(seconds)
     started = tiny_run.rows("started")[0]
-    assert started["train_images"] + started["val_images"] == sum(started["train_counts"]) + 143 == 1437 and started["test_images"] == 360
-    assert started["steps"] == tiny_run.rows("epoch")[-1]["step"] == 2 * math.ceil(1294 / 64) and started["processes"] == 1
-    assert started["parameters"] == 32 * 26 + 16 * (32 * 9 + 1) + 10 * (16 * 64 + 1) and started["layers"] == ["conv1", "conv2", "fc"]
+    assert (
+        started["train_images"] + started["val_images"]
+        == sum(started["train_counts"]) + 143
+        == 1437
+        and started["test_images"] == 360
+    )
+    assert (
+        started["steps"] == tiny_run.rows("epoch")[-1]["step"] == 2 * math.ceil(1294 / 64)
+        and started["processes"] == 1
+    )
+    assert started["parameters"] == 32 * 26 + 16 * (32 * 9 + 1) + 10 * (16 * 64 + 1) and started[
+        "layers"
+    ] == ["conv1", "conv2", "fc"]
     first = tiny_run.rows("step")[0]
-    assert first["step"] == 1 and first["learning_rate"] == pytest.approx(0.05 * 2e-3) and first["train_loss"] > 1 and first["images_per_second"] > 0
+    assert (
+        first["step"] == 1
+        and first["learning_rate"] == pytest.approx(0.05 * 2e-3)
+        and first["train_loss"] > 1
+        and first["images_per_second"] > 0
+    )
     for row in (*tiny_run.rows("step"), *tiny_run.rows("epoch")):
-        assert row["progress"] == pytest.approx(row["step"] / 42, abs=1e-5) and row["epoch"] == pytest.approx(row["step"] / 21, abs=1e-5)
+        assert row["progress"] == pytest.approx(row["step"] / 42, abs=1e-5) and row[
+            "epoch"
+        ] == pytest.approx(row["step"] / 21, abs=1e-5)
     for row in tiny_run.rows("epoch"):
         confusion = np.array(row["confusion"])
-        assert confusion.sum() == 143 and row["val_accuracy"] == pytest.approx(np.trace(confusion) / 143, abs=1e-5)
+        assert confusion.sum() == 143 and row["val_accuracy"] == pytest.approx(
+            np.trace(confusion) / 143, abs=1e-5
+        )
     assert [row["step"] for row in tiny_run.rows("gradients")] == sorted(
         {1, 2, 3, 4, 6, 8, 12, 16, 24, 32} | {row["step"] for row in tiny_run.rows("epoch")}
     )
 
 
-@pytest.mark.parametrize("epochs, batch_size, marks", [(1, 3, 10), (3, 4, 12), (12, 20, 12), (2, 40, 2), (1, 8, 5)])
-def test_short_trainings_are_evaluated_ten_times_and_at_the_end_of_each_epoch(tmp_path, epochs, batch_size, marks):
+@pytest.mark.parametrize(
+    "epochs, batch_size, marks", [(1, 3, 10), (3, 4, 12), (12, 20, 12), (2, 40, 2), (1, 8, 5)]
+)
+def test_short_trainings_are_evaluated_ten_times_and_at_the_end_of_each_epoch(
+    tmp_path, epochs, batch_size, marks
+):
     """Or after every step, where there are fewer."""
     dataset = noise()
-    run = train(tmp_path / "run", noise_config(dataset, epochs=epochs, batch_size=batch_size), dataset, say=quiet)
+    run = train(
+        tmp_path / "run",
+        noise_config(dataset, epochs=epochs, batch_size=batch_size),
+        dataset,
+        say=quiet,
+    )
     found = [row["epoch"] for row in run.rows("epoch")]
-    assert len(found) == marks and set(range(1, epochs + 1)) <= set(found) and found == sorted(set(found))
+    assert (
+        len(found) == marks
+        and set(range(1, epochs + 1)) <= set(found)
+        and found == sorted(set(found))
+    )
     steps = -(-40 // batch_size) * epochs  # each mark is taken at the first step that reaches it
-    assert [row["step"] for row in run.rows("epoch")] == [-(-mark * steps // marks) for mark in range(1, marks + 1)]
+    assert [row["step"] for row in run.rows("epoch")] == [
+        -(-mark * steps // marks) for mark in range(1, marks + 1)
+    ]
 
 
 def test_marks_of_trainings_of_any_length():
@@ -149,7 +218,11 @@ def test_marks_of_trainings_of_any_length():
             assert min(10, total) <= len(found) <= 301 and found[-1] == total, (epochs, length)
             if epochs <= 300:
                 assert set(range(length, total + 1, length)) <= set(found), (epochs, length)
-            for place in (0, len(found) // 2, len(found) - 1):  # one that goes on from a mark, or from just before it, takes the others
+            for place in (
+                0,
+                len(found) // 2,
+                len(found) - 1,
+            ):  # one that goes on from a mark, or from just before it, takes the others
                 for step in {found[place], found[place] - 1}:
                     later = measures.Marks(recipe("sgd", epochs=epochs), total, step / total)
                     assert [other for other in found if other > step] == [
@@ -177,7 +250,12 @@ def test_a_training_by_seconds(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.Training, "_obey", look)
     monkeypatch.setattr(loop.Training, "_progress", noted)
     dataset = noise()
-    run = train(tmp_path / "run", noise_config(dataset, seconds=1, schedule="linear", learning_rate=0.03), dataset, say=quiet)
+    run = train(
+        tmp_path / "run",
+        noise_config(dataset, seconds=1, schedule="linear", learning_rate=0.03),
+        dataset,
+        say=quiet,
+    )
     assert run.rows("started")[0]["steps"] is None and 1 <= run.rows("finished")[0]["seconds"] < 5
     evaluated = run.rows("epoch")
     assert (
@@ -194,29 +272,51 @@ def test_a_training_by_seconds(tmp_path, monkeypatch):
 
 def test_step_events_are_few(tmp_path, monkeypatch):
     now = iter(range(10**9))
-    monkeypatch.setattr("vizlib.training.events.time.monotonic", lambda: next(now))  # a second each time it is asked
+    monkeypatch.setattr(
+        "vizlib.training.events.time.monotonic", lambda: next(now)
+    )  # a second each time it is asked
     with EventLog(tmp_path) as log:
-        assert sum(log.step_is_due(step / 10**6) for step in range(1, 50_000)) == 50_000 * 600 // 10**6
+        assert (
+            sum(log.step_is_due(step / 10**6) for step in range(1, 50_000)) == 50_000 * 600 // 10**6
+        )
     monkeypatch.setattr("vizlib.training.events.time.monotonic", lambda: next(now) / 100)
     with EventLog(tmp_path) as log:
-        assert sum(log.step_is_due(step / 1000) for step in range(1000)) == pytest.approx(50, abs=2)  # ten seconds
+        assert sum(log.step_is_due(step / 1000) for step in range(1000)) == pytest.approx(
+            50, abs=2
+        )  # ten seconds
 
 
 def test_the_configuration_says_all():
     dataset = datasets.load("digits")
     config = digits_config()
     assert json.loads(json.dumps(config)) == config
-    assert config["arguments"] == {"num_classes": 10, "in_channels": 1, "image_size": 8} and config["input_size"] == [1, 8, 8]
-    assert config["validation"] == 143 and config["recipe"]["epochs"] == 2 and (config["mean"], config["std"]) == (dataset.mean, dataset.std)
+    assert config["arguments"] == {"num_classes": 10, "in_channels": 1, "image_size": 8} and config[
+        "input_size"
+    ] == [1, 8, 8]
+    assert (
+        config["validation"] == 143
+        and config["recipe"]["epochs"] == 2
+        and (config["mean"], config["std"]) == (dataset.mean, dataset.std)
+    )
     assert config["start"] is None and config["frozen"] == 0
     large = make_config("resnet18", dataset, recipe("sgd"), validation=7, title="t", seed=5)
-    assert large["input_size"] == [1, 224, 224] and (large["validation"], large["title"], large["seed"]) == (7, "t", 5)
+    assert large["input_size"] == [1, 224, 224] and (
+        large["validation"],
+        large["title"],
+        large["seed"],
+    ) == (7, "t", 5)
 
 
 def test_one_seed_gives_one_run(tmp_path, tiny_run):
     again = train(tmp_path / "again", digits_config(), say=quiet)
-    assert without_times(again.events) == without_times(tiny_run.events) and again.config == tiny_run.config
-    assert again.path("model.safetensors").read_bytes() == tiny_run.path("model.safetensors").read_bytes()
+    assert (
+        without_times(again.events) == without_times(tiny_run.events)
+        and again.config == tiny_run.config
+    )
+    assert (
+        again.path("model.safetensors").read_bytes()
+        == tiny_run.path("model.safetensors").read_bytes()
+    )
     other = train(tmp_path / "other", {**digits_config(epochs=1), "seed": 1}, say=quiet)
     assert without_times(other.events)[1] != without_times(tiny_run.events)[1]
 
@@ -241,7 +341,9 @@ class Recorder:
             before = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
             learn(training, images, labels, all_labels, **options)
             after = {name: tensor.clone() for name, tensor in training.model.state_dict().items()}
-            self.steps.append((images, labels, before, after, training.optimisers[0].param_groups[0]["lr"]))
+            self.steps.append(
+                (images, labels, before, after, training.optimisers[0].param_groups[0]["lr"])
+            )
 
         monkeypatch.setattr(loop.Training, "_learn", watched)
 
@@ -254,16 +356,26 @@ class Recorder:
         return labels, model(images), model
 
 
-@pytest.mark.parametrize("weighed, smoothing", [(False, 0.0), (True, 0.0), (False, 0.2), (True, 0.1)])
+@pytest.mark.parametrize(
+    "weighed, smoothing", [(False, 0.0), (True, 0.0), (False, 0.2), (True, 0.1)]
+)
 def test_losses_and_gradients_are_pytorchs(tmp_path, monkeypatch, whole_floats, weighed, smoothing):
     """Rows of steps and of epochs hold means since the last such row; gradient norms are those of autograd on the same batch."""
     from sklearn.utils.class_weight import compute_class_weight
 
     recorder = Recorder(monkeypatch)
-    config = digits_config(1, **MOMENTUM, batch_size=100, class_weights=weighed, label_smoothing=smoothing)
+    config = digits_config(
+        1, **MOMENTUM, batch_size=100, class_weights=weighed, label_smoothing=smoothing
+    )
     run = train(tmp_path / "run", config, say=quiet)
     labels = hold_out(datasets.load("digits").splits["train"], 143, 0)[0].labels
-    weight = torch.tensor(compute_class_weight("balanced", classes=np.arange(10), y=labels), dtype=torch.float32) if weighed else None
+    weight = (
+        torch.tensor(
+            compute_class_weight("balanced", classes=np.arange(10), y=labels), dtype=torch.float32
+        )
+        if weighed
+        else None
+    )
     losses, right, sizes, norms = [], [], [], []
     for place in range(13):
         labels, logits, model = recorder.logits(place, config)
@@ -272,20 +384,31 @@ def test_losses_and_gradients_are_pytorchs(tmp_path, monkeypatch, whole_floats, 
         losses.append(loss.item())
         right.append(int((logits.argmax(1) == labels).sum()))
         sizes.append(len(labels))
-        norms.append([model.get_parameter(f"{layer}.weight").grad.norm().item() for layer in ("conv1", "conv2", "fc")])
+        norms.append(
+            [
+                model.get_parameter(f"{layer}.weight").grad.norm().item()
+                for layer in ("conv1", "conv2", "fc")
+            ]
+        )
     losses, right, sizes = map(np.array, (losses, right, sizes))
     for event in ("step", "epoch"):
         last = 0
         for row in run.rows(event):
             since = slice(last, row["step"])
-            assert row["train_loss"] == pytest.approx((losses * sizes)[since].sum() / sizes[since].sum(), abs=2e-5)
-            assert row["train_accuracy"] == pytest.approx(right[since].sum() / sizes[since].sum(), abs=1e-5)
+            assert row["train_loss"] == pytest.approx(
+                (losses * sizes)[since].sum() / sizes[since].sum(), abs=2e-5
+            )
+            assert row["train_accuracy"] == pytest.approx(
+                right[since].sum() / sizes[since].sum(), abs=1e-5
+            )
             last = row["step"]
     assert {row["step"] for row in run.rows("gradients")} >= {1, 2, 3, 4, 6, 8, 12, 13}
     for row in run.rows("gradients"):
         assert row["norms"] == pytest.approx(norms[row["step"] - 1], rel=1e-4)
         after = recorder.steps[row["step"] - 1][3]
-        assert row["weights"] == pytest.approx([after[f"{layer}.weight"].norm().item() for layer in ("conv1", "conv2", "fc")], abs=2e-5)
+        assert row["weights"] == pytest.approx(
+            [after[f"{layer}.weight"].norm().item() for layer in ("conv1", "conv2", "fc")], abs=2e-5
+        )
 
 
 def test_the_rate_follows_the_schedule_and_the_factor(tmp_path, monkeypatch):
@@ -300,8 +423,15 @@ def test_the_rate_follows_the_schedule_and_the_factor(tmp_path, monkeypatch):
     used = [step[4] for step in recorder.steps]
     chosen = recipe("sgd", epochs=2, schedule="one_cycle", learning_rate=0.02)
     changed = run.rows("rate")[0]["step"]
-    assert used == pytest.approx([learning_rate(chosen, step / 42) * (0.25 if step >= changed else 1) for step in range(42)], abs=1e-9)
-    assert changed == 22 and run.rows("rate")[0]["learning_rate"] == 0.005 and run.rows("rate")[0]["epoch"] == pytest.approx(22 / 21, abs=1e-5)
+    assert used == pytest.approx(
+        [learning_rate(chosen, step / 42) * (0.25 if step >= changed else 1) for step in range(42)],
+        abs=1e-9,
+    )
+    assert (
+        changed == 22
+        and run.rows("rate")[0]["learning_rate"] == 0.005
+        and run.rows("rate")[0]["epoch"] == pytest.approx(22 / 21, abs=1e-5)
+    )
     for row in (*run.rows("step"), *run.rows("epoch")):
         assert row["learning_rate"] == pytest.approx(used[row["step"] - 1], abs=1e-9)
 
@@ -311,14 +441,21 @@ def test_weight_decay_acts_on_weights_only(tmp_path, monkeypatch, whole_floats):
     steps = []
     for decay in (0.0, 0.25):
         recorder = Recorder(monkeypatch)
-        train(tmp_path / str(decay), digits_config(1, "sgd", batch_size=2000, learning_rate=0.1, weight_decay=decay), say=quiet)
+        train(
+            tmp_path / str(decay),
+            digits_config(1, "sgd", batch_size=2000, learning_rate=0.1, weight_decay=decay),
+            say=quiet,
+        )
         steps.append(recorder.steps[0])
         monkeypatch.undo()
         monkeypatch.setattr(loop, "half_type", lambda *given: None)
     (*_, before, plain, _), (*_, decayed, _) = steps
     for name, tensor in before.items():
         difference = 0.1 * 0.25 * tensor if name.endswith("weight") else torch.zeros_like(tensor)
-        assert torch.allclose(plain[name] - decayed[name], difference, atol=1e-6) and tensor.shape == plain[name].shape
+        assert (
+            torch.allclose(plain[name] - decayed[name], difference, atol=1e-6)
+            and tensor.shape == plain[name].shape
+        )
     assert before["conv1.weight"].abs().max() > 0.01
 
 
@@ -334,7 +471,9 @@ def test_momentum_is_the_textbooks(tmp_path, monkeypatch, whole_floats):
             F.cross_entropy(logits, labels).backward()
             gradient = model.conv2.weight.grad
             velocity = 0.9 * velocity + gradient
-            expected = recorder.steps[place][2]["conv2.weight"] - 0.02 * (gradient + 0.9 * velocity if nesterov else velocity)
+            expected = recorder.steps[place][2]["conv2.weight"] - 0.02 * (
+                gradient + 0.9 * velocity if nesterov else velocity
+            )
             assert torch.allclose(recorder.steps[place][3]["conv2.weight"], expected, atol=1e-6)
         monkeypatch.undo()
         monkeypatch.setattr(loop, "half_type", lambda *given: None)
@@ -347,19 +486,29 @@ def test_a_gradient_that_is_too_long_is_shortened(tmp_path, monkeypatch, whole_f
     run = train(tmp_path / "run", config, say=quiet)
     labels, logits, model = recorder.logits(0, config)
     F.cross_entropy(logits, labels).backward()
-    length = math.sqrt(sum(parameter.grad.square().sum().item() for parameter in model.parameters()))
+    length = math.sqrt(
+        sum(parameter.grad.square().sum().item() for parameter in model.parameters())
+    )
     assert length > 0.6
     _, _, before, after, _ = recorder.steps[0]
     for name, parameter in model.named_parameters():
-        assert torch.allclose(before[name] - after[name], 0.1 * parameter.grad * 0.5 / length, atol=1e-6), name
+        assert torch.allclose(
+            before[name] - after[name], 0.1 * parameter.grad * 0.5 / length, atol=1e-6
+        ), name
     assert run.rows("gradients")[0]["norms"] == pytest.approx(
-        [model.get_parameter(f"{layer}.weight").grad.norm().item() for layer in ("conv1", "conv2", "fc")], rel=1e-4
+        [
+            model.get_parameter(f"{layer}.weight").grad.norm().item()
+            for layer in ("conv1", "conv2", "fc")
+        ],
+        rel=1e-4,
     )
 
 
 def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
     """From two thirds on it climbs the loss instead of descending: the weights are those of the first best evaluation."""
-    monkeypatch.setattr(loop, "learning_rate", lambda recipe, progress: 2e-3 if progress < 2 / 3 else -1e-3)
+    monkeypatch.setattr(
+        loop, "learning_rate", lambda recipe, progress: 2e-3 if progress < 2 / 3 else -1e-3
+    )
     config = digits_config(3)
     run = train(tmp_path / "run", config, say=quiet)
     rows = run.rows("epoch")
@@ -369,64 +518,124 @@ def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
         and run.best["step"] == rows[int(np.argmax(accuracies))]["step"]
         and run.best["val_accuracy"] == max(accuracies)
     )
-    assert [row["val_accuracy"] for row in run.rows("checkpoint")] == sorted({*np.maximum.accumulate(accuracies)})
-    model = load_into(architectures.create("three_layer_module", **config["arguments"]), tensors(run.folder))
+    assert [row["val_accuracy"] for row in run.rows("checkpoint")] == sorted(
+        {*np.maximum.accumulate(accuracies)}
+    )
+    model = load_into(
+        architectures.create("three_layer_module", **config["arguments"]), tensors(run.folder)
+    )
     dataset = datasets.load("digits")
     held_out = hold_out(dataset.splits["train"], config["validation"], 0)[1]
-    right = predict(model, held_out.images((1, 8, 8)), dataset.mean, dataset.std).argmax(1) == held_out.labels
-    assert right.mean() == pytest.approx(max(accuracies), abs=1.5 / len(right))  # the weights are kept in float16
+    right = (
+        predict(model, held_out.images((1, 8, 8)), dataset.mean, dataset.std).argmax(1)
+        == held_out.labels
+    )
+    assert right.mean() == pytest.approx(
+        max(accuracies), abs=1.5 / len(right)
+    )  # the weights are kept in float16
 
 
 def test_predictions_are_those_of_the_saved_weights(tiny_run):
     config, test = tiny_run.config, datasets.load("digits").splits["test"]
-    model = load_into(architectures.create("three_layer_module", **config["arguments"]), tensors(tiny_run.folder))
+    model = load_into(
+        architectures.create("three_layer_module", **config["arguments"]), tensors(tiny_run.folder)
+    )
     mean, std = config["mean"][0], config["std"][0]
     with torch.no_grad():
-        logits = model.eval()(torch.tensor((test.pictures.transpose(0, 3, 1, 2) / 255 - mean) / std, dtype=torch.float32))
+        logits = model.eval()(
+            torch.tensor(
+                (test.pictures.transpose(0, 3, 1, 2) / 255 - mean) / std, dtype=torch.float32
+            )
+        )
     predictions = load_predictions(tiny_run.path("predictions.npz"), 10)
     assert np.allclose(predictions.logits, logits, rtol=2e-3, atol=2e-2)
-    assert np.array_equal(predictions.labels, test.labels) and list(predictions.image_ids) == list(test.image_ids)
-    assert tiny_run.rows("finished")[0]["test_accuracy"] == pytest.approx((logits.argmax(1).numpy() == test.labels).mean(), abs=1.5 / 360)
+    assert np.array_equal(predictions.labels, test.labels) and list(predictions.image_ids) == list(
+        test.image_ids
+    )
+    assert tiny_run.rows("finished")[0]["test_accuracy"] == pytest.approx(
+        (logits.argmax(1).numpy() == test.labels).mean(), abs=1.5 / 360
+    )
     again = evaluate(tiny_run.folder, config, datasets.load("digits"))
     assert np.array_equal(again.logits.astype(np.float16), predictions.logits)
 
 
-@pytest.mark.parametrize("architecture, side, half", [("mobilenet", 8, False), ("resnet18", 8, False), ("resnet18", 32, True), ("resnet18_cifar", 8, True), ("lenet", 16, True)])
+@pytest.mark.parametrize(
+    "architecture, side, half",
+    [
+        ("mobilenet", 8, False),
+        ("resnet18", 8, False),
+        ("resnet18", 32, True),
+        ("resnet18_cifar", 8, True),
+        ("lenet", 16, True),
+    ],
+)
 def test_no_two_byte_numbers_where_pictures_are_too_small(monkeypatch, architecture, side, half):
     """A window that strides over maps of one place would get gradients from memory that nobody wrote."""
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     arguments = architectures.get(architecture).arguments_for(10, (1, side, side))
     model = architectures.create(architecture, **arguments).train()
-    assert half_type(torch.device("cpu"), model, (1, side, side)) is (torch.bfloat16 if half else None)
+    assert half_type(torch.device("cpu"), model, (1, side, side)) is (
+        torch.bfloat16 if half else None
+    )
     assert model.training and not any(module._forward_pre_hooks for module in model.modules())
 
 
 @pytest.mark.parametrize("architecture", ["mobilenet", "resnet18"])
 def test_large_networks_learn_from_tiny_pictures(tmp_path, architecture):
-    run = train(tmp_path / "run", make_config(architecture, noise(), recipe("one_cycle", epochs=4, batch_size=8), side=8), noise(), say=quiet)
-    assert run.status == "finished" and all(math.isfinite(norm) for row in run.rows("gradients") for norm in row["norms"])
+    run = train(
+        tmp_path / "run",
+        make_config(architecture, noise(), recipe("one_cycle", epochs=4, batch_size=8), side=8),
+        noise(),
+        say=quiet,
+    )
+    assert run.status == "finished" and all(
+        math.isfinite(norm) for row in run.rows("gradients") for norm in row["norms"]
+    )
 
 
 def test_growing_pictures(tmp_path, monkeypatch):
     """Half of the steps on pictures of 2/7 of the side, a third on half of it, the rest on whole ones; a resumed training goes on with the size that it left."""
     sides, learn = [], loop.Training._learn
-    monkeypatch.setattr(loop.Training, "_learn", lambda self, images, *rest, **given: (sides.append(images.shape[2:]), learn(self, images, *rest, **given)))
+    monkeypatch.setattr(
+        loop.Training,
+        "_learn",
+        lambda self, images, *rest, **given: (
+            sides.append(images.shape[2:]),
+            learn(self, images, *rest, **given),
+        ),
+    )
     dataset = noise()
-    config = make_config("resnet18_late_pool", dataset, recipe("growing", epochs=3, batch_size=8), side=28)
+    config = make_config(
+        "resnet18_late_pool", dataset, recipe("growing", epochs=3, batch_size=8), side=28
+    )
     steps = 3 * -(-len(dataset.splits["train"]) // 8)
     stopped_after(tmp_path / "run", config, steps // 2 + 1, dataset)
     run = resume(tmp_path / "run", dataset)
     assert run.status == "finished" and len(sides) == steps
-    assert sides == [(side, side) for side in [8] * math.ceil(steps / 2) + [14] * (math.ceil(steps * 5 / 6) - math.ceil(steps / 2)) + [28] * (steps // 6)]
-    assert [(row["step"], row["height"], row["width"]) for row in run.rows("pictures")] == [(sides.index((side, side)), side, side) for side in (8, 14, 28)]
-    assert run.input_size == (1, 28, 28) and 0 < relative_cost(recipe("growing")) == pytest.approx((1 / 2) * (2 / 7) ** 2 + (1 / 3) * (1 / 2) ** 2 + 1 / 6)
+    assert sides == [
+        (side, side)
+        for side in [8] * math.ceil(steps / 2)
+        + [14] * (math.ceil(steps * 5 / 6) - math.ceil(steps / 2))
+        + [28] * (steps // 6)
+    ]
+    assert [(row["step"], row["height"], row["width"]) for row in run.rows("pictures")] == [
+        (sides.index((side, side)), side, side) for side in (8, 14, 28)
+    ]
+    assert run.input_size == (1, 28, 28) and 0 < relative_cost(recipe("growing")) == pytest.approx(
+        (1 / 2) * (2 / 7) ** 2 + (1 / 3) * (1 / 2) ** 2 + 1 / 6
+    )
 
 
-@pytest.mark.parametrize("architecture, side", [("lenet", 32), ("vgg16_slim", 64), ("three_layer_module", 32)])
+@pytest.mark.parametrize(
+    "architecture, side", [("lenet", 32), ("vgg16_slim", 64), ("three_layer_module", 32)]
+)
 def test_a_network_for_one_side_cannot_have_growing_pictures(tmp_path, architecture, side):
     config = make_config(architecture, noise(), recipe("growing"), side=side)
     smallest = round(side * 2 / 7)
-    with pytest.raises(UserError, match=rf"^{architecture} cannot begin with pictures of {smallest} × {smallest} pixels and let them grow: it takes those of one side only, or larger ones\.$"):
+    with pytest.raises(
+        UserError,
+        match=rf"^{architecture} cannot begin with pictures of {smallest} × {smallest} pixels and let them grow: it takes those of one side only, or larger ones\.$",
+    ):
         train(tmp_path / "run", config, noise(), say=quiet)
     assert not (tmp_path / "run").exists()
 
@@ -436,17 +645,27 @@ def test_mirrored_answers_are_the_mean_of_both(tmp_path, mirrors):
     """In the test, and in the validation: but not where a mirror image is of another class."""
     dataset = noise(mirrors=mirrors)
     run = train(tmp_path / "run", noise_config(dataset, mirrored=True), dataset, say=quiet)
-    model = load_into(architectures.create("three_layer_module", **run.config["arguments"]), tensors(run.folder)).eval()
+    model = load_into(
+        architectures.create("three_layer_module", **run.config["arguments"]), tensors(run.folder)
+    ).eval()
 
     def answers(split):
-        images = torch.tensor((split.pictures.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25, dtype=torch.float32)
+        images = torch.tensor(
+            (split.pictures.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25, dtype=torch.float32
+        )
         with torch.no_grad():
-            return ((model(images) + model(images.flip(3))) / 2 if mirrors else model(images)), model(images.flip(3))
+            return (
+                (model(images) + model(images.flip(3))) / 2 if mirrors else model(images)
+            ), model(images.flip(3))
 
     logits, mirrored = answers(dataset.splits["test"])
-    assert np.allclose(load_predictions(run.path("predictions.npz"), 2).logits, logits, atol=1e-2) and not torch.allclose(logits, mirrored, atol=1e-2)
+    assert np.allclose(
+        load_predictions(run.path("predictions.npz"), 2).logits, logits, atol=1e-2
+    ) and not torch.allclose(logits, mirrored, atol=1e-2)
     row = next(row for row in run.rows("epoch") if row["step"] == run.best["step"])
-    loss = F.cross_entropy(answers(dataset.splits["val"])[0], torch.from_numpy(dataset.splits["val"].labels)).item()
+    loss = F.cross_entropy(
+        answers(dataset.splits["val"])[0], torch.from_numpy(dataset.splits["val"].labels)
+    ).item()
     assert row["val_loss"] == pytest.approx(loss, abs=5e-3)  # the weights are kept in float16
 
 
@@ -455,38 +674,62 @@ def test_snapshots_are_of_the_network_as_it_was(tmp_path, monkeypatch, whole_flo
     recorder, dataset = Recorder(monkeypatch), noise()
     run = train(tmp_path / "run", noise_config(dataset, epochs=2), dataset, say=quiet)
     taken = load_weights(run.path("snapshots.safetensors"))
-    assert {name[6:] for name in taken if name.startswith("conv1/")} == {f"{step:08d}" for step in (0, 1, 2, 3, 4, 6, 8, 10)}
+    assert {name[6:] for name in taken if name.startswith("conv1/")} == {
+        f"{step:08d}" for step in (0, 1, 2, 3, 4, 6, 8, 10)
+    }
     picture = dataset.splits["val"].pictures[0]
     assert np.array_equal(taken["probe/picture"], picture)
-    received = torch.tensor((picture / 255 - 0.5) / 0.25, dtype=torch.float32).permute(2, 0, 1)[None]
-    assert {name.split("/")[1] for name in taken if name.startswith("range/")} == {f"{step:08d}" for step in (0, 1, 2, 4, 8, 10)}
+    received = torch.tensor((picture / 255 - 0.5) / 0.25, dtype=torch.float32).permute(2, 0, 1)[
+        None
+    ]
+    assert {name.split("/")[1] for name in taken if name.startswith("range/")} == {
+        f"{step:08d}" for step in (0, 1, 2, 4, 8, 10)
+    }
     for step in (1, 4, 10):
         weights = recorder.steps[step - 1][3]
         assert torch.allclose(taken[f"conv1/{step:08d}"], weights["conv1.weight"], atol=1e-3)
         maps = F.conv2d(received, weights["conv1.weight"], weights["conv1.bias"], padding=2)
         for layer in ("conv1", "conv2"):
-            maps = maps if layer == "conv1" else F.conv2d(maps.relu(), weights["conv2.weight"], weights["conv2.bias"], padding=1)
+            maps = (
+                maps
+                if layer == "conv1"
+                else F.conv2d(
+                    maps.relu(), weights["conv2.weight"], weights["conv2.bias"], padding=1
+                )
+            )
             least, greatest = taken[f"range/{step:08d}/{layer}"].tolist()
-            assert (least, greatest) == pytest.approx((maps.min().item(), maps.max().item()), abs=1e-4)
+            assert (least, greatest) == pytest.approx(
+                (maps.min().item(), maps.max().item()), abs=1e-4
+            )
             shown = taken[f"probe/{step:08d}/{layer}"].float() / 255 * (greatest - least) + least
             assert torch.allclose(shown, maps[0], atol=0.6 * (greatest - least) / 255)
 
 
 def test_tensorboard_reads_the_same_numbers(tiny_run):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    found = accumulator.EventAccumulator(str(tiny_run.path("tensorboard")), size_guidance={"scalars": 0})
+    found = accumulator.EventAccumulator(
+        str(tiny_run.path("tensorboard")), size_guidance={"scalars": 0}
+    )
     found.Reload()
 
     def curve(name):
-        return [(scalar.step, pytest.approx(scalar.value, rel=1e-5)) for scalar in found.Scalars(name)]
+        return [
+            (scalar.step, pytest.approx(scalar.value, rel=1e-5)) for scalar in found.Scalars(name)
+        ]
 
     rows = {event: tiny_run.rows(event) for event in ("step", "epoch", "gradients")}
     layers = [f"gradient/{layer}" for layer in ("conv1", "conv2", "fc")]
     kinds = ("loss", "accuracy")
-    assert set(found.Tags()["scalars"]) == {f"{kind}/{split}" for kind in kinds for split in ("training", "validation")} | {"learning_rate", *layers}
+    assert set(found.Tags()["scalars"]) == {
+        f"{kind}/{split}" for kind in kinds for split in ("training", "validation")
+    } | {"learning_rate", *layers}
     for kind in kinds:
-        assert [(row["step"], row[f"train_{kind}"]) for row in rows["step"]] == curve(f"{kind}/training")
-        assert [(row["step"], row[f"val_{kind}"]) for row in rows["epoch"]] == curve(f"{kind}/validation")
+        assert [(row["step"], row[f"train_{kind}"]) for row in rows["step"]] == curve(
+            f"{kind}/training"
+        )
+        assert [(row["step"], row[f"val_{kind}"]) for row in rows["epoch"]] == curve(
+            f"{kind}/validation"
+        )
     assert [(row["step"], row["learning_rate"]) for row in rows["step"]] == curve("learning_rate")
     for place, layer in enumerate(layers):
         assert [(row["step"], row["norms"][place]) for row in rows["gradients"]] == curve(layer)
@@ -539,7 +782,12 @@ def stopped_after(folder, config, step, dataset=None, end="asked"):
     return read_run(folder)
 
 
-OPTIMISERS = {"momentum": MOMENTUM, "adamw": dict(name="adamw"), "nesterov": dict(name="one_cycle", learning_rate=0.02), "muon": dict(name="minute")}
+OPTIMISERS = {
+    "momentum": MOMENTUM,
+    "adamw": dict(name="adamw"),
+    "nesterov": dict(name="one_cycle", learning_rate=0.02),
+    "muon": dict(name="minute"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -549,22 +797,45 @@ def whole_runs(tmp_path_factory):
 
     def whole(name):
         if name not in done:
-            done[name] = train(tmp_path_factory.mktemp("whole") / name, digits_config(2, **{"batch_size": 64, **OPTIMISERS[name]}), say=quiet)
+            done[name] = train(
+                tmp_path_factory.mktemp("whole") / name,
+                digits_config(2, **{"batch_size": 64, **OPTIMISERS[name]}),
+                say=quiet,
+            )
         return done[name]
 
     return whole
 
 
-@pytest.mark.parametrize("name, step", [("momentum", 21), ("momentum", 30), ("adamw", 5), ("adamw", 25), ("nesterov", 30), ("muon", 25)])
+@pytest.mark.parametrize(
+    "name, step",
+    [
+        ("momentum", 21),
+        ("momentum", 30),
+        ("adamw", 5),
+        ("adamw", 25),
+        ("nesterov", 30),
+        ("muon", 25),
+    ],
+)
 def test_resumed_is_as_if_it_had_never_ended(tmp_path, whole_runs, name, step):
     """At the end of an epoch and in its middle: the same weights bit for bit, and the same events but for those of ending and resuming."""
     whole, folder = whole_runs(name), tmp_path / "run"
     run = stopped_after(folder, whole.config, step)
     assert run.status == "stopped" and run.can_resume and not run.is_active
-    assert run.rows("stopped")[-1]["reason"] == "Enough. The best weights so far are kept, and it can be resumed."
-    assert max(row["step"] for row in run.events if "step" in row) <= step and not run.has("predictions.npz") and run.has(state.NAME)
+    assert (
+        run.rows("stopped")[-1]["reason"]
+        == "Enough. The best weights so far are kept, and it can be resumed."
+    )
+    assert (
+        max(row["step"] for row in run.events if "step" in row) <= step
+        and not run.has("predictions.npz")
+        and run.has(state.NAME)
+    )
     run = resume(folder)
-    assert run.rows("resumed")[0]["step"] == step and run.rows("resumed")[0]["epoch"] == pytest.approx(step / 21, abs=1e-5)
+    assert run.rows("resumed")[0]["step"] == step and run.rows("resumed")[0][
+        "epoch"
+    ] == pytest.approx(step / 21, abs=1e-5)
     between = [row for row in run.events if row["event"] not in ("stopped", "resumed")]
     assert without_times(between) == without_times(whole.events)
     for file in ("model.safetensors", "predictions.npz", "snapshots.safetensors"):
@@ -583,25 +854,40 @@ def test_killed_rows_after_the_saved_state_are_undone_once(tmp_path, whole_runs)
     saved = run.rows("resumed")[0]["step"]
     assert saved == whole.rows("epoch")[0]["step"] == 5
     lines = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in lines if row["event"] == "epoch"] != [row["step"] for row in run.rows("epoch")]
+    assert [row["step"] for row in lines if row["event"] == "epoch"] != [
+        row["step"] for row in run.rows("epoch")
+    ]
     kinds = ("epoch", "gradients", "finished")
     for event in kinds:
         assert without_times(run.rows(event)) == without_times(whole.rows(event))
-    assert [row["step"] for row in run.rows("step")] == sorted({row["step"] for row in run.rows("step")})
+    assert [row["step"] for row in run.rows("step")] == sorted(
+        {row["step"] for row in run.rows("step")}
+    )
     best = {row["step"]: row["val_accuracy"] for row in whole.rows("checkpoint")}
-    assert {row["step"]: row["val_accuracy"] for row in run.rows("checkpoint")} == best and run.best["step"] == whole.best["step"]
-    assert run.path("model.safetensors").read_bytes() == whole.path("model.safetensors").read_bytes()
+    assert {
+        row["step"]: row["val_accuracy"] for row in run.rows("checkpoint")
+    } == best and run.best["step"] == whole.best["step"]
+    assert (
+        run.path("model.safetensors").read_bytes() == whole.path("model.safetensors").read_bytes()
+    )
 
 
 def test_killed_before_anything_was_saved_it_starts_anew(tmp_path, whole_runs):
     whole, folder = whole_runs("momentum"), tmp_path / "run"
     run = stopped_after(folder, whole.config, 3, end="killed")
-    assert not run.has(state.NAME) and run.can_resume and {name: tensor.shape for name, tensor in tensors(folder).items()}
+    assert (
+        not run.has(state.NAME)
+        and run.can_resume
+        and {name: tensor.shape for name, tensor in tensors(folder).items()}
+    )
     run = resume(folder)
     assert run.rows("resumed")[0]["step"] == 0
     for event in ("epoch", "gradients", "checkpoint", "finished"):
         assert without_times(run.rows(event)) == without_times(whole.rows(event))
-    assert run.path("snapshots.safetensors").read_bytes() == whole.path("snapshots.safetensors").read_bytes()
+    assert (
+        run.path("snapshots.safetensors").read_bytes()
+        == whole.path("snapshots.safetensors").read_bytes()
+    )
 
 
 def test_resumed_at_another_rate(tmp_path, monkeypatch):
@@ -621,22 +907,38 @@ def test_resumed_at_another_rate(tmp_path, monkeypatch):
         carry_on(folder, log, requests=wishes, say=quiet)
     monkeypatch.setattr(loop.Training, "_obey", obey)
     run = resume(folder)
-    assert [(row["step"], row["learning_rate"]) for row in run.rows("rate")] == [(10, 0.002)] and [row["step"] for row in run.rows("resumed")] == [
+    assert [(row["step"], row["learning_rate"]) for row in run.rows("rate")] == [(10, 0.002)] and [
+        row["step"] for row in run.rows("resumed")
+    ] == [
         10,
         20,
     ]
     chosen = recipe(epochs=2, **MOMENTUM)
-    assert [step[4] for step in recorder.steps] == pytest.approx([0.1 * learning_rate(chosen, step / 42) for step in range(10, 42)])
+    assert [step[4] for step in recorder.steps] == pytest.approx(
+        [0.1 * learning_rate(chosen, step / 42) for step in range(10, 42)]
+    )
 
 
 def test_the_saved_state_is_plain_and_complete(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     stopped_after(folder, digits_config(1), 4)
     opened, load = [], torch.load
-    monkeypatch.setattr(torch, "load", lambda *arguments, **options: opened.append(options) or load(*arguments, **options))
+    monkeypatch.setattr(
+        torch,
+        "load",
+        lambda *arguments, **options: opened.append(options) or load(*arguments, **options),
+    )
     saved = state.load_state(folder)
-    assert [options["weights_only"] for options in opened] == [True] and saved["step"] == 4 and saved["factor"] == 1 and saved["seconds"] > 0
-    assert all(tensor.dtype == torch.float32 for tensor in saved["model"].values()) and len(saved["optimisers"][0]["state"]) == 6
+    assert (
+        [options["weights_only"] for options in opened] == [True]
+        and saved["step"] == 4
+        and saved["factor"] == 1
+        and saved["seconds"] > 0
+    )
+    assert (
+        all(tensor.dtype == torch.float32 for tensor in saved["model"].values())
+        and len(saved["optimisers"][0]["state"]) == 6
+    )
     assert state.load_state(tmp_path) is None
 
 
@@ -646,7 +948,14 @@ def test_a_damaged_state_is_one_sentence(tmp_path):
     stopped_after(folder, digits_config(1), 4)
     whole = (folder / state.NAME).read_bytes()
     generator = np.random.default_rng(0)
-    damaged = [b"", b"\x80", b"garbage" * 100, whole[: len(whole) // 2], whole[:-30], b"PK\x03\x04" + bytes(100)]
+    damaged = [
+        b"",
+        b"\x80",
+        b"garbage" * 100,
+        whole[: len(whole) // 2],
+        whole[:-30],
+        b"PK\x03\x04" + bytes(100),
+    ]
     for _ in range(20):
         flipped = bytearray(whole)
         for place in generator.integers(0, 1500, 8):
@@ -661,16 +970,23 @@ def test_a_damaged_state_is_one_sentence(tmp_path):
     for content in ([1, 2], {"step": 3}, torch.zeros(3), 5):
         torch.save(content, folder / state.NAME)
         with pytest.raises(
-            UserError, match="^The saved state of this run is damaged. Remove last.pt from its folder to train it from the beginning.$"
+            UserError,
+            match="^The saved state of this run is damaged. Remove last.pt from its folder to train it from the beginning.$",
         ):
             state.load_state(folder)
     with pytest.raises(UserError, match="Remove last.pt"):
         resume(folder)
     run = read_run(folder)
-    assert run.status == "failed" and run.rows("failed")[0]["reason"].startswith("The saved state of this run is damaged.") and run.can_resume
+    assert (
+        run.status == "failed"
+        and run.rows("failed")[0]["reason"].startswith("The saved state of this run is damaged.")
+        and run.can_resume
+    )
     (folder / state.NAME).unlink()
     run = resume(folder)
-    assert run.status == "finished" and [row["step"] for row in run.rows("epoch")] == sorted({row["step"] for row in run.rows("epoch")})
+    assert run.status == "finished" and [row["step"] for row in run.rows("epoch")] == sorted(
+        {row["step"] for row in run.rows("epoch")}
+    )
 
 
 def test_a_torn_last_line_is_no_hindrance(tmp_path):
@@ -680,14 +996,20 @@ def test_a_torn_last_line_is_no_hindrance(tmp_path):
     with open(folder / "events.jsonl", "ab") as file:
         file.write(b'{"event": "epoch", "time": 1.0, "st')
     run = resume(folder)
-    assert run.events[: len(before)] == before and run.events[len(before)]["event"] == "resumed" and run.status == "finished"
+    assert (
+        run.events[: len(before)] == before
+        and run.events[len(before)]["event"] == "resumed"
+        and run.status == "finished"
+    )
 
 
 def test_a_run_is_never_overwritten(tiny_run):
     before = {path.name: path.read_bytes() for path in tiny_run.folder.iterdir() if path.is_file()}
     with pytest.raises(UserError, match="holds a run already"):
         train(tiny_run.folder, digits_config(), say=quiet)
-    assert {path.name: path.read_bytes() for path in tiny_run.folder.iterdir() if path.is_file()} == before
+    assert {
+        path.name: path.read_bytes() for path in tiny_run.folder.iterdir() if path.is_file()
+    } == before
 
 
 # Requests
@@ -706,7 +1028,11 @@ def asked_for(folder, wish, at):
 def test_stop_and_keep_by_file(tmp_path):
     folder = tmp_path / "run"
     run = train(folder, digits_config(4), say=asked_for(folder, "stop", " 33%"))
-    assert run.status == "stopped" and run.rows("stopped")[0]["reason"] == "Stopped by hand. The best weights so far are kept, and it can be resumed."
+    assert (
+        run.status == "stopped"
+        and run.rows("stopped")[0]["reason"]
+        == "Stopped by hand. The best weights so far are kept, and it can be resumed."
+    )
     assert run.rows("epoch")[-1]["progress"] < 0.36
     requests.ask(folder, "keep")  # and it goes on until it is told otherwise
     with EventLog(folder) as log:
@@ -714,11 +1040,20 @@ def test_stop_and_keep_by_file(tmp_path):
         requests.forget(folder)
         carry_on(folder, log, say=asked_for(folder, "keep", " 75%"))
     run = read_run(folder)
-    assert run.status == "finished" and run.rows("finished")[0]["kept"] is True and not run.has(state.NAME)
-    assert 0.74 < run.rows("epoch")[-1]["progress"] < 0.8 and run.rows("epoch")[-1]["step"] == max(row["step"] for row in run.events if "step" in row)
+    assert (
+        run.status == "finished"
+        and run.rows("finished")[0]["kept"] is True
+        and not run.has(state.NAME)
+    )
+    assert 0.74 < run.rows("epoch")[-1]["progress"] < 0.8 and run.rows("epoch")[-1]["step"] == max(
+        row["step"] for row in run.events if "step" in row
+    )
     predictions = load_predictions(run.path("predictions.npz"), 10)
     assert run.rows("finished")[0]["test_accuracy"] == round(predictions.accuracy, 5) > 0.5
-    assert np.array_equal(evaluate(folder, run.config, datasets.load("digits")).logits.astype(np.float16), predictions.logits)
+    assert np.array_equal(
+        evaluate(folder, run.config, datasets.load("digits")).logits.astype(np.float16),
+        predictions.logits,
+    )
 
 
 def test_leftover_requests_end_a_training_that_does_not_forget_them(tmp_path):
@@ -727,7 +1062,12 @@ def test_leftover_requests_end_a_training_that_does_not_forget_them(tmp_path):
     folder.mkdir()
     requests.ask(folder, "stop")
     run = train(folder, digits_config(1), say=quiet)
-    assert run.status == "stopped" and run.rows("epoch") == run.rows("gradients") == [] and run.has(state.NAME) and run.has("model.safetensors")
+    assert (
+        run.status == "stopped"
+        and run.rows("epoch") == run.rows("gradients") == []
+        and run.has(state.NAME)
+        and run.has("model.safetensors")
+    )
     assert resume(folder).status == "finished"
 
 
@@ -736,7 +1076,11 @@ def test_keeping_before_the_first_step_tests_the_start(tmp_path):
     folder.mkdir()
     requests.ask(folder, "keep")
     run = train(folder, digits_config(1), say=quiet)
-    assert run.status == "finished" and run.rows("epoch") == [] and run.rows("finished")[0]["kept"] is True
+    assert (
+        run.status == "finished"
+        and run.rows("epoch") == []
+        and run.rows("finished")[0]["kept"] is True
+    )
     assert run.rows("finished")[0]["test_accuracy"] == pytest.approx(0.1, abs=0.15)
 
 
@@ -749,7 +1093,9 @@ def test_a_pause_takes_no_seconds_and_can_be_ended(tmp_path):
             seen.append(read_run(folder).status)
             time.sleep(0.02)
         time.sleep(0.5)
-        seen.extend([read_run(folder).status, read_run(folder).is_active, read_run(folder).has(state.NAME)])
+        seen.extend(
+            [read_run(folder).status, read_run(folder).is_active, read_run(folder).has(state.NAME)]
+        )
         requests.ask(folder, "continue")
 
     thread = threading.Thread(target=wait_and_go_on)
@@ -763,7 +1109,11 @@ def test_a_pause_takes_no_seconds_and_can_be_ended(tmp_path):
     thread.join()
     assert seen[-4:] == ["paused", "paused", True, True]
     (paused,), (continued,) = run.rows("paused"), run.rows("continued")
-    assert continued["time"] - paused["time"] >= 0.5 and continued["seconds"] == paused["seconds"] and paused["step"] == continued["step"]
+    assert (
+        continued["time"] - paused["time"] >= 0.5
+        and continued["seconds"] == paused["seconds"]
+        and paused["step"] == continued["step"]
+    )
     assert run.status == "finished" and len(run.rows("epoch")) == 10
 
 
@@ -776,14 +1126,20 @@ def test_a_pause_can_end_in_a_stop(tmp_path):
             threading.Timer(0.3, requests.ask, [folder, "stop"]).start()
 
     run = train(folder, digits_config(1), say=say)
-    assert [row["event"] for row in run.events if row["event"] in ("paused", "continued", "stopped", "epoch")][-3:] == [
+    assert [
+        row["event"]
+        for row in run.events
+        if row["event"] in ("paused", "continued", "stopped", "epoch")
+    ][-3:] == [
         "paused",
         "continued",
         "stopped",
     ] and run.can_resume
 
 
-@pytest.mark.parametrize("content", [b"", b"fast", b"nan", b"-1", b"1e9", b"inf", b"\xff\xfe", b"0.1 0.2"])
+@pytest.mark.parametrize(
+    "content", [b"", b"fast", b"nan", b"-1", b"1e9", b"inf", b"\xff\xfe", b"0.1 0.2"]
+)
 def test_a_rate_that_is_nonsense_is_ignored(tmp_path, content):
     (tmp_path / "rate").write_bytes(content)
     assert Requests(tmp_path).take_rate() is None and not (tmp_path / "rate").exists()
@@ -793,9 +1149,13 @@ def test_a_rate_is_taken_once(tmp_path):
     assert Requests(tmp_path).take_rate() is None
     requests.ask_rate(tmp_path, 0.25)
     requests.ask_rate(tmp_path, 0.125)
-    assert [Requests(tmp_path).take_rate() for _ in range(2)] == [0.125, None] and os.listdir(tmp_path) == []
+    assert [Requests(tmp_path).take_rate() for _ in range(2)] == [0.125, None] and os.listdir(
+        tmp_path
+    ) == []
     for rate in (-0.1, 101, math.nan, math.inf):
-        with pytest.raises(UserError, match=f"^learning rate {rate} is not possible: between 0 and 100[.]$"):
+        with pytest.raises(
+            UserError, match=f"^learning rate {rate} is not possible: between 0 and 100[.]$"
+        ):
             requests.ask_rate(tmp_path, rate)
     assert os.listdir(tmp_path) == []
 
@@ -807,7 +1167,11 @@ def ended(folder):
     """The run and the last event of one that did not finish; there is exactly one such, and no half-written file."""
     run = read_run(folder)
     ends = [row for row in run.events if row["event"] in ("finished", "stopped", "failed")]
-    assert ends == run.events[-1:] and ends[0]["reason"].endswith(".") and "\n" not in ends[0]["reason"]
+    assert (
+        ends == run.events[-1:]
+        and ends[0]["reason"].endswith(".")
+        and "\n" not in ends[0]["reason"]
+    )
     assert not list(folder.glob("*.tmp"))
     return run, ends[0]
 
@@ -822,15 +1186,26 @@ def test_divergence_is_one_sentence_and_keeps_what_was_there(tmp_path):
         and end["reason"].startswith("The loss is not a number after")
         and "Resume it with a learning rate below" in end["reason"]
     )
-    assert load_weights(folder / "snapshots.safetensors")["conv1/00000000"].shape == (32, 1, 5, 5) and tensors(folder)
+    assert load_weights(folder / "snapshots.safetensors")["conv1/00000000"].shape == (
+        32,
+        1,
+        5,
+        5,
+    ) and tensors(folder)
 
 
-@pytest.mark.parametrize("first", [8, 9], ids=["in a step before an evaluation", "in the step that is evaluated"])
+@pytest.mark.parametrize(
+    "first", [8, 9], ids=["in a step before an evaluation", "in the step that is evaluated"]
+)
 def test_divergence_later_keeps_the_best_weights_and_can_be_resumed(tmp_path, monkeypatch, first):
     """The rate explodes before the second of ten evaluations, which come every 4.2 steps."""
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "learning_rate", lambda recipe, progress: 1e38 if progress * 42 > first - 1.5 else 1e-3)
+        patch.setattr(
+            loop,
+            "learning_rate",
+            lambda recipe, progress: 1e38 if progress * 42 > first - 1.5 else 1e-3,
+        )
         with pytest.raises(UserError, match="diverged"):
             train(folder, digits_config(), say=quiet)
     run, end = ended(folder)
@@ -896,7 +1271,13 @@ def test_interrupted_by_the_keyboard(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(folder, digits_config(1), say=stop)
     run, end = ended(folder)
-    assert run.status == "stopped" and run.can_resume and "kept" in end["reason"] and run.best["step"] and tensors(folder)
+    assert (
+        run.status == "stopped"
+        and run.can_resume
+        and "kept" in end["reason"]
+        and run.best["step"]
+        and tensors(folder)
+    )
     assert resume(folder).status == "finished"
 
 
@@ -913,7 +1294,12 @@ def test_a_full_disk_is_one_sentence_and_can_be_resumed(tmp_path, monkeypatch, w
         with pytest.raises(OSError):
             train(folder, digits_config(1), say=quiet)
     run, end = ended(folder)
-    assert run.status == "failed" and end["reason"] == "The disk is full. What was written before is kept; make room, then resume." and run.can_resume
+    assert (
+        run.status == "failed"
+        and end["reason"]
+        == "The disk is full. What was written before is kept; make room, then resume."
+        and run.can_resume
+    )
     assert resume(folder).status == "finished"
 
 
@@ -951,7 +1337,9 @@ def test_events_on_a_full_disk_are_whole_or_missing(tmp_path, monkeypatch, room)
     assert end["reason"].startswith("The disk is full.") and not (folder / "spare.tmp").exists()
     lines = (folder / "events.jsonl").read_text().splitlines()
     damaged = [line for line in lines if line and not _is_json(line)]
-    assert len(damaged) <= 1 and all(line.startswith('{"event"') and line.count('"event"') == 1 for line in damaged)
+    assert len(damaged) <= 1 and all(
+        line.startswith('{"event"') and line.count('"event"') == 1 for line in damaged
+    )
     assert resume(folder).status == "finished"
 
 
@@ -968,7 +1356,12 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = (
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=384k", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=384k", "tmpfs", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if shutil.which("mount")
         else None
     )
@@ -983,20 +1376,33 @@ def test_on_a_real_disk_that_is_full(small_disk):
     with pytest.raises(OSError, match="No space left"):
         train(folder, digits_config(4), say=quiet)
     run, end = ended(folder)
-    assert run.status == "failed" and end["reason"].startswith("The disk is full.") and tensors(folder)
+    assert (
+        run.status == "failed" and end["reason"].startswith("The disk is full.") and tensors(folder)
+    )
 
 
 @pytest.mark.parametrize(
     "error, reason",
     [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"), "There is not enough memory on cpu for this network and batch size."),
         (
-            RuntimeError("[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"),
+            "There is not enough memory on cpu for this network and batch size.",
+        ),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+            ),
             "There is not enough memory",
         ),
-        (RuntimeError("shape '[3]' is invalid\nand a second line"), "RuntimeError: shape '[3]' is invalid."),
+        (
+            RuntimeError("shape '[3]' is invalid\nand a second line"),
+            "RuntimeError: shape '[3]' is invalid.",
+        ),
         (ZeroDivisionError(), "ZeroDivisionError: no message."),
-        (OSError(errno.EACCES, "Permission denied"), "PermissionError: [Errno 13] Permission denied."),
+        (
+            OSError(errno.EACCES, "Permission denied"),
+            "PermissionError: [Errno 13] Permission denied.",
+        ),
     ],
 )
 def test_an_error_in_the_loop_is_named(tmp_path, monkeypatch, error, reason):
@@ -1008,7 +1414,11 @@ def test_an_error_in_the_loop_is_named(tmp_path, monkeypatch, error, reason):
     with pytest.raises(type(error)):
         train(tmp_path / "run", noise_config(dataset), dataset, say=quiet)
     run, end = ended(tmp_path / "run")
-    assert run.status == "failed" and end["reason"].startswith(reason) and "Traceback" not in end["reason"]
+    assert (
+        run.status == "failed"
+        and end["reason"].startswith(reason)
+        and "Traceback" not in end["reason"]
+    )
 
 
 def test_pictures_that_vanish_before_the_test(tmp_path):
@@ -1018,13 +1428,23 @@ def test_pictures_that_vanish_before_the_test(tmp_path):
         train(folder, noise_config(dataset), dataset, say=quiet)
     run, end = ended(folder)
     assert (
-        run.status == "failed" and end["reason"].startswith("The picture 'a.png' cannot be read any more") and run.can_resume and run.has(state.NAME)
+        run.status == "failed"
+        and end["reason"].startswith("The picture 'a.png' cannot be read any more")
+        and run.can_resume
+        and run.has(state.NAME)
     )
     trained = without_times(run.events)[:-1]
     run = resume(folder, noise())
     assert run.status == "finished" and without_times(run.events)[: len(trained)] == trained
-    assert [row["event"] for row in run.events if row["event"] != "step"][len(trained) :] == ["failed", "resumed", "finished"]
-    assert run.rows("finished")[0]["kept"] is False and len(load_predictions(run.path("predictions.npz"), 2).labels) == 8
+    assert [row["event"] for row in run.events if row["event"] != "step"][len(trained) :] == [
+        "failed",
+        "resumed",
+        "finished",
+    ]
+    assert (
+        run.rows("finished")[0]["kept"] is False
+        and len(load_predictions(run.path("predictions.npz"), 2).labels) == 8
+    )
 
 
 def test_what_cannot_be_trained_leaves_nothing_behind(tmp_path):
@@ -1060,7 +1480,9 @@ def test_a_data_set_that_changed_is_not_trained_on(tmp_path):
     folder = tmp_path / "run"
     stopped_after(folder, digits_config(1), 4)
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"class_names": [f"class {label}" for label in range(10)]}))
+    (folder / "config.json").write_text(
+        json.dumps(config | {"class_names": [f"class {label}" for label in range(10)]})
+    )
     with pytest.raises(UserError, match="beginning with 'class 0'"):
         resume(folder)
     assert read_run(folder).status == "failed"

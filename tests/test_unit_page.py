@@ -33,7 +33,11 @@ def own_runs(monkeypatch, tmp_path):
 
 def opened(file=UNIT, until="", **query):
     """A page of the app, drawn until it says `until`."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run().switch_page(f"pages/{file.name}")
+    app = (
+        AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        .run()
+        .switch_page(f"pages/{file.name}")
+    )
     for key, value in {"model": "mine", **query}.items():
         app.query_params[key] = value
     return drawn(app, until)
@@ -50,22 +54,36 @@ def drawn(app, until):
 
 
 def texts(app):
-    return " ".join(element.value for kind in ("markdown", "title", "caption", "info", "warning") for element in app.get(kind)).replace("\\", "")
+    return " ".join(
+        element.value
+        for kind in ("markdown", "title", "caption", "info", "warning")
+        for element in app.get(kind)
+    ).replace("\\", "")
 
 
 def links(app, page):
     """What the links to a page put in its address, in order."""
-    found = [link.proto for link in app.get("page_link") if link.proto.page.rpartition("/")[2] == page]
-    return [{key: value[0] for key, value in parse_qs(link.query_string).items()} for link in found if link.query_string]
+    found = [
+        link.proto for link in app.get("page_link") if link.proto.page.rpartition("/")[2] == page
+    ]
+    return [
+        {key: value[0] for key, value in parse_qs(link.query_string).items()}
+        for link in found
+        if link.query_string
+    ]
 
 
 def brute_force(run, layer, unit):
     """The unit's greatest value for each held-out image, and where."""
     split = datasets.load("digits").splits["test"]
-    images = (split.images(run.input_size).astype(np.float32) / 255 - run.config["mean"][0]) / run.config["std"][0]
+    images = (
+        split.images(run.input_size).astype(np.float32) / 255 - run.config["mean"][0]
+    ) / run.config["std"][0]
     import torch
 
-    maps = activations.capture(load_model(run), torch.from_numpy(images.astype(np.float32)), [layer])[1][layer].numpy()[:, unit]
+    maps = activations.capture(
+        load_model(run), torch.from_numpy(images.astype(np.float32)), [layer]
+    )[1][layer].numpy()[:, unit]
     return maps.reshape(len(maps), -1).max(1), split
 
 
@@ -73,13 +91,26 @@ def test_the_nine_strongest_are_those_of_all_held_out_images_and_lead_to_their_m
     app = opened(until="looked up once", unit_layer="conv2", unit_number="3")
     values, split = brute_force(runs.read_run(own_runs), "conv2", 3)
     order = np.argsort(-values, kind="stable")[:9]
-    in_view = {"label": app.selectbox(key="label").value, "index": "0", "source": "data set"}  # what is in view already is in the address without the link
+    in_view = {
+        "label": app.selectbox(key="label").value,
+        "index": "0",
+        "source": "data set",
+    }  # what is in view already is in the address without the link
     shown = [in_view | one for one in links(app, "Feature_maps") if one.get("place")]
     names = runs.read_run(own_runs).class_names
-    assert [(one["label"], int(one["index"])) for one in shown] == [(names[split.labels[row]], int(np.sum(split.labels[:row] == split.labels[row]))) for row in order]
-    assert all((one["layer"], one["unit"], one["source"]) == ("conv2", "3", "data set") for one in shown)
+    assert [(one["label"], int(one["index"])) for one in shown] == [
+        (names[split.labels[row]], int(np.sum(split.labels[:row] == split.labels[row])))
+        for row in order
+    ]
+    assert all(
+        (one["layer"], one["unit"], one["source"]) == ("conv2", "3", "data set") for one in shown
+    )
     assert f"{values[order[0]]:.3g} →" in [link.proto.label for link in app.get("page_link")]
-    assert "Deconvnet" in texts(app) and "Guided backpropagation" in texts(app) and "random weights" not in texts(app)
+    assert (
+        "Deconvnet" in texts(app)
+        and "Guided backpropagation" in texts(app)
+        and "random weights" not in texts(app)
+    )
 
 
 def test_the_control_stands_beside_each_gradient_picture_and_the_made_one():
@@ -124,12 +155,18 @@ def test_feature_maps_lead_to_the_unit_of_the_convolution(own_runs):
     app = opened(MAPS, until="It answers", layer="relu2", unit="5", source="data set", label="3")
     assert links(app, "Unit")[-1] == {"unit_layer": "conv2", "unit_number": "5"}
     answer = texts(app).partition("It answers **")[2][0]
-    assert links(app, "Confusion_matrix")[-1] == {"beside": "none", "true_first": "3", "predicted_first": answer} or links(app, "Confusion_matrix")[-1] == {"true_first": "3", "predicted_first": answer}
+    assert links(app, "Confusion_matrix")[-1] == {
+        "beside": "none",
+        "true_first": "3",
+        "predicted_first": answer,
+    } or links(app, "Confusion_matrix")[-1] == {"true_first": "3", "predicted_first": answer}
 
 
 def test_without_the_pictures_it_says_so_and_makes_its_own():
     app = opened(until="the unit answers", model="resnet32")
-    assert "the pictures of the data set are needed" in texts(app) and not any("index" in one for one in links(app, "Feature_maps"))
+    assert "the pictures of the data set are needed" in texts(app) and not any(
+        "index" in one for one in links(app, "Feature_maps")
+    )
     assert any(button.label.startswith("Download") for button in app.button)
 
 
@@ -145,5 +182,15 @@ def test_while_it_trains_there_is_a_sentence(own_runs):
 
 
 def test_nonsense_in_the_address_is_named():
-    app = opened(until="looked up once", unit_layer="conv99", unit_number="-3", sheet="all", random="maybe", fourier="no")
-    assert "no layer named 'conv99'" in texts(app) and app.selectbox(key="unit_layer").value in ("conv1", "conv2")
+    app = opened(
+        until="looked up once",
+        unit_layer="conv99",
+        unit_number="-3",
+        sheet="all",
+        random="maybe",
+        fourier="no",
+    )
+    assert "no layer named 'conv99'" in texts(app) and app.selectbox(key="unit_layer").value in (
+        "conv1",
+        "conv2",
+    )

@@ -16,12 +16,22 @@ from vizlib import weights
 from vizlib.errors import UserError
 from vizlib.weights import load_into, load_weights, save_weights
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns of sparse tensors and of TorchScript, which these files are about
+pytestmark = pytest.mark.filterwarnings(
+    "ignore"
+)  # torch warns of sparse tensors and of TorchScript, which these files are about
 
 
 def network(classes=10):
     torch.manual_seed(0)
-    return nn.Sequential(OrderedDict(conv1=nn.Conv2d(3, 8, 3), bn1=nn.BatchNorm2d(8), pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(), fc=nn.Linear(8, classes)))
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(3, 8, 3),
+            bn1=nn.BatchNorm2d(8),
+            pool=nn.AdaptiveAvgPool2d(1),
+            flat=nn.Flatten(),
+            fc=nn.Linear(8, classes),
+        )
+    )
 
 
 def written(content, **options):
@@ -33,7 +43,10 @@ def written(content, **options):
 def repacked(data, change=lambda name: name, extra=None):
     """The same zip archive with other names, or one more file, compressed."""
     file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as old,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
         for entry in old.infolist():
             new.writestr(change(entry.filename), old.read(entry))
         if extra:
@@ -66,7 +79,9 @@ def refusal(data, words):
 
 def same(tensors, model, tolerance=0.0):
     own = model.state_dict()
-    return set(tensors) == set(own) and all((tensors[name].double() - own[name].double()).abs().max() <= tolerance for name in own)
+    return set(tensors) == set(own) and all(
+        (tensors[name].double() - own[name].double()).abs().max() <= tolerance for name in own
+    )
 
 
 STATE = network().state_dict()
@@ -78,39 +93,76 @@ PARALLEL = {f"module.{name}": tensor for name, tensor in STATE.items()}
     [
         written(STATE),
         written(STATE, _use_new_zipfile_serialization=False),
-        written({"state_dict": STATE, "epoch": 3, "optimizer": torch.optim.Adam(network().parameters()).state_dict()}),
+        written(
+            {
+                "state_dict": STATE,
+                "epoch": 3,
+                "optimizer": torch.optim.Adam(network().parameters()).state_dict(),
+            }
+        ),
         written({"model": PARALLEL, "best_accuracy": 0.8}),
         written({"net": STATE, "ema": STATE}),
         written({"checkpoint": {"model_state_dict": STATE}}),
         written(PARALLEL),
         written({f"_orig_mod.module.{name}": tensor for name, tensor in STATE.items()}),
         written({f"module._orig_mod.{name}": tensor for name, tensor in STATE.items()}),
-        written({f"model.{name}": nn.Parameter(tensor, tensor.is_floating_point()) for name, tensor in STATE.items()}),
+        written(
+            {
+                f"model.{name}": nn.Parameter(tensor, tensor.is_floating_point())
+                for name, tensor in STATE.items()
+            }
+        ),
         written({**STATE, "epoch": 3}),
         repacked(written(STATE)),
         safetensors.torch.save(STATE),
     ],
     ids=[
-        "plain", "legacy", "optimiser", "parallel", "ema", "unknown-wrapper", "prefix", "compiled", "parallel-compiled", "model-parameters", "epoch",
-        "compressed", "safetensors",
+        "plain",
+        "legacy",
+        "optimiser",
+        "parallel",
+        "ema",
+        "unknown-wrapper",
+        "prefix",
+        "compiled",
+        "parallel-compiled",
+        "model-parameters",
+        "epoch",
+        "compressed",
+        "safetensors",
     ],
 )
 def test_ordinary_files_open_exactly(data):
     tensors = load_weights(data)
-    assert same(tensors, network()) and tensors["conv1.weight"].dtype == torch.float32 and tensors["bn1.num_batches_tracked"].dtype == torch.int64
+    assert (
+        same(tensors, network())
+        and tensors["conv1.weight"].dtype == torch.float32
+        and tensors["bn1.num_batches_tracked"].dtype == torch.int64
+    )
     assert not any(tensor.requires_grad for tensor in tensors.values())
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_floats_become_float32(dtype):
-    tensors = load_weights(written({name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in STATE.items()}))
+    tensors = load_weights(
+        written(
+            {
+                name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+                for name, tensor in STATE.items()
+            }
+        )
+    )
     assert tensors["fc.weight"].dtype == torch.float32 and same(tensors, network(), 0.01)
 
 
 def test_transposed_and_tied_tensors_open():
     matrix = torch.arange(6.0).reshape(2, 3)
     tensors = load_weights(written({"a": matrix.T, "b": matrix}))
-    assert tensors["a"].is_contiguous() and torch.equal(tensors["a"], matrix.T) and torch.equal(tensors["b"], matrix)
+    assert (
+        tensors["a"].is_contiguous()
+        and torch.equal(tensors["a"], matrix.T)
+        and torch.equal(tensors["b"], matrix)
+    )
 
 
 class Payload:
@@ -133,7 +185,9 @@ def test_a_pickle_that_wants_to_run_code_does_not(tmp_path, how):
         "legacy": lambda: written(bad, _use_new_zipfile_serialization=False),
         "beside": lambda: written({"state_dict": STATE, "args": bad}),
         "pickle": lambda: pickle.dumps(bad),
-        "legacy in two": lambda: written({}, _use_new_zipfile_serialization=False)[:15] + pickle.dumps(bad, 2),
+        "legacy in two": lambda: (
+            written({}, _use_new_zipfile_serialization=False)[:15] + pickle.dumps(bad, 2)
+        ),
     }[how]()
     refusal(data, "could run code|damaged")
     path = tmp_path / "weights.pt"
@@ -150,7 +204,10 @@ def test_whole_model_is_refused_with_advice():
     ("data", "words"),
     [
         (b"", "empty"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 44800000\n", "git lfs pull"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 44800000\n",
+            "git lfs pull",
+        ),
         (b"\n  <!DOCTYPE html><html><title>Sign in</title></html>", "web page"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "not a PyTorch or safetensors file"),
         (b"hello", "not a PyTorch or safetensors file"),
@@ -160,9 +217,20 @@ def test_whole_model_is_refused_with_advice():
         (written(STATE, _use_new_zipfile_serialization=False)[:-100], "damaged or incomplete"),
         (torchscript(), "TorchScript"),
         (repacked(written(STATE), lambda name: "../" + name), "outside itself"),
-        (repacked(written(STATE), lambda name: name.replace("archive/data/", "archive\\..\\data/")), "outside itself"),
-        (repacked(written(STATE), extra=("archive/data/99", bytes(40_000_000))), "would grow from 0.0 to 40 MB"),
-        (repacked(written(STATE), lambda name: name.replace("data.pkl", "notes.txt")), "no PyTorch weights"),
+        (
+            repacked(
+                written(STATE), lambda name: name.replace("archive/data/", "archive\\..\\data/")
+            ),
+            "outside itself",
+        ),
+        (
+            repacked(written(STATE), extra=("archive/data/99", bytes(40_000_000))),
+            "would grow from 0.0 to 40 MB",
+        ),
+        (
+            repacked(written(STATE), lambda name: name.replace("data.pkl", "notes.txt")),
+            "no PyTorch weights",
+        ),
         (endless_pickle(), "1,000,000 Python values"),
         (written({"w": torch.zeros(1).expand(10**10)}), "claim more values"),
         (written({"w": torch.zeros(1).expand(100)}), "expanded"),
@@ -180,9 +248,35 @@ def test_whole_model_is_refused_with_advice():
         (written({"\x1b[31mred\n" * 40: torch.tensor([float("nan")])}), "NaN"),
     ],
     ids=[
-        "empty", "lfs", "html", "hdf5", "text", "cut-safetensors", "header", "cut-zip", "cut-legacy", "torchscript", "dots", "backslash-dots", "bomb",
-        "no-pickle", "endless-pickle", "huge-expanded", "expanded", "sparse", "complex", "meta", "nan", "overflow", "inf-safetensors", "list",
-        "tensor", "nothing", "no-tensors", "numbers-as-names", "escapes",
+        "empty",
+        "lfs",
+        "html",
+        "hdf5",
+        "text",
+        "cut-safetensors",
+        "header",
+        "cut-zip",
+        "cut-legacy",
+        "torchscript",
+        "dots",
+        "backslash-dots",
+        "bomb",
+        "no-pickle",
+        "endless-pickle",
+        "huge-expanded",
+        "expanded",
+        "sparse",
+        "complex",
+        "meta",
+        "nan",
+        "overflow",
+        "inf-safetensors",
+        "list",
+        "tensor",
+        "nothing",
+        "no-tensors",
+        "numbers-as-names",
+        "escapes",
     ],
 )
 def test_bad_files_are_refused_in_a_sentence(data, words):
@@ -210,7 +304,11 @@ def test_missing_file_and_folder_are_refused(tmp_path):
 
 @pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
 def test_no_damaged_byte_gets_past_as_another_error(kind):
-    data = {"zip": written(STATE), "legacy": written(STATE, _use_new_zipfile_serialization=False), "safetensors": safetensors.torch.save(STATE)}[kind]
+    data = {
+        "zip": written(STATE),
+        "legacy": written(STATE, _use_new_zipfile_serialization=False),
+        "safetensors": safetensors.torch.save(STATE),
+    }[kind]
     generator = torch.Generator().manual_seed(0)
     for _ in range(100):
         damaged = bytearray(data)
@@ -226,14 +324,26 @@ def test_saved_is_small_and_comes_back(tmp_path):
     path = tmp_path / "model.safetensors"
     save_weights(STATE, path)
     inside = safetensors.torch.load_file(path)
-    assert inside["fc.weight"].dtype == torch.float16 and inside["bn1.num_batches_tracked"].dtype == torch.int64
-    assert same(load_weights(path), network(), 1e-3) and os.listdir(tmp_path) == ["model.safetensors"]
+    assert (
+        inside["fc.weight"].dtype == torch.float16
+        and inside["bn1.num_batches_tracked"].dtype == torch.int64
+    )
+    assert same(load_weights(path), network(), 1e-3) and os.listdir(tmp_path) == [
+        "model.safetensors"
+    ]
     save_weights(STATE, path, dtype=None)
     assert same(load_weights(str(path)), network())
 
 
 def test_values_that_float16_cannot_hold_stay_float32(tmp_path):
-    save_weights({"running_var": torch.tensor([1e6]), "tied": STATE["fc.weight"].T, "again": STATE["fc.weight"]}, tmp_path / "w")
+    save_weights(
+        {
+            "running_var": torch.tensor([1e6]),
+            "tied": STATE["fc.weight"].T,
+            "again": STATE["fc.weight"],
+        },
+        tmp_path / "w",
+    )
     tensors = load_weights(tmp_path / "w")
     assert tensors["running_var"].item() == 1e6 and tensors["tied"].shape == (8, 10)
 
@@ -259,7 +369,9 @@ def test_load_into_fills_the_network():
 
 
 def test_old_files_without_step_counts_fit():
-    load_into(network(), {name: tensor for name, tensor in STATE.items() if "num_batches" not in name})
+    load_into(
+        network(), {name: tensor for name, tensor in STATE.items() if "num_batches" not in name}
+    )
 
 
 def test_what_does_not_fit_is_named():
@@ -276,5 +388,8 @@ def test_what_does_not_fit_is_named():
 def test_a_file_that_does_not_fit_changes_nothing():
     model = network()
     with pytest.raises(UserError):
-        load_into(model, {**{name: tensor + 1 for name, tensor in STATE.items()}, "fc.weight": torch.zeros(1)})
+        load_into(
+            model,
+            {**{name: tensor + 1 for name, tensor in STATE.items()}, "fc.weight": torch.zeros(1)},
+        )
     assert same(STATE, model)

@@ -16,7 +16,9 @@ import torch
 from vizlib.errors import unknown
 
 _observer = ContextVar("vizlib_observer", default=None)
-slots = threading.BoundedSemaphore(os.cpu_count() or 1)  # `with slots:` around each pass: more at a time than cores only slow one another
+slots = threading.BoundedSemaphore(
+    os.cpu_count() or 1
+)  # `with slots:` around each pass: more at a time than cores only slow one another
 
 
 def prepare(model):

@@ -21,14 +21,19 @@ from vizlib.layers import layer_table
 
 UNIT_METHODS = ("deconvnet", "guided backpropagation")
 CLASS_METHODS = ("Grad-CAM", "integrated gradients", "occlusion")
-STEPS = (64, 256)  # of integrated gradients: the second where the first leaves more than TOLERANCE unaccounted for
+STEPS = (
+    64,
+    256,
+)  # of integrated gradients: the second where the first leaves more than TOLERANCE unaccounted for
 TOLERANCE = 0.01  # of the difference of logits
 PIXELS_AT_ONCE = 100_000  # in one pass, so that a pass takes some tenths of a second at most
 SEED = 0
 _RELUS = (F.relu, torch.relu, torch.Tensor.relu)
 _one_at_a_time = threading.Lock()  # the random state is one for the whole process
 # Here and once, not around each call: catch_warnings changes the filters of all threads.
-warnings.filterwarnings("ignore", message="Setting backward hooks on ReLU activations", module="captum")
+warnings.filterwarnings(
+    "ignore", message="Setting backward hooks on ReLU activations", module="captum"
+)
 
 
 # Units
@@ -53,7 +58,9 @@ def of_units(model, images, layer_name, units, places, method, say=lambda share:
         part = slice(start, start + size)
         values = _OneRelu(_values_of(own, layer_name, units[part], places[part]))
         with slots:
-            parts.append(attribute(values).attribute(images[part].detach().clone().requires_grad_()).detach())
+            parts.append(
+                attribute(values).attribute(images[part].detach().clone().requires_grad_()).detach()
+            )
         say(min(1.0, (start + size) / len(images)))
     return torch.cat(parts).cpu().numpy() if parts else np.empty(images.shape, np.float32)
 
@@ -76,7 +83,12 @@ def _values_of(model, layer_name, units, places):
         if layer_name not in found:
             raise unknown("layer", layer_name, found)
         output = found[layer_name]
-        return torch.stack([one[_place_in(layer_name, tuple(one.shape), *at)] for one, *at in zip(output, units, places, strict=True)])
+        return torch.stack(
+            [
+                one[_place_in(layer_name, tuple(one.shape), *at)]
+                for one, *at in zip(output, units, places, strict=True)
+            ]
+        )
 
     return values
 
@@ -88,7 +100,9 @@ def _place_in(layer_name, shape, unit, place):
     is_there = len(index) == len(shape) and all(0 <= at < size for at, size in zip(index, shape))
     if not is_there or (place is None and max(shape[1:], default=1) > 1):
         where = "with no place" if place is None else f"at {tuple(place)}"
-        raise UserError(f"There is no unit {unit} {where} in the layer {layer_name!r}: its output is {' x '.join(map(str, shape))}.")
+        raise UserError(
+            f"There is no unit {unit} {where} in the layer {layer_name!r}: its output is {' x '.join(map(str, shape))}."
+        )
     return index
 
 
@@ -153,7 +167,11 @@ def evidence(model, image, target, method, say=lambda share: None):
     classes = forward(own, image).shape[1]
     if not 0 <= target < classes:
         raise unknown("class", target, range(classes))
-    compute = {"Grad-CAM": _grad_cam, "integrated gradients": _integrated_gradients, "occlusion": _occlusion}[method]
+    compute = {
+        "Grad-CAM": _grad_cam,
+        "integrated gradients": _integrated_gradients,
+        "occlusion": _occlusion,
+    }[method]
     values, facts = compute(own, image.detach().clone(), target, say)
     say(1.0)
     return Evidence(values.detach().cpu().numpy().astype(np.float32), facts)
@@ -178,8 +196,15 @@ def last_maps(rows):
     """
     ends, candidates = {}, []
     for at, row in enumerate(rows):
-        ends[at] = next((later for later in range(at + 1, len(rows)) if rows[later].depth <= row.depth), len(rows))
-        if len(row.output_shape) == 3 and max(row.output_shape[1:]) > 1 and (row.is_convolution or row.is_block or row.is_sum):
+        ends[at] = next(
+            (later for later in range(at + 1, len(rows)) if rows[later].depth <= row.depth),
+            len(rows),
+        )
+        if (
+            len(row.output_shape) == 3
+            and max(row.output_shape[1:]) > 1
+            and (row.is_convolution or row.is_block or row.is_sum)
+        ):
             candidates.append(at)
     if not candidates:
         raise UserError("This network has no layer with maps, so there is no Grad-CAM of it.")
@@ -190,7 +215,9 @@ def _grad_cam(model, image, target, say):
     from captum.attr import LayerAttribution, LayerGradCam
 
     row = last_maps(layer_table(model, tuple(image.shape[1:])))
-    module = model.get_submodule(row.name.partition("#")[0])  # of a module called twice Captum keeps the last call, which is the one that ends last
+    module = model.get_submodule(
+        row.name.partition("#")[0]
+    )  # of a module called twice Captum keeps the last call, which is the one that ends last
     with slots:
         maps = LayerGradCam(model, module).attribute(image, target, relu_attributions=True)
         values = LayerAttribution.interpolate(maps.detach(), tuple(image.shape[2:]), "bilinear")
@@ -201,8 +228,15 @@ def _integrated_gradients(model, image, target, say):
     from captum.attr import IntegratedGradients
 
     at_once, method = _at_once(image), IntegratedGradients(model)
-    method.gradient_func = _paced(method.gradient_func, sum(math.ceil(steps / at_once) for steps in STEPS), say)
-    settings = dict(baselines=torch.zeros_like(image), target=target, internal_batch_size=at_once, return_convergence_delta=True)
+    method.gradient_func = _paced(
+        method.gradient_func, sum(math.ceil(steps / at_once) for steps in STEPS), say
+    )
+    settings = dict(
+        baselines=torch.zeros_like(image),
+        target=target,
+        internal_batch_size=at_once,
+        return_convergence_delta=True,
+    )
     for steps in STEPS:
         values, error = method.attribute(image, n_steps=steps, **settings)
         total = float(values.sum())
@@ -222,7 +256,9 @@ def _occlusion(model, image, target, say):
     at_once = _at_once(image)
     method = Occlusion(_paced(model, 1 + math.ceil(places / at_once), say))
     shapes = dict(sliding_window_shapes=(channels, *window), strides=(channels, *stride))
-    values = method.attribute(image, baselines=0, target=target, perturbations_per_eval=at_once, **shapes)
+    values = method.attribute(
+        image, baselines=0, target=target, perturbations_per_eval=at_once, **shapes
+    )
     return values[0, 0], {"window": window, "stride": stride}
 
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-COLLAPSED, NEARLY, HEALTHY, UNJUDGED = "collapsed", "nearly collapsed", "not collapsed", "cannot be judged"
+COLLAPSED, NEARLY, HEALTHY, UNJUDGED = (
+    "collapsed",
+    "nearly collapsed",
+    "not collapsed",
+    "cannot be judged",
+)
 # A net that answers one class this often, and agrees with the truth no better than that by chance, has collapsed.
 TOP_SHARE_COLLAPSED, KAPPA_COLLAPSED = 0.95, 0.05
 # A class this common in the truth, or half as common as in a balanced set, yet never answered, is no accident of a small test set.
@@ -65,20 +70,35 @@ def judge(confusion, class_names, train_accuracy=None, ordered=False):
         accuracy=float(confusion.trace() / total),
         majority_share=float(true.max()),
         minority_share=float(true[present].min()),
-        balanced_accuracy=float(np.mean(confusion.diagonal()[present] / confusion.sum(axis=1)[present])),
+        balanced_accuracy=float(
+            np.mean(confusion.diagonal()[present] / confusion.sum(axis=1)[present])
+        ),
         chance=1 / int(present.sum()),
         kappa=cohen_kappa(confusion, quadratic=ordered),
         classes_predicted=int((predicted > 0).sum()),
         classes_present=int(present.sum()),
         top_class=class_names[int(predicted.argmax())],
         top_share=float(predicted.max()),
-        never_predicted=[class_names[label] for label in np.flatnonzero(present & (predicted == 0))],
+        never_predicted=[
+            class_names[label] for label in np.flatnonzero(present & (predicted == 0))
+        ],
     )
-    neglected = [class_names[label] for label in np.flatnonzero((true >= min(NEGLECTED_SHARE, figures["chance"] / 2)) & (predicted == 0))]
+    neglected = [
+        class_names[label]
+        for label in np.flatnonzero(
+            (true >= min(NEGLECTED_SHARE, figures["chance"] / 2)) & (predicted == 0)
+        )
+    ]
     level = _level(figures, neglected)
     answers_commonest = true[predicted.argmax()] == true.max()
-    cause, remedies = _cause(figures, level, train_accuracy, answers_commonest) if level in (COLLAPSED, NEARLY) else ("", [])
-    return Verdict(level, _sentence(figures, level, int(total)), cause=cause, remedies=remedies, **figures)
+    cause, remedies = (
+        _cause(figures, level, train_accuracy, answers_commonest)
+        if level in (COLLAPSED, NEARLY)
+        else ("", [])
+    )
+    return Verdict(
+        level, _sentence(figures, level, int(total)), cause=cause, remedies=remedies, **figures
+    )
 
 
 def judge_run(run):
@@ -87,8 +107,20 @@ def judge_run(run):
 
     predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
     best = run.best
-    train_accuracy = next((row["train_accuracy"] for row in run.rows("epoch") if best and row["epoch"] == best["epoch"]), None)
-    return judge(predictions.confusion(), run.class_names, train_accuracy=train_accuracy, ordered=bool(run.config.get("ordered")))
+    train_accuracy = next(
+        (
+            row["train_accuracy"]
+            for row in run.rows("epoch")
+            if best and row["epoch"] == best["epoch"]
+        ),
+        None,
+    )
+    return judge(
+        predictions.confusion(),
+        run.class_names,
+        train_accuracy=train_accuracy,
+        ordered=bool(run.config.get("ordered")),
+    )
 
 
 def _level(figures, neglected):
@@ -96,7 +128,9 @@ def _level(figures, neglected):
         return UNJUDGED
     if figures["top_share"] >= TOP_SHARE_COLLAPSED and figures["kappa"] < KAPPA_COLLAPSED:
         return COLLAPSED
-    no_better = figures["kappa"] < KAPPA_COLLAPSED or (figures["accuracy"] <= figures["majority_share"] and figures["kappa"] < 0.2)
+    no_better = figures["kappa"] < KAPPA_COLLAPSED or (
+        figures["accuracy"] <= figures["majority_share"] and figures["kappa"] < 0.2
+    )
     return NEARLY if neglected or no_better else HEALTHY
 
 
@@ -115,7 +149,11 @@ def _sentence(figures, level, total):
     if level == NEARLY:
         never = figures["never_predicted"]
         worse = figures["accuracy"] <= figures["majority_share"]
-        what = "it does no better than always answering the commonest class" if worse else f"it hardly agrees with the truth beyond chance (kappa {figures['kappa']:.3f})"
+        what = (
+            "it does no better than always answering the commonest class"
+            if worse
+            else f"it hardly agrees with the truth beyond chance (kappa {figures['kappa']:.3f})"
+        )
         what = f"it never answers {_names(never)}" if never else what
         return (
             f"Nearly collapsed: {what}. Accuracy {figures['accuracy']:.3f}, {figures['majority_share']:.3f} by always answering the "
@@ -132,23 +170,41 @@ def _cause(figures, level, train_accuracy, answers_commonest):
     if train_accuracy is not None and train_accuracy - figures["accuracy"] > TRAIN_TEST_GAP:
         return (
             f"Training reached an accuracy of {train_accuracy:.3f}: the images are probably prepared differently in testing than in training.",
-            ["compare mean, deviation, channel order and size of both", "evaluate once on training images, prepared as in testing"],
+            [
+                "compare mean, deviation, channel order and size of both",
+                "evaluate once on training images, prepared as in testing",
+            ],
         )
     if answers_commonest and figures["majority_share"] >= IMBALANCE * figures["minority_share"]:
         return (
             f"Imbalance: {_percent(figures['majority_share'])} of the images are of one class, so answering it is the easy way to a low loss.",
-            ["class weights in the loss", "balanced sampling", "augment the rare classes only", "pretrained weights", "a smaller learning rate, in stages"],
+            [
+                "class weights in the loss",
+                "balanced sampling",
+                "augment the rare classes only",
+                "pretrained weights",
+                "a smaller learning rate, in stages",
+            ],
         )
     return (
         "Imbalance does not explain it, so the network is untrained or has diverged."
         if level == COLLAPSED
         else "Imbalance does not explain it: the network has hardly begun to learn.",
-        ["look at the loss: not a number, or flat", "a smaller learning rate", "more epochs", "batch normalisation or another initialisation"],
+        [
+            "look at the loss: not a number, or flat",
+            "a smaller learning rate",
+            "more epochs",
+            "batch normalisation or another initialisation",
+        ],
     )
 
 
 def _percent(share):
-    return f"{100 * share:.0f} %" if share in (0, 1) or 0.1 <= share < 0.995 else f"{100 * share:.1f} %"
+    return (
+        f"{100 * share:.0f} %"
+        if share in (0, 1) or 0.1 <= share < 0.995
+        else f"{100 * share:.1f} %"
+    )
 
 
 def _names(names):

@@ -40,69 +40,162 @@ def main(arguments=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="python -m vizlib", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m vizlib",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"convscope {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     listing = commands.add_parser("list", help="runs, architectures, data sets and recipes")
     listing.set_defaults(command=_list)
 
-    training = commands.add_parser("train", help="train a network into a new run folder", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    training = commands.add_parser(
+        "train",
+        help="train a network into a new run folder",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     training.add_argument("--architecture", "-a", required=True, help="a name from `list`")
-    training.add_argument("--data", "-d", required=True, help='a name from `list`, such as "digits", "cifar10" or "folder:flowers"')
-    training.add_argument("--recipe", "-r", help="a name from `list` (default: the one that suits the architecture)")
+    training.add_argument(
+        "--data",
+        "-d",
+        required=True,
+        help='a name from `list`, such as "digits", "cifar10" or "folder:flowers"',
+    )
+    training.add_argument(
+        "--recipe", "-r", help="a name from `list` (default: the one that suits the architecture)"
+    )
     training.add_argument("--epochs", type=int, help="instead of the recipe's")
     training.add_argument("--seconds", type=float, help="of training, instead of epochs")
     training.add_argument("--batch-size", type=int, help="instead of the recipe's")
-    training.add_argument("--learning-rate", type=float, help="the highest, instead of the recipe's")
-    training.add_argument("--class-weights", action="store_true", default=None, help="weigh rare classes more in the loss")
-    training.add_argument("--balanced", action="store_true", default=None, help="draw all classes equally often")
-    training.add_argument("--augment-only-rare", action="store_true", default=None, help="leave pictures of common classes as they are")
-    training.add_argument("--compile", action=argparse.BooleanOptionalAction, help="by torch.compile: minutes before, faster steps on large GPUs")
+    training.add_argument(
+        "--learning-rate", type=float, help="the highest, instead of the recipe's"
+    )
+    training.add_argument(
+        "--class-weights",
+        action="store_true",
+        default=None,
+        help="weigh rare classes more in the loss",
+    )
+    training.add_argument(
+        "--balanced", action="store_true", default=None, help="draw all classes equally often"
+    )
+    training.add_argument(
+        "--augment-only-rare",
+        action="store_true",
+        default=None,
+        help="leave pictures of common classes as they are",
+    )
+    training.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="by torch.compile: minutes before, faster steps on large GPUs",
+    )
     beginning = training.add_mutually_exclusive_group()
     beginning.add_argument("--start", metavar="RUN", help="begin with the weights of this run")
-    beginning.add_argument("--pretrained", action="store_true", help="begin with torchvision's weights, trained on ImageNet")
-    training.add_argument("--freeze", type=int, default=0, metavar="N", help="leave the first N convolutions as they are")
-    training.add_argument("--side", type=int, help="of the square pictures that the network gets, where not its own: 64 makes a large network 12 times faster than 224")
-    training.add_argument("--validation", type=int, help="training images held out to choose the best epoch")
-    training.add_argument("--seed", type=int, default=0, help="of the weights, the order of images and the held-out ones")
-    training.add_argument("--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)')
+    beginning.add_argument(
+        "--pretrained",
+        action="store_true",
+        help="begin with torchvision's weights, trained on ImageNet",
+    )
+    training.add_argument(
+        "--freeze",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave the first N convolutions as they are",
+    )
+    training.add_argument(
+        "--side",
+        type=int,
+        help="of the square pictures that the network gets, where not its own: 64 makes a large network 12 times faster than 224",
+    )
+    training.add_argument(
+        "--validation", type=int, help="training images held out to choose the best epoch"
+    )
+    training.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the weights, the order of images and the held-out ones",
+    )
+    training.add_argument(
+        "--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)'
+    )
     training.add_argument("--name", help="of the run (default: architecture, data and time)")
     training.add_argument("--title", default="", help="a few words shown beside the name")
-    training.add_argument("--out", type=Path, help="the folder that the run folder is made in (default: CONVSCOPE_RUNS, else runs/)")
+    training.add_argument(
+        "--out",
+        type=Path,
+        help="the folder that the run folder is made in (default: CONVSCOPE_RUNS, else runs/)",
+    )
     training.set_defaults(command=_train)
 
     resuming = commands.add_parser("resume", help="go on with a run that ended too early")
     resuming.add_argument("run", metavar="RUN")
-    resuming.add_argument("--learning-rate", type=float, help="the highest from now on (default: as before)")
-    resuming.add_argument("--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)')
+    resuming.add_argument(
+        "--learning-rate", type=float, help="the highest from now on (default: as before)"
+    )
+    resuming.add_argument(
+        "--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)'
+    )
     resuming.set_defaults(command=_resume)
 
-    reproducing = commands.add_parser("reproduce", help="train the networks of the reports, those that are missing, and print the table")
-    reproducing.add_argument("systems", nargs="*", metavar="ID", help='such as "B2", or "B" for all of B (default: all that are missing); those that ship are trained again')
+    reproducing = commands.add_parser(
+        "reproduce",
+        help="train the networks of the reports, those that are missing, and print the table",
+    )
+    reproducing.add_argument(
+        "systems",
+        nargs="*",
+        metavar="ID",
+        help='such as "B2", or "B" for all of B (default: all that are missing); those that ship are trained again',
+    )
     reproducing.add_argument("--table", action="store_true", help="only print the table")
-    reproducing.add_argument("--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)')
+    reproducing.add_argument(
+        "--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)'
+    )
     reproducing.set_defaults(command=_reproduce)
 
-    evaluating = commands.add_parser("evaluate", help="answer the held-out images with a run's weights")
+    evaluating = commands.add_parser(
+        "evaluate", help="answer the held-out images with a run's weights"
+    )
     evaluating.add_argument("run", metavar="RUN")
     evaluating.add_argument("--device", default="cpu", help='"cpu", "cuda" or "cuda:1"')
     evaluating.set_defaults(command=_evaluate)
 
-    checking = commands.add_parser("check", help="the collapse verdict; exit status 1 when collapsed")
+    checking = commands.add_parser(
+        "check", help="the collapse verdict; exit status 1 when collapsed"
+    )
     checking.add_argument("run", metavar="RUN")
     checking.set_defaults(command=_check)
 
-    patterns = commands.add_parser("patterns", help="sheets of what each unit of a layer looks for, as files")
+    patterns = commands.add_parser(
+        "patterns", help="sheets of what each unit of a layer looks for, as files"
+    )
     patterns.add_argument("run", metavar="RUN")
-    patterns.add_argument("--layer", "-l", help="a convolution, or the layer that answers (default: the convolution halfway through the network)")
-    patterns.add_argument("--out", type=Path, help="the folder that they are written into (default: RUN-patterns)")
+    patterns.add_argument(
+        "--layer",
+        "-l",
+        help="a convolution, or the layer that answers (default: the convolution halfway through the network)",
+    )
+    patterns.add_argument(
+        "--out", type=Path, help="the folder that they are written into (default: RUN-patterns)"
+    )
     patterns.set_defaults(command=_patterns)
 
     filming = commands.add_parser("film", help="how a run learned, as an animated picture (GIF)")
     filming.add_argument("run", metavar="RUN")
-    filming.add_argument("--layer", help="whose maps of the probe picture are shown (default: the first that is stored)")
-    filming.add_argument("--out", type=Path, help="the file (default: RUN-film.gif, here); one that is there is written anew")
+    filming.add_argument(
+        "--layer",
+        help="whose maps of the probe picture are shown (default: the first that is stored)",
+    )
+    filming.add_argument(
+        "--out",
+        type=Path,
+        help="the file (default: RUN-film.gif, here); one that is there is written anew",
+    )
     filming.set_defaults(command=_film)
 
     downloading = commands.add_parser("download", help="fetch a public data set")
@@ -118,8 +211,14 @@ def _list(options):
     found, problems = runs.list_runs()
     print("Runs (shipped in checkpoints/, yours in runs/)")
     for run in found:
-        best = f"validation accuracy {run.best['val_accuracy']:.3f}" if run.best else "no checkpoint yet"
-        print(f"  {run.run_id:32} {run.config['architecture']:24} {run.config['dataset']:20} {run.status:12} {best}")
+        best = (
+            f"validation accuracy {run.best['val_accuracy']:.3f}"
+            if run.best
+            else "no checkpoint yet"
+        )
+        print(
+            f"  {run.run_id:32} {run.config['architecture']:24} {run.config['dataset']:20} {run.status:12} {best}"
+        )
     for problem in problems:
         print(f"  ! {problem}")
     print("\nArchitectures")
@@ -139,12 +238,28 @@ def _train(options):
     from vizlib.training.recipes import recipe, recipe_for
     from vizlib.training.requests import Requests
 
-    changes = ("epochs", "seconds", "batch_size", "learning_rate", "class_weights", "balanced", "augment_only_rare", "compile")
-    chosen = recipe(options.recipe or recipe_for(options.architecture, options.data), **{name: getattr(options, name) for name in changes})
+    changes = (
+        "epochs",
+        "seconds",
+        "batch_size",
+        "learning_rate",
+        "class_weights",
+        "balanced",
+        "augment_only_rare",
+        "compile",
+    )
+    chosen = recipe(
+        options.recipe or recipe_for(options.architecture, options.data),
+        **{name: getattr(options, name) for name in changes},
+    )
     architectures.get(options.architecture)
     if "RANK" in os.environ and not options.name:
-        raise UserError("Give a --name: the processes of one training have to write into one run folder.")
-    usual_name = f"{runs.usual_name(options.architecture, options.data)}-{time.strftime('%Y%m%d-%H%M%S')}"
+        raise UserError(
+            "Give a --name: the processes of one training have to write into one run folder."
+        )
+    usual_name = (
+        f"{runs.usual_name(options.architecture, options.data)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    )
     folder = runs.new_run_folder(options.name or usual_name, options.out)
     dataset = datasets.load(options.data)
     process.keep_freed_memory()
@@ -152,16 +267,39 @@ def _train(options):
     from vizlib.training.config import make_config
     from vizlib.training.loop import train
 
-    start = {"run": options.start} if options.start else {"pretrained": "torchvision"} if options.pretrained else None
-    settings = dict(seed=options.seed, validation=options.validation, title=options.title, start=start, frozen=options.freeze, side=options.side)
+    start = (
+        {"run": options.start}
+        if options.start
+        else {"pretrained": "torchvision"}
+        if options.pretrained
+        else None
+    )
+    settings = dict(
+        seed=options.seed,
+        validation=options.validation,
+        title=options.title,
+        start=start,
+        frozen=options.freeze,
+        side=options.side,
+    )
     config = make_config(options.architecture, dataset, chosen, **settings)
     requests = Requests(folder)
     process.end_in_order(requests)
     group, device = distributed.join(_device(options.device))
     if group.size > 1:
-        process.end_after(process.wait_for_parent, requests, "Its launcher is gone.")  # torchrun leaves its processes behind where it is killed
+        process.end_after(
+            process.wait_for_parent, requests, "Its launcher is gone."
+        )  # torchrun leaves its processes behind where it is killed
     try:
-        train(folder, config, dataset, device=device, group=group, requests=requests, say=print if group.leads else _nothing)
+        train(
+            folder,
+            config,
+            dataset,
+            device=device,
+            group=group,
+            requests=requests,
+            say=print if group.leads else _nothing,
+        )
     finally:
         distributed.leave()
     if group.leads:
@@ -178,7 +316,9 @@ def _resume(options):
     from vizlib.training.events import EventLog
 
     if "RANK" in os.environ:
-        raise UserError("A training is resumed by one process: start it without torchrun, or train a new one from its weights with --start.")
+        raise UserError(
+            "A training is resumed by one process: start it without torchrun, or train a new one from its weights with --start."
+        )
     run = _run(options.run)
     if not run.can_resume:
         raise UserError(f"{run.run_id} cannot be resumed: it is {run.status}.")
@@ -197,7 +337,11 @@ def _resume(options):
 
 def _say_result(run):
     print(f"written to {run.folder}")
-    print(_verdict(run).sentence if run.status == "finished" else f"{run.status}: python -m vizlib resume {run.run_id}")
+    print(
+        _verdict(run).sentence
+        if run.status == "finished"
+        else f"{run.status}: python -m vizlib resume {run.run_id}"
+    )
 
 
 def _reproduce(options):
@@ -228,7 +372,9 @@ def _evaluate(options):
     if dataset.note == run.config.get("dataset_note"):
         save_predictions(run.path("predictions.npz"), predictions)
     else:  # another copy has other test images: what the run reports stays as it is
-        print(f"Not stored: the run was tested on {run.config.get('dataset_note', 'another copy')}.")
+        print(
+            f"Not stored: the run was tested on {run.config.get('dataset_note', 'another copy')}."
+        )
     confusion = predictions.confusion()
     print(f"{run.run_id} on {dataset.note}")
     print(f"accuracy {predictions.accuracy:.4f} on {len(predictions.labels):,} images\n")
@@ -244,7 +390,9 @@ def _check(options):
     print(verdict.sentence)
     if verdict.never_predicted:
         print(f"Never answered: {', '.join(verdict.never_predicted)}.")
-    print(f"Accuracy {verdict.accuracy:.4f}, majority baseline {verdict.majority_share:.4f}, balanced accuracy {verdict.balanced_accuracy:.4f}, kappa {verdict.kappa:.4f}.")
+    print(
+        f"Accuracy {verdict.accuracy:.4f}, majority baseline {verdict.majority_share:.4f}, balanced accuracy {verdict.balanced_accuracy:.4f}, kappa {verdict.kappa:.4f}."
+    )
     if verdict.cause:
         print(f"Likely cause. {verdict.cause}\nTry: {'; '.join(verdict.remedies)}.")
     return 1 if verdict.level == COLLAPSED else 0
@@ -271,15 +419,37 @@ def _patterns(options):
         raise UserError(f"The folder {out} cannot be made: {error.strerror}.") from error
     index = strongest.load(run, dataset) or strongest.of_run(run, dataset, _say("images looked at"))
     best, pictures = index[layer], dataset.splits["test"].pictures
-    made = maximise(model, layer, list(range(len(best.rows))), input_size=run.input_size, mean=run.config["mean"], std=run.config["std"], say=_say("pictures made"))
+    made = maximise(
+        model,
+        layer,
+        list(range(len(best.rows))),
+        input_size=run.input_size,
+        mean=run.config["mean"],
+        std=run.config["std"],
+        say=_say("pictures made"),
+    )
     sheets = {
-        "strongest-patch": (patterns.patches(pictures, rows[layer], best, run.input_size), best.values[:, 0], f"the part of an image that excites it most, of {dataset.note}"),
-        "made-picture": (patterns.fitting(made.pictures), made.values, f"the picture made to excite it most; trained on {run.config['dataset']}"),
+        "strongest-patch": (
+            patterns.patches(pictures, rows[layer], best, run.input_size),
+            best.values[:, 0],
+            f"the part of an image that excites it most, of {dataset.note}",
+        ),
+        "made-picture": (
+            patterns.fitting(made.pictures),
+            made.values,
+            f"the picture made to excite it most; trained on {run.config['dataset']}",
+        ),
     }
     for name, (tiles, values, words) in sheets.items():
         atlas = sheet(tiles, [f"unit {unit}: {value:.3g}" for unit, value in enumerate(values)])
-        _write(out / f"{layer}-{name}.png", atlas.figure_png(f"{run.run_id}, {layer}: for each unit {words}."))
-    _write(out / f"{layer}-strongest-images.csv", patterns.csv(best, dataset.splits["test"], dataset.class_names).encode())
+        _write(
+            out / f"{layer}-{name}.png",
+            atlas.figure_png(f"{run.run_id}, {layer}: for each unit {words}."),
+        )
+    _write(
+        out / f"{layer}-strongest-images.csv",
+        patterns.csv(best, dataset.splits["test"], dataset.class_names).encode(),
+    )
 
 
 def _film(options):
@@ -307,7 +477,9 @@ def _say(words):
     """Progress on one line of the terminal, where there is one."""
     if not sys.stdout.isatty():
         return lambda share: None
-    return lambda share: print(f"\r{100 * share:3.0f} % of {words}", end="\n" if share >= 1 else "", flush=True)
+    return lambda share: print(
+        f"\r{100 * share:3.0f} % of {words}", end="\n" if share >= 1 else "", flush=True
+    )
 
 
 def _download(options):
@@ -316,7 +488,9 @@ def _download(options):
     reader = datasets.reader_of(options.dataset)
     if reader.download is None:
         raise UserError(f"{options.dataset!r} cannot be downloaded. {reader.missing}")
-    reader.download(datasets.data_root(), say=lambda share: print(f"\r{100 * share:3.0f} %", end="", flush=True))
+    reader.download(
+        datasets.data_root(), say=lambda share: print(f"\r{100 * share:3.0f} %", end="", flush=True)
+    )
     print(f"\n{options.dataset} is in {datasets.data_root()}.")
 
 
@@ -324,7 +498,11 @@ def _run(name):
     """A run by its id, or by the path of its folder."""
     from vizlib import runs
 
-    return runs.read_run(Path(name)) if Path(name).is_dir() and "/" in name.replace("\\", "/") else runs.open_run(name)
+    return (
+        runs.read_run(Path(name))
+        if Path(name).is_dir() and "/" in name.replace("\\", "/")
+        else runs.open_run(name)
+    )
 
 
 def _verdict(run):

@@ -8,4 +8,6 @@ class UserError(ValueError):
 def unknown(kind, name, allowed):
     """A UserError for a name that is not among the allowed ones; `kind` is the word for it ("architecture", "layer")."""
     shown = str(name)[:60]
-    return UserError(f"There is no {kind} named {shown!r}. Possible: {', '.join(map(str, allowed)) or 'none here'}.")
+    return UserError(
+        f"There is no {kind} named {shown!r}. Possible: {', '.join(map(str, allowed)) or 'none here'}."
+    )

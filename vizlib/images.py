@@ -25,7 +25,9 @@ def open_image(data):
     if not data:
         raise UserError("This file is empty. Choose a picture file.")
     if len(data) > MAX_BYTES:
-        raise UserError(f"This file has {len(data) / 1e6:.0f} MB; pictures of up to {MAX_BYTES // 1_000_000} MB can be opened.")
+        raise UserError(
+            f"This file has {len(data) / 1e6:.0f} MB; pictures of up to {MAX_BYTES // 1_000_000} MB can be opened."
+        )
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(*picture.size)
@@ -35,9 +37,13 @@ def open_image(data):
     except Image.DecompressionBombError:
         raise _too_large("over 170 million") from None
     except UnidentifiedImageError:
-        raise UserError(f"This is not a picture that can be read here. Possible: {', '.join(FORMATS)}.") from None
+        raise UserError(
+            f"This is not a picture that can be read here. Possible: {', '.join(FORMATS)}."
+        ) from None
     except Exception as error:  # Pillow's readers raise whatever they stumble over in a damaged file: OSError, SyntaxError, struct.error ...
-        raise UserError("This picture is damaged or incomplete. Save it again as PNG or JPEG, or choose another.") from error
+        raise UserError(
+            "This picture is damaged or incomplete. Save it again as PNG or JPEG, or choose another."
+        ) from error
 
 
 def _check_size(width, height):
@@ -48,11 +54,15 @@ def _check_size(width, height):
 
 
 def _too_large(pixels):
-    return UserError(f"This picture has {pixels} pixels; up to {MAX_PIXELS // 1_000_000} million can be opened. Make it smaller first.")
+    return UserError(
+        f"This picture has {pixels} pixels; up to {MAX_PIXELS // 1_000_000} million can be opened. Make it smaller first."
+    )
 
 
 def _as_rgb(picture):
-    if picture.mode.startswith(("I", "F")):  # Pillow would clip these at 255: nearly all of a 16-bit picture would be white
+    if picture.mode.startswith(
+        ("I", "F")
+    ):  # Pillow would clip these at 255: nearly all of a 16-bit picture would be white
         grey = _stretched(np.asarray(picture))
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.has_transparency_data:
@@ -64,7 +74,9 @@ def _as_rgb(picture):
 def _stretched(values):
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
-        raise UserError("This picture holds values that are not numbers. Save it again as PNG or JPEG.")
+        raise UserError(
+            "This picture holds values that are not numbers. Save it again as PNG or JPEG."
+        )
     scale = 255 / (high - low) if high > low else 0.0
     return np.round(np.subtract(values, low, dtype=np.float64) * scale).astype(np.uint8)
 
@@ -84,7 +96,10 @@ def photograph(name):
 @lru_cache
 def _photograph_paths():
     """Ours, and those that scikit-learn brings, which are found without importing it."""
-    paths = {name: Path(__file__).parent / "photographs" / f"{name}.jpg" for name in ("cat", "coffee", "astronaut", "rocket")}
+    paths = {
+        name: Path(__file__).parent / "photographs" / f"{name}.jpg"
+        for name in ("cat", "coffee", "astronaut", "rocket")
+    }
     package = importlib.util.find_spec("sklearn")
     if package and package.origin:
         folder = Path(package.origin).parent / "datasets" / "images"
@@ -98,7 +113,9 @@ def fit(picture, image_size):
     The middle is cut out in the input's proportions and resized; a picture of the right size keeps every bit.
     """
     channels, height, width = image_size
-    return np.ascontiguousarray(_resized(_with_channels(picture, channels), height, width).reshape(height, width, channels))
+    return np.ascontiguousarray(
+        _resized(_with_channels(picture, channels), height, width).reshape(height, width, channels)
+    )
 
 
 def shrunk(picture, side):
@@ -122,7 +139,10 @@ def to_network_input(picture, input_size, mean, std):
     channels = input_size[0]
     received = fit(picture, input_size)
     scaled = torch.from_numpy(received.copy()).permute(2, 0, 1)[None].to(torch.float32) / 255
-    mean, std = (torch.tensor(values, dtype=torch.float32).reshape(1, channels, 1, 1) for values in (mean, std))
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32).reshape(1, channels, 1, 1)
+        for values in (mean, std)
+    )
     return received, ((scaled - mean) / std).contiguous()
 
 
@@ -130,7 +150,9 @@ def _with_channels(picture, channels):
     """uint8 (H, W) for one channel, (H, W, 3) for three."""
     picture = _drawable(picture)
     if channels not in (1, 3):
-        raise UserError(f"This network wants {channels} channels; pictures can be given to networks of 1 or 3.")
+        raise UserError(
+            f"This network wants {channels} channels; pictures can be given to networks of 1 or 3."
+        )
     if channels == 3 and picture.ndim == 2:
         return np.repeat(picture[..., None], 3, axis=2)
     if channels == 1 and picture.ndim == 3:
@@ -145,7 +167,9 @@ def _resized(picture, height, width):
     crop_height = max(1, min(full_height, round(full_width * height / width)))
     crop_width = max(1, min(full_width, round(full_height * width / height)))
     top, left = (full_height - crop_height) // 2, (full_width - crop_width) // 2
-    cropped = Image.fromarray(np.ascontiguousarray(picture[top : top + crop_height, left : left + crop_width]))
+    cropped = Image.fromarray(
+        np.ascontiguousarray(picture[top : top + crop_height, left : left + crop_width])
+    )
     # Lanczos averages over all pixels when shrinking and is smooth when enlarging; BOX would enlarge to blocks, whose edges excite conv1.
     return np.array(cropped.resize((width, height), Image.Resampling.LANCZOS))
 
@@ -155,8 +179,14 @@ def _drawable(array):
     array = np.asarray(array)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
-    if array.dtype != np.uint8 or array.size == 0 or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] == 3):
-        raise UserError(f"A picture is uint8 (H, W), (H, W, 1) or (H, W, 3); this is {array.dtype} {array.shape}.")
+    if (
+        array.dtype != np.uint8
+        or array.size == 0
+        or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] == 3)
+    ):
+        raise UserError(
+            f"A picture is uint8 (H, W), (H, W, 1) or (H, W, 3); this is {array.dtype} {array.shape}."
+        )
     return array
 
 
@@ -166,5 +196,7 @@ def png_bytes(array, scale=1):
         raise UserError(f"The enlargement is a whole number from 1; this is {scale}.")
     enlarged = _drawable(array).repeat(int(scale), axis=0).repeat(int(scale), axis=1)
     file = io.BytesIO()
-    Image.fromarray(enlarged).save(file, "PNG", compress_level=1)  # twice as fast as the default, hardly larger
+    Image.fromarray(enlarged).save(
+        file, "PNG", compress_level=1
+    )  # twice as fast as the default, hardly larger
     return file.getvalue()

@@ -15,7 +15,9 @@ from vizlib.activations import call_names, forward, prepare
 from vizlib.errors import UserError
 from vizlib.tracing import WHOLE, Operations, Seen
 
-_one_at_a_time = threading.Lock()  # a dispatch mode belongs to its thread, yet entering one also sets flags of the whole process
+_one_at_a_time = (
+    threading.Lock()
+)  # a dispatch mode belongs to its thread, yet entering one also sets flags of the whole process
 
 
 @dataclass
@@ -27,12 +29,18 @@ class Layer:
     depth: int
     is_block: bool
     output_shape: tuple  # without the batch
-    parameters: int  # its own and its children's; 0 in a repeated call, whose weights are counted already
+    parameters: (
+        int  # its own and its children's; 0 in a repeated call, whose weights are counted already
+    )
     multiply_adds: int  # of convolutions and matrix products, for one image; in a block the sum
     receptive_field: tuple  # (height, width) in input pixels, not cut at the border; the whole image after flatten, linear, global pool
-    start: tuple | None  # (top, left) where the field of the first place, (0, 0), begins, negative through padding; None when it is the whole image
+    start: (
+        tuple | None
+    )  # (top, left) where the field of the first place, (0, 0), begins, negative through padding; None when it is the whole image
     end: tuple | None  # (bottom, right) where that field ends, the first pixels after it
-    stride: tuple | None  # input pixels between neighbours, (vertical, horizontal); None when there is no map left
+    stride: (
+        tuple | None
+    )  # input pixels between neighbours, (vertical, horizontal); None when there is no map left
     is_sum: bool  # it adds two activations itself: the sum of a residual block
     geometry: str  # "5x5, stride 1, padding 2"; empty if it has none
     is_convolution: bool
@@ -70,7 +78,11 @@ def convolutions(model, rows=None):
     modules = dict(model.named_modules())
     names = modules if rows is None else [row.name for row in rows if row.name in modules]
     weights = ((name, getattr(modules[name], "weight", None)) for name in names)
-    return [(name, weight.detach()) for name, weight in weights if isinstance(weight, torch.Tensor) and weight.dim() == 4]
+    return [
+        (name, weight.detach())
+        for name, weight in weights
+        if isinstance(weight, torch.Tensor) and weight.dim() == 4
+    ]
 
 
 def default_layer(rows):
@@ -79,7 +91,11 @@ def default_layer(rows):
     In a network without one, the first layer that has maps, or else the first layer.
     """
     leaves = [row for row in rows if not row.is_block]
-    for choice in ([row for row in leaves if row.is_convolution], [row for row in leaves if len(row.output_shape) == 3], rows):
+    for choice in (
+        [row for row in leaves if row.is_convolution],
+        [row for row in leaves if len(row.output_shape) == 3],
+        rows,
+    ):
         if choice:
             return choice[0].name
     raise UserError("This network has no layers to look at.")
@@ -90,7 +106,9 @@ def at_depth(rows, share):
 
     In a network without any, the same of all layers that hold no others.
     """
-    listed = [row for row in rows if row.is_convolution] or [row for row in rows if not row.is_block]
+    listed = [row for row in rows if row.is_convolution] or [
+        row for row in rows if not row.is_block
+    ]
     place = int(share * (len(listed) - 1) + 0.5)
     return listed[place], place + 1, len(listed)
 
@@ -108,7 +126,11 @@ class _Table:
         self._sums += [(total, len(self.rows)) for total in done.sums]
         start = self._first_child(name)
         children = self.rows[start:]
-        own = [parameter for parameter in module.parameters(recurse=not children) if id(parameter) not in self._counted]
+        own = [
+            parameter
+            for parameter in module.parameters(recurse=not children)
+            if id(parameter) not in self._counted
+        ]
         self._counted.update(map(id, own))
         direct = [child for child in children if child.depth == 0]
         seen = getattr(output, "seen", WHOLE)
@@ -118,9 +140,12 @@ class _Table:
             depth=0,
             is_block=bool(children),
             output_shape=tuple(output.shape[1:]),
-            parameters=sum(parameter.numel() for parameter in own) + sum(child.parameters for child in direct),
+            parameters=sum(parameter.numel() for parameter in own)
+            + sum(child.parameters for child in direct),
             multiply_adds=done.multiply_adds + sum(child.multiply_adds for child in direct),
-            receptive_field=tuple(math.floor(v - u) for u, v in zip(seen.start, seen.end)) if seen.start else self._operations.image_size,
+            receptive_field=tuple(math.floor(v - u) for u, v in zip(seen.start, seen.end))
+            if seen.start
+            else self._operations.image_size,
             start=seen.start,
             end=seen.end,
             stride=seen.jump,
@@ -134,12 +159,20 @@ class _Table:
 
     def _first_child(self, name):
         """Where the rows of this call begin: at its first child, which ended before it and is inside no ended block yet."""
-        open_children = (at for at, row in enumerate(self.rows) if row.depth == 0 and row.name.startswith(name + "."))
+        open_children = (
+            at
+            for at, row in enumerate(self.rows)
+            if row.depth == 0 and row.name.startswith(name + ".")
+        )
         return next(open_children, len(self.rows))
 
     def _claim_sum(self, start, output, is_block):
         """A block's sum comes after its first child. A layer without children sums itself only if the sum is what it returns."""
-        left = [(total, at) for total, at in self._sums if not (at > start if is_block else total is output)]
+        left = [
+            (total, at)
+            for total, at in self._sums
+            if not (at > start if is_block else total is output)
+        ]
         claimed = len(left) < len(self._sums)
         self._sums = left
         return claimed

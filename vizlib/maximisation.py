@@ -15,7 +15,9 @@ from itertools import count
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.optim.adam import adam  # the function: the class imports PyTorch's compiler, which takes seconds
+from torch.optim.adam import (
+    adam,
+)  # the function: the class imports PyTorch's compiler, which takes seconds
 
 from vizlib.activations import call_names, observing, prepare, slots, twin
 from vizlib.errors import UserError, unknown
@@ -26,7 +28,10 @@ DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
 MOST_BYTES = 256_000_000  # of maps and their gradients at a time
 # In each step a picture is moved to either side by up to:
 DEGREES, GROWTH = 8.0, 0.1
-SHIFT_OF_STRIDE, SHIFT_OF_INPUT = 1 / 2, 1 / 11  # the smaller: farther off another place is in charge, and fine patterns would become a blur
+SHIFT_OF_STRIDE, SHIFT_OF_INPUT = (
+    1 / 2,
+    1 / 11,
+)  # the smaller: farther off another place is in charge, and fine patterns would become a blur
 # How the colours of natural images vary, a column an axis: the root of their covariance, from Lucid, lucid/optvis/param/color.py.
 COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
@@ -40,7 +45,19 @@ class Maximised:
 
 
 def maximise(
-    model, layer_name, units, *, input_size, mean, std, fourier=True, decorrelated=True, robust=True, steps=STEPS, seed=0, say=lambda share: None
+    model,
+    layer_name,
+    units,
+    *,
+    input_size,
+    mean,
+    std,
+    fourier=True,
+    decorrelated=True,
+    robust=True,
+    steps=STEPS,
+    seed=0,
+    say=lambda share: None,
 ):
     """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central place of its map sees.
 
@@ -49,18 +66,41 @@ def maximise(
     nature, for three channels only. robust: shift, turn and scale the picture a little in each step. The same seed gives the same picture.
     UserError if there is no such layer or unit.
     """
-    layer, units = _Layer(prepare(twin(model)), layer_name, mean, std), torch.as_tensor(units, dtype=torch.int64)
+    layer, units = (
+        _Layer(prepare(twin(model)), layer_name, mean, std),
+        torch.as_tensor(units, dtype=torch.int64),
+    )
     row = layer.row(units, input_size)
-    shift = min(SHIFT_OF_INPUT * min(input_size[1:]), SHIFT_OF_STRIDE * min(row.stride or input_size[1:])) if robust else 0
+    shift = (
+        min(
+            SHIFT_OF_INPUT * min(input_size[1:]),
+            SHIFT_OF_STRIDE * min(row.stride or input_size[1:]),
+        )
+        if robust
+        else 0
+    )
     size, seen = _canvas(layer, row, input_size, math.ceil(shift))
     batch = max(1, MOST_BYTES // layer.bytes(size))
     made = []
     for some in units.split(batch):
-        painting = _Painting(len(some), size, fourier, decorrelated, torch.Generator().manual_seed(seed))
+        painting = _Painting(
+            len(some), size, fourier, decorrelated, torch.Generator().manual_seed(seed)
+        )
         done = sum(len(values) for _, values in made)
-        made.append(_painted(painting, layer, some, shift, steps, lambda share, at=done, some=some: say((at + share * len(some)) / len(units))))
+        made.append(
+            _painted(
+                painting,
+                layer,
+                some,
+                shift,
+                steps,
+                lambda share, at=done, some=some: say((at + share * len(some)) / len(units)),
+            )
+        )
     pictures, values = (torch.cat(parts) for parts in zip(*made))
-    return Maximised(pictures[(..., *seen)].permute(0, 2, 3, 1).contiguous().numpy(), values.numpy())
+    return Maximised(
+        pictures[(..., *seen)].permute(0, 2, 3, 1).contiguous().numpy(), values.numpy()
+    )
 
 
 def _painted(painting, layer, units, shift, steps, say):
@@ -96,7 +136,9 @@ class _Layer:
             raise unknown("layer", self._name, rows)
         row = rows[self._name]
         if len(row.output_shape) not in (1, 3):
-            raise UserError(f"The layer {self._name!r} has no units: it gives neither maps nor a vector.")
+            raise UserError(
+                f"The layer {self._name!r} has no units: it gives neither maps nor a vector."
+            )
         if len(units) == 0 or units.min() < 0 or units.max() >= row.output_shape[0]:
             raise UserError(f"The units of {self._name!r} are 0 to {row.output_shape[0] - 1}.")
         return row
@@ -115,7 +157,11 @@ class _Layer:
                 self._model((images - self._mean) / self._std)
             except _Reached as reached:
                 output = reached.args[0]
-        return output if output.dim() == 2 else output[:, :, output.shape[2] // 2, output.shape[3] // 2]
+        return (
+            output
+            if output.dim() == 2
+            else output[:, :, output.shape[2] // 2, output.shape[3] // 2]
+        )
 
     def bytes(self, size):
         """What the maps of one picture of a size, and their gradients, take."""
@@ -127,10 +173,15 @@ class _Layer:
     def seen(self, size):
         """The rows and the columns of a picture that the central place sees, two slices: a value that is not a number spreads to all that see it."""
         return tuple(
-            slice(bisect_left(range(end), True, key=lambda last: self._sees(size, axis, 0, last + 1)),
-                  end - bisect_left(range(end), True, key=lambda last: self._sees(size, axis, end - last - 1, end)))
+            slice(
+                bisect_left(range(end), True, key=lambda last: self._sees(size, axis, 0, last + 1)),
+                end
+                - bisect_left(
+                    range(end), True, key=lambda last: self._sees(size, axis, end - last - 1, end)
+                ),
+            )
             for axis, end in enumerate(size[1:], 2)
-        )  # fmt: skip
+        )
 
     def _sees(self, size, axis, start, end):
         image = torch.zeros(1, *size)
@@ -149,9 +200,15 @@ def _canvas(layer, row, input_size, room):
     if all(field >= side for field, side in zip(fields, whole)):
         return input_size, (slice(None), slice(None))
     for more in count():
-        size = [min(side, (-(-(field + 2 * room) // stride) + more) * stride) for side, field, stride in zip(whole, fields, row.stride)]
+        size = [
+            min(side, (-(-(field + 2 * room) // stride) + more) * stride)
+            for side, field, stride in zip(whole, fields, row.stride)
+        ]
         seen = layer.seen((channels, *size))
-        fits = [one.start >= room and one.stop + room <= side and one.stop - one.start == field for one, side, field in zip(seen, size, fields)]
+        fits = [
+            one.start >= room and one.stop + room <= side and one.stop - one.start == field
+            for one, side, field in zip(seen, size, fields)
+        ]
         if all(fit or side == most for fit, side, most in zip(fits, size, whole)):
             return (channels, *size), seen
 
@@ -163,20 +220,30 @@ class _Painting:
         self._size, self._generator, self._waves = size, generator, None
         channels, height, width = size
         if fourier:
-            frequencies = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
+            frequencies = torch.hypot(
+                torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
+            )
             waves = 1 / frequencies.clamp(min=1 / max(height, width))
             self._waves = waves / waves.square().mean().sqrt()  # pixels move as fast at any size
         colours = torch.tensor(COLOURS)
-        self._colours = colours / colours.norm(dim=0).max() if decorrelated and channels == 3 else None
+        self._colours = (
+            colours / colours.norm(dim=0).max() if decorrelated and channels == 3 else None
+        )
         shape = (channels, *self._waves.shape, 2) if fourier else size
-        self._parameter = (torch.randn(shape, generator=generator) * DEVIATION).repeat(pictures, *[1] * len(shape)).requires_grad_()
+        self._parameter = (
+            (torch.randn(shape, generator=generator) * DEVIATION)
+            .repeat(pictures, *[1] * len(shape))
+            .requires_grad_()
+        )
         self._moments, self._step = torch.zeros(2, *self._parameter.shape), torch.tensor(0.0)
 
     def images(self):
         """Float (pictures, channels, height, width) in [0, 1]."""
         pixels = self._parameter
         if self._waves is not None:
-            pixels = torch.fft.irfft2(torch.view_as_complex(pixels) * self._waves, s=self._size[1:], norm="ortho")
+            pixels = torch.fft.irfft2(
+                torch.view_as_complex(pixels) * self._waves, s=self._size[1:], norm="ortho"
+            )
         if self._colours is not None:
             pixels = torch.einsum("rc,nchw->nrhw", self._colours, pixels)
         return pixels.sigmoid()
@@ -188,9 +255,21 @@ class _Painting:
         first, second = self._moments
         with torch.no_grad():
             adam(
-                [self._parameter], [gradient], [first], [second], [], [self._step],
-                foreach=False, amsgrad=False, beta1=0.9, beta2=0.999, lr=RATE, weight_decay=0, eps=1e-8, maximize=True,
-            )  # fmt: skip
+                [self._parameter],
+                [gradient],
+                [first],
+                [second],
+                [],
+                [self._step],
+                foreach=False,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=RATE,
+                weight_decay=0,
+                eps=1e-8,
+                maximize=True,
+            )
 
     def _moved(self, images, shift):
         """All images shifted, turned and scaled alike, reflected at the border."""
@@ -198,6 +277,14 @@ class _Painting:
         down, right, turn, growth = (2 * torch.rand(4, generator=self._generator) - 1).tolist()
         angle, scale = math.radians(DEGREES * turn), 1 + GROWTH * growth
         along, across = scale * math.cos(angle), scale * math.sin(angle)
-        matrix = [[along, -across * height / width, 2 * shift * right / width], [across * width / height, along, 2 * shift * down / height]]
+        matrix = [
+            [along, -across * height / width, 2 * shift * right / width],
+            [across * width / height, along, 2 * shift * down / height],
+        ]
         grid = F.affine_grid(torch.tensor([matrix]), (1, 1, height, width), align_corners=False)
-        return F.grid_sample(images, grid.expand(len(images), -1, -1, -1), padding_mode="reflection", align_corners=False)
+        return F.grid_sample(
+            images,
+            grid.expand(len(images), -1, -1, -1),
+            padding_mode="reflection",
+            align_corners=False,
+        )

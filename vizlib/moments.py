@@ -41,7 +41,12 @@ def probe_layers(run):
     with opened(run.path("snapshots.safetensors")) as tensors:
         for name in sorted(tensors.keys()) if tensors else ():
             kind, step, layer = (*name.split("/", 2), "", "")[:3]
-            if kind == "probe" and step.isdigit() and layer and len(tensors.get_slice(name).get_shape()) == 3:
+            if (
+                kind == "probe"
+                and step.isdigit()
+                and layer
+                and len(tensors.get_slice(name).get_shape()) == 3
+            ):
                 found.setdefault(int(step), []).append(layer)
     return found
 
@@ -61,23 +66,37 @@ def probe_picture(run):
         if "probe/picture" not in names:
             return None
         picture = tensors.get_tensor("probe/picture")
-    return picture if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] in (1, 3) else None
+    return (
+        picture
+        if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] in (1, 3)
+        else None
+    )
 
 
 def probe_maps(run, step, layer_name):
     """One stored layer of the probe picture at a stored step: (maps float32 (C, h, w), least and greatest value of all layers stored)."""
     layer_names = probe_layers(run)[step]
     with opened(run.path("snapshots.safetensors")) as tensors:
-        ends = {name: tensors.get_tensor(f"range/{step:08d}/{name}").astype(np.float32) for name in layer_names}
+        ends = {
+            name: tensors.get_tensor(f"range/{step:08d}/{name}").astype(np.float32)
+            for name in layer_names
+        }
         levels = tensors.get_tensor(f"probe/{step:08d}/{layer_name}").astype(np.float32)
     low, high = ends[layer_name]
-    network = float(min(end[0] for end in ends.values())), float(max(end[1] for end in ends.values()))
+    network = (
+        float(min(end[0] for end in ends.values())),
+        float(max(end[1] for end in ends.values())),
+    )
     return low + levels * ((high - low) / 255), network
 
 
 def evaluations(run):
     """The evaluations on the validation images that noted a matrix: [(epoch event, counts int (K, K))], in order."""
-    return [(row, counts) for row in run.rows("epoch") if (counts := _counts(row, len(run.class_names))) is not None]
+    return [
+        (row, counts)
+        for row in run.rows("epoch")
+        if (counts := _counts(row, len(run.class_names))) is not None
+    ]
 
 
 def _counts(row, classes):
@@ -86,12 +105,21 @@ def _counts(row, classes):
         counts = np.array(row.get("confusion"), dtype=np.int64)
     except (TypeError, ValueError, OverflowError):
         return None
-    return counts if counts.shape == (classes, classes) and counts.min() >= 0 and counts.sum() > 0 else None
+    return (
+        counts
+        if counts.shape == (classes, classes) and counts.min() >= 0 and counts.sum() > 0
+        else None
+    )
 
 
 def steps(run, *stored):
     """The steps of a run of which anything is kept, in order. stored: what is read of it already, dictionaries by step."""
-    rows = [row["step"] for event in ("epoch", "gradients") for row in run.rows(event) if isinstance(row.get("step"), int)]
+    rows = [
+        row["step"]
+        for event in ("epoch", "gradients")
+        for row in run.rows(event)
+        if isinstance(row.get("step"), int)
+    ]
     return sorted({*rows, *(step for one in stored for step in one)})
 
 
@@ -104,4 +132,8 @@ def at(stored, step):
 
 def frames(moments):
     """At most FRAMES of the moments, in order, evenly spread over them, the first and the last among them."""
-    return [moments[round(place * (len(moments) - 1) / (FRAMES - 1))] for place in range(FRAMES)] if len(moments) > FRAMES else list(moments)
+    return (
+        [moments[round(place * (len(moments) - 1) / (FRAMES - 1))] for place in range(FRAMES)]
+        if len(moments) > FRAMES
+        else list(moments)
+    )

@@ -16,14 +16,23 @@ def unit_layer(rows, name, unit_layers):
     So a ReLU's unit is that of the convolution before it, a block's that of its last convolution. rows: of a layer table.
     """
     at = next(number for number, row in enumerate(rows) if row.name == name)
-    end = next((later for later in range(at + 1, len(rows)) if rows[later].depth <= rows[at].depth), len(rows))  # a block stands before its layers
-    fitting = [row.name for row in rows[:end] if row.name in unit_layers and row.output_shape[0] == rows[at].output_shape[0]]
+    end = next(
+        (later for later in range(at + 1, len(rows)) if rows[later].depth <= rows[at].depth),
+        len(rows),
+    )  # a block stands before its layers
+    fitting = [
+        row.name
+        for row in rows[:end]
+        if row.name in unit_layers and row.output_shape[0] == rows[at].output_shape[0]
+    ]
     return name if name in unit_layers else fitting[-1] if fitting else None
 
 
 def sees_part(row, input_size):
     """Whether a unit of this Layer sees less than the whole image of (channels, height, width)."""
-    return len(row.output_shape) == 3 and any(seen < side for seen, side in zip(row.receptive_field, input_size[1:]))
+    return len(row.output_shape) == 3 and any(
+        seen < side for seen, side in zip(row.receptive_field, input_size[1:])
+    )
 
 
 def field(row, place, input_size):
@@ -33,7 +42,9 @@ def field(row, place, input_size):
     """
     if not sees_part(row, input_size):
         return 0, 0, *input_size[1:]
-    top, left = (math.ceil(start + at * stride) for start, at, stride in zip(row.start, place, row.stride))
+    top, left = (
+        math.ceil(start + at * stride) for start, at, stride in zip(row.start, place, row.stride)
+    )
     return top, left, top + row.receptive_field[0], left + row.receptive_field[1]
 
 
@@ -43,7 +54,9 @@ def cut(picture, box):
     height, width = picture.shape[:2]
     part = np.full((bottom - top, right - left, picture.shape[2]), OUTSIDE, np.uint8)
     rows, columns = slice(max(0, top), min(height, bottom)), slice(max(0, left), min(width, right))
-    part[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = picture[rows, columns]
+    part[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = picture[
+        rows, columns
+    ]
     return part
 
 
@@ -66,7 +79,9 @@ def csv(best, split, class_names):
     for unit, (values, rows, places) in enumerate(zip(best.values, best.rows, best.places)):
         for rank, (value, row, place) in enumerate(zip(values, rows, places), 1):
             class_name = class_names[split.labels[row]].replace('"', '""')
-            lines.append(f'{unit},{rank},{value:.6g},"{split.image_ids[row]}","{class_name}",{place[0]},{place[1]}')
+            lines.append(
+                f'{unit},{rank},{value:.6g},"{split.image_ids[row]}","{class_name}",{place[0]},{place[1]}'
+            )
     return "\n".join(lines) + "\n"
 
 

@@ -31,7 +31,10 @@ class Predictions:
     @property
     def probabilities(self):
         """Softmax of the logits, float32 (N, K)."""
-        shifted = np.exp(self.logits.astype(np.float32) - self.logits.max(axis=1, keepdims=True).astype(np.float32))
+        shifted = np.exp(
+            self.logits.astype(np.float32)
+            - self.logits.max(axis=1, keepdims=True).astype(np.float32)
+        )
         return shifted / shifted.sum(axis=1, keepdims=True)
 
     @property
@@ -42,11 +45,15 @@ class Predictions:
     def confusion(self):
         """Counts, int (K, K): row the true class, column the predicted one."""
         classes = self.logits.shape[1]  # scikit-learn counts the same, and takes a second to import
-        return np.bincount(self.labels * classes + self.predicted_labels, minlength=classes**2).reshape(classes, classes)
+        return np.bincount(
+            self.labels * classes + self.predicted_labels, minlength=classes**2
+        ).reshape(classes, classes)
 
     def cell(self, true_label, predicted_label):
         """The rows of one cell of the matrix, the most confident answer first, and the probability given to that answer."""
-        rows = np.flatnonzero((self.labels == true_label) & (self.predicted_labels == predicted_label))
+        rows = np.flatnonzero(
+            (self.labels == true_label) & (self.predicted_labels == predicted_label)
+        )
         confidence = self.probabilities[rows, predicted_label]
         order = np.argsort(-confidence, kind="stable")
         return rows[order], confidence[order]
@@ -56,7 +63,12 @@ def save_predictions(path, predictions):
     """Write predictions.npz, logits as float16, so that a reader finds the old file or the whole new one."""
     logits = np.clip(predictions.logits, -LARGEST_LOGIT, LARGEST_LOGIT).astype(np.float16)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, labels=predictions.labels.astype(np.int16), logits=logits, image_ids=predictions.image_ids)
+    np.savez_compressed(
+        buffer,
+        labels=predictions.labels.astype(np.int16),
+        logits=logits,
+        image_ids=predictions.image_ids,
+    )
     write_whole(path, buffer.getvalue())
 
 
@@ -66,15 +78,33 @@ def load_predictions(path, num_classes):
         with np.load(path, allow_pickle=False) as file:
             if sum(entry.file_size for entry in file.zip.infolist()) > MAX_UNPACKED:
                 raise ValueError("too large")
-            labels, logits, image_ids = (np.asarray(file[name]) for name in ("labels", "logits", "image_ids"))
+            labels, logits, image_ids = (
+                np.asarray(file[name]) for name in ("labels", "logits", "image_ids")
+            )
     except FileNotFoundError:
-        raise UserError(f"This run has no predictions yet. Make them with: python -m vizlib evaluate {path.parent.name}") from None
+        raise UserError(
+            f"This run has no predictions yet. Make them with: python -m vizlib evaluate {path.parent.name}"
+        ) from None
     except Exception:  # noqa: BLE001 readers of damaged files raise anything, zlib.error and TypeError among it
-        raise UserError(f"The predictions of this run are damaged. Make them anew with: python -m vizlib evaluate {path.parent.name}") from None
-    if logits.shape != (labels.size, num_classes) or labels.ndim != 1 or image_ids.shape != labels.shape or not labels.size:
-        raise UserError(f"The predictions of this run have the shape {logits.shape}, expected ({labels.size}, {num_classes}).")
-    if (labels.dtype.kind, logits.dtype.kind, image_ids.dtype.kind) not in (("i", "f", "U"), ("u", "f", "U")):
-        raise UserError("The predictions of this run are not whole-number labels, floating logits and text ids.")
+        raise UserError(
+            f"The predictions of this run are damaged. Make them anew with: python -m vizlib evaluate {path.parent.name}"
+        ) from None
+    if (
+        logits.shape != (labels.size, num_classes)
+        or labels.ndim != 1
+        or image_ids.shape != labels.shape
+        or not labels.size
+    ):
+        raise UserError(
+            f"The predictions of this run have the shape {logits.shape}, expected ({labels.size}, {num_classes})."
+        )
+    if (labels.dtype.kind, logits.dtype.kind, image_ids.dtype.kind) not in (
+        ("i", "f", "U"),
+        ("u", "f", "U"),
+    ):
+        raise UserError(
+            "The predictions of this run are not whole-number labels, floating logits and text ids."
+        )
     if labels.min() < 0 or labels.max() >= num_classes:
         raise UserError(f"The predictions of this run hold labels outside 0 to {num_classes - 1}.")
     return Predictions(labels.astype(np.int64), logits, image_ids)
@@ -94,7 +124,9 @@ def predict(model, images, mean, std, batch_size=250, *, mirrored=False):
         with torch.inference_mode():
             for batch in received(images, mean, std, batch_size, device):
                 logits = model(batch).float()
-                parts.append(((logits + model(batch.flip(3)).float()) / 2 if mirrored else logits).cpu())
+                parts.append(
+                    ((logits + model(batch.flip(3)).float()) / 2 if mirrored else logits).cpu()
+                )
     finally:
         model.train(was_training)
     return torch.cat(parts).numpy()
@@ -106,17 +138,30 @@ def agreement(first, second):
     None if they did not answer the very same images, in whatever order.
     """
     here, there = first.image_ids.argsort(kind="stable"), second.image_ids.argsort(kind="stable")
-    same = np.array_equal(first.image_ids[here], second.image_ids[there]) and np.array_equal(first.labels[here], second.labels[there])
+    same = np.array_equal(first.image_ids[here], second.image_ids[there]) and np.array_equal(
+        first.labels[here], second.labels[there]
+    )
     if not same:
         return None
-    wrong = [(one.predicted_labels != one.labels)[order] for one, order in ((first, here), (second, there))]
+    wrong = [
+        (one.predicted_labels != one.labels)[order]
+        for one, order in ((first, here), (second, there))
+    ]
     return np.bincount(2 * wrong[0] + wrong[1], minlength=4).reshape(2, 2)
 
 
 def mcnemar(only_first, only_second):
     """The exact test of McNemar 1947: how probable a split at least this uneven is, in [0, 1], if both are as often right on what only one gets right."""
     total = only_first + only_second
-    tail = (math.exp(math.lgamma(total + 1) - math.lgamma(k + 1) - math.lgamma(total - k + 1) - total * math.log(2)) for k in range(min(only_first, only_second) + 1))
+    tail = (
+        math.exp(
+            math.lgamma(total + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(total - k + 1)
+            - total * math.log(2)
+        )
+        for k in range(min(only_first, only_second) + 1)
+    )
     return min(1.0, 2 * math.fsum(tail))
 
 
@@ -136,4 +181,6 @@ def received(images, mean, std, batch_size, device="cpu"):
     mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std))
     for chunk in [images] if isinstance(images, np.ndarray) else images:
         for batch in torch.from_numpy(chunk).split(batch_size):
-            yield ((batch.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+            yield ((batch.to(device).float() / 255 - mean) / std).contiguous(
+                memory_format=torch.channels_last
+            )

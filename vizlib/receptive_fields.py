@@ -25,7 +25,9 @@ def box(layer, place, input_size):
     rows, columns = spans(layer, input_size)
     row, column = place if len(layer.output_shape) == 3 else (0, 0)
     if not (0 <= row < len(rows) and 0 <= column < len(columns)):
-        raise UserError(f"There is no place {row}, {column} in {layer.name}: its map has {len(rows)} rows and {len(columns)} columns, from 0.")
+        raise UserError(
+            f"There is no place {row}, {column} in {layer.name}: its map has {len(rows)} rows and {len(columns)} columns, from 0."
+        )
     return rows[row][0], columns[column][0], rows[row][1], columns[column][1]
 
 
@@ -35,15 +37,22 @@ def spans(layer, input_size, shape=None):
     shape: (height, width) of a map that was averaged down from the layer's; its places see what those that they are the mean of see.
     """
     full = layer.output_shape[1:] if len(layer.output_shape) == 3 else (1, 1)
-    return tuple(_axis(layer, axis, input_size[axis + 1], full[axis], (shape or full)[axis]) for axis in (0, 1))
+    return tuple(
+        _axis(layer, axis, input_size[axis + 1], full[axis], (shape or full)[axis])
+        for axis in (0, 1)
+    )
 
 
 def _axis(layer, axis, pixels, places, cells):
     if layer.start is None:
         return [(0, pixels)] * cells
     start, end, stride = layer.start[axis], layer.end[axis], layer.stride[axis]
-    ends = [(cell * places // cells, -(-(cell + 1) * places // cells) - 1) for cell in range(cells)]  # the first and the last place of each cell
-    limits = [(math.ceil(start + first * stride), math.floor(end + last * stride)) for first, last in ends]
+    ends = [
+        (cell * places // cells, -(-(cell + 1) * places // cells) - 1) for cell in range(cells)
+    ]  # the first and the last place of each cell
+    limits = [
+        (math.ceil(start + first * stride), math.floor(end + last * stride)) for first, last in ends
+    ]
     return [tuple(min(max(limit, 0), pixels) for limit in pair) for pair in limits]
 
 
@@ -57,7 +66,12 @@ def effective(model, image, layer_name, unit, place):
 
     from vizlib.activations import call_names, observing, prepare, slots, twin
 
-    pixels, called, all_names, found = image.detach().clone().requires_grad_(True), call_names(), [], []
+    pixels, called, all_names, found = (
+        image.detach().clone().requires_grad_(True),
+        call_names(),
+        [],
+        [],
+    )
 
     def stop_at_layer(name, module, output):
         all_names.append(called(name))
@@ -80,7 +94,9 @@ class _Reached(Exception):
 
 def _value(maps, layer_name, at):
     if len(at) != maps.dim() or not all(0 <= index < size for index, size in zip(at, maps.shape)):
-        raise UserError(f"There is no value {', '.join(map(str, at))} in {layer_name}: it gives {' x '.join(map(str, maps.shape))}, counted from 0.")
+        raise UserError(
+            f"There is no value {', '.join(map(str, at))} in {layer_name}: it gives {' x '.join(map(str, maps.shape))}, counted from 0."
+        )
     return maps[at]
 
 
@@ -93,18 +109,27 @@ def tight_box(influence, share=SHARE):
     needed, best = share * sums[-1, -1], (math.inf, 0, None)
     if not needed > 0:
         return None
-    begin, last = int(np.searchsorted(sums[:, -1], 0, "right")) - 1, int(np.searchsorted(sums[:, -1], sums[-1, -1]))  # the rows that have any
+    begin, last = (
+        int(np.searchsorted(sums[:, -1], 0, "right")) - 1,
+        int(np.searchsorted(sums[:, -1], sums[-1, -1])),
+    )  # the rows that have any
     for top in range(begin, last):
         first = top + int(np.searchsorted(sums[top:, -1] - sums[top, -1], needed))
         for bottom in range(first, last + 1):
-            best = min(best, _narrowest(sums[bottom] - sums[top], needed, top, bottom), key=lambda found: found[:2])
+            best = min(
+                best,
+                _narrowest(sums[bottom] - sums[top], needed, top, bottom),
+                key=lambda found: found[:2],
+            )
     return best[2]
 
 
 def _narrowest(sums, needed, top, bottom):
     """(pixels, minus what they hold, box) of the smallest box between two rows. sums: of the columns up to each, (W + 1,)."""
     lefts = np.arange(np.searchsorted(sums, sums[-1] - needed, "right"))
-    rights = np.minimum(np.searchsorted(sums, sums[lefts] + needed), len(sums) - 1)  # rounding may leave the last a hair short
+    rights = np.minimum(
+        np.searchsorted(sums, sums[lefts] + needed), len(sums) - 1
+    )  # rounding may leave the last a hair short
     pixels, held = (rights - lefts) * (bottom - top), sums[rights] - sums[lefts]
     left = np.lexsort((-held, pixels))[0]
     return int(pixels[left]), -held[left], (top, int(lefts[left]), bottom, int(rights[left]))

@@ -29,10 +29,19 @@ except ImportError:  # Windows
 
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
 LOCK = "alive.lock"
-STARTING_SECONDS = 20  # a process just started has this long to take the lock and write its first event
+STARTING_SECONDS = (
+    20  # a process just started has this long to take the lock and write its first event
+)
 ENDS = ("finished", "stopped", "failed")
 ACTIVE = ("queued", "training", "paused")
-_PHASES = {"queued": "queued", "starting": "training", "started": "training", "resumed": "training", "paused": "paused", "continued": "training"} | {end: end for end in ENDS}
+_PHASES = {
+    "queued": "queued",
+    "starting": "training",
+    "started": "training",
+    "resumed": "training",
+    "paused": "paused",
+    "continued": "training",
+} | {end: end for end in ENDS}
 _latest_events = {}  # path -> (state, events)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _NEEDED = {
@@ -49,7 +58,16 @@ _NEEDED = {
 # The numbers that an event brings; one without them is left out, as whoever shows it counts on them.
 _FIGURES = {
     "step": ("step", "epoch", "seconds", "train_loss", "learning_rate"),
-    "epoch": ("epoch", "step", "seconds", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate"),
+    "epoch": (
+        "epoch",
+        "step",
+        "seconds",
+        "train_loss",
+        "train_accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+    ),
     "checkpoint": ("epoch", "val_accuracy"),
     "started": ("parameters",),
     "resumed": ("step",),
@@ -107,8 +125,13 @@ class Run:
             found = path.stat()
         except OSError:
             return []
-        state = found.st_mtime_ns, found.st_size  # two lines may be written within one tick of the file system's clock
-        if _latest_events.get(path, (None,))[0] != state:  # of each file only the newest state is kept: a growing one has hundreds
+        state = (
+            found.st_mtime_ns,
+            found.st_size,
+        )  # two lines may be written within one tick of the file system's clock
+        if (
+            _latest_events.get(path, (None,))[0] != state
+        ):  # of each file only the newest state is kept: a growing one has hundreds
             _latest_events[path] = state, read_events(path)
         return _latest_events[path][1]
 
@@ -124,14 +147,19 @@ class Run:
 
     @property
     def status(self):
-        """"queued", "training", "paused", "finished", "stopped", "failed" or "interrupted", which is: the process is gone without a word.
+        """ "queued", "training", "paused", "finished", "stopped", "failed" or "interrupted", which is: the process is gone without a word.
 
         Derived from the events and from whether a process holds the run's lock, never stored.
         """
-        phase = next((_PHASES[row["event"]] for row in reversed(self.events) if row["event"] in _PHASES), None)
+        phase = next(
+            (_PHASES[row["event"]] for row in reversed(self.events) if row["event"] in _PHASES),
+            None,
+        )
         if phase in ENDS:
             return phase
-        just_started = phase is None and time.time() - self.changed("config.json") / 1e9 < STARTING_SECONDS
+        just_started = (
+            phase is None and time.time() - self.changed("config.json") / 1e9 < STARTING_SECONDS
+        )
         return phase or "queued" if self._is_held() or just_started else "interrupted"
 
     def _is_held(self):
@@ -144,7 +172,10 @@ class Run:
 
     def in_form_of(self, other):
         """A Run of this one's folder with another's architecture: the same weights in a network written otherwise, if their names and shapes fit it."""
-        return Run(self.folder, self.config | {key: other.config[key] for key in ("architecture", "arguments")})
+        return Run(
+            self.folder,
+            self.config | {key: other.config[key] for key in ("architecture", "arguments")},
+        )
 
     @property
     def is_active(self):
@@ -186,13 +217,19 @@ class Run:
     def reproducing_command(self):
         """The command that trains it anew, where it is one of the reports' systems; else empty."""
         system = self.config.get("system")
-        return f"python -m vizlib reproduce {system}" if isinstance(system, str) and system.isalnum() else ""  # nothing else is for a shell
+        return (
+            f"python -m vizlib reproduce {system}"
+            if isinstance(system, str) and system.isalnum()
+            else ""
+        )  # nothing else is for a shell
 
     @property
     def device(self):
         """What it was trained on, in words, such as "CPU, 2 threads"."""
         started = self.rows("started")
-        return str(started[-1].get("device", "unknown device") if started else "unknown device").replace("1 threads", "1 thread")
+        return str(
+            started[-1].get("device", "unknown device") if started else "unknown device"
+        ).replace("1 threads", "1 thread")
 
 
 def duration(seconds):
@@ -232,9 +269,17 @@ def read_events(path):
         except (ValueError, RecursionError):
             continue
         if _is_event(row):
-            if row["event"] == "resumed":  # from a state saved earlier: what came after that has not been
-                undone = _UNDONE if row["step"] else (*_UNDONE, "checkpoint")  # a checkpoint's weights are there still, unless all begins anew
-                rows = [old for old in rows if not (old["event"] in undone and old.get("step", 0) > row["step"])]
+            if (
+                row["event"] == "resumed"
+            ):  # from a state saved earlier: what came after that has not been
+                undone = (
+                    _UNDONE if row["step"] else (*_UNDONE, "checkpoint")
+                )  # a checkpoint's weights are there still, unless all begins anew
+                rows = [
+                    old
+                    for old in rows
+                    if not (old["event"] in undone and old.get("step", 0) > row["step"])
+                ]
             rows.append(row)
     return rows
 
@@ -253,7 +298,9 @@ def read_run(folder):
     except FileNotFoundError:
         raise UserError(f"{folder.name!r} is not a run: it has no config.json.") from None
     except (OSError, ValueError, RecursionError):
-        raise UserError(f"{folder.name!r} cannot be read: its config.json is cut short or damaged.") from None
+        raise UserError(
+            f"{folder.name!r} cannot be read: its config.json is cut short or damaged."
+        ) from None
     problem = _config_problem(config)
     if problem:
         raise UserError(f"{folder.name!r} cannot be read: {problem} in its config.json.")
@@ -270,11 +317,19 @@ def _config_problem(config):
     size = config["input_size"]
     if len(size) != 3 or not all(isinstance(number, int) and 0 < number <= 1024 for number in size):
         return "'input_size' is not [channels, height, width]"
-    if not all(len(config[key]) == size[0] and all(isinstance(value, (int, float)) for value in config[key]) for key in ("mean", "std")):
+    if not all(
+        len(config[key]) == size[0]
+        and all(isinstance(value, (int, float)) for value in config[key])
+        for key in ("mean", "std")
+    ):
         return "'mean' or 'std' does not fit the channels"
-    if not all(-1000 < value < 1000 for value in config["mean"]) or not all(0 < value < 1000 for value in config["std"]):
+    if not all(-1000 < value < 1000 for value in config["mean"]) or not all(
+        0 < value < 1000 for value in config["std"]
+    ):
         return "'mean' or 'std' is out of range"
-    if not config["class_names"] or not all(isinstance(name, str) for name in config["class_names"]):
+    if not config["class_names"] or not all(
+        isinstance(name, str) for name in config["class_names"]
+    ):
         return "'class_names' is not a list of names"
     return None
 
@@ -285,7 +340,12 @@ def list_runs(shipped=True):
     for root in (SHIPPED, runs_root()) if shipped else (runs_root(),):
         folders = sorted(root.iterdir()) if root.is_dir() else []
         for folder in folders:
-            if not folder.is_dir() or folder.is_symlink() or not _RUN_ID.fullmatch(folder.name) or folder.name in found:
+            if (
+                not folder.is_dir()
+                or folder.is_symlink()
+                or not _RUN_ID.fullmatch(folder.name)
+                or folder.name in found
+            ):
                 continue
             try:
                 found[folder.name] = read_run(folder)
@@ -313,7 +373,9 @@ def usual_name(architecture, dataset_name):
 def new_run_folder(name, root=None):
     """The folder, not yet made, of a run of that name. UserError if no run can be called so."""
     if not _RUN_ID.fullmatch(name):
-        raise UserError(f"A run cannot be named {name[:90]!r}: up to 80 letters, digits, '-', '_' and '.', beginning with a letter or digit.")
+        raise UserError(
+            f"A run cannot be named {name[:90]!r}: up to 80 letters, digits, '-', '_' and '.', beginning with a letter or digit."
+        )
     if (SHIPPED / name).exists():
         raise UserError(f"A network that ships is named {name!r}: choose another name.")
     return (root or runs_root()) / name

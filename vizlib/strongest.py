@@ -73,15 +73,24 @@ def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=
 
     if not getattr(model, "_convscope_prepared", False):
         model = prepare(twin(model))
-    device, total, search = next(model.parameters()).device, total or len(images), _Search(layer_names, count)
+    device, total, search = (
+        next(model.parameters()).device,
+        total or len(images),
+        _Search(layer_names, count),
+    )
     if not total:
         raise UserError("There are no images to look at.")
     for chunk in [images] if isinstance(images, np.ndarray) else images:
-        for batch in received(chunk, mean, std, max(1, BATCH_PIXELS // (chunk.shape[2] * chunk.shape[3])), device):
+        for batch in received(
+            chunk, mean, std, max(1, BATCH_PIXELS // (chunk.shape[2] * chunk.shape[3])), device
+        ):
             forward(model, batch, search.begin())
             search.end(len(batch))
             say(min(1.0, search.seen / total))
-    return {name: Strongest(*(tensor.cpu().numpy() for tensor in search.best[name])) for name in layer_names}
+    return {
+        name: Strongest(*(tensor.cpu().numpy() for tensor in search.best[name]))
+        for name in layer_names
+    }
 
 
 class _Search:
@@ -118,7 +127,9 @@ def _strengths(output, first_row):
     maps = output if output.dim() == 4 else output[:, :, None, None]
     # The pool is vectorised over channels of any number, `amax` over multiples of 32 alone; and where the greatest value lies it knows anyway.
     values, places = torch.nn.functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
-    rows = torch.arange(first_row, first_row + len(maps), dtype=torch.int32, device=maps.device).expand(maps.shape[1], -1)
+    rows = torch.arange(
+        first_row, first_row + len(maps), dtype=torch.int32, device=maps.device
+    ).expand(maps.shape[1], -1)
     places = torch.stack((places // maps.shape[3], places % maps.shape[3]), -1).flatten(1, 3)
     return values.flatten(1).T.float(), rows, places.transpose(0, 1).to(torch.int16)
 
@@ -129,7 +140,11 @@ def _first(parts, count):
 
     values, rows, places = (torch.cat(tensors, 1) for tensors in zip(*parts))
     order = values.neg().sort(dim=1, stable=True).indices[:, :count]
-    return values.gather(1, order), rows.gather(1, order), places.gather(1, order[..., None].expand(-1, -1, 2))
+    return (
+        values.gather(1, order),
+        rows.gather(1, order),
+        places.gather(1, order[..., None].expand(-1, -1, 2)),
+    )
 
 
 def of_run(run, dataset, say=lambda share: None):
@@ -144,14 +159,34 @@ def of_run(run, dataset, say=lambda share: None):
 
     if not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
-    start, split, weights = time.perf_counter(), dataset.splits["test"], run.path("model.safetensors").read_bytes()
+    start, split, weights = (
+        time.perf_counter(),
+        dataset.splits["test"],
+        run.path("model.safetensors").read_bytes(),
+    )
     model = load_model(run, weights)  # of the very bytes that the marks are of
     layer_names = unit_layers(layer_table(model, run.input_size))
     images = reader(split, run.input_size)()
-    found = find(model, images, layer_names, mean=run.config["mean"], std=run.config["std"], total=len(split), say=say)
+    found = find(
+        model,
+        images,
+        layer_names,
+        mean=run.config["mean"],
+        std=run.config["std"],
+        total=len(split),
+        say=say,
+    )
     seconds = time.perf_counter() - start
     try:
-        _write(run.path(FILE), found, {**_marks(run, weights, dataset), "layers": json.dumps(layer_names), "seconds": f"{seconds:.3f}"})
+        _write(
+            run.path(FILE),
+            found,
+            {
+                **_marks(run, weights, dataset),
+                "layers": json.dumps(layer_names),
+                "seconds": f"{seconds:.3f}",
+            },
+        )
     except OSError:  # in a folder that cannot be written nothing is kept, and nothing is lost but the time of whoever asks next
         pass
     return Index(layer_names, len(split), seconds, found.__getitem__)
@@ -163,15 +198,29 @@ def load(run, dataset):
     None if there is none, or it is damaged, or of other weights, another network or another copy of the data than these.
     """
     try:
-        file, weights = safe_open(run.path(FILE), framework="numpy"), run.path("model.safetensors").read_bytes()
+        file, weights = (
+            safe_open(run.path(FILE), framework="numpy"),
+            run.path("model.safetensors").read_bytes(),
+        )
         marks, images = file.metadata(), len(dataset.splits["test"])
         layer_names, seconds = json.loads(marks["layers"]), float(marks["seconds"])
         _check(file, layer_names, min(COUNT, images))
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):  # what is missing, cut short or not of this kind
+    except (
+        OSError,
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # what is missing, cut short or not of this kind
         return None
     if not _marks(run, weights, dataset).items() <= marks.items():
         return None
-    return Index(layer_names, images, seconds, lambda name: Strongest(*(file.get_tensor(f"{name}/{part}") for part in _DTYPES)))
+    return Index(
+        layer_names,
+        images,
+        seconds,
+        lambda name: Strongest(*(file.get_tensor(f"{name}/{part}") for part in _DTYPES)),
+    )
 
 
 def _marks(run, weights, dataset):
@@ -191,10 +240,16 @@ def _check(file, layer_names, count):
         parts = [file.get_slice(f"{name}/{part}") for part in _DTYPES]
         units = parts[0].get_shape()[0]
         shapes = [[units, count], [units, count], [units, count, 2]]
-        if [part.get_dtype() for part in parts] != list(_DTYPES.values()) or [part.get_shape() for part in parts] != shapes:
+        if [part.get_dtype() for part in parts] != list(_DTYPES.values()) or [
+            part.get_shape() for part in parts
+        ] != shapes:
             raise ValueError(name)
 
 
 def _write(path, found, marks):
-    tensors = {f"{name}/{part}": np.ascontiguousarray(getattr(strongest, part)) for name, strongest in found.items() for part in _DTYPES}
+    tensors = {
+        f"{name}/{part}": np.ascontiguousarray(getattr(strongest, part))
+        for name, strongest in found.items()
+        for part in _DTYPES
+    }
     write_whole(path, safetensors.numpy.save(tensors, marks))

@@ -34,12 +34,21 @@ class Seen:
         if self.start is None:
             return Seen(None, None, jump)
         start = tuple(u - p * j for u, p, j in zip(self.start, padding, self.jump))
-        end = tuple(v + ((k - 1) * d - p) * j for v, k, d, p, j in zip(self.end, kernel, dilation, padding, self.jump))
+        end = tuple(
+            v + ((k - 1) * d - p) * j
+            for v, k, d, p, j in zip(self.end, kernel, dilation, padding, self.jump)
+        )
         return Seen(start, end, jump)
 
     def enlarged(self, factor):
         """As if zeros stood between its places: a jump of so many parts."""
-        return self if self.jump is None else Seen(self.start, self.end, tuple(Fraction(j, f) for j, f in zip(self.jump, factor)))
+        return (
+            self
+            if self.jump is None
+            else Seen(
+                self.start, self.end, tuple(Fraction(j, f) for j, f in zip(self.jump, factor))
+            )
+        )
 
 
 WHOLE = Seen(None, None, None)
@@ -50,7 +59,11 @@ def _together(all_seen):
     starts, ends, jumps = zip(*((seen.start, seen.end, seen.jump) for seen in all_seen))
     jumps = [jump for jump in jumps if jump]
     jump = tuple(map(max, zip(*jumps))) if jumps else None
-    return Seen(None, None, jump) if None in starts else Seen(tuple(map(min, zip(*starts))), tuple(map(max, zip(*ends))), jump)
+    return (
+        Seen(None, None, jump)
+        if None in starts
+        else Seen(tuple(map(min, zip(*starts))), tuple(map(max, zip(*ends))), jump)
+    )
 
 
 @dataclass
@@ -83,7 +96,9 @@ class Operations(TorchDispatchMode):
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         packet = operation.overloadpacket
-        if packet not in _RULES:  # in inference mode compound operations arrive whole: take them apart
+        if (
+            packet not in _RULES
+        ):  # in inference mode compound operations arrive whole: take them apart
             with self:
                 result = operation.decompose(*args, **kwargs)
             if result is not NotImplemented:
@@ -94,8 +109,12 @@ class Operations(TorchDispatchMode):
         return result
 
     def _mark(self, rule, args, kwargs, result, only_new=False):
-        inputs = [tensor for tensor in _tensors((args, tuple(kwargs.values()))) if hasattr(tensor, "seen")]
-        outputs = [tensor for tensor in _tensors(result) if not (only_new and hasattr(tensor, "seen"))]
+        inputs = [
+            tensor for tensor in _tensors((args, tuple(kwargs.values()))) if hasattr(tensor, "seen")
+        ]
+        outputs = [
+            tensor for tensor in _tensors(result) if not (only_new and hasattr(tensor, "seen"))
+        ]
         if inputs and outputs:
             seen = rule(self._done, inputs, args, kwargs, outputs[0])
             for tensor in outputs:
@@ -105,7 +124,11 @@ class Operations(TorchDispatchMode):
 def _tensors(values):
     if isinstance(values, torch.Tensor):
         return [values]
-    return [tensor for value in values for tensor in _tensors(value)] if isinstance(values, (tuple, list)) else []
+    return (
+        [tensor for value in values for tensor in _tensors(value)]
+        if isinstance(values, (tuple, list))
+        else []
+    )
 
 
 # One rule a kind of operation: what its output has seen; and what it adds to the work done.
@@ -126,12 +149,25 @@ def _sum(done, inputs, args, kwargs, output):
 
 def _convolution(done, inputs, args, kwargs, output):
     _, weight, _, stride, padding, dilation, transposed, _, groups = args
-    kernel, stride, padding, dilation = tuple(weight.shape[2:]), _pair(stride), _pair(padding), _pair(dilation)
+    kernel, stride, padding, dilation = (
+        tuple(weight.shape[2:]),
+        _pair(stride),
+        _pair(padding),
+        _pair(dilation),
+    )
     done.multiply_adds += (inputs[0] if transposed else output).numel() * weight[0].numel()
     done.is_convolution = True
     done.geometry = _geometry(kernel, stride, padding, dilation, groups)
     if transposed:  # a convolution of its input with zeros between the places
-        return inputs[0].seen.enlarged(stride).through(kernel, dilation=dilation, padding=[(k - 1) * d - p for k, d, p in zip(kernel, dilation, padding)])
+        return (
+            inputs[0]
+            .seen.enlarged(stride)
+            .through(
+                kernel,
+                dilation=dilation,
+                padding=[(k - 1) * d - p for k, d, p in zip(kernel, dilation, padding)],
+            )
+        )
     return inputs[0].seen.through(kernel, stride, dilation, padding)
 
 
@@ -139,7 +175,9 @@ def _pool(done, inputs, args, kwargs, output):
     kernel = _pair(args[1])
     stride = _pair(args[2]) if len(args) > 2 and args[2] else kernel
     padding = _pair(args[3]) if len(args) > 3 else (0, 0)
-    dilation = _pair(args[4]) if len(args) > 4 and isinstance(args[4], (tuple, list)) else (1, 1)  # an average pool has none
+    dilation = (
+        _pair(args[4]) if len(args) > 4 and isinstance(args[4], (tuple, list)) else (1, 1)
+    )  # an average pool has none
     done.geometry = _geometry(kernel, stride, padding, dilation)
     return inputs[0].seen.through(kernel, stride, dilation, padding)
 
@@ -149,8 +187,12 @@ def _adaptive_pool(done, inputs, args, kwargs, output):
     if tuple(cells) == (1, 1):
         return WHOLE
     stride = [Fraction(size, count) for size, count in zip(sizes, cells)]
-    slack = [1 - Fraction(math.gcd(size, count), count) for size, count in zip(sizes, cells)]  # what rounding adds to a cell that ends between two places
-    return inputs[0].seen.through([s + 2 * more for s, more in zip(stride, slack)], stride, padding=slack)
+    slack = [
+        1 - Fraction(math.gcd(size, count), count) for size, count in zip(sizes, cells)
+    ]  # what rounding adds to a cell that ends between two places
+    return inputs[0].seen.through(
+        [s + 2 * more for s, more in zip(stride, slack)], stride, padding=slack
+    )
 
 
 def _slice(done, inputs, args, kwargs, output):
@@ -168,7 +210,11 @@ def _slice(done, inputs, args, kwargs, output):
 def _pad(done, inputs, args, kwargs, output):
     """Padding as an operation of its own, which may differ by side: left, right, top, bottom."""
     left, _, top, _ = (*args[1], 0, 0, 0)[:4]
-    return inputs[0].seen.through((1, 1), padding=(top, left)) if output.dim() == 4 else _pass_on(done, inputs, args, kwargs, output)
+    return (
+        inputs[0].seen.through((1, 1), padding=(top, left))
+        if output.dim() == 4
+        else _pass_on(done, inputs, args, kwargs, output)
+    )
 
 
 def _reduction(done, inputs, args, kwargs, output):

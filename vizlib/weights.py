@@ -22,9 +22,22 @@ MAX_GROWTH = 4  # times the file's size; torch.save does not compress, and weigh
 MAX_PICKLE_STEPS = 1_000_000  # a state dictionary of a thousand tensors takes forty thousand; each step may cost some seventy bytes
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "model.", "_orig_mod.")
-DTYPES = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
+DTYPES = {
+    torch.float64,
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.int64,
+    torch.int32,
+    torch.int16,
+    torch.int8,
+    torch.uint8,
+    torch.bool,
+}
 SAVE_AGAIN = "Save it again with torch.save(model.state_dict(), 'weights.pt')."
-LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save wrote first, up to PyTorch 1.5
+LEGACY_MAGIC = (
+    b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save wrote first, up to PyTorch 1.5
+)
 
 
 def save_weights(state_dict, path, dtype=torch.float16):
@@ -37,7 +50,9 @@ def save_weights(state_dict, path, dtype=torch.float16):
 
 
 def _to_save(tensor, dtype):
-    tensor = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # safetensors refuses tensors that share memory
+    tensor = (
+        tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    )  # safetensors refuses tensors that share memory
     if dtype is None or not tensor.is_floating_point():
         return tensor
     smaller = tensor.to(dtype)
@@ -56,9 +71,13 @@ def load_weights(path_or_bytes):
     except UserError:
         raise
     except pickle.UnpicklingError:
-        raise UserError(f"This file holds Python objects beside the weights, which could run code, so nothing of it was used. {SAVE_AGAIN}") from None
+        raise UserError(
+            f"This file holds Python objects beside the weights, which could run code, so nothing of it was used. {SAVE_AGAIN}"
+        ) from None
     except Exception:  # noqa: BLE001 readers of damaged files raise anything, KeyError to MemoryError, in words that must not be shown
-        raise UserError(f"This weights file is damaged or incomplete. Copy it again, or: {SAVE_AGAIN}") from None
+        raise UserError(
+            f"This weights file is damaged or incomplete. Copy it again, or: {SAVE_AGAIN}"
+        ) from None
     return _without_prefixes(_checked_tensors(_state_dict_in(content)))
 
 
@@ -69,30 +88,47 @@ def _checked_bytes(path_or_bytes):
     try:
         return _check_size(path.stat().st_size) or path.read_bytes()
     except OSError as error:
-        raise UserError(f"The weights file {path.name[:60]!r} cannot be read: {error.strerror}.") from error
+        raise UserError(
+            f"The weights file {path.name[:60]!r} cannot be read: {error.strerror}."
+        ) from error
 
 
 def _check_size(size):
     if size == 0:
         raise UserError("This weights file is empty. Copy it again.")
     if size > MAX_BYTES:
-        raise UserError(f"This weights file has {size / 1e9:.1f} GB; up to {MAX_BYTES / 1e9:.0f} GB can be opened. Save the weights without the optimiser.")
+        raise UserError(
+            f"This weights file has {size / 1e9:.1f} GB; up to {MAX_BYTES / 1e9:.0f} GB can be opened. Save the weights without the optimiser."
+        )
 
 
 def _reader(data):
     """The function that reads this kind of file, told by its first bytes."""
     if data.startswith(b"version https://git-lfs"):
-        raise UserError("This is a Git-LFS pointer, not the weights themselves. Run `git lfs pull` and take the file again.")
-    if data[:200].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
-        raise UserError("This is a web page, not weights. Download the file itself (the raw file, after signing in if asked).")
+        raise UserError(
+            "This is a Git-LFS pointer, not the weights themselves. Run `git lfs pull` and take the file again."
+        )
+    if (
+        data[:200]
+        .lstrip(b"\xef\xbb\xbf \t\r\n")
+        .lower()
+        .startswith((b"<!doctype html", b"<html", b"<?xml"))
+    ):
+        raise UserError(
+            "This is a web page, not weights. Download the file itself (the raw file, after signing in if asked)."
+        )
     if data.startswith(b"PK\x03\x04"):
         return _read_zip
     if LEGACY_MAGIC in data[:32]:
-        return lambda data: _load(data, io.BytesIO(data), 4)  # a magic number, the version, the machine, then the content
+        return lambda data: _load(
+            data, io.BytesIO(data), 4
+        )  # a magic number, the version, the machine, then the content
     if data[8:9] == b"{":
         return safetensors.torch.load
     if data.startswith(b"\x80"):
-        raise UserError(f"This is a Python pickle, which could run code, so it was not opened. {SAVE_AGAIN}")
+        raise UserError(
+            f"This is a Python pickle, which could run code, so it was not opened. {SAVE_AGAIN}"
+        )
     raise UserError(f"This is not a PyTorch or safetensors file. {SAVE_AGAIN}")
 
 
@@ -113,14 +149,18 @@ def _check_directory(entries, packed):
     if any(path[-1] == "constants.pkl" or "code" in path[:-1] for path in paths):
         raise UserError(f"This is a TorchScript program, not weights. {SAVE_AGAIN}")
     if unpacked > min(MAX_BYTES, MAX_GROWTH * packed + 1_000_000):
-        raise UserError(f"This file would grow from {packed / 1e6:.1f} to {unpacked / 1e6:.0f} MB when unpacked, so it was not opened. {SAVE_AGAIN}")
+        raise UserError(
+            f"This file would grow from {packed / 1e6:.1f} to {unpacked / 1e6:.0f} MB when unpacked, so it was not opened. {SAVE_AGAIN}"
+        )
 
 
 def _load(data, file, pickles):
     """What the bytes hold, after a walk through the pickles in `file` without carrying them out: a billion empty lists would fill the memory."""
     steps = (step for _ in range(pickles) for step in pickletools.genops(file))
     if any(count >= MAX_PICKLE_STEPS for count, _ in enumerate(steps)):
-        raise UserError(f"This file holds over {MAX_PICKLE_STEPS:,} Python values beside the weights. {SAVE_AGAIN}")
+        raise UserError(
+            f"This file holds over {MAX_PICKLE_STEPS:,} Python values beside the weights. {SAVE_AGAIN}"
+        )
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
@@ -132,7 +172,9 @@ def _state_dict_in(content):
         inner = {name: value for name, value in content.items() if isinstance(value, dict)}
         wrapped = next((inner[name] for name in WRAPPERS if name in inner), None)
         if wrapped is None and any(isinstance(value, torch.Tensor) for value in content.values()):
-            return {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
+            return {
+                name: value for name, value in content.items() if isinstance(value, torch.Tensor)
+            }
         if wrapped is None and len(inner) == 1:
             wrapped = next(iter(inner.values()))
         content = wrapped
@@ -148,21 +190,34 @@ def _checked_tensors(tensors):
 
 
 def _checked(name, tensor):
-    if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or tensor.layout != torch.strided or tensor.is_meta or tensor.dtype not in DTYPES:
-        raise UserError(f"The tensor {_shown(name)} is sparse, complex, quantised or has no values; only plain numbers can be read. {SAVE_AGAIN}")
+    if (
+        type(tensor) not in (torch.Tensor, torch.nn.Parameter)
+        or tensor.layout != torch.strided
+        or tensor.is_meta
+        or tensor.dtype not in DTYPES
+    ):
+        raise UserError(
+            f"The tensor {_shown(name)} is sparse, complex, quantised or has no values; only plain numbers can be read. {SAVE_AGAIN}"
+        )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        raise UserError(f"The tensor {_shown(name)} claims more values than the file holds (an expanded tensor). {SAVE_AGAIN}")
+        raise UserError(
+            f"The tensor {_shown(name)} claims more values than the file holds (an expanded tensor). {SAVE_AGAIN}"
+        )
     tensor = tensor.detach().contiguous()
     if not tensor.is_floating_point():
         return tensor
     tensor = tensor.to(torch.float32)
     if not tensor.isfinite().all():
-        raise UserError(f"The tensor {_shown(name)} holds NaN or infinite values: that training failed. Take an earlier checkpoint.")
+        raise UserError(
+            f"The tensor {_shown(name)} holds NaN or infinite values: that training failed. Take an earlier checkpoint."
+        )
     return tensor
 
 
 def _without_prefixes(tensors):
-    for prefix in (prefix for prefix in PREFIXES * 2 if tensors):  # twice: "module." may stand around "_orig_mod." and the other way round
+    for prefix in (
+        prefix for prefix in PREFIXES * 2 if tensors
+    ):  # twice: "module." may stand around "_orig_mod." and the other way round
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
@@ -176,7 +231,11 @@ def load_model(run, content=None):
     if content is None and not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
     network = architectures.create(run.config["architecture"], **run.config["arguments"])
-    return activations.prepare(load_into(network, load_weights(run.path("model.safetensors") if content is None else content)))
+    return activations.prepare(
+        load_into(
+            network, load_weights(run.path("model.safetensors") if content is None else content)
+        )
+    )
 
 
 def load_into(model, state_dict):
@@ -185,7 +244,9 @@ def load_into(model, state_dict):
     Only batch normalisation's step counts, which files of old PyTorch lack, may be missing.
     """
     own = model.state_dict()
-    missing = [name for name in own if name not in state_dict and not name.endswith("num_batches_tracked")]
+    missing = [
+        name for name in own if name not in state_dict and not name.endswith("num_batches_tracked")
+    ]
     unexpected = [_shown(name) for name in state_dict if name not in own]
     different = [
         f"{name} is {_size(state_dict[name])} in the file and {_size(own[name])} in the network"
@@ -193,7 +254,11 @@ def load_into(model, state_dict):
         if name in state_dict and state_dict[name].shape != own[name].shape
     ]
     faults = [("Missing", missing), ("Unexpected", unexpected), ("Of another shape", different)]
-    listed = [f"{word}: {', '.join(found[:3])}{f' and {len(found) - 3} more' if found[3:] else ''}." for word, found in faults if found]
+    listed = [
+        f"{word}: {', '.join(found[:3])}{f' and {len(found) - 3} more' if found[3:] else ''}."
+        for word, found in faults
+        if found
+    ]
     if listed:
         raise UserError(f"These weights do not fit this network. {' '.join(listed)}")
     model.load_state_dict(dict(state_dict))

@@ -31,11 +31,18 @@ class Architecture:
     @property
     def arguments(self):
         """The names and default values that `build` takes."""
-        return {name: parameter.default for name, parameter in inspect.signature(self.build).parameters.items()}
+        return {
+            name: parameter.default
+            for name, parameter in inspect.signature(self.build).parameters.items()
+        }
 
     def arguments_for(self, num_classes, image_size):
         """The arguments that fit a data set of `num_classes` classes and images of `image_size` (C, H, W)."""
-        fitting = {"num_classes": num_classes, "in_channels": image_size[0], "image_size": image_size[1]}
+        fitting = {
+            "num_classes": num_classes,
+            "in_channels": image_size[0],
+            "image_size": image_size[1],
+        }
         return {name: value for name, value in fitting.items() if name in self.arguments}
 
 
@@ -76,4 +83,6 @@ def create(name, **arguments):
     try:
         return architecture.build(**arguments)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{name} cannot be built with {arguments}: {str(error).splitlines()[0][:200]}") from error
+        raise UserError(
+            f"{name} cannot be built with {arguments}: {str(error).splitlines()[0][:200]}"
+        ) from error

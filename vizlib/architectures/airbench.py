@@ -10,7 +10,9 @@ from torch import nn
 from vizlib.architectures import register
 
 PATCH = 2  # the side of the patches that the first layer whitens
-EPSILON = 5e-4  # added to each variance, so that directions that hold next to nothing are not blown up
+EPSILON = (
+    5e-4  # added to each variance, so that directions that hold next to nothing are not blown up
+)
 
 
 @register()
@@ -73,9 +75,17 @@ class Airbench(nn.Module):
         images: float (N, C, H, W), normalised as for training; a few thousand are enough. The sign of an activation is lost in a GELU,
         hence the negatives. Source: airbench, after Page, How to train your ResNet, https://myrtle.ai/learn/how-to-train-your-resnet-8-bag-of-tricks/
         """
-        patches = F.unfold(images.float(), PATCH).transpose(1, 2).flatten(0, 1)  # (N x places, C x PATCH x PATCH)
-        variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))  # ascending; the directions are columns
-        filters = (directions / (variances + EPSILON).sqrt()).T.flip(0).unflatten(1, self.conv1.weight.shape[1:])
+        patches = (
+            F.unfold(images.float(), PATCH).transpose(1, 2).flatten(0, 1)
+        )  # (N x places, C x PATCH x PATCH)
+        variances, directions = torch.linalg.eigh(
+            patches.T @ patches / len(patches)
+        )  # ascending; the directions are columns
+        filters = (
+            (directions / (variances + EPSILON).sqrt())
+            .T.flip(0)
+            .unflatten(1, self.conv1.weight.shape[1:])
+        )
         self.conv1.weight.copy_(torch.cat([filters, -filters]))
 
 

@@ -46,7 +46,11 @@ def _stage(channels, growth, count):
 def _transition(channels):
     """Halves the channels and the size."""
     convolution = nn.Conv2d(channels, channels // 2, 1, bias=False)
-    return nn.Sequential(OrderedDict(bn=nn.BatchNorm2d(channels), relu=nn.ReLU(), conv=convolution, pool=nn.AvgPool2d(2)))
+    return nn.Sequential(
+        OrderedDict(
+            bn=nn.BatchNorm2d(channels), relu=nn.ReLU(), conv=convolution, pool=nn.AvgPool2d(2)
+        )
+    )
 
 
 class DenseLayer(nn.Module):

@@ -11,7 +11,11 @@ def kaiming_convolutions(model):
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out" if module.groups == 1 else "fan_in", nonlinearity="relu")
+            nn.init.kaiming_normal_(
+                module.weight,
+                mode="fan_out" if module.groups == 1 else "fan_in",
+                nonlinearity="relu",
+            )
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     return model

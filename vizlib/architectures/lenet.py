@@ -18,7 +18,9 @@ def lenet(num_classes=10, in_channels=3, image_size=32):
     Source: LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 86 (1998)
     """
     if image_size < SMALLEST:
-        raise ValueError(f"images must have at least {SMALLEST} pixels a side, not {image_size}: the second pool would leave nothing")
+        raise ValueError(
+            f"images must have at least {SMALLEST} pixels a side, not {image_size}: the second pool would leave nothing"
+        )
     side = ((image_size - 4) // 2 - 4) // 2
     layers = OrderedDict(
         conv1=nn.Conv2d(in_channels, 6, 5),

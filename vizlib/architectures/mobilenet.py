@@ -9,7 +9,11 @@ from vizlib.architectures.initialisation import kaiming_convolutions
 
 STEM = 32
 # (channels, stride) of the thirteen blocks
-BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)) + ((512, 1),) * 5 + ((1024, 2), (1024, 1))
+BLOCKS = (
+    ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2))
+    + ((512, 1),) * 5
+    + ((1024, 2), (1024, 1))
+)
 
 
 @register()
@@ -24,7 +28,9 @@ def mobilenet(num_classes=10, in_channels=3, width=1.0):
     model.add_module("bn1", nn.BatchNorm2d(channels))
     model.add_module("relu1", nn.ReLU())
     for number, (out_channels, stride) in enumerate(BLOCKS, start=1):
-        model.add_module(f"block{number}", _separable_block(channels, _scaled(out_channels, width), stride))
+        model.add_module(
+            f"block{number}", _separable_block(channels, _scaled(out_channels, width), stride)
+        )
         channels = _scaled(out_channels, width)
     model.add_module("pool", nn.AdaptiveAvgPool2d(1))
     model.add_module("flatten", nn.Flatten())
@@ -39,7 +45,9 @@ def _scaled(channels, width):
 def _separable_block(in_channels, out_channels, stride):
     """Batch norm and ReLU after the depthwise convolution too, as in the paper's figure 3."""
     layers = OrderedDict(
-        depthwise=nn.Conv2d(in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, bias=False),
+        depthwise=nn.Conv2d(
+            in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, bias=False
+        ),
         bn1=nn.BatchNorm2d(in_channels),
         relu1=nn.ReLU(),
         pointwise=nn.Conv2d(in_channels, out_channels, 1, bias=False),

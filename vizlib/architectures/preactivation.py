@@ -44,7 +44,9 @@ class PreactivationNet(nn.Module):
     def __init__(self, block, num_classes, in_channels, widths, blocks):
         super().__init__()
         first, second, third = widths
-        self.conv1 = nn.Conv2d(in_channels, first, 3, padding=1)  # no batch norm follows, so it has a bias
+        self.conv1 = nn.Conv2d(
+            in_channels, first, 3, padding=1
+        )  # no batch norm follows, so it has a bias
         self.relu1 = nn.ReLU()
         self.stage1 = _stage(block, first, first, blocks, downsample=False)
         self.stage2 = _stage(block, first, second, blocks, downsample=True)
@@ -63,7 +65,14 @@ class PreactivationNet(nn.Module):
 def _stage(block, in_channels, out_channels, blocks, downsample):
     stage = nn.Sequential()
     for number in range(1, blocks + 1):
-        stage.add_module(f"block{number}", block(in_channels if number == 1 else out_channels, out_channels, downsample and number == 1))
+        stage.add_module(
+            f"block{number}",
+            block(
+                in_channels if number == 1 else out_channels,
+                out_channels,
+                downsample and number == 1,
+            ),
+        )
     return stage
 
 
@@ -72,7 +81,9 @@ class PlainBlock(nn.Module):
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.relu1 = nn.ReLU()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=2 if downsample else 1, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(
+            in_channels, out_channels, 3, stride=2 if downsample else 1, padding=1, bias=False
+        )
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.relu2 = nn.ReLU()
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
@@ -97,7 +108,9 @@ class BottleneckBlock(nn.Module):
         inner = out_channels // 4
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.relu1 = nn.ReLU()
-        self.conv1 = nn.Conv2d(in_channels, inner, 1, stride=2 if downsample else 1, bias=False)  # the first 1x1 carries the stride
+        self.conv1 = nn.Conv2d(
+            in_channels, inner, 1, stride=2 if downsample else 1, bias=False
+        )  # the first 1x1 carries the stride
         self.bn2 = nn.BatchNorm2d(inner)
         self.relu2 = nn.ReLU()
         self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)

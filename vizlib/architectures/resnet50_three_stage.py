@@ -53,7 +53,9 @@ def _final_side(image_size):
     side = (side + 1) // 2
     side = (side + 1) // 2 - 1
     if side < 1:
-        raise ValueError(f"images must have at least 21 pixels a side, not {image_size}: the average pool needs maps of 2 x 2")
+        raise ValueError(
+            f"images must have at least 21 pixels a side, not {image_size}: the average pool needs maps of 2 x 2"
+        )
     return side
 
 
@@ -61,7 +63,12 @@ def _stage(in_channels, inner, out_channels, blocks, downsample):
     stage = nn.Sequential()
     for number in range(1, blocks + 1):
         stride = 2 if downsample and number == blocks else 1
-        stage.add_module(f"block{number}", BottleneckBlock(in_channels if number == 1 else out_channels, inner, out_channels, stride))
+        stage.add_module(
+            f"block{number}",
+            BottleneckBlock(
+                in_channels if number == 1 else out_channels, inner, out_channels, stride
+            ),
+        )
     return stage
 
 
@@ -81,7 +88,9 @@ class BottleneckBlock(nn.Module):
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.relu3 = nn.ReLU()
         convolution = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
-        self.shortcut = nn.Sequential(OrderedDict(conv=convolution, bn=nn.BatchNorm2d(out_channels), relu=nn.ReLU()))
+        self.shortcut = nn.Sequential(
+            OrderedDict(conv=convolution, bn=nn.BatchNorm2d(out_channels), relu=nn.ReLU())
+        )
 
     def forward(self, maps):
         branch = self.relu1(self.bn1(self.conv1(maps)))

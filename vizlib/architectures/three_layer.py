@@ -99,8 +99,12 @@ class ThreeLayerFunctional(nn.Module):
         self.fc = Marker("linear", num_classes, widths[1] * image_size**2)
 
     def forward(self, images):
-        conv1, conv2, fc = ((layer.weight, layer.bias) for layer in (self.conv1, self.conv2, self.fc))
-        return three_layer_forward(images, conv1, conv2, fc, look=lambda name, tensor: getattr(self, name)(tensor))
+        conv1, conv2, fc = (
+            (layer.weight, layer.bias) for layer in (self.conv1, self.conv2, self.fc)
+        )
+        return three_layer_forward(
+            images, conv1, conv2, fc, look=lambda name, tensor: getattr(self, name)(tensor)
+        )
 
 
 # Second form: a Module
@@ -124,7 +128,9 @@ class ThreeLayerModule(nn.Module):
 
 def _initialised(build):
     """The network that build() makes, with Kaiming-normal weights and zero biases."""
-    with torch.random.fork_rng(devices=[]):  # PyTorch's own weights, which only two of the forms draw, must not count
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # PyTorch's own weights, which only two of the forms draw, must not count
         model = build()
     for name, parameter in model.named_parameters():
         if name.endswith("weight"):

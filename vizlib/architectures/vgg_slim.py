@@ -18,7 +18,9 @@ def vgg16_slim(num_classes=10, in_channels=3, image_size=32, batch_norm=True, wi
     """
     side = image_size // 2 ** len(widths)
     if side < 1:
-        raise ValueError(f"images must have at least {2 ** len(widths)} pixels a side, not {image_size}: each of {len(widths)} pools halves them")
+        raise ValueError(
+            f"images must have at least {2 ** len(widths)} pixels a side, not {image_size}: each of {len(widths)} pools halves them"
+        )
     model = nn.Sequential()
     channels = in_channels
     for group, group_widths in enumerate(widths, start=1):

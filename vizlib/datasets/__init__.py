@@ -40,14 +40,21 @@ class Split:
 
     def take(self, rows):
         """The split of only these rows, in their order."""
-        pictures = self.pictures[rows] if isinstance(self.pictures, np.ndarray) else self.pictures.take(rows)
+        pictures = (
+            self.pictures[rows]
+            if isinstance(self.pictures, np.ndarray)
+            else self.pictures.take(rows)
+        )
         return Split(pictures, self.labels[rows], self.image_ids[rows])
 
     def images(self, image_size):
         """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the given (C, H, W)."""
         from vizlib.images import fit
 
-        if isinstance(self.pictures, np.ndarray) and self.pictures.shape[1:] == (*image_size[1:], image_size[0]):
+        if isinstance(self.pictures, np.ndarray) and self.pictures.shape[1:] == (
+            *image_size[1:],
+            image_size[0],
+        ):
             return np.ascontiguousarray(self.pictures.transpose(0, 3, 1, 2))
         images = np.empty((len(self), *image_size), np.uint8)
         for row, picture in enumerate(self.pictures):
@@ -97,7 +104,9 @@ class Reader:
     find: Callable
     read: Callable
     missing: str  # what to do where it is not on this machine
-    download: Callable | None  # download(root, say) fetches it; say(share) is told the progress in [0, 1]
+    download: (
+        Callable | None
+    )  # download(root, say) fetches it; say(share) is told the progress in [0, 1]
 
 
 def register(name, *, find, missing, download=None):
@@ -155,15 +164,22 @@ def load_for(config):
 def hold_out(split, count, seed):
     """Two splits: the rest, and `count` pictures drawn from it by seed. UserError if too few would be left to train on."""
     if not 0 < count <= len(split) // 2:
-        raise UserError(f"Cannot hold out {count} of {len(split)} images for validation: between 1 and {len(split) // 2} is possible.")
+        raise UserError(
+            f"Cannot hold out {count} of {len(split)} images for validation: between 1 and {len(split) // 2} is possible."
+        )
     order = np.random.default_rng(seed).permutation(len(split))
     return split.take(np.sort(order[count:])), split.take(np.sort(order[:count]))
 
 
 def channel_statistics(images):
     """Mean and standard deviation by channel, in [0, 1], of uint8 images (N, C, H, W)."""
-    levels = [np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(images.shape[1])]
+    levels = [
+        np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(images.shape[1])
+    ]
     values = np.arange(256) / 255
     means = [float((values * counts).sum() / counts.sum()) for counts in levels]
-    stds = [float(np.sqrt((np.square(values - mean) * counts).sum() / counts.sum())) for mean, counts in zip(means, levels)]
+    stds = [
+        float(np.sqrt((np.square(values - mean) * counts).sum() / counts.sum()))
+        for mean, counts in zip(means, levels)
+    ]
     return [round(mean, 4) for mean in means], [round(max(std, 1e-3), 4) for std in stds]

@@ -12,8 +12,22 @@ from vizlib.datasets import Dataset, Split, register
 from vizlib.datasets.folders import PictureFiles
 from vizlib.errors import UserError
 
-CLASS_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-MEAN, STD = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]  # of the 50,000 official training pictures
+CLASS_NAMES = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+]
+MEAN, STD = (
+    [0.4914, 0.4822, 0.4465],
+    [0.2470, 0.2435, 0.2616],
+)  # of the 50,000 official training pictures
 MISSING = "Get it with `python -m vizlib download cifar10` (170 MB), or put it as DATA/cifar10/{train,test}/CLASS/*.png (DATA is CONVSCOPE_DATA or data/)."
 
 
@@ -22,7 +36,11 @@ def _official(root):
 
 
 def find_cifar10(root):
-    folders = all((root / "cifar10" / part / name).is_dir() for part in ("train", "test") for name in CLASS_NAMES)
+    folders = all(
+        (root / "cifar10" / part / name).is_dir()
+        for part in ("train", "test")
+        for name in CLASS_NAMES
+    )
     return ["cifar10"] if folders or _official(root).is_dir() else []
 
 
@@ -34,7 +52,9 @@ def _read_official(root):
         try:
             source = CIFAR10(str(root), train=part == "train", download=False)
         except RuntimeError as error:
-            raise UserError(f"The files in {_official(root)} are incomplete or damaged. Remove that folder, then: {MISSING}") from error
+            raise UserError(
+                f"The files in {_official(root)} are incomplete or damaged. Remove that folder, then: {MISSING}"
+            ) from error
         ids = np.array([f"{part}/{row}" for row in range(len(source.data))])
         splits[part] = Split(source.data, np.array(source.targets, np.int64), ids)
     return splits, "CIFAR-10, official files: 50,000 training and 10,000 test images"
@@ -42,7 +62,11 @@ def _read_official(root):
 
 def _read_folder(folder):
     """One split of class folders, in the order of the file names, which are rows where they are numbers."""
-    files = [(file, label) for label, name in enumerate(CLASS_NAMES) for file in (folder / name).glob("*.png")]
+    files = [
+        (file, label)
+        for label, name in enumerate(CLASS_NAMES)
+        for file in (folder / name).glob("*.png")
+    ]
     files.sort(key=lambda pair: pair[0].stem)
     return [file for file, _ in files], np.array([label for _, label in files], np.int64)
 
@@ -53,15 +77,27 @@ def _read_folders(root):
         files, labels = _read_folder(root / "cifar10" / part)
         rows[part] = [int(file.stem) if file.stem.isdecimal() else -1 for file in files]
         # Where train/ and test/ share one numbering, test/ was taken from the official training rows.
-        of_training = part == "train" or min(rows["test"], default=-1) > max(rows["train"], default=-1) > 0
-        official = min(rows[part], default=-1) >= 0 and len(set(rows[part])) == len(files)  # else the numbers begin anew in each class
+        of_training = (
+            part == "train" or min(rows["test"], default=-1) > max(rows["train"], default=-1) > 0
+        )
+        official = min(rows[part], default=-1) >= 0 and len(set(rows[part])) == len(
+            files
+        )  # else the numbers begin anew in each class
         names = rows[part] if official else [f"{file.parent.name}/{file.stem}" for file in files]
-        ids = np.array([f"{'train' if of_training and official else part}/{name}" for name in names])
+        ids = np.array(
+            [f"{'train' if of_training and official else part}/{name}" for name in names]
+        )
         splits[part] = Split(PictureFiles(files, (32, 32, 3)), labels, ids)
     if splits["test"].image_ids[0].startswith("train/"):
         count, first, last = len(rows["test"]), min(rows["test"]), max(rows["test"])
-        return splits, f"{count:,} held-out images of the CIFAR-10 training set (rows {first:,} to {last:,}), the other {len(rows['train']):,} for training"
-    return splits, f"CIFAR-10 as class folders: {len(rows['train']):,} training and {len(rows['test']):,} test images"
+        return (
+            splits,
+            f"{count:,} held-out images of the CIFAR-10 training set (rows {first:,} to {last:,}), the other {len(rows['train']):,} for training",
+        )
+    return (
+        splits,
+        f"CIFAR-10 as class folders: {len(rows['train']):,} training and {len(rows['test']):,} test images",
+    )
 
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -79,7 +115,9 @@ def download(root, say=lambda share: None):
     import urllib.request
 
     root.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(suffix=".tmp", dir=root)  # of its own, since two may download at once
+    handle, partial = tempfile.mkstemp(
+        suffix=".tmp", dir=root
+    )  # of its own, since two may download at once
     digest, done = hashlib.md5(usedforsecurity=False), 0
     try:
         with urllib.request.urlopen(ADDRESS, timeout=20) as source, open(handle, "wb") as target:
@@ -95,7 +133,9 @@ def download(root, say=lambda share: None):
             if not _official(root).exists():  # it appears whole or not at all
                 _official(Path(unpacked)).rename(_official(root))
     except OSError as error:
-        raise UserError(f"CIFAR-10 could not be downloaded ({error}). Without a network, put it into {root}/cifar10/train/CLASS and test/CLASS.") from error
+        raise UserError(
+            f"CIFAR-10 could not be downloaded ({error}). Without a network, put it into {root}/cifar10/train/CLASS and test/CLASS."
+        ) from error
     finally:
         Path(partial).unlink(missing_ok=True)
 

@@ -17,15 +17,23 @@ LISTS = ("train_img.csv", "train_label.csv", "test_img.csv", "test_label.csv")
 def find_lists(root):
     if not root.is_dir():
         return []
-    return [f"csv:{path.name}" for path in sorted(root.iterdir()) if path.is_dir() and all((path / name).is_file() for name in LISTS)]
+    return [
+        f"csv:{path.name}"
+        for path in sorted(root.iterdir())
+        if path.is_dir() and all((path / name).is_file() for name in LISTS)
+    ]
 
 
 def _column(path):
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets write a mark first, which would lose the first picture
+        with open(
+            path, newline="", encoding="utf-8-sig"
+        ) as file:  # spreadsheets write a mark first, which would lose the first picture
             return [row[0].strip() for row in csv.reader(file) if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path.name} is not a text file in UTF-8: save it again as CSV (UTF-8).") from error
+        raise UserError(
+            f"{path.name} is not a text file in UTF-8: save it again as CSV (UTF-8)."
+        ) from error
 
 
 def labels_of(path):
@@ -33,28 +41,53 @@ def labels_of(path):
     labels = _column(path)
     wrong = next((label for label in labels if not (label.isdecimal() and len(label) <= 4)), None)
     if wrong is not None:
-        raise UserError(f"{path.name} holds {wrong[:40]!r}: only whole numbers from 0 to 9999 are labels. The lists have no header.")
+        raise UserError(
+            f"{path.name} holds {wrong[:40]!r}: only whole numbers from 0 to 9999 are labels. The lists have no header."
+        )
     return np.array([int(label) for label in labels], np.int64)
 
 
 def read_list(folder, part, pictures):
     """The listed pictures that are there, and how many are not."""
-    image_names, labels = _column(folder / f"{part}_img.csv"), labels_of(folder / f"{part}_label.csv")
+    image_names, labels = (
+        _column(folder / f"{part}_img.csv"),
+        labels_of(folder / f"{part}_label.csv"),
+    )
     if len(image_names) != len(labels):
-        raise UserError(f"{part}_img.csv has {len(image_names)} rows and {part}_label.csv {len(labels)}: the same number is needed.")
+        raise UserError(
+            f"{part}_img.csv has {len(image_names)} rows and {part}_label.csv {len(labels)}: the same number is needed."
+        )
     rows = [row for row, name in enumerate(image_names) if name in pictures]
     ids = np.array([f"{part}/{image_names[row]}" for row in rows])
     files = PictureFiles([pictures[image_names[row]] for row in rows])
     return Split(files, labels[rows], ids), len(image_names) - len(rows)
 
 
-@register("csv", find=find_lists, missing="Put NAME.jpeg pictures and the lists " + ", ".join(LISTS) + " into DATA/NAME/ (DATA is CONVSCOPE_DATA or data/).")
+@register(
+    "csv",
+    find=find_lists,
+    missing="Put NAME.jpeg pictures and the lists "
+    + ", ".join(LISTS)
+    + " into DATA/NAME/ (DATA is CONVSCOPE_DATA or data/).",
+)
 def read_lists(name, root):
     folder = root / name.partition(":")[2]
     pictures = {path.stem: path for path in sorted(folder.rglob("*.jpeg"))}
-    (train, lost), (test, also_lost) = (read_list(folder, part, pictures) for part in ("train", "test"))
+    (train, lost), (test, also_lost) = (
+        read_list(folder, part, pictures) for part in ("train", "test")
+    )
     if not len(train) or not len(test):
-        raise UserError(f"None of the pictures that {folder.name}'s lists name is there for training or for testing: NAME.jpeg files are needed.")
+        raise UserError(
+            f"None of the pictures that {folder.name}'s lists name is there for training or for testing: NAME.jpeg files are needed."
+        )
     grades = int(max(train.labels.max(), test.labels.max())) + 1
-    note = f"{folder.name}, headerless lists" + (f"; {lost + also_lost} listed pictures are not on this machine" if lost + also_lost else "")
-    return describe(name, [str(grade) for grade in range(grades)], {"train": train, "test": test}, note, ordered=True)
+    note = f"{folder.name}, headerless lists" + (
+        f"; {lost + also_lost} listed pictures are not on this machine" if lost + also_lost else ""
+    )
+    return describe(
+        name,
+        [str(grade) for grade in range(grades)],
+        {"train": train, "test": test},
+        note,
+        ordered=True,
+    )

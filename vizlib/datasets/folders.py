@@ -32,9 +32,13 @@ class PictureFiles:
         try:
             return open_image(self.paths[row].read_bytes())
         except OSError as error:
-            raise UserError(f"The picture {self.paths[row].name!r} cannot be read any more: {error.strerror}.") from error
+            raise UserError(
+                f"The picture {self.paths[row].name!r} cannot be read any more: {error.strerror}."
+            ) from error
         except UserError as error:
-            raise UserError(f"{self.paths[row].parent.name}/{self.paths[row].name}: {error}") from error
+            raise UserError(
+                f"{self.paths[row].parent.name}/{self.paths[row].name}: {error}"
+            ) from error
 
     def take(self, rows):
         return PictureFiles([self.paths[row] for row in rows], self.size)
@@ -42,13 +46,23 @@ class PictureFiles:
 
 def class_folders(folder):
     """The folders directly below, in order, that hold pictures."""
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and not path.name.startswith("."))
-    return [path for path in below if any(file.suffix.lower() in ENDINGS for file in path.iterdir())]
+    below = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
+    )
+    return [
+        path for path in below if any(file.suffix.lower() in ENDINGS for file in path.iterdir())
+    ]
 
 
 def _parts(folder):
     """The split folders there are, by name; the folder itself under "" where classes lie directly in it."""
-    found = {part: folder / part for part in ("train", "val", "test") if (folder / part).is_dir() and class_folders(folder / part)}
+    found = {
+        part: folder / part
+        for part in ("train", "val", "test")
+        if (folder / part).is_dir() and class_folders(folder / part)
+    }
     if "train" in found and "test" in found:
         return found
     listed = (folder / "train_img.csv").is_file()  # then the folders are no classes
@@ -58,14 +72,20 @@ def _parts(folder):
 def find_folders(root):
     if not root.is_dir():
         return []
-    return [f"folder:{path.name}" for path in sorted(root.iterdir()) if path.is_dir() and path.name != "cifar10" and _parts(path)]
+    return [
+        f"folder:{path.name}"
+        for path in sorted(root.iterdir())
+        if path.is_dir() and path.name != "cifar10" and _parts(path)
+    ]
 
 
 def read_split(part, class_names, id_prefix):
     """All pictures of one split folder, class by class."""
     paths, labels = [], []
     for label, class_name in enumerate(class_names):
-        files = sorted(file for file in (part / class_name).glob("*") if file.suffix.lower() in ENDINGS)
+        files = sorted(
+            file for file in (part / class_name).glob("*") if file.suffix.lower() in ENDINGS
+        )
         paths += files
         labels += [label] * len(files)
     ids = np.array([f"{id_prefix}{path.parent.name}/{path.name}" for path in paths])
@@ -74,7 +94,9 @@ def read_split(part, class_names, id_prefix):
 
 def picture_size(split):
     """(3, H, W): the median height and width of some pictures, at most LARGEST_SIDE."""
-    sizes = np.array([split.pictures[int(row)].shape[:2] for row in np.linspace(0, len(split) - 1, 15)])
+    sizes = np.array(
+        [split.pictures[int(row)].shape[:2] for row in np.linspace(0, len(split) - 1, 15)]
+    )
     height, width = np.minimum(np.median(sizes, axis=0), LARGEST_SIDE)
     return 3, int(height), int(width)
 
@@ -99,8 +121,13 @@ def read_folders(name, root):
     for part, path in parts.items():
         strange = sorted({below.name for below in class_folders(path)} - set(class_names))
         if strange:
-            raise UserError(f"{folder.name}/{part} has the class {strange[0]!r}, which {folder.name}/train lacks: the same class folders are needed in both.")
-    splits = {part: read_split(path, class_names, f"{part}/" if part else "") for part, path in parts.items()}
+            raise UserError(
+                f"{folder.name}/{part} has the class {strange[0]!r}, which {folder.name}/train lacks: the same class folders are needed in both."
+            )
+    splits = {
+        part: read_split(path, class_names, f"{part}/" if part else "")
+        for part, path in parts.items()
+    }
     note = f"{folder.name}, class folders"
     if "" in splits:
         everything = splits.pop("")

@@ -14,7 +14,9 @@ from vizlib.datasets.cifar10 import MISSING, download, find_cifar10, read_cifar1
 from vizlib.datasets.csv_lists import LISTS, find_lists, labels_of, read_lists
 from vizlib.errors import UserError
 
-RETINOPATHY_COUNTS = np.array([20655, 1954, 4209, 698, 581])  # training labels 0 to 4 of the homework's lists
+RETINOPATHY_COUNTS = np.array(
+    [20655, 1954, 4209, 698, 581]
+)  # training labels 0 to 4 of the homework's lists
 SHARES = "in the label shares of the retinopathy homework, taken from"
 
 
@@ -25,15 +27,36 @@ def thinned_counts(labels):
 
 def imbalanced_rows(labels):
     """Rows of the first five classes, the first pictures of each, as many as keep the shares."""
-    return np.sort(np.concatenate([np.flatnonzero(labels == label)[:count] for label, count in enumerate(thinned_counts(labels))]))
+    return np.sort(
+        np.concatenate(
+            [
+                np.flatnonzero(labels == label)[:count]
+                for label, count in enumerate(thinned_counts(labels))
+            ]
+        )
+    )
 
 
 def _thinned(source, name, note):
-    splits = {part: split.take(imbalanced_rows(split.labels)) for part, split in source.splits.items()}
-    return dataclasses.replace(source, name=name, class_names=source.class_names[:5], splits=splits, note=note, elsewhere=source.splits)
+    splits = {
+        part: split.take(imbalanced_rows(split.labels)) for part, split in source.splits.items()
+    }
+    return dataclasses.replace(
+        source,
+        name=name,
+        class_names=source.class_names[:5],
+        splits=splits,
+        note=note,
+        elsewhere=source.splits,
+    )
 
 
-@register("cifar10-imbalanced", find=lambda root: ["cifar10-imbalanced"] if find_cifar10(root) else [], missing=MISSING, download=download)
+@register(
+    "cifar10-imbalanced",
+    find=lambda root: ["cifar10-imbalanced"] if find_cifar10(root) else [],
+    missing=MISSING,
+    download=download,
+)
 def read_imbalanced(name, root):
     source = read_cifar10("cifar10", root)
     return _thinned(source, name, f"five classes of CIFAR-10 {SHARES}: {source.note}")
@@ -41,8 +64,15 @@ def read_imbalanced(name, root):
 
 def find_imbalanced_lists(root):
     """Of the sets in headerless lists those that have enough pictures of each of five grades."""
-    folders = {name.replace("csv:", "csv-imbalanced:"): root / name.partition(":")[2] for name in find_lists(root)}
-    return [name for name, folder in folders.items() if all(_has_enough_now(folder / file) for file in LISTS if "label" in file)]
+    folders = {
+        name.replace("csv:", "csv-imbalanced:"): root / name.partition(":")[2]
+        for name in find_lists(root)
+    }
+    return [
+        name
+        for name, folder in folders.items()
+        if all(_has_enough_now(folder / file) for file in LISTS if "label" in file)
+    ]
 
 
 def _has_enough_now(path):
@@ -61,7 +91,11 @@ def _has_enough(path, *state):
     return bool((counts > 0).all() and (counts <= np.bincount(labels, minlength=5)[:5]).all())
 
 
-@register("csv-imbalanced", find=find_imbalanced_lists, missing="It needs a set in headerless lists, csv:NAME, with five grades and enough pictures of each.")
+@register(
+    "csv-imbalanced",
+    find=find_imbalanced_lists,
+    missing="It needs a set in headerless lists, csv:NAME, with five grades and enough pictures of each.",
+)
 def read_imbalanced_lists(name, root):
     source = read_lists(name.replace("csv-imbalanced:", "csv:"), root)
     return _thinned(source, name, f"grades {SHARES}: {source.note}")

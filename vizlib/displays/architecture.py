@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from math import log2
 
-COLOURS = {"conv2d": "#0e7490", "linear": "#7c3aed", "pool": "#ea580c", "block": "#0f766e", "other": "#94a3b8"}
+COLOURS = {
+    "conv2d": "#0e7490",
+    "linear": "#7c3aed",
+    "pool": "#ea580c",
+    "block": "#0f766e",
+    "other": "#94a3b8",
+}
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,22 @@ class ArchitectureDisplay:
                 text=f"{layer.name} · {layer.kind}<br>{' × '.join(map(str, shape))}<br>{layer.parameters:,} parameters<br>{layer.multiply_adds:,} multiply-adds",
             )
             if layer.is_sum:
-                figure.add_annotation(x=x + width / 2, y=height, text="+", showarrow=False, yshift=9, font=dict(size=15, color="#ea580c"))
+                figure.add_annotation(
+                    x=x + width / 2,
+                    y=height,
+                    text="+",
+                    showarrow=False,
+                    yshift=9,
+                    font=dict(size=15, color="#ea580c"),
+                )
             x += width + 0.12
-        figure.update_layout(height=230, margin=dict(l=0, r=0, t=10, b=0), showlegend=False, hovermode="closest", dragmode=False)
+        figure.update_layout(
+            height=230,
+            margin=dict(l=0, r=0, t=10, b=0),
+            showlegend=False,
+            hovermode="closest",
+            dragmode=False,
+        )
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)
         return figure
@@ -47,7 +66,9 @@ class ArchitectureDisplay:
         for layer in self.layers:
             field = "x".join(map(str, layer.receptive_field)) if layer.receptive_field else ""
             stride = "x".join(map(str, layer.stride)) if layer.stride else ""
-            rows.append(f"{layer.name},{layer.kind},{'x'.join(map(str, layer.output_shape))},{layer.parameters},{layer.multiply_adds},{field},{stride},{int(layer.is_sum)}")
+            rows.append(
+                f"{layer.name},{layer.kind},{'x'.join(map(str, layer.output_shape))},{layer.parameters},{layer.multiply_adds},{field},{stride},{int(layer.is_sum)}"
+            )
         return "\n".join(rows) + "\n"
 
 

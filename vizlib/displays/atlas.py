@@ -26,15 +26,25 @@ def palette(name):
     """256 colours, uint8 (256, 3): LEVELS steps of a Plotly colour scale, then the gap's."""
     from plotly.colors import get_colorscale, sample_colorscale
 
-    colours = sample_colorscale(get_colorscale(name), np.linspace(0, 1, LEVELS).tolist(), colortype="tuple")
+    colours = sample_colorscale(
+        get_colorscale(name), np.linspace(0, 1, LEVELS).tolist(), colortype="tuple"
+    )
     return np.vstack([np.round(np.array(colours) * 255), [255, 255, 255]]).astype(np.uint8)
 
 
 def columns_for(count):
     """How many columns `count` tiles read well in: wide, and with no ragged last row where a divisor is near."""
     ideal = math.sqrt(2.4 * count)
-    divisors = [number for number in range(1, count + 1) if count % number == 0 and ideal / 1.8 <= number <= ideal * 1.8]
-    return min(divisors, key=lambda number: abs(math.log(number / ideal)), default=min(count, math.ceil(ideal)))
+    divisors = [
+        number
+        for number in range(1, count + 1)
+        if count % number == 0 and ideal / 1.8 <= number <= ideal * 1.8
+    ]
+    return min(
+        divisors,
+        key=lambda number: abs(math.log(number / ideal)),
+        default=min(count, math.ceil(ideal)),
+    )
 
 
 def columns_within(shape, width, height):
@@ -49,7 +59,9 @@ def columns_within(shape, width, height):
 
 def factor_within(shape, columns, width, height):
     """The whole number that tiles of a shape (N, h, w) can be enlarged by in so many columns; a fraction where they have to be made smaller."""
-    fits = min((width // columns - 1) / shape[2], (height // -(-shape[0] // columns) - 1) / shape[1])
+    fits = min(
+        (width // columns - 1) / shape[2], (height // -(-shape[0] // columns) - 1) / shape[1]
+    )
     return math.floor(fits) if fits >= 1 else fits
 
 
@@ -57,7 +69,9 @@ def quantise(maps, low, high):
     """Maps float (N, h, w) as palette entries 0 to 254, uint8; `low` and `high` are numbers or arrays (N, 1, 1). Not-a-number becomes a gap."""
     span = np.asarray(high - low, np.float32)
     scaled = (maps - low) * np.divide(LEVELS - 1, span, out=np.zeros_like(span), where=span > 0)
-    return np.where(np.isfinite(scaled), np.clip(np.nan_to_num(scaled) + 0.5, 0, LEVELS - 1), GAP).astype(np.uint8)
+    return np.where(
+        np.isfinite(scaled), np.clip(np.nan_to_num(scaled) + 0.5, 0, LEVELS - 1), GAP
+    ).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -105,7 +119,9 @@ class Atlas:
             grid = grid.repeat(factor, axis=1).repeat(factor, axis=2)
         tile_height, tile_width = grid.shape[1] + 1, grid.shape[2] + 1
         sheet = np.full((self.rows, tile_height, self.columns, tile_width, *depth), gap, np.uint8)
-        sheet[:, :-1, :, :-1] = grid.reshape(self.rows, self.columns, *grid.shape[1:]).swapaxes(1, 2)
+        sheet[:, :-1, :, :-1] = grid.reshape(self.rows, self.columns, *grid.shape[1:]).swapaxes(
+            1, 2
+        )
         sheet = sheet.reshape(self.rows * tile_height, self.columns * tile_width, *depth)
         if is_colour:
             return Image.fromarray(sheet)
@@ -126,7 +142,9 @@ class Atlas:
     def png(self):
         """The sheet as PNG bytes, without crosses: for a page, which draws them over it."""
         file, picture = io.BytesIO(), self.image()
-        picture.save(file, "PNG", compress_level=1, **({"transparency": GAP} if picture.mode == "P" else {}))
+        picture.save(
+            file, "PNG", compress_level=1, **({"transparency": GAP} if picture.mode == "P" else {})
+        )
         return file.getvalue()
 
     def tile_png(self, tile):
@@ -145,7 +163,10 @@ class Atlas:
         """Sixteen CSS colours from the low to the high end of the colour bar; none where tiles are colours themselves."""
         if not self.palette_name:
             return []
-        return [f"#{bytes(colour).hex()}" for colour in palette(self.palette_name)[np.linspace(0, LEVELS - 1, 16).astype(int)]]
+        return [
+            f"#{bytes(colour).hex()}"
+            for colour in palette(self.palette_name)[np.linspace(0, LEVELS - 1, 16).astype(int)]
+        ]
 
     def bar_ends(self):
         """The texts at the ends of the colour bar."""
@@ -153,7 +174,11 @@ class Atlas:
             return ["", ""]
         if self.low is not None:
             return [f"{self.low:.3g}", f"{self.high:.3g}"]
-        return ["minus each map's largest", "plus its largest"] if self.palette_name == DIVERGING else ["0", "each map's greatest"]
+        return (
+            ["minus each map's largest", "plus its largest"]
+            if self.palette_name == DIVERGING
+            else ["0", "each map's greatest"]
+        )
 
     def cross_lines(self):
         """The crosses as lines (x1, y1, x2, y2), in tiles."""
@@ -164,21 +189,31 @@ class Atlas:
 
     def figure_png(self, caption):
         """PNG bytes to keep: enlarged to about 1,200 pixels, white ground, with crosses, colour bar and caption."""
-        sheet = Image.alpha_composite(Image.new("RGBA", self.image().size, "white"), self.image().convert("RGBA")).convert("RGB")
+        sheet = Image.alpha_composite(
+            Image.new("RGBA", self.image().size, "white"), self.image().convert("RGBA")
+        ).convert("RGB")
         scale = max(1, round(1200 / sheet.width))
         sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
-        lines = _wrapped(caption.replace("×", "x"), sheet.width // 7)  # Pillow's own font has no such sign
+        lines = _wrapped(
+            caption.replace("×", "x"), sheet.width // 7
+        )  # Pillow's own font has no such sign
         figure = Image.new("RGB", (sheet.width + 20, sheet.height + 60 + 16 * len(lines)), "white")
         figure.paste(sheet, (10, 10))
         draw = ImageDraw.Draw(figure)
         across, down = sheet.width / self.columns, sheet.height / self.rows
         for x1, y1, x2, y2 in self.cross_lines():
-            draw.line((10 + x1 * across, 10 + y1 * down, 10 + x2 * across, 10 + y2 * down), fill="#d33", width=max(1, int(across / 20)))
+            draw.line(
+                (10 + x1 * across, 10 + y1 * down, 10 + x2 * across, 10 + y2 * down),
+                fill="#d33",
+                width=max(1, int(across / 20)),
+            )
         top = sheet.height + 18
         for number, colour in enumerate(self.bar_colours()):
             draw.rectangle((10 + 12 * number, top, 22 + 12 * number, top + 10), fill=colour)
         if self.palette_name:
-            draw.text((10, top + 12), f"{self.bar_ends()[0]}  to  {self.bar_ends()[1]}", fill="black")
+            draw.text(
+                (10, top + 12), f"{self.bar_ends()[0]}  to  {self.bar_ends()[1]}", fill="black"
+            )
         for number, line in enumerate(lines):
             draw.text((10, top + 28 + 16 * number), line, fill="black")
         file = io.BytesIO()
@@ -196,16 +231,27 @@ class Atlas:
             f'<image href="{self.data_url}" width="{width}" height="{height}" style="image-rendering:pixelated"/>',
         ]
         for x1, y1, x2, y2 in self.cross_lines():
-            parts.append(f'<line x1="{x1 * across:.1f}" y1="{y1 * down:.1f}" x2="{x2 * across:.1f}" y2="{y2 * down:.1f}" stroke="#d33" stroke-width="1.5"/>')
+            parts.append(
+                f'<line x1="{x1 * across:.1f}" y1="{y1 * down:.1f}" x2="{x2 * across:.1f}" y2="{y2 * down:.1f}" stroke="#d33" stroke-width="1.5"/>'
+            )
         for number, colour in enumerate(self.bar_colours()):
-            parts.append(f'<rect x="{12 * number}" y="{height + 10}" width="12" height="10" fill="{colour}"/>')
-        texts = ([f"{self.bar_ends()[0]}  to  {self.bar_ends()[1]}"] if self.palette_name else []) + lines
-        parts += [f'<text x="0" y="{height + 34 + 16 * number}">{html.escape(line)}</text>' for number, line in enumerate(texts)]
+            parts.append(
+                f'<rect x="{12 * number}" y="{height + 10}" width="12" height="10" fill="{colour}"/>'
+            )
+        texts = (
+            [f"{self.bar_ends()[0]}  to  {self.bar_ends()[1]}"] if self.palette_name else []
+        ) + lines
+        parts += [
+            f'<text x="0" y="{height + 34 + 16 * number}">{html.escape(line)}</text>'
+            for number, line in enumerate(texts)
+        ]
         return "\n".join(parts + ["</svg>"])
 
 
 def _wrapped(text, width):
     import textwrap
 
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)  # XML takes no control characters
+    printable = "".join(
+        letter if letter.isprintable() else " " for letter in text
+    )  # XML takes no control characters
     return textwrap.wrap(printable, max(20, width))

@@ -20,7 +20,9 @@ def gradient_picture(gradient, box=None):
     top, left, bottom, right = box or (0, 0, *gradient.shape[1:])
     shown = gradient[:, top:bottom, left:right]
     scale = scale_of(shown)
-    return np.round(127.5 + 127.5 * np.clip(shown / (scale or 1), -1, 1)).astype(np.uint8).transpose(1, 2, 0), scale
+    return np.round(127.5 + 127.5 * np.clip(shown / (scale or 1), -1, 1)).astype(
+        np.uint8
+    ).transpose(1, 2, 0), scale
 
 
 def scale_of(values):
@@ -66,19 +68,31 @@ class EvidenceDisplay:
         if self.style == "map":
             return colours
         strengths = np.clip(np.abs(self.values) / limit, 0, 1)
-        return np.stack([laid_over(self.received, strength, colour) for strength, colour in zip(strengths, colours)])
+        return np.stack(
+            [
+                laid_over(self.received, strength, colour)
+                for strength, colour in zip(strengths, colours)
+            ]
+        )
 
     def bar(self):
         """The colours from the low to the high end, as a picture uint8 (1, n, 3), and the texts at its ends."""
         low = "0" if self.style == "heat" else f"{-self.limit:.3g}"
-        return palette(HEAT if self.style == "heat" else DIVERGING)[None, :LEVELS], low, f"{self.limit:.3g}"
+        return (
+            palette(HEAT if self.style == "heat" else DIVERGING)[None, :LEVELS],
+            low,
+            f"{self.limit:.3g}",
+        )
 
     def csv(self, names):
         """One row a pixel and class: class, row, column, evidence. names: K words."""
         lines = ["class,row,column,evidence"]
         for name, values in zip(names, self.values):
             quoted = '"' + name.replace('"', '""') + '"'
-            lines += [f"{quoted},{row},{column},{value:.6g}" for (row, column), value in np.ndenumerate(values)]
+            lines += [
+                f"{quoted},{row},{column},{value:.6g}"
+                for (row, column), value in np.ndenumerate(values)
+            ]
         return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,10 @@ from vizlib.displays.curves import COLOURS
 
 MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
 # The colours of a share of a row, on a light and on a dark page: a cell with any image in it stands out from an empty one.
-LIGHT, DARK = [(0, "#f8fafc"), (0.02, "#dff3f4"), (1, "#0e7490")], [(0, "#111827"), (0.02, "#17323d"), (1, "#0e7490")]
+LIGHT, DARK = (
+    [(0, "#f8fafc"), (0.02, "#dff3f4"), (1, "#0e7490")],
+    [(0, "#111827"), (0.02, "#17323d"), (1, "#0e7490")],
+)
 
 
 @dataclass(frozen=True)
@@ -42,14 +45,27 @@ class ConfusionDisplay:
             shares,
             ends=(0, 1),
             colours=DARK if dark else LIGHT,
-            text=[write(count, share) if count else "" for count, share in zip(self.counts.ravel(), shares.ravel())],
+            text=[
+                write(count, share) if count else ""
+                for count, share in zip(self.counts.ravel(), shares.ravel())
+            ],
             letters=["#f8fafc" if dark or share > 0.62 else "#0f172a" for share in shares.ravel()],
-            hover=[f"{self.counts[cell]:,} ({_percent(shares[cell])} of the row)" for cell in np.ndindex(shares.shape)],
+            hover=[
+                f"{self.counts[cell]:,} ({_percent(shares[cell])} of the row)"
+                for cell in np.ndindex(shares.shape)
+            ],
             narrow=narrow,
         )
         if selected is not None:
             row, column = selected
-            figure.add_shape(type="rect", x0=column - 0.5, x1=column + 0.5, y0=row - 0.5, y1=row + 0.5, line=dict(color="#f97316", width=3))
+            figure.add_shape(
+                type="rect",
+                x0=column - 0.5,
+                x1=column + 0.5,
+                y0=row - 0.5,
+                y1=row + 0.5,
+                line=dict(color="#f97316", width=3),
+            )
         if not narrow:
             totals = [f"{name}  ({total:,})" for name, total in zip(names, self.counts.sum(axis=1))]
             figure.update_yaxes(title="true (images)", ticktext=totals)
@@ -89,11 +105,17 @@ class ConfusionDifference:
             _shown(self.first.class_names),
             shares,
             ends=(-limit, limit),
-            colours=list(zip((0, 0.5, 1), (COLOURS[1], "#111827" if dark else "#f8fafc", COLOURS[0]))),
+            colours=list(
+                zip((0, 0.5, 1), (COLOURS[1], "#111827" if dark else "#f8fafc", COLOURS[0]))
+            ),
             text=[f"{100 * share:+.0f}" if abs(share) >= 0.005 else "" for share in shares.ravel()],
-            letters="#f8fafc" if dark else "#0f172a",  # in the light, dark ones are read best on either colour
+            letters="#f8fafc"
+            if dark
+            else "#0f172a",  # in the light, dark ones are read best on either colour
             hover=[
-                f"{names[0]} {_percent(one)}, {names[1]} {_percent(other)} of the row: {100 * share:+.1f} points" if np.isfinite(share) else "no image of this class in both"
+                f"{names[0]} {_percent(one)}, {names[1]} {_percent(other)} of the row: {100 * share:+.1f} points"
+                if np.isfinite(share)
+                else "no image of this class in both"
                 for share, one, other in each
             ],
             narrow=True,
@@ -101,7 +123,10 @@ class ConfusionDifference:
 
     def csv(self):
         """A header of predicted classes, then one row a true class, differences of shares; empty where there is none."""
-        return _table(self.first.class_names, [["" if np.isnan(share) else f"{share:.6g}" for share in row] for row in self.shares])
+        return _table(
+            self.first.class_names,
+            [["" if np.isnan(share) else f"{share:.6g}" for share in row] for row in self.shares],
+        )
 
 
 def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
@@ -126,33 +151,64 @@ def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
         mode="markers",
         marker=dict(symbol="square", size=max(8, 420 // classes), opacity=0),
         customdata=np.stack([true, predicted], axis=1),
-        text=[f"true {names[t]}, predicted {names[p]}: {said}" for t, p, said in zip(true, predicted, hover)],
+        text=[
+            f"true {names[t]}, predicted {names[p]}: {said}"
+            for t, p, said in zip(true, predicted, hover)
+        ],
         hovertemplate="%{text}<extra></extra>",
         selected=dict(marker=dict(opacity=0)),
         unselected=dict(marker=dict(opacity=0)),
     )
-    numbers = go.Scatter(  # not the heat map's own text, which has one colour for light and dark cells
-        x=predicted,
-        y=true,
-        mode="text",
-        text=text if classes <= MOST_WRITTEN else [],
-        textfont=dict(size=9 if classes > 10 else 10 if narrow else 12, color=letters),
-        hoverinfo="skip",
+    numbers = (
+        go.Scatter(  # not the heat map's own text, which has one colour for light and dark cells
+            x=predicted,
+            y=true,
+            mode="text",
+            text=text if classes <= MOST_WRITTEN else [],
+            textfont=dict(size=9 if classes > 10 else 10 if narrow else 12, color=letters),
+            hoverinfo="skip",
+        )
     )
     figure = go.Figure([heat, numbers, markers])
     ticks = list(range(classes))
-    figure.update_xaxes(title="predicted", range=[-0.5, classes - 0.5], tickvals=ticks, ticktext=names, side="top", showgrid=False, zeroline=False)
+    figure.update_xaxes(
+        title="predicted",
+        range=[-0.5, classes - 0.5],
+        tickvals=ticks,
+        ticktext=names,
+        side="top",
+        showgrid=False,
+        zeroline=False,
+    )
     if narrow:
-        figure.update_xaxes(tickangle=-60, ticklabeloverflow="allow")  # at the angle that Plotly would choose, neighbours touch
+        figure.update_xaxes(
+            tickangle=-60, ticklabeloverflow="allow"
+        )  # at the angle that Plotly would choose, neighbours touch
         figure.update_layout(margin_r=30)
-    figure.update_yaxes(title="true", tickvals=ticks, ticktext=names, range=[classes - 0.5, -0.5], showgrid=False, zeroline=False)
-    figure.update_layout(height=100 + max(380, (36 if narrow else 44) * min(classes, 16)), margin=dict(l=10, r=10, t=10, b=10), dragmode=False, showlegend=False)
-    figure.update_layout(hovermode="closest", hoverdistance=-1)  # wherever a cell is pointed at, its marker is the nearest
+    figure.update_yaxes(
+        title="true",
+        tickvals=ticks,
+        ticktext=names,
+        range=[classes - 0.5, -0.5],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_layout(
+        height=100 + max(380, (36 if narrow else 44) * min(classes, 16)),
+        margin=dict(l=10, r=10, t=10, b=10),
+        dragmode=False,
+        showlegend=False,
+    )
+    figure.update_layout(
+        hovermode="closest", hoverdistance=-1
+    )  # wherever a cell is pointed at, its marker is the nearest
     return figure
 
 
 def _shown(class_names):
-    return [html.escape(name[:24], quote=False) for name in class_names]  # Plotly draws tags and links
+    return [
+        html.escape(name[:24], quote=False) for name in class_names
+    ]  # Plotly draws tags and links
 
 
 def _table(class_names, rows):

@@ -4,12 +4,31 @@ import html
 from dataclasses import dataclass
 from typing import NamedTuple
 
-QUANTITIES = {"loss": ("train_loss", "val_loss"), "accuracy": ("train_accuracy", "val_accuracy"), "learning rate": ("learning_rate", None)}
+QUANTITIES = {
+    "loss": ("train_loss", "val_loss"),
+    "accuracy": ("train_accuracy", "val_accuracy"),
+    "learning rate": ("learning_rate", None),
+}
 AXES = {"epochs": "epoch", "steps": "step", "seconds": "seconds"}
-COLOURS = ("#0891b2", "#ea580c", "#7c3aed", "#16a34a", "#db2777", "#ca8a04", "#2563eb", "#525252", "#dc2626", "#0d9488")
+COLOURS = (
+    "#0891b2",
+    "#ea580c",
+    "#7c3aed",
+    "#16a34a",
+    "#db2777",
+    "#ca8a04",
+    "#2563eb",
+    "#525252",
+    "#dc2626",
+    "#0d9488",
+)
 FULL = 600  # steps that a long training notes
 PALE = 0.35  # how much is left of what comes after the moment of the film
-MARKS = {"rate": "rate {learning_rate:.3g}", "resumed": "resumed", "pictures": "{height} × {width} pixels"}  # events drawn as a vertical line, and what it says
+MARKS = {
+    "rate": "rate {learning_rate:.3g}",
+    "resumed": "resumed",
+    "pictures": "{height} × {width} pixels",
+}  # events drawn as a vertical line, and what it says
 
 
 class History(NamedTuple):
@@ -29,7 +48,17 @@ class CurvesDisplay:
 
     @classmethod
     def from_runs(cls, runs):
-        return cls({run.run_id: History(run.rows("epoch"), run.rows("step"), run.best, [row for event in MARKS for row in run.rows(event)]) for run in runs})
+        return cls(
+            {
+                run.run_id: History(
+                    run.rows("epoch"),
+                    run.rows("step"),
+                    run.best,
+                    [row for event in MARKS for row in run.rows(event)],
+                )
+                for run in runs
+            }
+        )
 
     def plot(self, quantity, axis, smoothing=0.0, log_scale=False, until=None, narrow=False):
         """A Plotly figure of one of QUANTITIES over one of AXES.
@@ -43,26 +72,65 @@ class CurvesDisplay:
 
         figure, x_key = go.Figure(), AXES[axis]
         for number, (name, history) in enumerate(self.histories.items()):
-            for line, rows, key, style in self._lines(history, quantity, COLOURS[number % len(COLOURS)]):
+            for line, rows, key, style in self._lines(
+                history, quantity, COLOURS[number % len(COLOURS)]
+            ):
                 values = [row[key] for row in rows]
-                values = smoothed(values, weight_for(smoothing, len(values))) if line == "step by step" and quantity != "learning rate" else values
-                x, shown = [row[x_key] for row in rows], sum(row["step"] <= until for row in rows) if until is not None else len(rows)
+                values = (
+                    smoothed(values, weight_for(smoothing, len(values)))
+                    if line == "step by step" and quantity != "learning rate"
+                    else values
+                )
+                x, shown = (
+                    [row[x_key] for row in rows],
+                    sum(row["step"] <= until for row in rows) if until is not None else len(rows),
+                )
                 common = dict(name=f"{name}, {line}", legendgroup=f"{name}, {line}", **style)
-                if shown < len(rows):  # the rest stays on the axes and begins where the shown part ends
-                    rest, pale = max(0, shown - 1), dict(opacity=PALE * style.get("opacity", 1), showlegend=False, hoverinfo="skip")
+                if shown < len(
+                    rows
+                ):  # the rest stays on the axes and begins where the shown part ends
+                    rest, pale = (
+                        max(0, shown - 1),
+                        dict(
+                            opacity=PALE * style.get("opacity", 1),
+                            showlegend=False,
+                            hoverinfo="skip",
+                        ),
+                    )
                     figure.add_scatter(x=x[rest:], y=values[rest:], **common | pale)
                 figure.add_scatter(x=x[:shown], y=values[:shown], **common)
             if not narrow:
-                self._add_marks(figure, history, x_key, COLOURS[number % len(COLOURS)], several=len(self.histories) > 1, name=name, number=number)
-        figure.update_layout(height=460, margin=dict(l=10, r=10, t=10, b=10), hovermode="x unified", legend=dict(orientation="h", y=1.02, yanchor="bottom"), showlegend=True)
+                self._add_marks(
+                    figure,
+                    history,
+                    x_key,
+                    COLOURS[number % len(COLOURS)],
+                    several=len(self.histories) > 1,
+                    name=name,
+                    number=number,
+                )
+        figure.update_layout(
+            height=460,
+            margin=dict(l=10, r=10, t=10, b=10),
+            hovermode="x unified",
+            legend=dict(orientation="h", y=1.02, yanchor="bottom"),
+            showlegend=True,
+        )
         if narrow:
             figure.update_layout(height=340)
             figure.for_each_trace(lambda trace: trace.update(showlegend=False))
             for name in self.histories:
-                figure.for_each_trace(lambda trace: trace.update(showlegend=True), selector=dict(name=f"{name}, validation"))
+                figure.for_each_trace(
+                    lambda trace: trace.update(showlegend=True),
+                    selector=dict(name=f"{name}, validation"),
+                )
         figure.update_xaxes(title=axis, rangemode="tozero")
         percent = quantity == "accuracy"
-        figure.update_yaxes(title=quantity, tickformat=".0%" if percent else None, type="log" if log_scale else "linear")
+        figure.update_yaxes(
+            title=quantity,
+            tickformat=".0%" if percent else None,
+            type="log" if log_scale else "linear",
+        )
         return figure
 
     @staticmethod
@@ -70,16 +138,45 @@ class CurvesDisplay:
         """What is drawn of a run: (what it is, its events, their key, its style)."""
         epochs, steps, best, _ = History(*history)
         train_key, val_key = QUANTITIES[quantity]
-        steps = [row for row in steps if isinstance(row.get(train_key), (int, float))]  # older runs noted no accuracy by step
+        steps = [
+            row for row in steps if isinstance(row.get(train_key), (int, float))
+        ]  # older runs noted no accuracy by step
         if steps:
-            yield "step by step", steps, train_key, dict(line=dict(color=colour, width=1 if val_key else 2), opacity=0.55, mode="lines")
+            yield (
+                "step by step",
+                steps,
+                train_key,
+                dict(
+                    line=dict(color=colour, width=1 if val_key else 2), opacity=0.55, mode="lines"
+                ),
+            )
         if not val_key:
             return
-        yield "training", epochs, train_key, dict(line=dict(color=colour, dash="dot", width=2), mode="lines+markers", marker_size=4)
-        yield "validation", epochs, val_key, dict(line=dict(color=colour, width=2.5), mode="lines+markers", marker_size=5)
+        yield (
+            "training",
+            epochs,
+            train_key,
+            dict(line=dict(color=colour, dash="dot", width=2), mode="lines+markers", marker_size=4),
+        )
+        yield (
+            "validation",
+            epochs,
+            val_key,
+            dict(line=dict(color=colour, width=2.5), mode="lines+markers", marker_size=5),
+        )
         at = best and next((row for row in epochs if is_checkpoint(row, best)), None)
         if at:
-            yield "best checkpoint", [at], val_key, dict(mode="markers", marker=dict(symbol="star", size=15, color=colour, line=dict(color="white", width=1)))
+            yield (
+                "best checkpoint",
+                [at],
+                val_key,
+                dict(
+                    mode="markers",
+                    marker=dict(
+                        symbol="star", size=15, color=colour, line=dict(color="white", width=1)
+                    ),
+                ),
+            )
 
     @staticmethod
     def _add_marks(figure, history, x_key, colour, several, name, number):
@@ -89,19 +186,46 @@ class CurvesDisplay:
             if isinstance(row.get(x_key), (int, float)):
                 labels.setdefault(row[x_key], []).append(MARKS[row["event"]].format(**row))
         for x, words in labels.items():
-            label = (f"{html.escape(name[:24], quote=False)}: " if several else "") + ", ".join(words)
-            line, right = dict(color=colour, width=1.5, dash="dash"), number % 2  # a second run's labels stand on the other side of their lines
-            place = dict(annotation_position="top right" if right else "top left", annotation_textangle=-90, annotation_font_color=colour, annotation_yanchor="top")
+            label = (f"{html.escape(name[:24], quote=False)}: " if several else "") + ", ".join(
+                words
+            )
+            line, right = (
+                dict(color=colour, width=1.5, dash="dash"),
+                number % 2,
+            )  # a second run's labels stand on the other side of their lines
+            place = dict(
+                annotation_position="top right" if right else "top left",
+                annotation_textangle=-90,
+                annotation_font_color=colour,
+                annotation_yanchor="top",
+            )
             figure.add_vline(x, line=line, annotation_text=label, **place)
 
     def csv(self):
         """One row an epoch: run, epoch, step, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, best (0 or 1)."""
-        columns = ("epoch", "step", "seconds", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "learning_rate")
+        columns = (
+            "epoch",
+            "step",
+            "seconds",
+            "train_loss",
+            "train_accuracy",
+            "val_loss",
+            "val_accuracy",
+            "learning_rate",
+        )
         rows = [",".join(("run", *columns, "best"))]
         for name, history in self.histories.items():
             epochs, _, best, _ = History(*history)
             for row in epochs:
-                rows.append(",".join([name, *(str(row.get(column, "")) for column in columns), str(int(bool(best) and is_checkpoint(row, best)))]))
+                rows.append(
+                    ",".join(
+                        [
+                            name,
+                            *(str(row.get(column, "")) for column in columns),
+                            str(int(bool(best) and is_checkpoint(row, best))),
+                        ]
+                    )
+                )
         return "\n".join(rows) + "\n"
 
 

@@ -55,7 +55,9 @@ class FeatureMapsDisplay:
             least, greatest = (np.float32(value) for value in self.network_range)
         if self.is_signed(scale):
             greatest = np.maximum(np.abs(least), np.abs(greatest))
-            greatest = np.where(greatest > 0, greatest, 1)[()]  # a dead map among signed ones has the colour of zero too
+            greatest = np.where(greatest > 0, greatest, 1)[
+                ()
+            ]  # a dead map among signed ones has the colour of zero too
             return -greatest, greatest
         return np.zeros_like(greatest), greatest
 
@@ -71,8 +73,13 @@ class FeatureMapsDisplay:
             DIVERGING if self.is_signed(scale) else SEQUENTIAL,
             low=None if own else float(low),
             high=None if own else float(high),
-            crossed=tuple(self.dead.tolist()) if self.maps[0].size > 1 else (),  # one value shows that it is zero
-            labels=tuple(f"unit {unit}: {low:.3g} to {high:.3g}" for unit, (low, high) in enumerate(zip(self.least, self.greatest))),
+            crossed=tuple(self.dead.tolist())
+            if self.maps[0].size > 1
+            else (),  # one value shows that it is zero
+            labels=tuple(
+                f"unit {unit}: {low:.3g} to {high:.3g}"
+                for unit, (low, high) in enumerate(zip(self.least, self.greatest))
+            ),
         )
 
     def overlay(self, unit, received):
@@ -85,15 +92,27 @@ class FeatureMapsDisplay:
         strength = np.abs(self.maps[unit])
         strength = strength / strength.max() if strength.max() > 0 else strength
         size = received.shape[1], received.shape[0]
-        stretched = np.asarray(Image.fromarray(strength).resize(size, Image.Resampling.BILINEAR))[..., None]
+        stretched = np.asarray(Image.fromarray(strength).resize(size, Image.Resampling.BILINEAR))[
+            ..., None
+        ]
         grey = np.repeat(received.mean(axis=2, keepdims=True), 3, axis=2) * 0.75
         colours = palette("inferno")[np.clip(stretched[..., 0] * 254, 0, 254).astype(np.uint8)]
-        return np.round(grey * (1 - 0.75 * stretched) + colours * (0.75 * stretched)).astype(np.uint8)
+        return np.round(grey * (1 - 0.75 * stretched) + colours * (0.75 * stretched)).astype(
+            np.uint8
+        )
 
     def unit_atlas(self, unit, scale):
         """One channel alone, in the colours that it has on the sheet, as an Atlas of one tile that knows the ends of its colour bar."""
-        low, high = (float(value[unit, 0, 0]) if np.ndim(value) else float(value) for value in self.limits(scale))
-        return Atlas(quantise(self.maps[unit][None], low, high), DIVERGING if self.is_signed(scale) else SEQUENTIAL, low=low, high=high)
+        low, high = (
+            float(value[unit, 0, 0]) if np.ndim(value) else float(value)
+            for value in self.limits(scale)
+        )
+        return Atlas(
+            quantise(self.maps[unit][None], low, high),
+            DIVERGING if self.is_signed(scale) else SEQUENTIAL,
+            low=low,
+            high=high,
+        )
 
     def strongest(self, unit):
         """The place (row, column) of a channel's greatest value, the first of several."""
@@ -104,8 +123,18 @@ class FeatureMapsDisplay:
         rows = ["unit,least,mean,greatest,standard_deviation,zero_share,dead"]
         dead = set(self.dead.tolist())
         for unit, values in enumerate(self.maps):
-            figures = (values.min(), values.mean(), values.max(), values.std(), (values == 0).mean())
-            rows.append(f"{unit}," + ",".join(f"{figure:.6g}" for figure in figures) + f",{int(unit in dead)}")
+            figures = (
+                values.min(),
+                values.mean(),
+                values.max(),
+                values.std(),
+                (values == 0).mean(),
+            )
+            rows.append(
+                f"{unit},"
+                + ",".join(f"{figure:.6g}" for figure in figures)
+                + f",{int(unit in dead)}"
+            )
         return "\n".join(rows) + "\n"
 
 
@@ -113,7 +142,10 @@ def on_one_scale(displays):
     """An Atlas of each of these layers, all on one colour scale, which spans the values of all of them: one colour is one value in each."""
     if not displays:
         return []
-    ends = float(min(display.least.min() for display in displays)), float(max(display.greatest.max() for display in displays))
+    ends = (
+        float(min(display.least.min() for display in displays)),
+        float(max(display.greatest.max() for display in displays)),
+    )
     return [FeatureMapsDisplay(display.maps, ends).atlas("network") for display in displays]
 
 
@@ -122,4 +154,6 @@ def greatest_difference(first, second):
     if first.maps.shape != second.maps.shape:
         return None
     difference = float(np.abs(first.maps - second.maps).max())
-    return difference, difference <= ROUNDING * float(max(np.abs(first.maps).max(), np.abs(second.maps).max()))
+    return difference, difference <= ROUNDING * float(
+        max(np.abs(first.maps).max(), np.abs(second.maps).max())
+    )

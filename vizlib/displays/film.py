@@ -15,7 +15,10 @@ from vizlib.displays.feature_maps import FeatureMapsDisplay
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.errors import UserError, unknown
 
-SHEETS = {"filters": (470, 278), "maps": (396, 278)}  # width and height, in pixels, that tiles fill in a panel
+SHEETS = {
+    "filters": (470, 278),
+    "maps": (396, 278),
+}  # width and height, in pixels, that tiles fill in a panel
 NOW = "#ea580c"  # of the line at the step in view
 
 
@@ -48,8 +51,19 @@ class FilmDisplay:
         if layer is not None and layer not in layers:
             raise unknown("stored layer", layer, layers)
         layer = layer or next(iter(layers), None)
-        maps = {step: FeatureMapsDisplay.from_activation(*moments.probe_maps(run, step, layer)) for step, names in stored.items() if layer in names}
-        return cls.of(run, filters, layer, maps, moments.probe_picture(run), moments.steps(run, filters, stored))
+        maps = {
+            step: FeatureMapsDisplay.from_activation(*moments.probe_maps(run, step, layer))
+            for step, names in stored.items()
+            if layer in names
+        }
+        return cls.of(
+            run,
+            filters,
+            layer,
+            maps,
+            moments.probe_picture(run),
+            moments.steps(run, filters, stored),
+        )
 
     @classmethod
     def of(cls, run, filters, layer, maps, picture, steps):
@@ -58,7 +72,19 @@ class FilmDisplay:
             raise UserError(f"{run.run_id!r} has no film: nothing is stored along its training.")
         history = CurvesDisplay.from_runs([run]).histories[run.run_id]
         known = dict(ordered=bool(run.config.get("ordered")), growing=run.is_active)
-        return cls(run.run_id, run.config["dataset"], list(run.class_names), filters, layer, maps, picture, moments.evaluations(run), history, steps, **known)
+        return cls(
+            run.run_id,
+            run.config["dataset"],
+            list(run.class_names),
+            filters,
+            layer,
+            maps,
+            picture,
+            moments.evaluations(run),
+            history,
+            steps,
+            **known,
+        )
 
     # What each panel shows at a step: (the step it is of, what it shows). UserError with a sentence where it has nothing.
 
@@ -66,25 +92,36 @@ class FilmDisplay:
         """The Atlas of the filters last stored, on one colour scale over the film."""
         at = self._last(self.filters, step, "filters")
         display = FiltersDisplay.from_weight(self.filters[at], self._limit)
-        return at, _laid_out(display.colour_atlas() if display.is_colour else display.channel_atlas(0), "filters")
+        return at, _laid_out(
+            display.colour_atlas() if display.is_colour else display.channel_atlas(0), "filters"
+        )
 
     def maps_at(self, step):
         """The Atlas of the maps last stored; the colours span this step's values."""
-        at = self._last(self.maps if self.picture is not None else {}, step, "maps of a probe picture")
+        at = self._last(
+            self.maps if self.picture is not None else {}, step, "maps of a probe picture"
+        )
         return at, _laid_out(self.maps[at].atlas("layer"), "maps")
 
     def matrix_at(self, step):
         """(ConfusionDisplay, Verdict) of the last evaluation on the validation images."""
         counts = {row["step"]: counts for row, counts in self.evaluations}
         at = self._last(counts, step, "evaluation")
-        return at, (ConfusionDisplay(counts[at], self.class_names), judge(counts[at], self.class_names, ordered=self.ordered))
+        return at, (
+            ConfusionDisplay(counts[at], self.class_names),
+            judge(counts[at], self.class_names, ordered=self.ordered),
+        )
 
     def _last(self, stored, step, what):
         at = moments.at(stored, step)
         if at is None and stored:
-            raise UserError(f"Not yet: the first {what} {'is' if what == 'evaluation' else 'are'} of step {min(stored):,}.")
+            raise UserError(
+                f"Not yet: the first {what} {'is' if what == 'evaluation' else 'are'} of step {min(stored):,}."
+            )
         if at is None:
-            raise UserError(f"No {what} {'is' if what == 'evaluation' else 'are'} stored {'yet' if self.growing else 'along this training'}.")
+            raise UserError(
+                f"No {what} {'is' if what == 'evaluation' else 'are'} stored {'yet' if self.growing else 'along this training'}."
+            )
         return at
 
     @cached_property
@@ -95,22 +132,40 @@ class FilmDisplay:
         """What is drawn of a quantity: {"training" | "validation": [(step, value), ...]}; the training smoothed. UserError where nothing is noted."""
         if not self.history.steps and not self.history.epochs:
             raise UserError(f"No step is noted {'yet' if self.growing else 'along this training'}.")
-        train, validation = ([(row["step"], row[key]) for row in rows if _is_number(row.get(key))] for rows, key in self._sources(quantity))
+        train, validation = (
+            [(row["step"], row[key]) for row in rows if _is_number(row.get(key))]
+            for rows, key in self._sources(quantity)
+        )
         values = smoothed([value for _, value in train], weight_for(0.8, len(train)))
-        return {"training": list(zip([step for step, _ in train], values)), "validation": validation}
+        return {
+            "training": list(zip([step for step, _ in train], values)),
+            "validation": validation,
+        }
 
     def _sources(self, quantity):
         train, validation = QUANTITIES[quantity]
         by_step = any(_is_number(row.get(train)) for row in self.history.steps)
-        return (self.history.steps if by_step else self.history.epochs, train), (self.history.epochs, validation)
+        return (self.history.steps if by_step else self.history.epochs, train), (
+            self.history.epochs,
+            validation,
+        )
 
     def plot_curve(self, quantity, step, height):
         """A Plotly figure of a quantity over the steps, which are logarithmic as the stored ones are: what comes after `step` is pale."""
         self.lines(quantity)  # says where there are none
-        figure = CurvesDisplay({self.name: self.history}).plot(quantity, "steps", 0.8, until=step, narrow=True)
+        figure = CurvesDisplay({self.name: self.history}).plot(
+            quantity, "steps", 0.8, until=step, narrow=True
+        )
         low, high = math.log10(0.5), math.log10(self.end * 1.15)
         figure.update_xaxes(type="log", range=[low, high], title=None, dtick=1, rangemode="normal")
-        figure.update_yaxes(automargin=False, **(dict(range=[0, 1.03], tickvals=[0, 0.5, 1]) if quantity == "accuracy" else dict(rangemode="tozero", nticks=4)))
+        figure.update_yaxes(
+            automargin=False,
+            **(
+                dict(range=[0, 1.03], tickvals=[0, 0.5, 1])
+                if quantity == "accuracy"
+                else dict(rangemode="tozero", nticks=4)
+            ),
+        )
         figure.update_layout(height=height, showlegend=False, margin=dict(l=70, r=10, t=10, b=24))
         figure.add_vline(max(step, 0.5), line=dict(color=NOW, width=3))
         return figure

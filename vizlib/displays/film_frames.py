@@ -14,11 +14,21 @@ from vizlib.displays.film import NOW, SHEETS
 from vizlib.errors import UserError
 
 SIZE = (1000, 760)
-PANELS = {"filters": (20, 84, 490, 396), "maps": (510, 84, 980, 396), "matrix": (20, 412, 490, 724), "curves": (510, 412, 980, 724)}  # left, top, right, bottom
+PANELS = {
+    "filters": (20, 84, 490, 396),
+    "maps": (510, 84, 980, 396),
+    "matrix": (20, 412, 490, 724),
+    "curves": (510, 412, 980, 724),
+}  # left, top, right, bottom
 HEAD, LAST_SECONDS = 34, 3.0  # pixels of a panel's heading; how long the last frame stays
 THUMB, GAP = 64, 10  # pixels of the probe picture, and beside it
 INK, GREY, PALE, THIN = "#0f172a", "#64748b", "#e2e8f0", "#7dd3e6"
-HEADS = {"filters": "First filters", "maps": "Feature maps", "matrix": "Validation images", "curves": "Loss and accuracy"}
+HEADS = {
+    "filters": "First filters",
+    "maps": "Feature maps",
+    "matrix": "Validation images",
+    "curves": "Loss and accuracy",
+}
 NOTE = "Filters: one colour scale for all steps; maps: one each step. Matrix: rows true, columns predicted. Curves: thin training, thick validation."
 
 
@@ -30,12 +40,19 @@ def frame(film, step):
     _write(draw, (980, 34), f"step {step:,}", 38, NOW, anchor="rm")
     draw.rectangle((20, 68, 980, 71), PALE)
     draw.rectangle((20, 68, 20 + 960 * _share(step, film.end), 71), NOW)
-    for name, painter in (("filters", _filters), ("maps", _maps), ("matrix", _matrix), ("curves", _curves)):
+    for name, painter in (
+        ("filters", _filters),
+        ("maps", _maps),
+        ("matrix", _matrix),
+        ("curves", _curves),
+    ):
         try:
             painter(film, picture, PANELS[name], step)
         except UserError as error:
             _head(picture, PANELS[name], HEADS[name])
-            _write(draw, (PANELS[name][0], PANELS[name][1] + 2 * HEAD), str(error), 17, GREY, most=470)
+            _write(
+                draw, (PANELS[name][0], PANELS[name][1] + 2 * HEAD), str(error), 17, GREY, most=470
+            )
     _write(draw, (20, 743), NOTE, 15, GREY, most=960)
     return picture
 
@@ -46,9 +63,19 @@ def animation(film, say=lambda share: None):
     for number, step in enumerate(steps):
         pictures.append(_quantised(frame(film, step)))
         say((number + 1) / (len(steps) + 1))
-    milliseconds = [round(1000 * moments.FRAME_SECONDS)] * (len(pictures) - 1) + [round(1000 * LAST_SECONDS)]
+    milliseconds = [round(1000 * moments.FRAME_SECONDS)] * (len(pictures) - 1) + [
+        round(1000 * LAST_SECONDS)
+    ]
     file = io.BytesIO()
-    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0, optimize=False)
+    pictures[0].save(
+        file,
+        "GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=milliseconds,
+        loop=0,
+        optimize=False,
+    )
     return file.getvalue()
 
 
@@ -61,7 +88,11 @@ def _filters(film, picture, box, step):
 def _maps(film, picture, box, step):
     at, atlas = film.maps_at(step)
     _head(picture, box, f"Maps of {film.layer}", at)
-    probe = Image.fromarray(np.squeeze(film.picture)).convert("RGB").resize((THUMB, THUMB), Image.Resampling.NEAREST)
+    probe = (
+        Image.fromarray(np.squeeze(film.picture))
+        .convert("RGB")
+        .resize((THUMB, THUMB), Image.Resampling.NEAREST)
+    )
     picture.paste(probe, (box[0], box[1] + HEAD))
     picture.paste(*_sheet(atlas, "maps"))
 
@@ -77,18 +108,41 @@ def _matrix(film, picture, box, step):
     size = int(min(15, down - 3, across / 2.4))
     for (row, column), share in np.ndenumerate(display.shares):
         x, y = left + column * across, top + row * down
-        draw.rectangle((round(x), round(y), round(x + across) - 2, round(y + down) - 2), _cell_colour(share))
+        draw.rectangle(
+            (round(x), round(y), round(x + across) - 2, round(y + down) - 2), _cell_colour(share)
+        )
         if size >= 8 and display.counts[row, column]:
-            _write(draw, (x + across / 2 - 1, y + down / 2 - 1), f"{display.counts[row, column]:,}", size, "white" if share > 0.62 else INK, anchor="mm")
+            _write(
+                draw,
+                (x + across / 2 - 1, y + down / 2 - 1),
+                f"{display.counts[row, column]:,}",
+                size,
+                "white" if share > 0.62 else INK,
+                anchor="mm",
+            )
     for number, name in enumerate(names if gutter else ()):
-        _write(draw, (left - 6, top + (number + 0.5) * down), name, min(14, down), anchor="rm", most=gutter - 6)
-        picture.paste(*_upright(name, (left + (number + 0.5) * across, top - 4), min(14, across), gutter * 0.75 - 4))
+        _write(
+            draw,
+            (left - 6, top + (number + 0.5) * down),
+            name,
+            min(14, down),
+            anchor="rm",
+            most=gutter - 6,
+        )
+        picture.paste(
+            *_upright(
+                name, (left + (number + 0.5) * across, top - 4), min(14, across), gutter * 0.75 - 4
+            )
+        )
 
 
 def _curves(film, picture, box, step):
     left, top, right, bottom = box
     middle = (top + bottom) // 2
-    for quantity, place in (("loss", (left, top, right, middle - 4)), ("accuracy", (left, middle + 4, right, bottom))):
+    for quantity, place in (
+        ("loss", (left, top, right, middle - 4)),
+        ("accuracy", (left, middle + 4, right, bottom)),
+    ):
         picture.paste(_curve(film, quantity, step, place), place[:2])
 
 
@@ -102,12 +156,21 @@ def _curve(film, quantity, step, place):
     left, right, high, low = 96, width - 8, 64, height - 40
 
     def place_of(at, value):
-        return left + (right - left) * _share(at, film.end), low - (low - high) * min(1, max(0, value / top))
+        return left + (right - left) * _share(at, film.end), low - (low - high) * min(
+            1, max(0, value / top)
+        )
 
     for share in (0, 0.5, 1):
         y = low - (low - high) * share
         draw.line((left, y, right, y), PALE, 2)
-        _write(draw, (left - 12, y), f"{share:.0%}" if quantity == "accuracy" else f"{top * share:.2g}", 26, GREY, anchor="rm")
+        _write(
+            draw,
+            (left - 12, y),
+            f"{share:.0%}" if quantity == "accuracy" else f"{top * share:.2g}",
+            26,
+            GREY,
+            anchor="rm",
+        )
     for at in (10**power for power in range(int(math.log10(film.end)) + 1)):
         _write(draw, (place_of(at, 0)[0], height - 2), f"{at:,}", 26, GREY, anchor="ms")
     for words, width, tone in (("training", 3, THIN), ("validation", 8, COLOURS[0])):
@@ -134,7 +197,10 @@ def _share(step, end):
 
 def _write(draw, place, text, size, colour=INK, anchor="lm", most=None):
     """Text in Pillow's own font, cut where it would be wider than `most` pixels."""
-    font, text = ImageFont.load_default(max(1, size)), "".join(letter if letter.isprintable() else " " for letter in text)
+    font, text = (
+        ImageFont.load_default(max(1, size)),
+        "".join(letter if letter.isprintable() else " " for letter in text),
+    )
     while most and len(text) > 1 and font.getlength(text) > most:
         text = text[:-2].rstrip() + "…" if text.endswith("…") else text[:-1].rstrip() + "…"
     draw.text(place, text, colour, font, anchor=anchor)
@@ -144,7 +210,10 @@ def _upright(text, foot, size, most):
     """Text that is read from below, its foot at a place: (picture, left and top), to be pasted."""
     picture = Image.new("RGB", (int(most), int(size) + 4), "white")
     _write(ImageDraw.Draw(picture), (0, picture.height / 2), text, size, most=most)
-    return picture.transpose(Image.Transpose.ROTATE_90), (round(foot[0] - picture.height / 2), round(foot[1] - most))
+    return picture.transpose(Image.Transpose.ROTATE_90), (
+        round(foot[0] - picture.height / 2),
+        round(foot[1] - most),
+    )
 
 
 def _head(picture, box, words, step=None):
@@ -157,9 +226,14 @@ def _head(picture, box, words, step=None):
 def _sheet(atlas, panel):
     """An Atlas on white, as large as it fits in its panel: (picture, left and top)."""
     (left, top, *_), (width, height) = PANELS[panel], SHEETS[panel]
-    sheet = atlas.image(max(1, int(factor_within(atlas.tiles.shape, atlas.columns, width, height)))).convert("RGBA")
+    sheet = atlas.image(
+        max(1, int(factor_within(atlas.tiles.shape, atlas.columns, width, height)))
+    ).convert("RGBA")
     sheet.thumbnail((width, height))  # where not even one pixel each fits
-    return Image.alpha_composite(Image.new("RGBA", sheet.size, "white"), sheet).convert("RGB"), (left + (THUMB + GAP if panel == "maps" else 0), top + HEAD)
+    return Image.alpha_composite(Image.new("RGBA", sheet.size, "white"), sheet).convert("RGB"), (
+        left + (THUMB + GAP if panel == "maps" else 0),
+        top + HEAD,
+    )
 
 
 def _cell_colour(share):
@@ -171,7 +245,9 @@ def _cell_colour(share):
 def _quantised(picture):
     """The picture in 256 colours of its own: the best for every third pixel, each colour then exactly the nearest."""
     small = picture.resize((picture.width // 3, picture.height // 3), Image.Resampling.NEAREST)
-    colours = np.array(small.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1).getpalette()).reshape(-1, 3)
+    colours = np.array(
+        small.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1).getpalette()
+    ).reshape(-1, 3)
     red, green, blue = np.asarray(picture, np.uint32).transpose(2, 0, 1)
     packed = red << 16 | green << 8 | blue
     seen = np.zeros(1 << 24, bool)

@@ -19,8 +19,12 @@ class FiltersDisplay:
     def from_weight(cls, weight, limit=None):
         """From a convolution's weight, an array (out, in, h, w). limit: the greatest absolute weight of the layer, if left out. ValueError for other shapes."""
         if weight.ndim != 4:
-            raise ValueError(f"the weight of a convolution is (out, in, h, w); this is {weight.shape}")
-        return cls(np.asarray(weight, np.float32), float(np.abs(weight).max()) if limit is None else limit)
+            raise ValueError(
+                f"the weight of a convolution is (out, in, h, w); this is {weight.shape}"
+            )
+        return cls(
+            np.asarray(weight, np.float32), float(np.abs(weight).max()) if limit is None else limit
+        )
 
     @property
     def is_colour(self):
@@ -29,7 +33,10 @@ class FiltersDisplay:
     def colour_atlas(self):
         """Filters of three input channels as colours, jointly scaled: grey is zero, and a channel is bright where its weight is positive."""
         scaled = 127.5 + 127.5 * self.weight / (self.limit or 1)
-        return Atlas(np.round(scaled).astype(np.uint8).transpose(0, 2, 3, 1), labels=self._labels("filter", self.weight))
+        return Atlas(
+            np.round(scaled).astype(np.uint8).transpose(0, 2, 3, 1),
+            labels=self._labels("filter", self.weight),
+        )
 
     def channel_atlas(self, channel):
         """One input channel of every filter."""
@@ -47,7 +54,9 @@ class FiltersDisplay:
     @staticmethod
     def _labels(word, kernels):
         lengths = np.sqrt(np.square(kernels).reshape(len(kernels), -1).sum(axis=1))
-        return tuple(f"{word} {number}: length {length:.3g}" for number, length in enumerate(lengths))
+        return tuple(
+            f"{word} {number}: length {length:.3g}" for number, length in enumerate(lengths)
+        )
 
     def plot_kernel(self, unit, channel):
         """One kernel large with its numbers, a Plotly heat map."""
@@ -55,5 +64,8 @@ class FiltersDisplay:
 
     def csv(self):
         """Every weight: filter, input_channel, row, column, weight."""
-        rows = [f"{','.join(map(str, place))},{value:.6g}" for place, value in np.ndenumerate(self.weight)]
+        rows = [
+            f"{','.join(map(str, place))},{value:.6g}"
+            for place, value in np.ndenumerate(self.weight)
+        ]
         return "filter,input_channel,row,column,weight\n" + "\n".join(rows) + "\n"

@@ -22,7 +22,13 @@ class Gradients:
 
     def sizes(self, size):
         """One of SIZES at each step for each layer, float (S, L); a gradient that is zero, or a weight, gives not-a-number."""
-        values = self.norms if size == SIZES[0] else np.divide(self.norms, self.weights, out=np.zeros_like(self.norms), where=self.weights > 0)
+        values = (
+            self.norms
+            if size == SIZES[0]
+            else np.divide(
+                self.norms, self.weights, out=np.zeros_like(self.norms), where=self.weights > 0
+            )
+        )
         return np.where(values > 0, values, np.nan)
 
     def row(self, step):
@@ -39,7 +45,9 @@ class GradientsDisplay:
     @classmethod
     def from_runs(cls, runs):
         """Of the runs that noted their gradients; those that did not are left out."""
-        found = {run.run_id: gradients_of(run.rows("started"), run.rows("gradients")) for run in runs}
+        found = {
+            run.run_id: gradients_of(run.rows("started"), run.rows("gradients")) for run in runs
+        }
         return cls({name: gradients for name, gradients in found.items() if gradients is not None})
 
     def plot_course(self, size, step=None):
@@ -57,9 +65,14 @@ class GradientsDisplay:
             figure.add_heatmap(
                 z=_for_json(np.log10(sizes).T.round(3)),
                 customdata=np.broadcast_to([f"{step:,}" for step in steps], sizes.T.shape).tolist(),
-                text=[[f"{value:.2e}" if np.isfinite(value) else "zero" for value in line] for line in sizes.T],
+                text=[
+                    [f"{value:.2e}" if np.isfinite(value) else "zero" for value in line]
+                    for line in sizes.T
+                ],
                 y=list(range(len(gradients.layers))),
-                hovertext=[[html.escape(layer, quote=False)] * len(steps) for layer in gradients.layers],
+                hovertext=[
+                    [html.escape(layer, quote=False)] * len(steps) for layer in gradients.layers
+                ],
                 hovertemplate="%{hovertext}, step %{customdata}: %{text}<extra></extra>",
                 hoverongaps=True,
                 coloraxis="coloraxis",
@@ -67,18 +80,47 @@ class GradientsDisplay:
                 col=column,
             )
             shown = _spread(len(steps), 7)
-            figure.update_xaxes(title="training step", tickvals=shown, ticktext=[f"{steps[at]:,}" for at in shown], showgrid=False, zeroline=False, row=1, col=column)
+            figure.update_xaxes(
+                title="training step",
+                tickvals=shown,
+                ticktext=[f"{steps[at]:,}" for at in shown],
+                showgrid=False,
+                zeroline=False,
+                row=1,
+                col=column,
+            )
             shown = _spread(len(gradients.layers), 17)
             ticks = [html.escape(gradients.layers[at][-24:], quote=False) for at in shown]
-            side = "left" if column == 1 else "right"  # the names of the second stay clear of the first
-            figure.update_yaxes(tickvals=shown, ticktext=ticks, side=side, autorange="reversed", showgrid=False, zeroline=False, row=1, col=column)
+            side = (
+                "left" if column == 1 else "right"
+            )  # the names of the second stay clear of the first
+            figure.update_yaxes(
+                tickvals=shown,
+                ticktext=ticks,
+                side=side,
+                autorange="reversed",
+                showgrid=False,
+                zeroline=False,
+                row=1,
+                col=column,
+            )
             if step is not None:
-                figure.add_vline(_last_up_to(steps, step), line=dict(color="#f97316", width=2), row=1, col=column)
+                figure.add_vline(
+                    _last_up_to(steps, step), line=dict(color="#f97316", width=2), row=1, col=column
+                )
         low, high = self.decades(size)
         ticks = list(range(int(np.ceil(low)), int(np.floor(high)) + 1))
-        texts = dict(title=dict(text=f"size of the {size}", side="top"), tickvals=ticks, ticktext=[power_of_ten(tick) for tick in ticks])
-        bar = dict(texts, orientation="h", y=-0.16, yanchor="top", len=0.5, thickness=12, outlinewidth=0)
-        figure.update_layout(coloraxis=dict(colorscale="Viridis", cmin=low, cmax=high, colorbar=bar))
+        texts = dict(
+            title=dict(text=f"size of the {size}", side="top"),
+            tickvals=ticks,
+            ticktext=[power_of_ten(tick) for tick in ticks],
+        )
+        bar = dict(
+            texts, orientation="h", y=-0.16, yanchor="top", len=0.5, thickness=12, outlinewidth=0
+        )
+        figure.update_layout(
+            coloraxis=dict(colorscale="Viridis", cmin=low, cmax=high, colorbar=bar)
+        )
         figure.update_layout(height=520, margin=dict(l=10, r=10, t=34, b=10))
         return figure
 
@@ -99,15 +141,33 @@ class GradientsDisplay:
                 line=dict(color=colour, width=2.5),
                 marker_size=6,
             )
-        low, high = self.decades(size)  # the same for all steps, so that the film moves the lines and not the axis
-        figure.update_yaxes(title=size, type="log", range=[low - 0.1, high + 0.1], dtick=1, exponentformat="power", showexponent="all")
-        figure.update_xaxes(title="layer, from the image to the answer", rangemode="tozero", zeroline=False)
-        figure.update_layout(height=340, margin=dict(l=10, r=10, t=10, b=10), legend=dict(orientation="h", y=1.12), showlegend=True)
+        low, high = self.decades(
+            size
+        )  # the same for all steps, so that the film moves the lines and not the axis
+        figure.update_yaxes(
+            title=size,
+            type="log",
+            range=[low - 0.1, high + 0.1],
+            dtick=1,
+            exponentformat="power",
+            showexponent="all",
+        )
+        figure.update_xaxes(
+            title="layer, from the image to the answer", rangemode="tozero", zeroline=False
+        )
+        figure.update_layout(
+            height=340,
+            margin=dict(l=10, r=10, t=10, b=10),
+            legend=dict(orientation="h", y=1.12),
+            showlegend=True,
+        )
         return figure
 
     def decades(self, size):
         """The powers of ten that the least and the greatest value of all runs lie between: two numbers, not equal."""
-        values = np.concatenate([gradients.sizes(size).ravel() for gradients in self.histories.values()])
+        values = np.concatenate(
+            [gradients.sizes(size).ravel() for gradients in self.histories.values()]
+        )
         values = np.log10(values[np.isfinite(values)])
         if not values.size:
             return -1.0, 0.0
@@ -121,14 +181,20 @@ class GradientsDisplay:
         for name, gradients in self.histories.items():
             for at, step in enumerate(gradients.steps):
                 for number, layer in enumerate(gradients.layers):
-                    quoted = '"' + layer.replace('"', '""') + '"' if set(layer) & set(',"\n') else layer
-                    rows.append(f"{name},{step},{number + 1},{quoted},{gradients.norms[at, number]:.6g},{gradients.weights[at, number]:.6g}")
+                    quoted = (
+                        '"' + layer.replace('"', '""') + '"' if set(layer) & set(',"\n') else layer
+                    )
+                    rows.append(
+                        f"{name},{step},{number + 1},{quoted},{gradients.norms[at, number]:.6g},{gradients.weights[at, number]:.6g}"
+                    )
         return "\n".join(rows) + "\n"
 
 
 def gradients_of(started, rows):
     """The Gradients in a run's "started" and "gradients" events; None if there are none. Rows that do not fit the layers are left out."""
-    layers = next((row["layers"] for row in reversed(started) if isinstance(row.get("layers"), list)), [])
+    layers = next(
+        (row["layers"] for row in reversed(started) if isinstance(row.get("layers"), list)), []
+    )
     kept = {}
     for row in rows:
         try:
@@ -164,7 +230,13 @@ def _spread(count, most):
     """At most `most` whole numbers from 0 to count - 1 at one distance, with count - 1 itself in place of one that is too near to it."""
     stride = -(-count // most)
     places = list(range(0, count, stride))
-    return places if places[-1] == count - 1 else [*places[:-1], count - 1] if count - 1 - places[-1] < stride else [*places, count - 1]
+    return (
+        places
+        if places[-1] == count - 1
+        else [*places[:-1], count - 1]
+        if count - 1 - places[-1] < stride
+        else [*places, count - 1]
+    )
 
 
 def _for_json(values):

@@ -21,5 +21,7 @@ def heat_png(influence):
     level = np.round(share * 254).astype(np.uint8)
     opacity = np.round(share * STRONGEST).astype(np.uint8)[..., None]
     file = io.BytesIO()
-    Image.fromarray(np.concatenate([palette("inferno")[level], opacity], axis=2)).save(file, "PNG", compress_level=1)
+    Image.fromarray(np.concatenate([palette("inferno")[level], opacity], axis=2)).save(
+        file, "PNG", compress_level=1
+    )
     return file.getvalue()

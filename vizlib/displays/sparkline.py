@@ -13,8 +13,20 @@ COLOURS = {"loss": "#ea580c", "accuracy": "#0891b2"}
 
 def sparkline(points, highest, colour):
     """An <img> of points (x in [0, 1], y in [0, highest]): it grows to the right as x does. Values that are no numbers are left out."""
-    seen = [(min(max(x, 0.0), 1.0), min(max(y / highest, 0.0), 1.0)) for x, y in points if isfinite(x) and isfinite(y)] if highest > 0 else []
-    seen = [seen[round(row * (len(seen) - 1) / (POINTS - 1))] for row in range(POINTS)] if len(seen) > POINTS else seen
+    seen = (
+        [
+            (min(max(x, 0.0), 1.0), min(max(y / highest, 0.0), 1.0))
+            for x, y in points
+            if isfinite(x) and isfinite(y)
+        ]
+        if highest > 0
+        else []
+    )
+    seen = (
+        [seen[round(row * (len(seen) - 1) / (POINTS - 1))] for row in range(POINTS)]
+        if len(seen) > POINTS
+        else seen
+    )
     places = [f"{2 + x * (WIDTH - 4):.1f} {HEIGHT - 2 - y * (HEIGHT - 4):.1f}" for x, y in seen]
     style = 'fill="none" stroke-linecap="round" stroke-linejoin="round" vector-effect="non-scaling-stroke"'
     marks = f'<path d="M2 {HEIGHT - 1}H{WIDTH - 2}" stroke="#808080" opacity=".35" stroke-width="1" {style}/>'
@@ -25,6 +37,8 @@ def sparkline(points, highest, colour):
         marks += f'<path d="M{line}" stroke="{colour}" stroke-width="1.6" {style}/>'
         marks += f'<path d="M{places[-1]}h0" stroke="{colour}" stroke-width="5" {style}/>'
     size = f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none"'
-    drawing = b64encode(f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{marks}</svg>'.encode()).decode()
+    drawing = b64encode(
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{marks}</svg>'.encode()
+    ).decode()
     # decoded before it is shown: one that takes its place later would flicker at each redraw
     return f'<img alt="" decoding="sync" src="data:image/svg+xml;base64,{drawing}" style="display:block;width:100%;height:{HEIGHT}px">'

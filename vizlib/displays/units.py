@@ -15,7 +15,10 @@ def marked(picture, box, size=160):
     """
     height, width = picture.shape[:2]
     factor = max(1, size // max(height, width))
-    top, left, bottom, right = (min(max(0, edge), limit) * factor for edge, limit in zip(box, (height, width, height, width)))
+    top, left, bottom, right = (
+        min(max(0, edge), limit) * factor
+        for edge, limit in zip(box, (height, width, height, width))
+    )
     large = as_colours(picture).repeat(factor, axis=0).repeat(factor, axis=1)
     inside = large[top:bottom, left:right].copy()
     large = (large * SHADE).astype(np.uint8)
@@ -32,13 +35,22 @@ def as_colours(picture):
 
 def sheet(pictures, labels):
     """One picture a unit, uint8 (units, h, w, 1 or 3), as an Atlas. labels: what each says when pointed at."""
-    return Atlas(np.ascontiguousarray(np.repeat(pictures, 3, axis=3) if pictures.shape[3] == 1 else pictures), labels=tuple(labels))
+    return Atlas(
+        np.ascontiguousarray(
+            np.repeat(pictures, 3, axis=3) if pictures.shape[3] == 1 else pictures
+        ),
+        labels=tuple(labels),
+    )
 
 
 def spread(labels, class_names):
     """How images, by their labels (N,), spread over classes: pairs (class name, count), the commonest first."""
     counts = np.bincount(labels, minlength=len(class_names))
-    return [(class_names[label], int(counts[label])) for label in np.argsort(-counts, kind="stable") if counts[label]]
+    return [
+        (class_names[label], int(counts[label]))
+        for label in np.argsort(-counts, kind="stable")
+        if counts[label]
+    ]
 
 
 def plot_spread(found, most=8):
@@ -47,9 +59,19 @@ def plot_spread(found, most=8):
 
     rest = sum(count for _, count in found[most:])
     names, counts = zip(*found[:most], *([(f"{len(found) - most} others", rest)] if rest else []))
-    bars = go.Bar(x=counts, y=names, orientation="h", text=counts, textposition="outside", cliponaxis=False, marker_color="#0e7490")
+    bars = go.Bar(
+        x=counts,
+        y=names,
+        orientation="h",
+        text=counts,
+        textposition="outside",
+        cliponaxis=False,
+        marker_color="#0e7490",
+    )
     figure = go.Figure(bars)
-    figure.update_layout(margin=dict(l=0, r=24, t=0, b=0), height=14 + 24 * len(names), bargap=0.3, showlegend=False)
+    figure.update_layout(
+        margin=dict(l=0, r=24, t=0, b=0), height=14 + 24 * len(names), bargap=0.3, showlegend=False
+    )
     figure.update_xaxes(visible=False)
     figure.update_yaxes(autorange="reversed", automargin=True, type="category")
     return figure

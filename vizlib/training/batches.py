@@ -35,7 +35,13 @@ class Streamed:
     """The same from files, read and fitted to the network's size by worker processes ahead of time."""
 
     def __init__(self, split, image_size, device, border, reflect, *, workers):
-        self._pictures, self._device, self._border, self._reflect, self._workers = FittedPictures(split, image_size), device, border, reflect, workers
+        self._pictures, self._device, self._border, self._reflect, self._workers = (
+            FittedPictures(split, image_size),
+            device,
+            border,
+            reflect,
+            workers,
+        )
 
     def windows(self, orders):
         orders = list(orders)
@@ -49,7 +55,10 @@ class Streamed:
         for images, problem in loader:
             if problem:
                 raise UserError(problem)
-            yield windows(images.to(self._device, non_blocking=True), self._border, self._reflect), torch.arange(len(images), device=self._device)
+            yield (
+                windows(images.to(self._device, non_blocking=True), self._border, self._reflect),
+                torch.arange(len(images), device=self._device),
+            )
 
 
 class FittedPictures(torch.utils.data.Dataset):
@@ -65,8 +74,12 @@ class FittedPictures(torch.utils.data.Dataset):
         from vizlib.images import fit
 
         try:
-            return torch.from_numpy(fit(self.split.pictures[row], self.image_size).transpose(2, 0, 1).copy())
-        except UserError as error:  # an exception would come out of a worker with its whole trace as text
+            return torch.from_numpy(
+                fit(self.split.pictures[row], self.image_size).transpose(2, 0, 1).copy()
+            )
+        except (
+            UserError
+        ) as error:  # an exception would come out of a worker with its whole trace as text
             return str(error)
 
 
@@ -93,16 +106,26 @@ def reader(split, image_size):
 def kept_size(split, image_size):
     """The (C, H, W) in which a split's pictures are kept until they are in a batch: their own, where the network gets them enlarged."""
     own = getattr(split.pictures, "shape", None)  # (N, H, W, C) where all are of one size
-    if own and own[3] == image_size[0] and own[1] <= image_size[1] and own[1] * image_size[2] == own[2] * image_size[1]:
+    if (
+        own
+        and own[3] == image_size[0]
+        and own[1] <= image_size[1]
+        and own[1] * image_size[2] == own[2] * image_size[1]
+    ):
         return own[3], own[1], own[2]
     return tuple(image_size)
 
 
 def resized(images, size):
     """uint8 images (N, C, H, W) as whole floats (N, C, *size) in [0, 255]: what `images.fit` makes of each, but all at once, on any device."""
-    for axis, side in ((3, size[1]), (2, size[0])):  # first the rows and then the columns, each rounded, as Pillow does it
+    for axis, side in (
+        (3, size[1]),
+        (2, size[0]),
+    ):  # first the rows and then the columns, each rounded, as Pillow does it
         weights = _weights(images.shape[axis], side).to(images.device)
-        images = (images.float().transpose(axis, 3) @ weights.T).transpose(axis, 3).round().clamp(0, 255)
+        images = (
+            (images.float().transpose(axis, 3) @ weights.T).transpose(axis, 3).round().clamp(0, 255)
+        )
     return images
 
 
@@ -111,7 +134,9 @@ def _weights(before, after):
     """(after, before): how much each pixel of a row counts for those of the row resized. Pillow's own, by resizing rows with one bright pixel each."""
     from PIL import Image
 
-    rows = Image.fromarray(np.eye(before, dtype=np.float32)).resize((after, before), Image.Resampling.LANCZOS)
+    rows = Image.fromarray(np.eye(before, dtype=np.float32)).resize(
+        (after, before), Image.Resampling.LANCZOS
+    )
     return torch.from_numpy(np.array(rows).T.copy())
 
 
@@ -125,8 +150,17 @@ def normalised(split, count, image_size, mean, std):
 def windows(images, border, reflect):
     """A view (N, C, 2 border + 1, 2 border + 1, H, W) of all crops of images (N, C, H, W) with a border around, black or reflected."""
     height, width = images.shape[2:]
-    if border and reflect:  # reflection takes no bytes: a chunk at a time, so that the floats need little memory
-        padded = torch.cat([F.pad(chunk.half() if chunk.is_cuda else chunk.float(), [border] * 4, mode="reflect").to(torch.uint8) for chunk in images.split(CHUNK)])
+    if (
+        border and reflect
+    ):  # reflection takes no bytes: a chunk at a time, so that the floats need little memory
+        padded = torch.cat(
+            [
+                F.pad(
+                    chunk.half() if chunk.is_cuda else chunk.float(), [border] * 4, mode="reflect"
+                ).to(torch.uint8)
+                for chunk in images.split(CHUNK)
+            ]
+        )
     else:
         padded = F.pad(images, [border] * 4)
     return padded.unfold(2, height, 1).unfold(3, width, 1)
@@ -139,14 +173,41 @@ class Batches:
     of the same class. rank, ranks: this process takes every `ranks`-th picture of each batch, from `rank` on.
     """
 
-    def __init__(self, source, labels, num_classes, recipe, *, mean, std, mirrors, border, seed, rank=0, ranks=1):
-        self.source, self.labels, self.recipe, self.border, self.seed, self.rank, self.ranks = source, labels, recipe, border, seed, rank, ranks
+    def __init__(
+        self,
+        source,
+        labels,
+        num_classes,
+        recipe,
+        *,
+        mean,
+        std,
+        mirrors,
+        border,
+        seed,
+        rank=0,
+        ranks=1,
+    ):
+        self.source, self.labels, self.recipe, self.border, self.seed, self.rank, self.ranks = (
+            source,
+            labels,
+            recipe,
+            border,
+            seed,
+            rank,
+            ranks,
+        )
         self.flips = recipe.augment and mirrors
-        self.mean, self.scale = (torch.tensor(values, device=labels.device).mul(255).view(1, -1, 1, 1) for values in (mean, std))
+        self.mean, self.scale = (
+            torch.tensor(values, device=labels.device).mul(255).view(1, -1, 1, 1)
+            for values in (mean, std)
+        )
         counts = torch.bincount(labels, minlength=num_classes)
         self.is_rare = counts * num_classes < len(labels)
         self.chances = (1 / counts.clamp(min=1).float())[labels].cpu() if recipe.balanced else None
-        self.side = torch.randint(2, labels.shape, generator=torch.Generator().manual_seed(mixed(seed, 0, 3))).to(labels.device)
+        self.side = torch.randint(
+            2, labels.shape, generator=torch.Generator().manual_seed(mixed(seed, 0, 3))
+        ).to(labels.device)
         self._generator = torch.Generator(labels.device)
 
     def __len__(self):
@@ -161,15 +222,23 @@ class Batches:
         # Of equal size but for one image: a last batch of one has no statistics to normalise by.
         orders = self._order(number).tensor_split(len(self))[skip:]
         own = [rows[self.rank :: self.ranks] for rows in orders]
-        for step, (rows, (crops, at)) in enumerate(zip(orders, self.source.windows(own)), number * len(self) + skip):
-            yield self._augmented(crops, at, rows, number, step, size() if size else None), self.labels[rows[self.rank :: self.ranks]], self.labels[rows]
+        for step, (rows, (crops, at)) in enumerate(
+            zip(orders, self.source.windows(own)), number * len(self) + skip
+        ):
+            yield (
+                self._augmented(crops, at, rows, number, step, size() if size else None),
+                self.labels[rows[self.rank :: self.ranks]],
+                self.labels[rows],
+            )
 
     def _order(self, number):
         generator = torch.Generator().manual_seed(mixed(self.seed, number, 1))
         if self.chances is None:
             order = torch.randperm(len(self.labels), generator=generator)
         else:
-            order = torch.multinomial(self.chances, len(self.labels), replacement=True, generator=generator)
+            order = torch.multinomial(
+                self.chances, len(self.labels), replacement=True, generator=generator
+            )
         return order.to(self.labels.device)
 
     def _augmented(self, crops, at, rows, number, step, size):
@@ -178,17 +247,23 @@ class Batches:
         changes = torch.ones(len(at), dtype=torch.bool, device=device)
         if self.recipe.augment_only_rare:
             changes = self.is_rare[self.labels[rows[own]]]
-        offsets = torch.randint(2 * self.border + 1, (2, len(rows)), generator=self._generator, device=device)[:, own]
+        offsets = torch.randint(
+            2 * self.border + 1, (2, len(rows)), generator=self._generator, device=device
+        )[:, own]
         offsets = torch.where(changes, offsets, self.border)
         images = crops[at, :, offsets[0], offsets[1]]
         if self.flips:
             # Half of the pictures in even epochs and the other half in odd ones: each is seen both ways (Jordan 2024, arXiv 2404.00498).
             flipped = changes & ((self.side[rows[own]] + number) % 2 == 1)
             images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
-        images = images.float() if size in (None, tuple(images.shape[2:])) else resized(images, size)
+        images = (
+            images.float() if size in (None, tuple(images.shape[2:])) else resized(images, size)
+        )
         images = (images - self.mean) / self.scale
         if self.recipe.cutout:
-            images = images * ~(self._squares(images, len(rows), own) & changes.view(-1, 1, 1, 1))  # zero is the mean colour
+            images = images * ~(
+                self._squares(images, len(rows), own) & changes.view(-1, 1, 1, 1)
+            )  # zero is the mean colour
         return images.contiguous(memory_format=torch.channels_last)
 
     def _squares(self, images, count, own):
@@ -199,7 +274,9 @@ class Batches:
             places = torch.arange(size, device=images.device) + 0.5
             shape = [-1, 1, 1, 1]
             shape[axis] = size
-            inside.append(((places - centres[:, None]).abs() <= self.recipe.cutout * size / 2).view(shape))
+            inside.append(
+                ((places - centres[:, None]).abs() <= self.recipe.cutout * size / 2).view(shape)
+            )
         return inside[0] & inside[1]
 
 

@@ -8,11 +8,29 @@ from vizlib import architectures, datasets, runs
 from vizlib.errors import UserError
 from vizlib.training import recipes
 from vizlib.training.recipes import picture_size
-from vizlib.training.start import IMAGENET_MEAN, IMAGENET_STD, check_start, freeze, load_all_but_head
+from vizlib.training.start import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    check_start,
+    freeze,
+    load_all_but_head,
+)
 from vizlib.weights import load_weights
 
 
-def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title="", start=None, frozen=0, side=None, system=None):
+def make_config(
+    architecture,
+    dataset,
+    recipe,
+    *,
+    seed=0,
+    validation=None,
+    title="",
+    start=None,
+    frozen=0,
+    side=None,
+    system=None,
+):
     """The configuration of a new run: all that is needed to build, train and evaluate it again.
 
     architecture: a registered name. dataset: a loaded Dataset. validation: how many training images are held out to choose the
@@ -29,7 +47,9 @@ def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title
         sides = (min(sides), min(sides))
     if side is not None:
         if not 1 <= side <= 1024:
-            raise UserError(f"Pictures of {side} x {side} are not possible: between 1 and 1024 pixels.")
+            raise UserError(
+                f"Pictures of {side} x {side} are not possible: between 1 and 1024 pixels."
+            )
         sides = (side, side)
     input_size = (dataset.image_size[0], *sides)
     pretrained = bool(start) and "pretrained" in start
@@ -46,7 +66,9 @@ def make_config(architecture, dataset, recipe, *, seed=0, validation=None, title
         "input_size": list(input_size),
         "mean": _by_channel(IMAGENET_MEAN, input_size) if pretrained else dataset.mean,
         "std": _by_channel(IMAGENET_STD, input_size) if pretrained else dataset.std,
-        "validation": min(1000, len(dataset.splits["train"]) // 10) if validation is None else validation,
+        "validation": min(1000, len(dataset.splits["train"]) // 10)
+        if validation is None
+        else validation,
         "recipe": dict(vars(recipe)),
         "start": start,
         "frozen": frozen,
@@ -69,7 +91,10 @@ def check_possible(config, dataset):
         freeze(model, config.get("frozen", 0))
         _check_growth(config, model)
     if config.get("start") and "run" in config["start"]:
-        load_all_but_head(model.to_empty(device="cpu"), load_weights(runs.open_run(config["start"]["run"]).path("model.safetensors")))
+        load_all_but_head(
+            model.to_empty(device="cpu"),
+            load_weights(runs.open_run(config["start"]["run"]).path("model.safetensors")),
+        )
 
 
 def _check_growth(config, model):
@@ -82,7 +107,9 @@ def _check_growth(config, model):
         model.eval()(torch.empty(1, channels, *smallest))
     except RuntimeError as error:
         height, width = smallest
-        raise UserError(f"{config['architecture']} cannot begin with pictures of {height} × {width} pixels and let them grow: it takes those of one side only, or larger ones.") from error
+        raise UserError(
+            f"{config['architecture']} cannot begin with pictures of {height} × {width} pixels and let them grow: it takes those of one side only, or larger ones."
+        ) from error
 
 
 def begun(config, dataset, name):

@@ -41,14 +41,20 @@ class Group:
 
     def with_shared_norms(self, model, device):
         """The model with batch statistics taken over all processes, where that is possible: on GPUs."""
-        return torch.nn.SyncBatchNorm.convert_sync_batchnorm(model) if self.size > 1 and torch.device(device).type == "cuda" else model
+        return (
+            torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+            if self.size > 1 and torch.device(device).type == "cuda"
+            else model
+        )
 
     def wrapped(self, model, device):
         """The model as it is to be called in training."""
         if self.size == 1:
             return model
         on_gpu = torch.device(device).type == "cuda"
-        return torch.nn.parallel.DistributedDataParallel(model, device_ids=[torch.device(device).index] if on_gpu else None)
+        return torch.nn.parallel.DistributedDataParallel(
+            model, device_ids=[torch.device(device).index] if on_gpu else None
+        )
 
 
 def join(device):
@@ -60,7 +66,9 @@ def join(device):
     if on_gpu:
         local = int(os.environ["LOCAL_RANK"])
         if local >= torch.cuda.device_count():
-            raise UserError(f"{local + 1} processes were started here, and there are {torch.cuda.device_count()} GPUs: one process a GPU is possible.")
+            raise UserError(
+                f"{local + 1} processes were started here, and there are {torch.cuda.device_count()} GPUs: one process a GPU is possible."
+            )
         device = f"cuda:{local}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=EVALUATION)

@@ -29,7 +29,10 @@ def estimate(architecture, dataset_name, recipe, device, *, images, input_size):
         if "torch" not in sys.modules:
             return None, "not known yet"
         rate = GPU_SPEED if device.startswith("cuda") else CORE_SPEED * (os.cpu_count() or 1)
-        speed, source = rate / (3 * _multiply_adds(architecture, tuple(input_size))), "guessed from its size"
+        speed, source = (
+            rate / (3 * _multiply_adds(architecture, tuple(input_size))),
+            "guessed from its size",
+        )
     return recipe.epochs * images * recipes.relative_cost(recipe) / speed + START_SECONDS, source
 
 
@@ -39,17 +42,34 @@ def _multiply_adds(architecture, input_size):
     from vizlib import architectures
     from vizlib.layers import layer_table
 
-    model = architectures.create(architecture, **architectures.get(architecture).arguments_for(10, input_size))
+    model = architectures.create(
+        architecture, **architectures.get(architecture).arguments_for(10, input_size)
+    )
     return sum(row.multiply_adds for row in layer_table(model, input_size) if row.depth == 0)
 
 
 def _measured_speed(architecture, dataset_name, device, input_size):
     """Whole images a second of the latest training of this network on this data, in this size, here, evaluations included; None if there was none."""
-    for run in sorted(runs.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")):
+    for run in sorted(
+        runs.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")
+    ):
         queued, started, steps = run.rows("queued"), run.rows("started"), run.rows("step")
-        same = run.config["architecture"] == architecture and run.config["dataset"] == dataset_name and run.input_size == input_size
-        went_on = run.rows("paused") or run.rows("resumed")  # the time between its steps is not that of training alone
-        if same and queued and queued[-1]["device"] == device and started and len(steps) > 1 and not went_on:
+        same = (
+            run.config["architecture"] == architecture
+            and run.config["dataset"] == dataset_name
+            and run.input_size == input_size
+        )
+        went_on = run.rows("paused") or run.rows(
+            "resumed"
+        )  # the time between its steps is not that of training alone
+        if (
+            same
+            and queued
+            and queued[-1]["device"] == device
+            and started
+            and len(steps) > 1
+            and not went_on
+        ):
             images = (steps[-1]["epoch"] - steps[0]["epoch"]) * started[-1].get("train_images", 0)
             return images * _cost(run) / max(1e-3, steps[-1]["time"] - steps[0]["time"])
     return None

@@ -15,10 +15,18 @@ def evaluate(folder, config, dataset, device="cpu"):
     load_into(model, load_weights(folder / "model.safetensors"))
     split = dataset.splits["test"]
     mirrored = config["recipe"].get("mirrored", False) and dataset.mirrors
-    logits = predict(model.to(device), reader(split, config["input_size"])(), config["mean"], config["std"], mirrored=mirrored)
+    logits = predict(
+        model.to(device),
+        reader(split, config["input_size"])(),
+        config["mean"],
+        config["std"],
+        mirrored=mirrored,
+    )
     return Predictions(split.labels, logits, split.image_ids)
 
 
 def mean_loss(predictions):
     """The mean cross-entropy of Predictions, in nats."""
-    return F.cross_entropy(torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)).item()
+    return F.cross_entropy(
+        torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)
+    ).item()

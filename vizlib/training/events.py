@@ -27,10 +27,14 @@ class EventLog:
 
     def __enter__(self):
         try:
-            self._lock.acquire(timeout=2)  # whoever looks whether the run is alive holds it for a moment
+            self._lock.acquire(
+                timeout=2
+            )  # whoever looks whether the run is alive holds it for a moment
         except Timeout:
             raise UserError(f"{self._folder.name} is being trained already.") from None
-        if any(row["event"] == "finished" for row in read_events(self._folder / "events.jsonl")):  # while this process was on its way here
+        if any(
+            row["event"] == "finished" for row in read_events(self._folder / "events.jsonl")
+        ):  # while this process was on its way here
             self._lock.release()
             raise UserError(f"{self._folder.name} is finished already.")
         for left in self._folder.glob("*.tmp"):  # by a process that was killed while it wrote
@@ -53,7 +57,9 @@ class EventLog:
             self._file.write(b"\n")
 
     def write(self, event, **values):
-        line = json.dumps({"event": event, "time": round(time.time(), 3), **values}).encode() + b"\n"
+        line = (
+            json.dumps({"event": event, "time": round(time.time(), 3), **values}).encode() + b"\n"
+        )
         if self._file.write(line) < len(line):
             raise OSError(errno.ENOSPC, "the disk is full")
 
@@ -67,7 +73,10 @@ class EventLog:
     def step_is_due(self, progress):
         """Whether enough time, and enough of the training, has passed since the last step event. progress: in [0, 1]."""
         now = time.monotonic()
-        due = now - self._last_time >= STEP_SECONDS and progress - self._last_progress >= 1 / STEP_EVENTS
+        due = (
+            now - self._last_time >= STEP_SECONDS
+            and progress - self._last_progress >= 1 / STEP_EVENTS
+        )
         if due:
             self._last_time, self._last_progress = now, progress
         return due

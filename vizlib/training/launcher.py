@@ -20,7 +20,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 _processes = []  # with their open pipes: as long as this process lives
 _spawning = threading.Lock()
 # In a session of its own, so that Ctrl-C in the terminal does not reach it before it could save; Windows has another word for it.
-_ALONE = dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP) if sys.platform == "win32" else dict(start_new_session=True)
+_ALONE = (
+    dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
+    if sys.platform == "win32"
+    else dict(start_new_session=True)
+)
 
 
 def devices():
@@ -30,7 +34,19 @@ def devices():
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())] + ["cpu"]
 
 
-def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=None, frozen=0, side=None, name=None):
+def start_new(
+    *,
+    architecture,
+    dataset,
+    recipe,
+    device,
+    seed=0,
+    title="",
+    start=None,
+    frozen=0,
+    side=None,
+    name=None,
+):
     """Start a training in a process of its own. Returns the id of its run, which is listed at once.
 
     dataset: a name; recipe: a Recipe. The other arguments are those of `make_config`. UserError if it is not possible, or too many wait.
@@ -39,9 +55,13 @@ def start_new(*, architecture, dataset, recipe, device, seed=0, title="", start=
     from vizlib.training.config import begun, make_config
 
     if sum(status == "queued" for _, status in active_runs()) >= MOST_WAITING:
-        raise UserError(f"{MOST_WAITING} trainings wait already. Try again when one of them has begun.")
+        raise UserError(
+            f"{MOST_WAITING} trainings wait already. Try again when one of them has begun."
+        )
     found = datasets.load(dataset)
-    config = make_config(architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen, side=side)
+    config = make_config(
+        architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen, side=side
+    )
     folder = begun(config, found, name or runs.usual_name(architecture, dataset))
     _spawn(folder, device)
     return folder.name
@@ -60,14 +80,32 @@ def resume(run, device=None, learning_rate=None):
 def _spawn(folder, device):
     """Start the process. Its standard input is a pipe that closes when this process ends, also by kill -9."""
     with _spawning:
-        for process in [process for process in _processes if process.poll() is not None]:  # which also reaps the ended ones
+        for process in [
+            process for process in _processes if process.poll() is not None
+        ]:  # which also reaps the ended ones
             _processes.remove(process)
-    command = [sys.executable, "-m", "vizlib.training.worker", str(folder), "--device", device, "--asked", str(time.time()), "--with-parent"]
+    command = [
+        sys.executable,
+        "-m",
+        "vizlib.training.worker",
+        str(folder),
+        "--device",
+        device,
+        "--asked",
+        str(time.time()),
+        "--with-parent",
+    ]
     data = os.environ.get("CONVSCOPE_DATA") or "data"
     environment = {**os.environ, "CONVSCOPE_DATA": str(Path(data).resolve())}
     with open(folder / "log.txt", "ab") as log:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, **_ALONE
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            **_ALONE,
         )
     with _spawning:
         _processes.append(process)
@@ -103,7 +141,9 @@ def device_of(run):
 
 def place_in_queue(run, active):
     """1 for the one that is next on its device, 2 for the one after; 0 for one that does not wait, or is about to begin. active: the `active_runs`."""
-    same = [(other.run_id, status) for other, status in active if device_of(other) == device_of(run)]
+    same = [
+        (other.run_id, status) for other, status in active if device_of(other) == device_of(run)
+    ]
     waiting = [run_id for run_id, status in same if status == "queued"]
     place = waiting.index(run.run_id) + 1 if run.run_id in waiting else 0
     return 0 if place == 1 and len(same) == len(waiting) else place
@@ -111,5 +151,9 @@ def place_in_queue(run, active):
 
 def is_next(run):
     """Whether a run that waits may begin: no other one on its device trains, or has waited longer."""
-    ahead = [other for other, _ in active_runs() if device_of(other) == device_of(run) and other.rows("queued")]
+    ahead = [
+        other
+        for other, _ in active_runs()
+        if device_of(other) == device_of(run) and other.rows("queued")
+    ]
     return bool(ahead) and ahead[0].run_id == run.run_id

@@ -64,7 +64,16 @@ def carry_on(folder, log, dataset=None, *, device="cpu", group=None, requests=No
     requests = requests or Requests(folder)
     try:
         config = read_run(folder).config
-        Training(folder, config, dataset or datasets.load_for(config), log, requests, device, group or Group(), say).run()
+        Training(
+            folder,
+            config,
+            dataset or datasets.load_for(config),
+            log,
+            requests,
+            device,
+            group or Group(),
+            say,
+        ).run()
     except KeyboardInterrupt:
         log.write_last("stopped", reason="Stopped by hand; the best weights so far are kept.")
         raise
@@ -77,13 +86,35 @@ class Training:
     """One training under way. `run` is the loop; the other methods are its steps."""
 
     def __init__(self, folder, config, dataset, log, requests, device, group, say):
-        self.folder, self.config, self.dataset, self.log, self.requests = folder, config, dataset, log, requests
+        self.folder, self.config, self.dataset, self.log, self.requests = (
+            folder,
+            config,
+            dataset,
+            log,
+            requests,
+        )
         self.device, self.group, self.say = torch.device(device), group, say
-        self.recipe, self.size, self.mean, self.std = recipes.from_config(config), config["input_size"], config["mean"], config["std"]
+        self.recipe, self.size, self.mean, self.std = (
+            recipes.from_config(config),
+            config["input_size"],
+            config["mean"],
+            config["std"],
+        )
         self.mirrored = self.recipe.mirrored and dataset.mirrors
-        self.step, self.best, self.factor, self.rate, self.saved_at = 0, -1.0, 1.0, self.recipe.learning_rate, -inf
+        self.step, self.best, self.factor, self.rate, self.saved_at = (
+            0,
+            -1.0,
+            1.0,
+            self.recipe.learning_rate,
+            -inf,
+        )
         self.learned_size = tuple(self.size[1:])
-        self.clock, self.meter, self.row_is_due, self.is_sound = Clock(self.device), Meter(group), False, True
+        self.clock, self.meter, self.row_is_due, self.is_sound = (
+            Clock(self.device),
+            Meter(group),
+            False,
+            True,
+        )
         self.seconds = 0.0  # of the clock at the last look: the same in all processes
         self.tensorboard = TensorBoard(folder)
         self.threads = Threads(self.device, self.recipe.batch_size * self.size[1] * self.size[2])
@@ -105,11 +136,19 @@ class Training:
         self.clock.start()
         ending = self._obey()
         while ending not in ("stop", "keep") and self._progress() < 1:
-            for images, labels, all_labels in self.batches.epoch(*divmod(self.step, len(self.batches)), self._picture_size):
+            for images, labels, all_labels in self.batches.epoch(
+                *divmod(self.step, len(self.batches)), self._picture_size
+            ):
                 self._note_growth(tuple(images.shape[2:]))
                 log_spaced = is_log_spaced(self.step + 1)
                 with self.threads.step():
-                    self._learn(images, labels, all_labels, note_gradients=log_spaced or evaluations.is_reached(self._progress(steps=1)))
+                    self._learn(
+                        images,
+                        labels,
+                        all_labels,
+                        note_gradients=log_spaced
+                        or evaluations.is_reached(self._progress(steps=1)),
+                    )
                 ending = self._obey()
                 if self.row_is_due:
                     self._note_step()
@@ -117,7 +156,9 @@ class Training:
                     self._take_snapshot()
                 if evaluations.is_due(self._progress()):
                     self._evaluate()
-                while ending == "pause":  # after all that belongs to the step, which the state saved then has behind it
+                while (
+                    ending == "pause"
+                ):  # after all that belongs to the step, which the state saved then has behind it
                     self._pause()
                     ending = self._obey()
                 if ending or self._progress() >= 1:
@@ -133,35 +174,73 @@ class Training:
         recipe, config, device = self.recipe, self.config, self.device
         if device.type == "cuda":
             torch.cuda.set_device(device)
-            torch.backends.cudnn.benchmark = True  # batches are of one or two sizes: the fastest algorithm is worth finding
+            torch.backends.cudnn.benchmark = (
+                True  # batches are of one or two sizes: the fastest algorithm is worth finding
+            )
         training, validation = splits(self.dataset, config)
         kept = feeding.kept_size(training, self.size)
         border = min(kept[1:]) // recipe.crop if recipe.augment else 0
         labels, classes = torch.from_numpy(training.labels).to(device), len(config["class_names"])
         if feeding.streams(training, kept):
-            source = feeding.Streamed(training, kept, device, border, recipe.reflect, workers=min(WORKERS, os.cpu_count() or 1))
+            source = feeding.Streamed(
+                training,
+                kept,
+                device,
+                border,
+                recipe.reflect,
+                workers=min(WORKERS, os.cpu_count() or 1),
+            )
         else:
-            source = feeding.InMemory(torch.from_numpy(training.images(kept)).to(device), border, recipe.reflect)
-        spread = dict(mean=self.mean, std=self.std, mirrors=self.dataset.mirrors, border=border, seed=config["seed"])
-        self.batches = feeding.Batches(source, labels, classes, recipe, **spread, rank=self.group.rank, ranks=self.group.size)
-        self.class_weights = len(labels) / (classes * torch.bincount(labels, minlength=classes).clamp(min=1)).float() if recipe.class_weights else None
+            source = feeding.InMemory(
+                torch.from_numpy(training.images(kept)).to(device), border, recipe.reflect
+            )
+        spread = dict(
+            mean=self.mean,
+            std=self.std,
+            mirrors=self.dataset.mirrors,
+            border=border,
+            seed=config["seed"],
+        )
+        self.batches = feeding.Batches(
+            source, labels, classes, recipe, **spread, rank=self.group.rank, ranks=self.group.size
+        )
+        self.class_weights = (
+            len(labels) / (classes * torch.bincount(labels, minlength=classes).clamp(min=1)).float()
+            if recipe.class_weights
+            else None
+        )
         self.held_out, self.val_images = validation, feeding.reader(validation, self.size)
 
         self.resumes = (self.folder / state.NAME).exists()
-        plain = dict(config, start=None) if self.resumes else config  # the run it started from may be gone by now
-        self.model = starting_model(plain, lambda count: feeding.normalised(training, count, self.size, self.mean, self.std))
+        plain = (
+            dict(config, start=None) if self.resumes else config
+        )  # the run it started from may be gone by now
+        self.model = starting_model(
+            plain, lambda count: feeding.normalised(training, count, self.size, self.mean, self.std)
+        )
         self.model = self.group.with_shared_norms(self.model, device)
         self.frozen = freeze(self.model, config.get("frozen", 0))
         self.model.to(device, memory_format=torch.channels_last)
         self.optimisers = make_optimisers(self.model, recipe)
-        self.layers = [(name.removesuffix(".weight"), weight) for name, weight in self.model.named_parameters() if weight.ndim > 1 and weight.requires_grad]
+        self.layers = [
+            (name.removesuffix(".weight"), weight)
+            for name, weight in self.model.named_parameters()
+            if weight.ndim > 1 and weight.requires_grad
+        ]
         half = half_type(device, self.model, (self.size[0], *self._picture_size(0)))
-        self.autocast = dict(device_type=device.type, dtype=half or torch.bfloat16, enabled=half is not None)
+        self.autocast = dict(
+            device_type=device.type, dtype=half or torch.bfloat16, enabled=half is not None
+        )
         self.scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
         self.total_steps = None if recipe.seconds else recipe.epochs * len(self.batches)
         self.counts = np.bincount(training.labels, minlength=classes).tolist()
         probe = validation.take(np.arange(1))
-        self.snapshots = Snapshots(self.folder, self.model, probe.images(self.size)[0], feeding.normalised(probe, 1, self.size, self.mean, self.std).to(device))
+        self.snapshots = Snapshots(
+            self.folder,
+            self.model,
+            probe.images(self.size)[0],
+            feeding.normalised(probe, 1, self.size, self.mean, self.std).to(device),
+        )
         self.tensorboard.layers = [name for name, _ in self.layers]
 
     def _resume_or_begin(self):
@@ -185,10 +264,18 @@ class Training:
 
     def _note_beginning(self):
         run = read_run(self.folder)
-        if self.resumes or run.rows("started"):  # if it ended before anything was saved, it resumes from the beginning
+        if self.resumes or run.rows(
+            "started"
+        ):  # if it ended before anything was saved, it resumes from the beginning
             self._note("resumed", epoch=self._epoch(), device=_device_name(self.device))
-            self.best = max((row["val_accuracy"] for row in run.rows("checkpoint")), default=-1.0)  # of those that this leaves
-        sizes = [(row["height"], row["width"]) for row in run.rows("pictures") if row["step"] <= self.step]
+            self.best = max(
+                (row["val_accuracy"] for row in run.rows("checkpoint")), default=-1.0
+            )  # of those that this leaves
+        sizes = [
+            (row["height"], row["width"])
+            for row in run.rows("pictures")
+            if row["step"] <= self.step
+        ]
         self.learned_size = sizes[-1] if sizes else self.learned_size
         if self.resumes:
             self.snapshots.take_up(self.step)
@@ -230,7 +317,9 @@ class Training:
 
     def _picture_size(self, progress=None):
         """(height, width) of the pictures that are learned from at a progress, by default now."""
-        return picture_size(self.recipe, self.size[1:], self._progress() if progress is None else progress)
+        return picture_size(
+            self.recipe, self.size[1:], self._progress() if progress is None else progress
+        )
 
     def _note_growth(self, size):
         """Note the size of the pictures where it is another than before, or at first another than that of the network's input."""
@@ -250,8 +339,21 @@ class Training:
             if rate is not None:
                 self.factor = rate / self.recipe.learning_rate if self.recipe.learning_rate else 1.0
                 self._note("rate", epoch=self._epoch(), learning_rate=rate)
-            asked = 1 if self.requests.stop else 2 if self.requests.keep else 3 if self.requests.pause else 0
-            decisions = [asked, self.step > 0 and self.log.step_is_due(self._progress()), self.factor, self.clock.seconds]
+            asked = (
+                1
+                if self.requests.stop
+                else 2
+                if self.requests.keep
+                else 3
+                if self.requests.pause
+                else 0
+            )
+            decisions = [
+                asked,
+                self.step > 0 and self.log.step_is_due(self._progress()),
+                self.factor,
+                self.clock.seconds,
+            ]
         asked, self.row_is_due, self.factor, self.seconds = self.group.decided(decisions)
         return ("", "stop", "keep", "pause")[int(asked)]
 
@@ -285,13 +387,23 @@ class Training:
         with torch.autocast(**self.autocast):
             logits = self.network(images)
         weighed = dict(weight=self.class_weights, label_smoothing=self.recipe.label_smoothing)
-        total = len(all_labels) if self.class_weights is None else self.class_weights[all_labels].sum()
-        loss = F.cross_entropy(logits.float(), labels, reduction="sum", **weighed) / total  # the processes' shares add up to the batch's mean
+        total = (
+            len(all_labels) if self.class_weights is None else self.class_weights[all_labels].sum()
+        )
+        loss = (
+            F.cross_entropy(logits.float(), labels, reduction="sum", **weighed) / total
+        )  # the processes' shares add up to the batch's mean
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.rate * group["share"]
-        self.scaler.scale(loss * self.group.size).backward()  # which DistributedDataParallel divides by the size again
-        norms = [weight.grad.norm() for _, weight in self.layers] if note_gradients and self.group.leads else []
+        self.scaler.scale(
+            loss * self.group.size
+        ).backward()  # which DistributedDataParallel divides by the size again
+        norms = (
+            [weight.grad.norm() for _, weight in self.layers]
+            if note_gradients and self.group.leads
+            else []
+        )
         if self.recipe.clip:
             for optimiser in self.optimisers:
                 self.scaler.unscale_(optimiser)
@@ -304,18 +416,37 @@ class Training:
         if norms:
             with self.clock.stopped():
                 scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
-                sizes = [float(f"{norm / scale:.5g}") for norm in torch.stack(norms).tolist()]  # digits that count: vanishing ones are the point
-                weights = torch.stack([weight.detach().norm() for _, weight in self.layers]).tolist()
+                sizes = [
+                    float(f"{norm / scale:.5g}") for norm in torch.stack(norms).tolist()
+                ]  # digits that count: vanishing ones are the point
+                weights = torch.stack(
+                    [weight.detach().norm() for _, weight in self.layers]
+                ).tolist()
                 if all(map(isfinite, sizes)):  # a step that a scaler leaves out has none
-                    self._note("gradients", epoch=self._epoch(), norms=sizes, weights=list(map(_rounded, weights)))
+                    self._note(
+                        "gradients",
+                        epoch=self._epoch(),
+                        norms=sizes,
+                        weights=list(map(_rounded, weights)),
+                    )
         self.scaler.update()
 
     def _note_step(self):
         loss, accuracy, speed = self.meter.take("step", self.clock)
         self._check(loss)
         if self.group.leads:
-            row = dict(epoch=self._epoch(), progress=_rounded(self._progress()), train_loss=_rounded(loss), train_accuracy=_rounded(accuracy))
-            self._note("step", **row, learning_rate=_rounded(self.rate, 9), images_per_second=round(speed, 1))
+            row = dict(
+                epoch=self._epoch(),
+                progress=_rounded(self._progress()),
+                train_loss=_rounded(loss),
+                train_accuracy=_rounded(accuracy),
+            )
+            self._note(
+                "step",
+                **row,
+                learning_rate=_rounded(self.rate, 9),
+                images_per_second=round(speed, 1),
+            )
 
     def _check(self, loss):
         self.is_sound = loss < UNSOUND * log(len(self.config["class_names"]) + 1)
@@ -323,7 +454,9 @@ class Training:
 
     def _refuse_nan(self, loss):
         if not isfinite(loss):
-            raise UserError(f"The loss is not a number after {self.step} steps: the training has diverged. Resume it with a learning rate below {self.rate:.3g}.")
+            raise UserError(
+                f"The loss is not a number after {self.step} steps: the training has diverged. Resume it with a learning rate below {self.rate:.3g}."
+            )
 
     def _take_snapshot(self):
         if self.group.leads:
@@ -345,9 +478,20 @@ class Training:
         answers = Predictions(self.held_out.labels, logits, self.held_out.image_ids)
         val_loss = mean_loss(answers)
         self._refuse_nan(val_loss)
-        row = dict(epoch=self._epoch(), progress=_rounded(self._progress()), train_loss=_rounded(train_loss), train_accuracy=_rounded(train_accuracy))
-        val_accuracy = _rounded(answers.accuracy)  # as it is compared with later, after a resume too
-        row |= dict(val_loss=_rounded(val_loss), val_accuracy=val_accuracy, learning_rate=_rounded(self.rate, 9))
+        row = dict(
+            epoch=self._epoch(),
+            progress=_rounded(self._progress()),
+            train_loss=_rounded(train_loss),
+            train_accuracy=_rounded(train_accuracy),
+        )
+        val_accuracy = _rounded(
+            answers.accuracy
+        )  # as it is compared with later, after a resume too
+        row |= dict(
+            val_loss=_rounded(val_loss),
+            val_accuracy=val_accuracy,
+            learning_rate=_rounded(self.rate, 9),
+        )
         self._note("epoch", **row, confusion=answers.confusion().tolist())
         self.say(
             f"{row['progress']:4.0%}  epoch {row['epoch']:6.2f}  train loss {train_loss:.3f} accuracy {train_accuracy:.3f}  "
@@ -364,21 +508,44 @@ class Training:
         """Test the best weights, unless it is to be resumed."""
         self._save()  # also before the test, which may fail where the test images are gone: then only that is left to do
         if ending == "stop":
-            self.log.write("stopped", reason=f"{self.requests.stop} The best weights so far are kept, and it can be resumed.")
+            self.log.write(
+                "stopped",
+                reason=f"{self.requests.stop} The best weights so far are kept, and it can be resumed.",
+            )
             return
         self.snapshots.take(self.step)
-        save_predictions(self.folder / "predictions.npz", evaluate(self.folder, self.config, self.dataset, self.device))
-        predictions = load_predictions(self.folder / "predictions.npz", len(self.config["class_names"]))  # what is stored is what is reported
-        self.log.write("finished", test_accuracy=_rounded(predictions.accuracy), seconds=round(self.clock.seconds, 2), kept=ending == "keep")
+        save_predictions(
+            self.folder / "predictions.npz",
+            evaluate(self.folder, self.config, self.dataset, self.device),
+        )
+        predictions = load_predictions(
+            self.folder / "predictions.npz", len(self.config["class_names"])
+        )  # what is stored is what is reported
+        self.log.write(
+            "finished",
+            test_accuracy=_rounded(predictions.accuracy),
+            seconds=round(self.clock.seconds, 2),
+            kept=ending == "keep",
+        )
         (self.folder / state.NAME).unlink(missing_ok=True)
-        self.say(f"test accuracy {predictions.accuracy:.4f} of the best epoch, {self.clock.seconds:.0f} s of training")
+        self.say(
+            f"test accuracy {predictions.accuracy:.4f} of the best epoch, {self.clock.seconds:.0f} s of training"
+        )
 
     def _save(self):
-        if not self.is_sound or not all(tensor.isfinite().all() for tensor in self.model.state_dict().values()):
+        if not self.is_sound or not all(
+            tensor.isfinite().all() for tensor in self.model.state_dict().values()
+        ):
             return  # it is diverging: an earlier state is better, or the beginning
         states = [optimiser.state_dict() for optimiser in self.optimisers]
         since = self.meter.since("epoch")  # of this process only, where there are several
-        numbers = dict(step=self.step, seconds=self.clock.seconds, factor=self.factor, since_evaluation=since, scaler=self.scaler.state_dict())
+        numbers = dict(
+            step=self.step,
+            seconds=self.clock.seconds,
+            factor=self.factor,
+            since_evaluation=since,
+            scaler=self.scaler.state_dict(),
+        )
         state.save_state(self.folder, **numbers, model=self.model.state_dict(), optimisers=states)
         self.saved_at = time.monotonic()
 
@@ -392,7 +559,9 @@ def _reason(error, device):
     """An exception as one or two sentences."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)):
+    if isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
+    ):
         return f"There is not enough memory on {device} for this network and batch size. Resume it where there is more, or train with smaller batches."
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The disk is full. What was written before is kept; make room, then resume."
@@ -401,7 +570,11 @@ def _reason(error, device):
 
 
 def _device_name(device):
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads"
+    )
 
 
 def _rounded(value, digits=5):

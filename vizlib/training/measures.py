@@ -6,7 +6,10 @@ from math import inf
 
 import torch
 
-EVALUATIONS, MOST_EVALUATIONS = 10, 300  # a training is looked at so often at least and at most, however short or long it is
+EVALUATIONS, MOST_EVALUATIONS = (
+    10,
+    300,
+)  # a training is looked at so often at least and at most, however short or long it is
 
 
 class Clock:
@@ -71,7 +74,9 @@ class Meter:
 
     def add(self, loss, right, count):
         """loss: this process's share of the mean of a batch of `count` pictures; right: how many it had right."""
-        sums = torch.stack([loss * count, right]).double()  # float would not tell a small difference of large sums
+        sums = torch.stack(
+            [loss * count, right]
+        ).double()  # float would not tell a small difference of large sums
         self._total = self._total.to(sums.device) + sums
         self._images += count
 
@@ -82,7 +87,10 @@ class Meter:
 
     def resume(self, seconds, loss, right, images):
         """Take up what another meter had `since` its last look at an epoch; its clock had counted so many seconds."""
-        self._looks = {"step": (self._total, 0, seconds), "epoch": (torch.tensor([-loss, -right], dtype=torch.float64), -images, seconds)}
+        self._looks = {
+            "step": (self._total, 0, seconds),
+            "epoch": (torch.tensor([-loss, -right], dtype=torch.float64), -images, seconds),
+        }
 
     def take(self, name, clock):
         """(loss, accuracy, images a second) since the last look under this name."""

@@ -6,7 +6,11 @@ import torch
 # beside 0.24). Matrices there are divided by the number of inputs after the product, and here before it, which changes the rate by its square.
 BIAS_SHARE, MATRIX_SHARE, COMPANION_MOMENTUM = 0.053 / 0.24, 0.67 / 0.24, 0.85
 ITERATIONS = 3
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the polynomial that drives singular values to about one (Jordan et al. 2024)
+COEFFICIENTS = (
+    3.4445,
+    -4.7750,
+    2.0315,
+)  # of the polynomial that drives singular values to about one (Jordan et al. 2024)
 
 
 def make_optimisers(model, recipe):
@@ -21,11 +25,22 @@ def make_optimisers(model, recipe):
 def _usual(learned, recipe):
     """Weight decay acts on weights only: biases and normalisation are left alone, as is usual since He et al. 2019."""
     weights, others = [p for p in learned if p.ndim > 1], [p for p in learned if p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": weights, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     groups = [group | {"share": 1.0} for group in groups if group["params"]]
     if recipe.optimiser == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    return _with_momentum(torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True))
+    return _with_momentum(
+        torch.optim.SGD(
+            groups,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            fused=True,
+        )
+    )
 
 
 def _with_momentum(sgd):
@@ -38,15 +53,46 @@ def _with_momentum(sgd):
 
 def _muon(learned, recipe):
     """Muon for the filters; Nesterov SGD for biases and for matrices, at a rate of their own, or at airbench's. Nothing decays: Muon keeps the filters' norm."""
-    filters, biases, matrices = [p for p in learned if p.ndim == 4], [p for p in learned if p.ndim <= 1], [p for p in learned if p.ndim in (2, 3)]
-    optimisers = [Muon([{"params": filters, "share": 1.0}], lr=recipe.learning_rate, momentum=recipe.momentum)] if filters else []
+    filters, biases, matrices = (
+        [p for p in learned if p.ndim == 4],
+        [p for p in learned if p.ndim <= 1],
+        [p for p in learned if p.ndim in (2, 3)],
+    )
+    optimisers = (
+        [
+            Muon(
+                [{"params": filters, "share": 1.0}],
+                lr=recipe.learning_rate,
+                momentum=recipe.momentum,
+            )
+        ]
+        if filters
+        else []
+    )
     if recipe.companion_share:
-        groups = [{"params": biases + matrices, "share": recipe.companion_share}] if biases or matrices else []
+        groups = (
+            [{"params": biases + matrices, "share": recipe.companion_share}]
+            if biases or matrices
+            else []
+        )
     else:
         groups = [{"params": biases, "share": BIAS_SHARE * recipe.batch_size}] if biases else []
-        groups += [{"params": [matrix], "share": MATRIX_SHARE * recipe.batch_size / matrix[0].numel() ** 2} for matrix in matrices]
+        groups += [
+            {"params": [matrix], "share": MATRIX_SHARE * recipe.batch_size / matrix[0].numel() ** 2}
+            for matrix in matrices
+        ]
     if groups:
-        optimisers.append(_with_momentum(torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=COMPANION_MOMENTUM, nesterov=True, fused=True)))
+        optimisers.append(
+            _with_momentum(
+                torch.optim.SGD(
+                    groups,
+                    lr=recipe.learning_rate,
+                    momentum=COMPANION_MOMENTUM,
+                    nesterov=True,
+                    fused=True,
+                )
+            )
+        )
     return optimisers
 
 

@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 
-GRACE_SECONDS = 20  # to save and end, once the parent is gone; a process that hangs in the middle is ended then
+GRACE_SECONDS = (
+    20  # to save and end, once the parent is gone; a process that hangs in the middle is ended then
+)
 
 
 def keep_freed_memory():
@@ -51,7 +53,9 @@ def end_in_order(requests):
     def end(number, frame):
         if requests.reason and number == signal.SIGINT:
             raise KeyboardInterrupt
-        requests.reason = "Stopped by hand." if number == signal.SIGINT else "The process was asked to end."
+        requests.reason = (
+            "Stopped by hand." if number == signal.SIGINT else "The process was asked to end."
+        )
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)

@@ -8,7 +8,11 @@ from vizlib.errors import UserError, unknown
 OPTIMISERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("constant", "steps", "linear", "cosine", "one_cycle")
 WARM_UP = 0.2  # the share of a one-cycle schedule in which the rate rises (Smith and Topin 2017)
-GROWTH = ((0, 2 / 7), (1 / 2, 1 / 2), (5 / 6, 1))  # from which share of the training on pictures have which share of their side: 64, 112 and 224 pixels
+GROWTH = (
+    (0, 2 / 7),
+    (1 / 2, 1 / 2),
+    (5 / 6, 1),
+)  # from which share of the training on pictures have which share of their side: 64, 112 and 224 pixels
 LIMITS = {  # what is possible, from and to; the app's fields have the same
     "epochs": (1, 10_000),
     "seconds": (1, 1_000_000),
@@ -70,12 +74,41 @@ class Recipe:
 
 
 _NESTEROV = dict(momentum=0.9, nesterov=True, weight_decay=5e-4)
-_MUON = dict(optimiser="muon", momentum=0.6, schedule="linear", augment=True, crop=16, reflect=True, mirrored=True)
-_DEEP = dict(optimiser="muon", learning_rate=0.05, companion_share=0.4, momentum=0.6, schedule="one_cycle", batch_size=250, epochs=10, augment=True)
+_MUON = dict(
+    optimiser="muon",
+    momentum=0.6,
+    schedule="linear",
+    augment=True,
+    crop=16,
+    reflect=True,
+    mirrored=True,
+)
+_DEEP = dict(
+    optimiser="muon",
+    learning_rate=0.05,
+    companion_share=0.4,
+    momentum=0.6,
+    schedule="one_cycle",
+    batch_size=250,
+    epochs=10,
+    augment=True,
+)
 _ALL = [
     Recipe("sgd", "Plain stochastic gradient descent at a constant rate.", learning_rate=0.02),
-    Recipe("sgd_decay", "Gradient descent with weight decay, the rate falling along a cosine.", learning_rate=0.03, weight_decay=1e-3, schedule="cosine"),
-    Recipe("nesterov", "Gradient descent with Nesterov momentum and weight decay, along a cosine.", learning_rate=2e-3, schedule="cosine", **_NESTEROV),
+    Recipe(
+        "sgd_decay",
+        "Gradient descent with weight decay, the rate falling along a cosine.",
+        learning_rate=0.03,
+        weight_decay=1e-3,
+        schedule="cosine",
+    ),
+    Recipe(
+        "nesterov",
+        "Gradient descent with Nesterov momentum and weight decay, along a cosine.",
+        learning_rate=2e-3,
+        schedule="cosine",
+        **_NESTEROV,
+    ),
     Recipe(
         "one_cycle",
         "Nesterov momentum with crops and flips; the rate rises, then falls to zero. Good for residual networks.",
@@ -136,17 +169,35 @@ _ALL = [
         compile=True,
         **_MUON,
     ),
-    Recipe("muon", "Muon, with crops and flips. Learns deep networks in few epochs, where batch normalisation follows each convolution.", **_DEEP),
+    Recipe(
+        "muon",
+        "Muon, with crops and flips. Learns deep networks in few epochs, where batch normalisation follows each convolution.",
+        **_DEEP,
+    ),
     Recipe(
         "growing",
         "Muon on pictures that grow from 2/7 of their side: learns large pictures in little more than a third of the time. For networks that take pictures of any size.",
         growing=True,
         **_DEEP,
     ),
-    Recipe("too_slow", "A rate so small that an imbalanced set is never learned: for showing a class collapse.", learning_rate=5e-4, epochs=4),
+    Recipe(
+        "too_slow",
+        "A rate so small that an imbalanced set is never learned: for showing a class collapse.",
+        learning_rate=5e-4,
+        epochs=4,
+    ),
     # The reports' own, by the row of the table of systems; where a report gives no rate, the usual one of its optimiser.
-    Recipe("report_a1", "As reported for the three layers in bare tensors: one epoch of gradient descent.", learning_rate=0.01),
-    Recipe("report_a2", "As reported for the three layers as a module: one epoch with weight decay.", learning_rate=0.01, weight_decay=1e-4),
+    Recipe(
+        "report_a1",
+        "As reported for the three layers in bare tensors: one epoch of gradient descent.",
+        learning_rate=0.01,
+    ),
+    Recipe(
+        "report_a2",
+        "As reported for the three layers as a module: one epoch with weight decay.",
+        learning_rate=0.01,
+        weight_decay=1e-4,
+    ),
     Recipe(
         "report_a3",
         "As reported for the three layers as a sequence: one epoch with Nesterov momentum.",
@@ -172,7 +223,14 @@ _ALL = [
         augment=True,
         augment_only_rare=True,
     ),
-    Recipe("report_d", "As reported for the late-pool ResNet-18: twenty epochs with momentum.", learning_rate=0.01, momentum=0.9, weight_decay=5e-4, epochs=20),
+    Recipe(
+        "report_d",
+        "As reported for the late-pool ResNet-18: twenty epochs with momentum.",
+        learning_rate=0.01,
+        momentum=0.9,
+        weight_decay=5e-4,
+        epochs=20,
+    ),
     Recipe(
         "report_e",
         "As reported for VGG and the cut ResNet-50: Adam, the rate divided by three every twenty epochs.",
@@ -185,7 +243,13 @@ _ALL = [
         epochs=250,
         augment=True,
     ),
-    Recipe("report_f", "As reported for five nets: ten epochs of gradient descent.", learning_rate=0.01, momentum=0.9, epochs=10),
+    Recipe(
+        "report_f",
+        "As reported for five nets: ten epochs of gradient descent.",
+        learning_rate=0.01,
+        momentum=0.9,
+        epochs=10,
+    ),
 ]
 RECIPES = {recipe.name: recipe for recipe in _ALL}
 _OURS = {  # by how an architecture's name begins
@@ -200,7 +264,10 @@ _OURS = {  # by how an architecture's name begins
 
 def recipe_for(architecture, dataset_name=""):
     """The name of the recipe that suits an architecture, and a data set, best."""
-    found = next((name for beginning, name in _OURS.items() if architecture.startswith(beginning)), "one_cycle")
+    found = next(
+        (name for beginning, name in _OURS.items() if architecture.startswith(beginning)),
+        "one_cycle",
+    )
     return "small_set" if found == "adamw" and dataset_name == "digits" else found
 
 
@@ -227,7 +294,9 @@ def checked(recipe):
         if key == "seconds" and value is None:
             continue
         if not low <= value <= high or (key in WHOLE and not isinstance(value, int)):
-            raise UserError(f"{key.replace('_', ' ')} {value} is not possible: {'a whole number ' if key in WHOLE else ''}between {low:g} and {high:,}.")
+            raise UserError(
+                f"{key.replace('_', ' ')} {value} is not possible: {'a whole number ' if key in WHOLE else ''}between {low:g} and {high:,}."
+            )
     for key, possible in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
         if getattr(recipe, key) not in possible:
             raise unknown(key, getattr(recipe, key), possible)
@@ -243,7 +312,11 @@ def from_config(config):
     stored = config["recipe"]
     strange = [key for key in stored if key not in Recipe.__dataclass_fields__]
     if strange or not isinstance(stored.get("name"), str):
-        raise UserError(f"The recipe of this run cannot be used: {strange[0]!r} is no setting." if strange else "The recipe of this run has no name.")
+        raise UserError(
+            f"The recipe of this run cannot be used: {strange[0]!r} is no setting."
+            if strange
+            else "The recipe of this run has no name."
+        )
     try:
         return checked(Recipe(**{"summary": "", **stored}))
     except TypeError as error:

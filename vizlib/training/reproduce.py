@@ -19,9 +19,18 @@ def reproduce(systems, *, again=False, device="cpu", say=print):
     """
     complete = True
     for system in systems:
-        done = next((run for run in finished_runs(system) if (not again if run.ships else not run.is_weightless)), None)
+        done = next(
+            (
+                run
+                for run in finished_runs(system)
+                if (not again if run.ships else not run.is_weightless)
+            ),
+            None,
+        )
         if done:
-            say(f"{system.id} is there: {done.run_id}, {done.rows('finished')[-1]['test_accuracy']:.1%} of the test images right.")
+            say(
+                f"{system.id} is there: {done.run_id}, {done.rows('finished')[-1]['test_accuracy']:.1%} of the test images right."
+            )
             continue
         try:
             folder = _begun(system) or _new(system)
@@ -33,7 +42,11 @@ def reproduce(systems, *, again=False, device="cpu", say=print):
                 carry_on(folder, log, device=device, requests=requests, say=say)
             if requests.stop:
                 return False
-        except (UserError, OSError, RuntimeError) as error:  # no data, no memory, a full disk: the run's events say it too
+        except (
+            UserError,
+            OSError,
+            RuntimeError,
+        ) as error:  # no data, no memory, a full disk: the run's events say it too
             complete = False
             say(f"{system.id}: {error}")
     return complete
@@ -49,9 +62,21 @@ def _new(system):
     dataset = datasets.load(system.dataset)
     start = None
     if system.start:
-        first = next((run for run in finished_runs(SYSTEMS[system.start]) if not run.is_weightless), None)
+        first = next(
+            (run for run in finished_runs(SYSTEMS[system.start]) if not run.is_weightless), None
+        )
         if first is None:
-            raise UserError(f"it starts from the weights of {system.start}, which are not here yet: python -m vizlib reproduce {system.start}")
+            raise UserError(
+                f"it starts from the weights of {system.start}, which are not here yet: python -m vizlib reproduce {system.start}"
+            )
         start = {"run": first.run_id}
-    config = make_config(system.architecture, dataset, recipe(system.recipe, **system.changes), title=system.title, start=start, side=system.side, system=system.id)
+    config = make_config(
+        system.architecture,
+        dataset,
+        recipe(system.recipe, **system.changes),
+        title=system.title,
+        start=start,
+        side=system.side,
+        system=system.id,
+    )
     return begun(config, dataset, system.run)

@@ -1,7 +1,7 @@
 """What a training is asked to do while it runs: small files in its run folder, made by anybody, read by the training process. No torch.
 
-    stop    end now; it can be resumed       keep   end now, test the best weights: finished
-    pause   wait as long as the file exists  rate   the highest learning rate from now on, as text
+stop    end now; it can be resumed       keep   end now, test the best weights: finished
+pause   wait as long as the file exists  rate   the highest learning rate from now on, as text
 """
 
 import os
@@ -32,7 +32,9 @@ def ask_rate(folder, learning_rate):
     """Ask for another highest learning rate. UserError for one that is not possible."""
     low, high = LIMITS["learning_rate"]
     if not low <= learning_rate <= high:
-        raise UserError(f"learning rate {learning_rate} is not possible: between {low:g} and {high:g}.")
+        raise UserError(
+            f"learning rate {learning_rate} is not possible: between {low:g} and {high:g}."
+        )
     write_whole(folder / RATE, repr(float(learning_rate)).encode())
 
 

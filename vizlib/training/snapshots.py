@@ -1,10 +1,10 @@
 """The film of learning: conv1's weights and what some layers make of one picture, at log-spaced steps, in snapshots.safetensors.
 
-    conv1/STEP          float16 (out, in, h, w), at steps 0, 1, 2, 3, 4, 6, 8, 12, ... and at the end
-    probe/picture       uint8 (H, W, C), the first picture held out for validation
-    probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to last, at most 32 pixels a side and SHOWN values, at every
-                        second of these steps, 0, 1, 2, 4, 8, ... and the end: with all, twenty shipped runs would be 20 MB
-    range/STEP/LAYER    float32 (2,), the values that 0 and 255 stand for
+conv1/STEP          float16 (out, in, h, w), at steps 0, 1, 2, 3, 4, 6, 8, 12, ... and at the end
+probe/picture       uint8 (H, W, C), the first picture held out for validation
+probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to last, at most 32 pixels a side and SHOWN values, at every
+                    second of these steps, 0, 1, 2, 4, 8, ... and the end: with all, twenty shipped runs would be 20 MB
+range/STEP/LAYER    float32 (2,), the values that 0 and 255 stand for
 """
 
 import torch
@@ -32,8 +32,14 @@ class Snapshots:
     def __init__(self, folder, model, picture, received):
         self._path, self._model, self._received = folder / "snapshots.safetensors", model, received
         found = convolutions(model)
-        chosen = {round(place * (len(found) - 1) / (LAYERS - 1)) for place in range(LAYERS)} if found else ()
-        self._layers = [(found[place][0], model.get_submodule(found[place][0])) for place in sorted(chosen)]
+        chosen = (
+            {round(place * (len(found) - 1) / (LAYERS - 1)) for place in range(LAYERS)}
+            if found
+            else ()
+        )
+        self._layers = [
+            (found[place][0], model.get_submodule(found[place][0])) for place in sorted(chosen)
+        ]
         self._conv1 = found[0][1] if found else None  # shares the parameter's memory
         self._taken = {"probe/picture": torch.from_numpy(picture.transpose(1, 2, 0).copy())}
 
@@ -44,8 +50,15 @@ class Snapshots:
                 stored = load_weights(self._path)
             except UserError:  # a damaged film is no reason not to go on: a new one begins
                 return
-            kept = {name: tensor for name, tensor in stored.items() if name == "probe/picture" or int(name.split("/")[1]) <= step}
-            self._taken |= {name: tensor.half() if name.startswith("conv1/") else tensor for name, tensor in kept.items()}
+            kept = {
+                name: tensor
+                for name, tensor in stored.items()
+                if name == "probe/picture" or int(name.split("/")[1]) <= step
+            }
+            self._taken |= {
+                name: tensor.half() if name.startswith("conv1/") else tensor
+                for name, tensor in kept.items()
+            }
 
     def take(self, step):
         if self._conv1 is None:
@@ -57,7 +70,12 @@ class Snapshots:
         is_between = is_log_spaced(step) and step & (step - 1)  # 3, 6, 12, ...
         for name, maps in self._maps().items() if not is_between else ():
             least, greatest = maps.min(), maps.max()
-            self._taken[f"probe/{step:08d}/{name}"] = ((maps - least) / (greatest - least).clamp(min=1e-12) * 255).round().to(torch.uint8).cpu()
+            self._taken[f"probe/{step:08d}/{name}"] = (
+                ((maps - least) / (greatest - least).clamp(min=1e-12) * 255)
+                .round()
+                .to(torch.uint8)
+                .cpu()
+            )
             self._taken[f"range/{step:08d}/{name}"] = torch.stack([least, greatest]).cpu()
         save_weights(self._taken, self._path, dtype=None)
 
@@ -66,7 +84,9 @@ class Snapshots:
         found, was_training = {}, self._model.training
 
         def keep(name):
-            return lambda module, arguments, output: found.__setitem__(name, _small(output[0].float()))
+            return lambda module, arguments, output: found.__setitem__(
+                name, _small(output[0].float())
+            )
 
         handles = [module.register_forward_hook(keep(name)) for name, module in self._layers]
         self._model.eval()

@@ -22,12 +22,16 @@ def check_start(start, architecture):
         if run.missing_weights:
             raise UserError(run.missing_weights)
         if run.config["architecture"] != architecture:
-            raise UserError(f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do not fit {architecture}.")
+            raise UserError(
+                f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do not fit {architecture}."
+            )
     elif set(start) == {"pretrained"}:
         if start["pretrained"] != "torchvision":
             raise unknown("source of pretrained weights", start["pretrained"], ["torchvision"])
         if architecture not in PRETRAINED:
-            raise UserError(f"torchvision has no pretrained weights of {architecture}, only of: {', '.join(PRETRAINED)}.")
+            raise UserError(
+                f"torchvision has no pretrained weights of {architecture}, only of: {', '.join(PRETRAINED)}."
+            )
     else:
         raise unknown("start", start, ['{"run": ID}', '{"pretrained": "torchvision"}'])
 
@@ -44,7 +48,9 @@ def starting_model(config, images):
         if hasattr(model, "fit_to"):
             model.fit_to(images(FITTED_ON))
     elif "run" in start:
-        load_all_but_head(model, load_weights(runs.open_run(start["run"]).path("model.safetensors")))
+        load_all_but_head(
+            model, load_weights(runs.open_run(start["run"]).path("model.safetensors"))
+        )
     else:
         load_all_but_head(model, _torchvision_weights(config["architecture"]))
     return model
@@ -57,13 +63,28 @@ def load_all_but_head(model, state_dict):
     """
     own = model.state_dict()
     first = next(name for name, parameter in model.named_parameters() if parameter.ndim > 1)
-    if own[first].ndim == 4 and own[first].shape[1] == 1 and first in state_dict and state_dict[first].shape[1:2] == (3,):
+    if (
+        own[first].ndim == 4
+        and own[first].shape[1] == 1
+        and first in state_dict
+        and state_dict[first].shape[1:2] == (3,)
+    ):
         state_dict = state_dict | {first: state_dict[first].sum(1, keepdim=True)}
-    head = [name for name, parameter in model.named_parameters() if parameter.ndim > 1][-1].rpartition(".")[0]
-    differs = any(name in own and state_dict[name].shape != own[name].shape for name in state_dict if name.rpartition(".")[0] == head)
+    head = [name for name, parameter in model.named_parameters() if parameter.ndim > 1][
+        -1
+    ].rpartition(".")[0]
+    differs = any(
+        name in own and state_dict[name].shape != own[name].shape
+        for name in state_dict
+        if name.rpartition(".")[0] == head
+    )
     if differs:
-        state_dict = {name: tensor for name, tensor in state_dict.items() if name.rpartition(".")[0] != head}
-        state_dict |= {name: tensor for name, tensor in own.items() if name.rpartition(".")[0] == head}
+        state_dict = {
+            name: tensor for name, tensor in state_dict.items() if name.rpartition(".")[0] != head
+        }
+        state_dict |= {
+            name: tensor for name, tensor in own.items() if name.rpartition(".")[0] == head
+        }
     return load_into(model, state_dict)
 
 
@@ -74,7 +95,14 @@ def _torchvision_weights(architecture):
     weights = get_model_weights(architecture).DEFAULT
     path = weights.url.rpartition("/")[2]
     try:
-        torch.hub.load_state_dict_from_url(weights.url, file_name=path, check_hash=True, progress=False, map_location="cpu", weights_only=True)
+        torch.hub.load_state_dict_from_url(
+            weights.url,
+            file_name=path,
+            check_hash=True,
+            progress=False,
+            map_location="cpu",
+            weights_only=True,
+        )
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         cached = f"{torch.hub.get_dir()}/checkpoints/{path}"
         raise UserError(
@@ -91,11 +119,19 @@ def freeze(model, count):
     """
     if not count:
         return []
-    leaves = [module for module in model.modules() if not list(module.children()) and list(module.parameters())]
-    ranks = [getattr(getattr(module, "weight", None), "ndim", 0) for module in leaves]  # 4 in a convolution, 2 in a linear layer
+    leaves = [
+        module
+        for module in model.modules()
+        if not list(module.children()) and list(module.parameters())
+    ]
+    ranks = [
+        getattr(getattr(module, "weight", None), "ndim", 0) for module in leaves
+    ]  # 4 in a convolution, 2 in a linear layer
     convolutions = [place for place, rank in enumerate(ranks) if rank == 4]
     if not 0 < count <= len(convolutions):
-        raise UserError(f"Cannot freeze {count} convolutions: between 0 and {len(convolutions)} is possible.")
+        raise UserError(
+            f"Cannot freeze {count} convolutions: between 0 and {len(convolutions)} is possible."
+        )
     end = convolutions[count] if count < len(convolutions) else ranks.index(2, convolutions[-1])
     for module in leaves[:end]:
         module.requires_grad_(False)

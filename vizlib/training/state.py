@@ -13,7 +13,9 @@ NAME = "last.pt"
 def save_state(folder, **state):
     """Write the state so that a reader finds the old file or the whole new one."""
     buffer = io.BytesIO()
-    torch.save(state, buffer)  # into memory first: on a full disk PyTorch's own writer does not say what is wrong
+    torch.save(
+        state, buffer
+    )  # into memory first: on a full disk PyTorch's own writer does not say what is wrong
     write_whole(folder / NAME, buffer.getbuffer())
 
 
@@ -24,8 +26,13 @@ def load_state(folder):
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if not {"step", "seconds", "model", "optimisers", "factor", "since_evaluation"} <= state.keys():
+        if (
+            not {"step", "seconds", "model", "optimisers", "factor", "since_evaluation"}
+            <= state.keys()
+        ):
             raise ValueError("not a state")
     except Exception as error:  # readers of damaged files raise anything
-        raise UserError(f"The saved state of this run is damaged. Remove {NAME} from its folder to train it from the beginning.") from error
+        raise UserError(
+            f"The saved state of this run is damaged. Remove {NAME} from its folder to train it from the beginning."
+        ) from error
     return state

@@ -13,7 +13,12 @@ class TensorBoard:
     """
 
     def __init__(self, folder):
-        self._folder, self._waiting, self._writer, self._start = folder / "tensorboard", [], None, time.monotonic()
+        self._folder, self._waiting, self._writer, self._start = (
+            folder / "tensorboard",
+            [],
+            None,
+            time.monotonic(),
+        )
         self.layers, self.first_step = [], None
 
     def add(self, event, row):
@@ -25,10 +30,21 @@ class TensorBoard:
 
     def _scalars(self, event, row):
         if event == "step":
-            return [("loss/training", row["train_loss"]), ("accuracy/training", row["train_accuracy"]), ("learning_rate", row["learning_rate"])]
+            return [
+                ("loss/training", row["train_loss"]),
+                ("accuracy/training", row["train_accuracy"]),
+                ("learning_rate", row["learning_rate"]),
+            ]
         if event == "epoch":
-            return [("loss/validation", row["val_loss"]), ("accuracy/validation", row["val_accuracy"])]
-        return [(f"gradient/{layer}", norm) for layer, norm in zip(self.layers, row["norms"])] if event == "gradients" else []
+            return [
+                ("loss/validation", row["val_loss"]),
+                ("accuracy/validation", row["val_accuracy"]),
+            ]
+        return (
+            [(f"gradient/{layer}", norm) for layer, norm in zip(self.layers, row["norms"])]
+            if event == "gradients"
+            else []
+        )
 
     def _write(self):
         if self._writer is None:

@@ -7,7 +7,10 @@ from statistics import median
 import torch
 
 SMALL_BATCH = 16_384  # pixels; 128 pictures of CIFAR-10 are eight times as many
-TRIAL, LATEST = 3, 5  # steps that a number of threads is tried for, and of which the median tells how fast it is
+TRIAL, LATEST = (
+    3,
+    5,
+)  # steps that a number of threads is tried for, and of which the median tells how fast it is
 LOOK_AGAIN = 30  # seconds without them after which all threads are tried again
 
 
@@ -22,7 +25,13 @@ class Threads:
     def __init__(self, device, batch_pixels):
         self._usual = torch.get_num_threads()
         on_cpu = device.type == "cpu" and self._usual > 1
-        self._choices = (self._usual,) if not on_cpu else (1,) if batch_pixels < SMALL_BATCH else (self._usual, 1)
+        self._choices = (
+            (self._usual,)
+            if not on_cpu
+            else (1,)
+            if batch_pixels < SMALL_BATCH
+            else (self._usual, 1)
+        )
         self._taken, self._all_used = {number: [] for number in self._choices}, time.monotonic()
 
     @contextmanager
@@ -40,12 +49,16 @@ class Threads:
         if len(self._choices) == 1:
             yield
             return
-        number = next((number for number, taken in self._taken.items() if len(taken) < TRIAL), None) or min(self._choices, key=self._seconds)
+        number = next(
+            (number for number, taken in self._taken.items() if len(taken) < TRIAL), None
+        ) or min(self._choices, key=self._seconds)
         if number == self._usual:
             self._all_used = time.monotonic()
         elif time.monotonic() - self._all_used > LOOK_AGAIN:
             self._taken[self._usual] = []
-        if number != torch.get_num_threads():  # setting it makes oneDNN forget the code it has compiled for each layer
+        if (
+            number != torch.get_num_threads()
+        ):  # setting it makes oneDNN forget the code it has compiled for each layer
             torch.set_num_threads(number)
         start = time.perf_counter()
         yield

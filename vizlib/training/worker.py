@@ -24,16 +24,29 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m vizlib.training.worker", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--asked", type=float, default=time.time(), help="when it was asked for, in seconds since 1970: its place in the queue")
-    parser.add_argument("--with-parent", action="store_true", help="end when standard input closes, which it does when the app ends")
+    parser.add_argument(
+        "--asked",
+        type=float,
+        default=time.time(),
+        help="when it was asked for, in seconds since 1970: its place in the queue",
+    )
+    parser.add_argument(
+        "--with-parent",
+        action="store_true",
+        help="end when standard input closes, which it does when the app ends",
+    )
     options = parser.parse_args(arguments)
     options.folder = options.folder.resolve()
-    os.environ["CONVSCOPE_RUNS"] = str(options.folder.parent)  # its queue is made of the runs beside it
+    os.environ["CONVSCOPE_RUNS"] = str(
+        options.folder.parent
+    )  # its queue is made of the runs beside it
     requests = Requests(options.folder)
     process.end_in_order(requests)
     if options.with_parent:
         pipe = _own_copy_of_standard_input()
-        process.end_after(lambda: os.read(pipe, 1), requests, "The app was closed.")  # which writes nothing into it: reading ends with the app
+        process.end_after(
+            lambda: os.read(pipe, 1), requests, "The app was closed."
+        )  # which writes nothing into it: reading ends with the app
     if hasattr(os, "nice") and options.device == "cpu":
         os.nice(NICENESS)
     try:
@@ -49,7 +62,9 @@ def _train_in_turn(options, log, requests):
     log.write("queued", device=options.device, asked=options.asked)
     while True:
         is_next = launcher.is_next(run)
-        if requests.stop:  # asked after the look: what ends the one before may be meant for this one as well
+        if (
+            requests.stop
+        ):  # asked after the look: what ends the one before may be meant for this one as well
             log.write("stopped", reason=f"{requests.stop} It was waiting in the queue.")
             return 0
         if is_next and carry_on:
@@ -61,7 +76,13 @@ def _train_in_turn(options, log, requests):
             time.sleep(LOOK_SECONDS)
     log.write("starting")
     try:
-        carry_on(options.folder, log, device=options.device, requests=requests, say=lambda line: print(line, flush=True))
+        carry_on(
+            options.folder,
+            log,
+            device=options.device,
+            requests=requests,
+            say=lambda line: print(line, flush=True),
+        )
     except UserError as error:
         print(error, file=sys.stderr)
         return 1

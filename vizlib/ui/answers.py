@@ -26,16 +26,32 @@ def at(run, step=None):
 
     Else they are those of the validation images, whose counts the training noted. NotYet before the first evaluation.
     """
-    if step is None and run.status not in ("queued", "training", "paused") and (run.has("predictions.npz") or run.status == "finished"):
+    if (
+        step is None
+        and run.status not in ("queued", "training", "paused")
+        and (run.has("predictions.npz") or run.status == "finished")
+    ):
         predictions = caches.predictions(run)
-        return Answers(predictions.confusion(), caches.verdict(run), predictions, run.config.get("dataset_note", run.config["dataset"]))
+        return Answers(
+            predictions.confusion(),
+            caches.verdict(run),
+            predictions,
+            run.config.get("dataset_note", run.config["dataset"]),
+        )
     evaluations = moments.evaluations(run)
     if not evaluations:
         raise caches.without(run, "evaluation")
     until = [pair for pair in evaluations if step is None or pair[0]["step"] <= step]
     if not until:
-        raise caches.NotYet(f"At step {step:,} {run.run_id!r} had not been evaluated yet: the first time was at step {evaluations[0][0]['step']:,}.")
+        raise caches.NotYet(
+            f"At step {step:,} {run.run_id!r} had not been evaluated yet: the first time was at step {evaluations[0][0]['step']:,}."
+        )
     row, counts = until[-1]
-    verdict = judge(counts, run.class_names, train_accuracy=row["train_accuracy"], ordered=bool(run.config.get("ordered")))
+    verdict = judge(
+        counts,
+        run.class_names,
+        train_accuracy=row["train_accuracy"],
+        ordered=bool(run.config.get("ordered")),
+    )
     moment = f"as it answered at step {row['step']:,} (epoch {row['epoch']:.3g})"
     return Answers(counts, verdict, None, f"{run.config['dataset']}, validation, {moment}", moment)

@@ -87,8 +87,15 @@ def show(atlas, *, alt, key, selected=-1, on_pick=None, tallest=None):
             columns=atlas.columns,
             rows=atlas.rows,
             count=len(atlas.tiles),
-            filled=[side * atlas.factor / (side * atlas.factor + 1) for side in (atlas.tiles.shape[2], atlas.tiles.shape[1])],  # the rest is gap
-            widest=min(1400, atlas.columns * WIDEST_TILE, tallest * _width_for_height(atlas) if tallest else 1400),
+            filled=[
+                side * atlas.factor / (side * atlas.factor + 1)
+                for side in (atlas.tiles.shape[2], atlas.tiles.shape[1])
+            ],  # the rest is gap
+            widest=min(
+                1400,
+                atlas.columns * WIDEST_TILE,
+                tallest * _width_for_height(atlas) if tallest else 1400,
+            ),
             crosses=[list(line) for line in atlas.cross_lines()],
             bar=atlas.bar_colours(),
             ends=atlas.bar_ends(),

@@ -32,9 +32,13 @@ def without(run, what):
         return NotHere(run.missing_weights)
     name = f"{run.run_id!r}"
     if run.status == "queued":
-        return NotYet(f"{name} waits for its turn to train: its first {what} will show here by itself.")
+        return NotYet(
+            f"{name} waits for its turn to train: its first {what} will show here by itself."
+        )
     if run.is_active:
-        return NotYet(f"{name} has just begun to train: its first {what} will show here in a moment.")
+        return NotYet(
+            f"{name} has just begun to train: its first {what} will show here in a moment."
+        )
     again = "let it go on, with Resume in the sidebar," if run.can_resume else "train it again"
     return NotYet(f"{name} ended before its first {what}: {again} to see something here.")
 
@@ -53,7 +57,12 @@ def dataset_names():
 def _state_of(file):
     """How a run, or a picture, is told from another as an argument: a run by its folder, its form, and the state of its configuration and one file."""
     return {
-        runs.Run: lambda run: (str(run.folder), run.config["architecture"], run.changed("config.json"), run.changed(file)),
+        runs.Run: lambda run: (
+            str(run.folder),
+            run.config["architecture"],
+            run.changed("config.json"),
+            run.changed(file),
+        ),
         "vizlib.ui.pickers.Picture": lambda picture: picture.key,
     }
 
@@ -62,7 +71,9 @@ def _its_data(run):
     return run.config["dataset"], tuple(run.class_names)  # runs on one data set share it in memory
 
 
-@st.cache_resource(max_entries=4, ttl=600, hash_funcs={runs.Run: _its_data}, show_spinner="Opening the data set")
+@st.cache_resource(
+    max_entries=4, ttl=600, hash_funcs={runs.Run: _its_data}, show_spinner="Opening the data set"
+)
 def dataset(run):
     """The run's data set, looked at anew every ten minutes. UserError if this machine's copy does not fit the run."""
     return datasets.load_for(run.config)
@@ -87,7 +98,9 @@ def _shapes(run):
     from vizlib import activations, architectures
 
     with torch.device("meta"):
-        return activations.prepare(architectures.create(run.config["architecture"], **run.config["arguments"]))
+        return activations.prepare(
+            architectures.create(run.config["architecture"], **run.config["arguments"])
+        )
 
 
 def _load(run):
@@ -99,7 +112,10 @@ def _load(run):
 
 # One cache with two faces: a page that follows a training gets new weights every few seconds, and must not jump for a spinner each time.
 _model, _model_followed = (
-    st.cache_resource(_load, max_entries=6, hash_funcs=_state_of("model.safetensors"), show_spinner=spinner) for spinner in ("Loading the network", False)
+    st.cache_resource(
+        _load, max_entries=6, hash_funcs=_state_of("model.safetensors"), show_spinner=spinner
+    )
+    for spinner in ("Loading the network", False)
 )
 
 
@@ -143,7 +159,10 @@ def answer(run, picture):
         ends.append((float(output.min()), float(output.max())))
 
     logits = forward(model(run), tensor(run, picture), widen)
-    return logits.softmax(1)[0].numpy(), (min(low for low, _ in ends), max(high for _, high in ends))
+    return logits.softmax(1)[0].numpy(), (
+        min(low for low, _ in ends),
+        max(high for _, high in ends),
+    )
 
 
 @st.cache_resource(max_entries=48, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
@@ -154,7 +173,9 @@ def feature_maps(run, picture, layer_name):
 
     start = time.perf_counter()
     _, found = capture(model(run), tensor(run, picture), [layer_name])
-    display = FeatureMapsDisplay.from_activation(found[layer_name][0].numpy(), answer(run, picture)[1])
+    display = FeatureMapsDisplay.from_activation(
+        found[layer_name][0].numpy(), answer(run, picture)[1]
+    )
     return display, time.perf_counter() - start
 
 
@@ -181,7 +202,11 @@ def unit_layers(run):
     return unit_layers(layers(run))
 
 
-@st.cache_resource(max_entries=16, hash_funcs={runs.Run: lambda run: (*state(run), run.changed("strongest.safetensors"))}, show_spinner=False)
+@st.cache_resource(
+    max_entries=16,
+    hash_funcs={runs.Run: lambda run: (*state(run), run.changed("strongest.safetensors"))},
+    show_spinner=False,
+)
 def strongest(run):
     """The Index of the images that excite the run's units most, as it lies in the run's folder; None where there is none of these weights."""
     from vizlib.strongest import load
@@ -225,23 +250,31 @@ def evidence(run, picture, target, method, is_control):
     """The Evidence of a class in a picture, for a network so small that it is there at once."""
     from vizlib import attribution
 
-    return attribution.evidence(control(run) if is_control else model(run), tensor(run, picture), target, method)
+    return attribution.evidence(
+        control(run) if is_control else model(run), tensor(run, picture), target, method
+    )
 
 
 def tensor(run, picture):
     """What the run's network gets for a picture, (1, C, H, W), normalised."""
     from vizlib.images import to_network_input
 
-    return to_network_input(picture.received, run.input_size, run.config["mean"], run.config["std"])[1]
+    return to_network_input(
+        picture.received, run.input_size, run.config["mean"], run.config["std"]
+    )[1]
 
 
-@st.cache_resource(max_entries=32, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
+@st.cache_resource(
+    max_entries=32, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
+)
 def snapshots(run):
     """moments.filters(run): conv1's weight by training step."""
     return moments.filters(run)
 
 
-@st.cache_resource(max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
+@st.cache_resource(
+    max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
+)
 def probe_layers(run):
     """moments.probe_layers(run): {step: names of layers}."""
     return moments.probe_layers(run)
@@ -253,7 +286,9 @@ def probe_picture(run):
     return moments.probe_picture(run)
 
 
-@st.cache_resource(max_entries=256, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
+@st.cache_resource(
+    max_entries=256, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
+)
 def probe_maps(run, step, layer_name):
     """The FeatureMapsDisplay of one stored layer of the probe picture at a stored step. Its network scale is that of the layers stored."""
     from vizlib.displays.feature_maps import FeatureMapsDisplay
@@ -265,7 +300,11 @@ def probe_maps(run, step, layer_name):
 def weight_shapes(run):
     """What the run's weights are called and how large each is, {name: shape}, read without torch; empty where there are none."""
     with moments.opened(run.path("model.safetensors")) as tensors:
-        return {name: tuple(tensors.get_slice(name).get_shape()) for name in sorted(tensors.keys())} if tensors else {}
+        return (
+            {name: tuple(tensors.get_slice(name).get_shape()) for name in sorted(tensors.keys())}
+            if tensors
+            else {}
+        )
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -279,7 +318,13 @@ def freeze():
 
     Streamlit collects after every rerun; with torch and torchvision in that takes a third of a second under the interpreter's lock.
     """
-    _freeze(tuple(name for name in ("torch", "torchvision", "plotly.graph_objects", "vizlib.layers") if name in sys.modules))
+    _freeze(
+        tuple(
+            name
+            for name in ("torch", "torchvision", "plotly.graph_objects", "vizlib.layers")
+            if name in sys.modules
+        )
+    )
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -12,17 +12,23 @@ MOST_SHOWN = 24
 def show(run, predictions, confusion, keys, across):
     """Pick a cell by its two classes, and see its images, `across` in a row. keys: the widgets' keys, by "true" and "predicted"."""
     st.markdown("#### Images of a cell")
-    st.caption("Click a cell, or choose it here. Below each image is how sure the network was of its answer; the link opens its feature maps.")
+    st.caption(
+        "Click a cell, or choose it here. Below each image is how sure the network was of its answer; the link opens its feature maps."
+    )
     names, worst = run.class_names, worst_cell(confusion)
     left, right = st.columns(2)
     with left:
         true = chosen("True", names, key=keys["true"], word="class", default=names[worst[0]])
     with right:
-        predicted = chosen("Predicted", names, key=keys["predicted"], word="class", default=names[worst[1]])
+        predicted = chosen(
+            "Predicted", names, key=keys["predicted"], word="class", default=names[worst[1]]
+        )
     rows, confidence = predictions.cell(names.index(true), names.index(predicted))
     mark = ":green-badge[right]" if true == predicted else ":red-badge[wrong]"
     shown = f", the {MOST_SHOWN} most confident shown" if len(rows) > MOST_SHOWN else ""
-    st.markdown(f"{mark} **{len(rows):,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}.")
+    st.markdown(
+        f"{mark} **{len(rows):,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}."
+    )
     if run.config["dataset"] not in caches.dataset_names():
         st.caption("The numbers need only the stored answers; the pictures need the data set.")
         offer_download(run.config["dataset"], keys["true"])
@@ -38,9 +44,16 @@ def show(run, predictions, confusion, keys, across):
             continue
         with places[number % across]:
             enlarged = png_bytes(picture, max(1, 128 // max(picture.shape[:2])))
-            st.image(enlarged, alt=f"{true} answered {predicted}", output_format="PNG", width="stretch")
+            st.image(
+                enlarged, alt=f"{true} answered {predicted}", output_format="PNG", width="stretch"
+            )
             if image_id in held_out:
-                page.link("Feature maps", f"{share:.0%} →", model=run.run_id, **pickers.held_out(data, held_out[image_id]))
+                page.link(
+                    "Feature maps",
+                    f"{share:.0%} →",
+                    model=run.run_id,
+                    **pickers.held_out(data, held_out[image_id]),
+                )
             else:  # another copy of the data set has other test images
                 st.caption(f"{share:.0%}")
     if missing:

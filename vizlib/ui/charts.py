@@ -2,7 +2,10 @@
 
 import streamlit as st
 
-CAMERA = {"displaylogo": False, "toImageButtonOptions": {"scale": 2}}  # saves twice as many pixels as are on the screen
+CAMERA = {
+    "displaylogo": False,
+    "toImageButtonOptions": {"scale": 2},
+}  # saves twice as many pixels as are on the screen
 CAMERA_ONLY = CAMERA | {"modeBarButtons": [["toImage"]]}
 _STYLE = """<style>
 .st-key-{key}_places {{display: grid; grid-template-columns: minmax(0, 1fr)}}
@@ -27,7 +30,9 @@ def steady(figure, *, key, on_select=None, **given):
     places = st.container(key=f"{key}_places")
     places.html(_STYLE.format(key=key, now=number, before=number - 1))
     drawn = [(number - 1, before), (number, figure)]
-    for place, one in drawn if number % 2 else reversed(drawn):  # each stays where it is in the page when the next one comes
+    for place, one in (
+        drawn if number % 2 else reversed(drawn)
+    ):  # each stays where it is in the page when the next one comes
         if one is None:
             places.empty()
             continue

@@ -18,9 +18,20 @@ def show(first, second):
         with column, sentences(*page.IN_PAGE):
             answered = answers.at(run)
             display = ConfusionDisplay(answered.counts, list(run.class_names))
-            st.markdown(f"**{plain(run.run_id)}**: {answered.verdict.accuracy:.1%} of {answered.counts.sum():,} images right")
-            st.plotly_chart(display.plot(dark=_is_dark(), narrow=True), width="stretch", key=f"compared_matrix_{place}", config=charts.CAMERA_ONLY)
-            caption(f"Whole percents of the row; {run.run_id}: {answered.of}.", f"{run.run_id}-confusion", csv=display.csv)
+            st.markdown(
+                f"**{plain(run.run_id)}**: {answered.verdict.accuracy:.1%} of {answered.counts.sum():,} images right"
+            )
+            st.plotly_chart(
+                display.plot(dark=_is_dark(), narrow=True),
+                width="stretch",
+                key=f"compared_matrix_{place}",
+                config=charts.CAMERA_ONLY,
+            )
+            caption(
+                f"Whole percents of the row; {run.run_id}: {answered.of}.",
+                f"{run.run_id}-confusion",
+                csv=display.csv,
+            )
             found.append((answered, display))
     if len(found) < 2:
         return
@@ -33,16 +44,30 @@ def show(first, second):
         right.markdown("**Class by class**")
         right.markdown(gains((first.run_id, second.run_id), display))
     else:
-        of = " and ".join(f"**{plain(run.run_id)}** {len(run.class_names)} ({plain(', '.join(run.class_names[:3]))} …)" for run in (first, second))
-        left.info(f"There is no difference of the two matrices, as their classes are not the same: {of}.")
+        of = " and ".join(
+            f"**{plain(run.run_id)}** {len(run.class_names)} ({plain(', '.join(run.class_names[:3]))} …)"
+            for run in (first, second)
+        )
+        left.info(
+            f"There is no difference of the two matrices, as their classes are not the same: {of}."
+        )
     with right:
-        image_by_image((first, answers_of_first.predictions), (second, answers_of_second.predictions))
+        image_by_image(
+            (first, answers_of_first.predictions), (second, answers_of_second.predictions)
+        )
 
 
 def difference(first, second, display):
-    st.markdown(f"**{plain(first.run_id)} minus {plain(second.run_id)}**, in percentage points of the row")
+    st.markdown(
+        f"**{plain(first.run_id)} minus {plain(second.run_id)}**, in percentage points of the row"
+    )
     names = first.run_id, second.run_id
-    st.plotly_chart(display.plot(names, _is_dark()), width="stretch", key="difference", config=charts.CAMERA_ONLY)
+    st.plotly_chart(
+        display.plot(names, _is_dark()),
+        width="stretch",
+        key="difference",
+        config=charts.CAMERA_ONLY,
+    )
     text = f"Blue: {names[0]} answers so more often; orange: {names[1]} does. The colours end at {100 * display.limit:.1f} points; less than half a point is not written."
     caption(text, f"{names[0]}-minus-{names[1]}-confusion", csv=display.csv)
 
@@ -51,24 +76,54 @@ def gains(names, display, most=3):
     """The classes in which each of the two recognises the most more of the images than the other, as one line."""
     gained, said = np.nan_to_num(display.shares.diagonal()), []
     for name, sign in zip(names, (1, -1)):
-        best = [label for label in np.argsort(-sign * gained, kind="stable")[:most] if sign * gained[label] > 0]
-        listed = ", ".join(f"**{plain(display.first.class_names[label])}** (+{100 * abs(gained[label]):.1f})" for label in best)
-        said.append(f"{plain(name)} gains the most in {listed}." if best else f"{plain(name)} is better in no class.")
+        best = [
+            label
+            for label in np.argsort(-sign * gained, kind="stable")[:most]
+            if sign * gained[label] > 0
+        ]
+        listed = ", ".join(
+            f"**{plain(display.first.class_names[label])}** (+{100 * abs(gained[label]):.1f})"
+            for label in best
+        )
+        said.append(
+            f"{plain(name)} gains the most in {listed}."
+            if best
+            else f"{plain(name)} is better in no class."
+        )
     return " ".join(said)
 
 
 def image_by_image(first, second):
     """How many images both, one or none of two runs gets right; first, second: (run, its Predictions or None)."""
     st.markdown("**Image by image**")
-    both_have_answers = first[1] is not None and second[1] is not None and first[0].config["dataset"] == second[0].config["dataset"]
+    both_have_answers = (
+        first[1] is not None
+        and second[1] is not None
+        and first[0].config["dataset"] == second[0].config["dataset"]
+    )
     counts = agreement(first[1], second[1]) if both_have_answers else None
     if counts is None:
-        st.info("Nothing can be counted image by image: that takes the stored answers of both to the very same test images.")
+        st.info(
+            "Nothing can be counted image by image: that takes the stored answers of both to the very same test images."
+        )
         return
     names = plain(first[0].run_id), plain(second[0].run_id)
     (both, only_first), (only_second, none) = counts.tolist()
-    rows = {"both": both, f"only **{names[0]}**": only_first, f"only **{names[1]}**": only_second, "none of the two": none}
-    st.markdown("\n".join([f"| right | of {counts.sum():,} test images |", "|---|--:|", *(f"| {who} | {count:,} |" for who, count in rows.items())]))
+    rows = {
+        "both": both,
+        f"only **{names[0]}**": only_first,
+        f"only **{names[1]}**": only_second,
+        "none of the two": none,
+    }
+    st.markdown(
+        "\n".join(
+            [
+                f"| right | of {counts.sum():,} test images |",
+                "|---|--:|",
+                *(f"| {who} | {count:,} |" for who, count in rows.items()),
+            ]
+        )
+    )
     probability = mcnemar(only_first, only_second)
     shown = f"{probability:.2g}" if probability >= 1e-4 else "below 0.0001"
     st.markdown(

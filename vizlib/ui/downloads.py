@@ -16,4 +16,12 @@ def caption(text, name, **makers):
     with st.container(horizontal=True):
         for ending, make in makers.items():
             file_name = f"{stem}.{ending}"
-            st.download_button(ending.upper(), data=make, file_name=file_name, mime=_MIME[ending], key=file_name, on_click="ignore", width="content")
+            st.download_button(
+                ending.upper(),
+                data=make,
+                file_name=file_name,
+                mime=_MIME[ending],
+                key=file_name,
+                on_click="ignore",
+                width="content",
+            )

@@ -35,10 +35,19 @@ def pick(run, of_weights=True):
     with st.container(key="film"):
         slider, button = st.columns([12, 1], vertical_alignment="bottom")
     playing = plays()
-    button.button("■" if playing else "▶", key="play", on_click=stop if playing else play, help="stop" if playing else "play the film", width="stretch")
+    button.button(
+        "■" if playing else "▶",
+        key="play",
+        on_click=stop if playing else play,
+        help="stop" if playing else "play the film",
+        width="stretch",
+    )
     if playing:  # no slider: each of its moves would be one more step of the browser's history
         chosen = _advance(options)
-        slider.progress(options.index(chosen) / (len(options) - 1), f"Training step {end if chosen == END else chosen}")
+        slider.progress(
+            options.index(chosen) / (len(options) - 1),
+            f"Training step {end if chosen == END else chosen}",
+        )
         return None if chosen == END else int(chosen)
     with slider, of_all_pages():
         chosen = st.select_slider(
@@ -68,9 +77,16 @@ def _settle(steps, notes):
     elif not is_known:
         state.step = END
         if wanted not in _WORDS_FOR_END:
-            state.refused_step = here, plain(f"There is no training step {str(wanted)[:40]!r}: it is a number from {steps[0]} to {steps[-1]}.")
+            state.refused_step = (
+                here,
+                plain(
+                    f"There is no training step {str(wanted)[:40]!r}: it is a number from {steps[0]} to {steps[-1]}."
+                ),
+            )
     state.step_page = here
-    if state.get("refused_step", ("",))[0] == here:  # kept until the slider is moved: on a page that follows a training it would be gone in a second
+    if (
+        state.get("refused_step", ("",))[0] == here
+    ):  # kept until the slider is moved: on a page that follows a training it would be gone in a second
         notes.warning(state.refused_step[1])
 
 

@@ -30,8 +30,16 @@ class _Job:
     """One computation in a thread of its own. share: how much is done, in [0, 1]; waiting: the sessions that want it."""
 
     def __init__(self, work, session):
-        self.waiting, self.share, self.value, self.error, self.seconds = {session}, 0.0, None, None, None
-        self.thread = threading.Thread(target=self._run, args=(work,), name="convscope-job", daemon=True)
+        self.waiting, self.share, self.value, self.error, self.seconds = (
+            {session},
+            0.0,
+            None,
+            None,
+            None,
+        )
+        self.thread = threading.Thread(
+            target=self._run, args=(work,), name="convscope-job", daemon=True
+        )
         self.thread.start()
 
     def _run(self, work):
@@ -43,7 +51,9 @@ class _Job:
             self.error = error
         except Exception as error:  # the server's log has the details, the reader gets a sentence
             logging.getLogger("convscope").exception("in a computation beside the pages")
-            self.error = UserError(f"The computation failed: {str(error).partition(chr(10))[0][:200] or type(error).__name__}")
+            self.error = UserError(
+                f"The computation failed: {str(error).partition(chr(10))[0][:200] or type(error).__name__}"
+            )
         self.seconds = time.perf_counter() - start
 
     def _say(self, share):
@@ -64,10 +74,15 @@ def result(key, work, words, *, to_the_end=False):
     it finds is kept. UserError if it failed; asked again, it begins anew.
     """
     st.session_state.setdefault("asked_jobs", {})[key] = to_the_end
-    session, declined = st.session_state.setdefault("who_waits", object()), st.session_state.setdefault("declined_jobs", set())
+    session, declined = (
+        st.session_state.setdefault("who_waits", object()),
+        st.session_state.setdefault("declined_jobs", set()),
+    )
     name = f"job_{hash(key):x}"
     if key in declined:
-        st.button(words, key=name, icon=":material/play_arrow:", on_click=declined.discard, args=(key,))
+        st.button(
+            words, key=name, icon=":material/play_arrow:", on_click=declined.discard, args=(key,)
+        )
         return None
     with _lock:
         job = _jobs.get(key)
@@ -123,7 +138,9 @@ def _decline(job, session, declined, key):
 @st.fragment(run_every=TICK_SECONDS)
 def _progress(job, words, name, cancel):
     """A bar that moves by itself; when the computation has ended the whole page is drawn once more."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):  # in a narrow place the button goes below
+    with st.container(
+        horizontal=True, vertical_alignment="bottom"
+    ):  # in a narrow place the button goes below
         st.progress(job.share, f"{words}: {job.share:.0%}", width=360)
         is_cancelled = st.button("Cancel", key=f"{name}_cancel")
     if is_cancelled:

@@ -5,17 +5,33 @@ import streamlit as st
 from vizlib.ui import caches, jobs
 
 SWITCHES = {  # key: label, what it does
-    "fourier": ("Frequencies instead of pixels", "A step changes all frequencies as easily as one another: without it, fine noise wins."),
-    "decorrelated": ("Colours of natural images", "Red, green and blue change together as in photographs: without it, each goes to its own end."),
-    "robust": ("Robust to moves", "Before each step the picture is moved, turned and scaled a little: what does not survive that is no pattern that the unit looks for."),
+    "fourier": (
+        "Frequencies instead of pixels",
+        "A step changes all frequencies as easily as one another: without it, fine noise wins.",
+    ),
+    "decorrelated": (
+        "Colours of natural images",
+        "Red, green and blue change together as in photographs: without it, each goes to its own end.",
+    ),
+    "robust": (
+        "Robust to moves",
+        "Before each step the picture is moved, turned and scaled a little: what does not survive that is no pattern that the unit looks for.",
+    ),
 }
 
 
 def switches():
     """The switches of how they are made, drawn in a popover: {key: bool}."""
     with st.popover("How it is made", icon=":material/tune:"):
-        st.caption("After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017. Each of these keeps noise out in its own way: switch one off to see it.")
-        return {key: st.toggle(label, True, key=key, help=help, bind="query-params", persist_state="session") for key, (label, help) in SWITCHES.items()}
+        st.caption(
+            "After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017. Each of these keeps noise out in its own way: switch one off to see it."
+        )
+        return {
+            key: st.toggle(
+                label, True, key=key, help=help, bind="query-params", persist_state="session"
+            )
+            for key, (label, help) in SWITCHES.items()
+        }
 
 
 def chosen():
@@ -29,7 +45,15 @@ def of_unit(run, row, unit, chosen, random_weights=False):
     chosen: as `switches` gives it. random_weights: of a network of the same form that has learned nothing.
     """
     sheet = None if random_weights else jobs.ready(_key(run, row, "all", chosen))
-    done = None if sheet else jobs.result(_key(run, row, unit, chosen, random_weights), _maker(run, row, [unit], chosen, random_weights), "Making the picture")
+    done = (
+        None
+        if sheet
+        else jobs.result(
+            _key(run, row, unit, chosen, random_weights),
+            _maker(run, row, [unit], chosen, random_weights),
+            "Making the picture",
+        )
+    )
     made, at = (sheet, unit) if sheet else (done and done[0], 0)
     return made and (made.pictures[at], float(made.values[at]))
 
@@ -37,7 +61,11 @@ def of_unit(run, row, unit, chosen, random_weights=False):
 def of_layer(run, row, chosen):
     """(Maximised of all units of a layer, seconds it took), or None as long as it is being made."""
     units = range(row.output_shape[0])
-    return jobs.result(_key(run, row, "all", chosen), _maker(run, row, units, chosen, False), f"Making the pictures of {len(units)} units")
+    return jobs.result(
+        _key(run, row, "all", chosen),
+        _maker(run, row, units, chosen, False),
+        f"Making the pictures of {len(units)} units",
+    )
 
 
 def _key(run, row, units, chosen, random_weights=False):
@@ -51,6 +79,15 @@ def _maker(run, row, units, chosen, random_weights):
     def work(say):
         from vizlib.maximisation import maximise
 
-        return maximise(model, row.name, list(units), input_size=run.input_size, mean=config["mean"], std=config["std"], say=say, **chosen)
+        return maximise(
+            model,
+            row.name,
+            list(units),
+            input_size=run.input_size,
+            mean=config["mean"],
+            std=config["std"],
+            say=say,
+            **chosen,
+        )
 
     return work

@@ -18,7 +18,11 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
 
     values = display.maps[unit]
     if values.size == 1:  # it answers for the whole image: there is no place to show
-        name = f" ({plain(run.class_names[unit])})" if list(row.output_shape) == [len(run.class_names)] else ""
+        name = (
+            f" ({plain(run.class_names[unit])})"
+            if list(row.output_shape) == [len(run.class_names)]
+            else ""
+        )
         st.markdown(f"Unit {unit}{name} answers **{values.item():.4g}** to the whole image.")
         _link_to_unit(run, row, unit)
         return
@@ -54,8 +58,12 @@ def _place(display, unit):
     as_addressed("place", "", lambda text: text)
     if _outside(_written(st.session_state.get("place")), shape):
         st.session_state.place = ""
-    elif "place" not in st.session_state and _outside(_written(st.query_params.get("place")), shape):
-        del st.query_params["place"]  # of an address just opened: the box takes it all the same, and can be emptied only when the page is drawn again
+    elif "place" not in st.session_state and _outside(
+        _written(st.query_params.get("place")), shape
+    ):
+        del st.query_params[
+            "place"
+        ]  # of an address just opened: the box takes it all the same, and can be emptied only when the page is drawn again
     text = st.text_input(
         "Place: row, column",
         key="place",
@@ -68,7 +76,11 @@ def _place(display, unit):
     if _outside(place, shape):
         st.rerun()
     if text and place is None:
-        st.warning(plain(f"{text[:40]!r} is no place on a map: it takes two whole numbers, such as 3,5. The strongest place is shown."))
+        st.warning(
+            plain(
+                f"{text[:40]!r} is no place on a map: it takes two whole numbers, such as 3,5. The strongest place is shown."
+            )
+        )
     return place or display.strongest(unit)
 
 
@@ -90,16 +102,28 @@ def _numbers(row, values):
 
 def _link_to_unit(run, row, unit):
     """The way to what the unit looks for: of a layer after a convolution, as a ReLU, that of the convolution."""
-    layer = None if run.is_weightless else unit_layer(caches.layers(run), row.name, caches.unit_layers(run))
+    layer = (
+        None
+        if run.is_weightless
+        else unit_layer(caches.layers(run), row.name, caches.unit_layers(run))
+    )
     if layer:
-        page.link("Unit", f"What {'it' if layer == row.name else f'unit {unit} of {plain(layer)}'} looks for →", unit_layer=layer, unit_number=unit)
+        page.link(
+            "Unit",
+            f"What {'it' if layer == row.name else f'unit {unit} of {plain(layer)}'} looks for →",
+            unit_layer=layer,
+            unit_number=unit,
+        )
 
 
 def _influence(run, picture, row, unit, place, seen):
     """What the place's effective field adds to the view: colours, the box that holds most of it, and what that box is, in words."""
     influence, tight = caches.effective_field(run, picture, row.name, unit, place)
     if tight is None:
-        return dict(heat=heat_png(influence), more="No pixel moves this value: it is silent for this image, and its gradient is zero.")
+        return dict(
+            heat=heat_png(influence),
+            more="No pixel moves this value: it is silent for this image, and its gradient is zero.",
+        )
     (first, end), (left, right) = seen[0][place[0]], seen[1][place[1]]
     share = (tight[2] - tight[0]) * (tight[3] - tight[1]) / ((end - first) * (right - left))
     more = f"95 % of the influence on it comes from rows {tight[0]} to {tight[2] - 1}, columns {tight[1]} to {tight[3] - 1}: {share:.0%} of the pixels that it sees."

@@ -151,12 +151,25 @@ def link(title, label, /, **parameters):
     The model, the image and the step in view come along by themselves. The page's own state is in the link: what Streamlit restores without that it
     adds to the address afterwards, as one more step of history, which would break the back button.
     """
-    target = "app.py" if title == "Home" else next(f"pages/{file.name}" for file in _pages() if _title(file) == title)
+    target = (
+        "app.py"
+        if title == "Home"
+        else next(f"pages/{file.name}" for file in _pages() if _title(file) == title)
+    )
     keys = st.session_state.kept_by_page.get(title, ())
-    now = {key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys}  # a widget takes its value from the address when it is drawn
+    now = {
+        key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys
+    }  # a widget takes its value from the address when it is drawn
     kept = {key: value for key, value in now.items() if value not in (None, [])} | parameters
-    kept = {key: value for key, value in kept.items() if key not in pickers.OF_ALL_PAGES or str(value) != str(st.session_state.get(key))}  # else it would stand there twice
-    texts = {key: [str(one) for one in value] if isinstance(value, list) else str(value) for key, value in kept.items()}
+    kept = {
+        key: value
+        for key, value in kept.items()
+        if key not in pickers.OF_ALL_PAGES or str(value) != str(st.session_state.get(key))
+    }  # else it would stand there twice
+    texts = {
+        key: [str(one) for one in value] if isinstance(value, list) else str(value)
+        for key, value in kept.items()
+    }
     try:
         st.page_link(target, label=label, query_params=texts)
     except StreamlitPageNotFoundError:
@@ -165,7 +178,9 @@ def link(title, label, /, **parameters):
 
 def _pages():
     """The files of all pages, in the order of their numbers."""
-    return sorted((ROOT / "pages").glob("[0-9]*_*.py"), key=lambda file: int(file.name.partition("_")[0]))
+    return sorted(
+        (ROOT / "pages").glob("[0-9]*_*.py"), key=lambda file: int(file.name.partition("_")[0])
+    )
 
 
 def _title(file):

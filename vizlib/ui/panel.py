@@ -7,7 +7,10 @@ import streamlit as st
 
 from vizlib.ui import train_settings, trainings
 
-TICK_SECONDS, IDLE_SECONDS = 1, 5  # while something runs on this machine, and to notice that somebody else has begun something
+TICK_SECONDS, IDLE_SECONDS = (
+    1,
+    5,
+)  # while something runs on this machine, and to notice that somebody else has begun something
 _STYLE = """<style>
 .st-key-trainings button[kind="tertiary"] {min-height: 1.6rem; padding-top: 0; padding-bottom: 0; justify-content: flex-start; text-align: left}
 .st-key-trainings button[kind="tertiary"] * {text-align: left; justify-content: flex-start}
@@ -19,4 +22,6 @@ def show(run):
     st.html(_STYLE)
     train_settings.show()
     active = bool(trainings.standing().active)
-    st.fragment(trainings.show, run_every=TICK_SECONDS if active else IDLE_SECONDS)(run.run_id if run else None, active)
+    st.fragment(trainings.show, run_every=TICK_SECONDS if active else IDLE_SECONDS)(
+        run.run_id if run else None, active
+    )

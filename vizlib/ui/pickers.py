@@ -14,7 +14,13 @@ from vizlib.images import fit, open_image, photograph, photograph_names, png_byt
 from vizlib.ui import caches
 
 OPENS_ON = "resnet32"
-OF_ALL_PAGES = ("model", "source", "photo", "label", "index")  # in the sidebar, and in the address of each page
+OF_ALL_PAGES = (
+    "model",
+    "source",
+    "photo",
+    "label",
+    "index",
+)  # in the sidebar, and in the address of each page
 SOURCES = ("photograph", "data set", "upload", "camera")
 LARGEST_KEPT = 1024  # pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions fit in memory
 _KEPT = dict(bind="query-params", persist_state="session")
@@ -36,7 +42,9 @@ class Picture:
 
 def plain(text):
     """Text from files as Markdown that shows it letter by letter: names must not become links, pictures or styles."""
-    return "".join("\\" + letter if letter in "\\`*_{}[]()<>#+-.!|$~:" else letter for letter in str(text))
+    return "".join(
+        "\\" + letter if letter in "\\`*_{}[]()<>#+-.!|$~:" else letter for letter in str(text)
+    )
 
 
 def chosen(label, options, *, key, default=None, notes=None, help=None, word=None):
@@ -49,21 +57,38 @@ def chosen(label, options, *, key, default=None, notes=None, help=None, word=Non
     default = default if default in options else options[0]
     as_addressed(key, default, lambda text: text if text in options else None)
     wanted = st.query_params.get(key) if key not in st.session_state else None
-    refused, here = st.session_state.setdefault("refused", {}), get_script_run_ctx().page_script_hash
+    refused, here = (
+        st.session_state.setdefault("refused", {}),
+        get_script_run_ctx().page_script_hash,
+    )
     if wanted and wanted not in options:
-        refused[key] = here, default, plain(unknown(word or label.lower(), wanted, _near(wanted, options)))
-    if key in refused and refused[key][:2] == (here, st.session_state.get(key, default)):  # a page that follows a training is drawn again each second
+        refused[key] = (
+            here,
+            default,
+            plain(unknown(word or label.lower(), wanted, _near(wanted, options))),
+        )
+    if key in refused and refused[key][:2] == (
+        here,
+        st.session_state.get(key, default),
+    ):  # a page that follows a training is drawn again each second
         (notes or st).warning(refused[key][2])
     else:
         refused.pop(key, None)
     if key in st.session_state and st.session_state[key] not in options:
-        st.session_state[key] = default  # which also corrects the address; the widget's own reset would leave it as it was
-    return st.selectbox(label, options, index=list(options).index(default), key=key, help=help, **_KEPT)
+        st.session_state[key] = (
+            default  # which also corrects the address; the widget's own reset would leave it as it was
+        )
+    return st.selectbox(
+        label, options, index=list(options).index(default), key=key, help=help, **_KEPT
+    )
 
 
 def chosen_beside(run, label, options, *, key, default, **words):
     """chosen(), for what stands beside the run in view: another run brings its own default with it, unless a hand has put something else there."""
-    before, st.session_state[f"{key}_of"] = st.session_state.get(f"{key}_of", (None, None)), (run.run_id, default)
+    before, st.session_state[f"{key}_of"] = (
+        st.session_state.get(f"{key}_of", (None, None)),
+        (run.run_id, default),
+    )
     if before[0] != run.run_id and st.session_state.get(key) == before[1] is not None:
         st.session_state[key] = default
     return chosen(label, options, key=key, default=default, **words)
@@ -83,7 +108,9 @@ def whole_number(label, highest, *, key, place=st):
     try:
         return int(place.number_input(label, 0, highest, key=key, **_KEPT))
     except (OverflowError, ValueError) as error:  # what Streamlit makes of ?unit=1e400
-        raise UserError(f"{key!r} in the address is no whole number from 0 to {highest}: remove it, or open the page from the menu.") from error
+        raise UserError(
+            f"{key!r} in the address is no whole number from 0 to {highest}: remove it, or open the page from the menu."
+        ) from error
 
 
 def as_addressed(key, default, possible):
@@ -102,19 +129,33 @@ def as_addressed(key, default, possible):
 def held_out(data, row):
     """What a link says to put a held-out image in view: the parameters of its address. row: in the data set's test images."""
     labels = data.splits["test"].labels
-    return dict(source="data set", label=data.class_names[labels[row]], index=int(np.sum(labels[:row] == labels[row])))
+    return dict(
+        source="data set",
+        label=data.class_names[labels[row]],
+        index=int(np.sum(labels[:row] == labels[row])),
+    )
 
 
 def pick_run():
     """The run in view. UserError if there is none at all."""
     found, _ = caches.run_list()
     if not found:
-        raise UserError("There is no model yet: train one with python -m vizlib train --architecture lenet --data digits.")
+        raise UserError(
+            "There is no model yet: train one with python -m vizlib train --architecture lenet --data digits."
+        )
     by_id = {run.run_id: run for run in found}
     before = st.session_state.get("model")
     if before is not None and before not in by_id:
         st.warning(plain(f"The model {before!r} is not there any more."))
-    return by_id[chosen("Model", list(by_id), key="model", default=OPENS_ON, help="A shipped model, or one of yours from runs/.")]
+    return by_id[
+        chosen(
+            "Model",
+            list(by_id),
+            key="model",
+            default=OPENS_ON,
+            help="A shipped model, or one of yours from runs/.",
+        )
+    ]
 
 
 def pick_image(run):
@@ -131,9 +172,19 @@ def pick_image(run):
     if picture is None:
         return None
     left, right = st.columns(2)
-    left.image(_thumbnail(hashlib.sha1(picture.original.tobytes()).hexdigest(), picture.original), caption="the picture", alt=f"the picture: {picture.title}", output_format="PNG")
+    left.image(
+        _thumbnail(hashlib.sha1(picture.original.tobytes()).hexdigest(), picture.original),
+        caption="the picture",
+        alt=f"the picture: {picture.title}",
+        output_format="PNG",
+    )
     size = " × ".join(map(str, picture.received.shape[:2]))
-    right.image(_thumbnail(picture.key, picture.received), caption=f"what the network gets: {size}", alt="what the network receives", output_format="PNG")
+    right.image(
+        _thumbnail(picture.key, picture.received),
+        caption=f"what the network gets: {size}",
+        alt="what the network receives",
+        output_format="PNG",
+    )
     return picture
 
 
@@ -173,15 +224,25 @@ def offer_download(name, place):
         st.info(plain(f"The data set {name!r} is not on this machine. {reader.missing}"))
         return
     st.info(plain(f"The data set {name!r} is not on this machine."))
-    if st.button("Download it (170 MB)", key=f"download {name} {place}", help="From its makers' site, once; nothing else in this app uses the network."):
+    if st.button(
+        "Download it (170 MB)",
+        key=f"download {name} {place}",
+        help="From its makers' site, once; nothing else in this app uses the network.",
+    ):
         bar = st.progress(0.0, "downloading")
-        reader.download(data_root(), say=lambda share: bar.progress(share, f"downloading, {share:.0%}"))
+        reader.download(
+            data_root(), say=lambda share: bar.progress(share, f"downloading, {share:.0%}")
+        )
         caches.dataset_names.clear()
         st.rerun()
 
 
 def _from_upload(run):
-    file = st.file_uploader("A picture of yours", type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"], key="upload")
+    file = st.file_uploader(
+        "A picture of yours",
+        type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"],
+        key="upload",
+    )
     return _brought(run, file, "upload")
 
 
@@ -200,7 +261,12 @@ def _brought(run, file, source):
     return Picture(original, fit(original, run.input_size), "your picture")
 
 
-_SOURCES = {"photograph": _from_photographs, "data set": _from_data_set, "upload": _from_upload, "camera": _from_camera}
+_SOURCES = {
+    "photograph": _from_photographs,
+    "data set": _from_data_set,
+    "upload": _from_upload,
+    "camera": _from_camera,
+}
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

@@ -127,7 +127,22 @@ export default function({parentElement, data, setTriggerValue}) {
 _component = st.components.v2.component("convscope_place", html=_HTML, css=_CSS, js=_JS)
 
 
-def show(*, key, name, values, colours, picture, over, size, spans, place, on_pick, heat=None, tight=None, more=""):
+def show(
+    *,
+    key,
+    name,
+    values,
+    colours,
+    picture,
+    over,
+    size,
+    spans,
+    place,
+    on_pick,
+    heat=None,
+    tight=None,
+    more="",
+):
     """Show a map beside its picture; on_pick(place) is called before the rerun when another place is fixed, by a click or an arrow key.
 
     name: what the map is called. values: its float array (h, w); colours: the same as an Atlas of one tile. picture, over, heat: PNG bytes, the picture,
@@ -138,7 +153,11 @@ def show(*, key, name, values, colours, picture, over, size, spans, place, on_pi
 
     def picked():
         wanted = st.session_state[state].get("place")
-        is_pair = isinstance(wanted, (list, tuple)) and len(wanted) == 2 and all(isinstance(index, (int, float)) for index in wanted)
+        is_pair = (
+            isinstance(wanted, (list, tuple))
+            and len(wanted) == 2
+            and all(isinstance(index, (int, float)) for index in wanted)
+        )
         if is_pair and all(0 <= index < length for index, length in zip(wanted, values.shape)):
             on_pick(tuple(map(int, wanted)))
 

@@ -22,7 +22,9 @@ def moment(run, step):
     if picture is None or not layers:
         if run.is_weightless:
             raise caches.without(run, "weights")
-        st.caption("Along this training no feature maps are stored: these are those of the weights in view, whatever the step.")
+        st.caption(
+            "Along this training no feature maps are stored: these are those of the weights in view, whatever the step."
+        )
         return None
     stored = moments.at(layers, step)
     return Moment(run, picture, min(layers) if stored is None else stored)
@@ -39,7 +41,12 @@ class Moment:
     def show(self):
         """Draw the picture, say what it is, and give it back as the Picture in view."""
         left, right = st.columns([1, 11], vertical_alignment="center")
-        left.image(png_bytes(self.picture, max(1, 64 // max(self.picture.shape[:2]))), alt="the probe picture", output_format="PNG", width="stretch")
+        left.image(
+            png_bytes(self.picture, max(1, 64 // max(self.picture.shape[:2]))),
+            alt="the probe picture",
+            output_format="PNG",
+            width="stretch",
+        )
         right.markdown(
             f"**As it was at step {self.step:,}.** The film shows one fixed picture, the first held-out validation image, and not yours: "
             f"its maps were kept while the network trained. {plain(self.run.missing_weights)}"
@@ -54,12 +61,24 @@ class Moment:
         start, names = time.perf_counter(), list(rows)
         stored = [name for name in names if name in caches.probe_layers(self.run)[self.step]]
         if not stored:
-            raise caches.NotYet(f"At step {self.step} the maps of no layer of this network were stored: move the slider to its end.")
-        shown = max((name for name in stored if names.index(name) <= names.index(layer)), key=names.index, default=stored[0])
-        listed = ", ".join(f"**{plain(name)}**" if name == shown else plain(name) for name in stored)
+            raise caches.NotYet(
+                f"At step {self.step} the maps of no layer of this network were stored: move the slider to its end."
+            )
+        shown = max(
+            (name for name in stored if names.index(name) <= names.index(layer)),
+            key=names.index,
+            default=stored[0],
+        )
+        listed = ", ".join(
+            f"**{plain(name)}**" if name == shown else plain(name) for name in stored
+        )
         display = caches.probe_maps(self.run, self.step, shown)
         count, all_of = len(display.maps), rows[shown].output_shape[0]
-        instead = "" if shown == layer else f" Of {plain(layer)} nothing is stored, so {plain(shown)} is shown."
+        instead = (
+            ""
+            if shown == layer
+            else f" Of {plain(layer)} nothing is stored, so {plain(shown)} is shown."
+        )
         part = f" Of its maps the first {count} of {all_of} are stored." if count < all_of else ""
         st.caption(f"Stored along the training: {listed}.{instead}{part}")
         return shown, display, display.atlas(scale), time.perf_counter() - start

@@ -24,4 +24,6 @@ def sentences(what="the panel", advice=""):
         st.error(plain(error))
     except Exception:  # Streamlit's own signals to stop or begin anew are no Exceptions
         logging.getLogger("convscope").exception("in %s", what)
-        st.error(f"{what[0].upper()}{what[1:]} met something it was not made for; the server's log has the details. {advice}".strip())
+        st.error(
+            f"{what[0].upper()}{what[1:]} met something it was not made for; the server's log has the details. {advice}".strip()
+        )

@@ -2,8 +2,22 @@
 
 from vizlib.ui.pickers import plain
 
-_WORDS = {"queued": "Waiting", "training": "Training", "paused": "Paused", "stopped": "Stopped", "failed": "Failed", "interrupted": "Interrupted"}
-COLOURS = {"queued": "gray", "training": "blue", "paused": "orange", "stopped": "orange", "failed": "red", "interrupted": "red"}
+_WORDS = {
+    "queued": "Waiting",
+    "training": "Training",
+    "paused": "Paused",
+    "stopped": "Stopped",
+    "failed": "Failed",
+    "interrupted": "Interrupted",
+}
+COLOURS = {
+    "queued": "gray",
+    "training": "blue",
+    "paused": "orange",
+    "stopped": "orange",
+    "failed": "red",
+    "interrupted": "red",
+}
 
 
 def badge(run):
@@ -26,7 +40,9 @@ def progress(run):
 
 def latest(run):
     """The newest row that says how far the training is, a "step" or an "epoch" event; an empty dictionary before the first."""
-    return max(run.rows("step")[-1:] + run.rows("epoch")[-1:], key=lambda row: row["step"], default={})
+    return max(
+        run.rows("step")[-1:] + run.rows("epoch")[-1:], key=lambda row: row["step"], default={}
+    )
 
 
 def sentence(run):

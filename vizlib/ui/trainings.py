@@ -33,7 +33,9 @@ class _Standing:
 def standing():
     """The _Standing now. Thirty browsers look once between them."""
     own = [run for run in caches.run_list()[0] if not run.ships]
-    ended = sorted((run for run in own if run.can_resume), key=lambda run: -run.changed("events.jsonl"))
+    ended = sorted(
+        (run for run in own if run.can_resume), key=lambda run: -run.changed("events.jsonl")
+    )
     return _Standing(launcher.active_runs(), ended)
 
 
@@ -65,37 +67,81 @@ def _name(run, in_view, badge=""):
     if in_view:
         st.markdown(f"**{plain(run.run_id)}** {badge}")
         return
-    st.button(f"{plain(run.run_id)}\u00a0→ {badge}", key=f"view {run.run_id}", type="tertiary", on_click=view, args=(run.run_id,), help="Put this model in view, on every page.")
+    st.button(
+        f"{plain(run.run_id)}\u00a0→ {badge}",
+        key=f"view {run.run_id}",
+        type="tertiary",
+        on_click=view,
+        args=(run.run_id,),
+        help="Put this model in view, on every page.",
+    )
 
 
 def _card(run, status, in_view):
     """A training that goes on: how far it is, how it does, and what one can do about it."""
     steps, epochs = run.rows("step"), run.rows("epoch")
-    ending = next((word for file, word in (("stop", "stopping"), ("keep", "ending")) if run.has(file)), None)
+    ending = next(
+        (word for file, word in (("stop", "stopping"), ("keep", "ending")) if run.has(file)), None
+    )
     pausing = run.has("pause")
-    word = ending or ("pausing" if pausing and status == "training" else "training" if not pausing and status == "paused" else status)
+    word = ending or (
+        "pausing"
+        if pausing and status == "training"
+        else "training"
+        if not pausing and status == "paused"
+        else status
+    )
     with st.container(border=True, gap="xsmall"):
         _name(run, in_view, f":{COLOURS[status]}-badge[{word.capitalize()}]")
         share, far, left = readout.progress(run)
         st.progress(share, far)
         if steps:
             st.html(readout.html(steps, epochs))
-        st.caption(" · ".join(readout.pace(steps, left, status)) or "The first steps are on their way.")
+        st.caption(
+            " · ".join(readout.pace(steps, left, status)) or "The first steps are on their way."
+        )
         first, second = st.columns([2, 3], gap="xsmall")
         if pausing:
             _ask(first, "Go on", "continue", run, "Continue where it paused.", ending)
         else:
-            _ask(first, "Pause", "pause", run, "Waits, without computing, until somebody lets it continue.", ending)
-        with second.popover(f"Rate {readout.rate_of(run):g}", width="stretch", disabled=bool(ending), help="Change the learning rate while it trains."):
+            _ask(
+                first,
+                "Pause",
+                "pause",
+                run,
+                "Waits, without computing, until somebody lets it continue.",
+                ending,
+            )
+        with second.popover(
+            f"Rate {readout.rate_of(run):g}",
+            width="stretch",
+            disabled=bool(ending),
+            help="Change the learning rate while it trains.",
+        ):
             _change_rate(run)
         first, second = st.columns([2, 3], gap="xsmall")
         _ask(first, "Stop", "stop", run, "Ends; can be resumed later.", ending)
-        _ask(second, "Stop and keep", "keep", run, "Ends now; its best weights are tested and it is a model like any other.", ending)
+        _ask(
+            second,
+            "Stop and keep",
+            "keep",
+            run,
+            "Ends now; its best weights are tested and it is a model like any other.",
+            ending,
+        )
 
 
 def _ask(place, label, request, run, help, ending=None):
     """A button that makes a request of a run; none can be made of one that is ending already."""
-    place.button(label, key=f"{request} {run.run_id}", help=help, disabled=bool(ending), width="stretch", on_click=_steer, args=(launcher.request, run, request))
+    place.button(
+        label,
+        key=f"{request} {run.run_id}",
+        help=help,
+        disabled=bool(ending),
+        width="stretch",
+        on_click=_steer,
+        args=(launcher.request, run, request),
+    )
 
 
 def _steer(act, *arguments, **named):
@@ -113,7 +159,14 @@ def _change_rate(run):
     key = f"rate {run.run_id} {peak:g}"  # a rate changed by somebody else is seen here too
     rate_field(peak, key=key)
     help = "From the next step on: the whole schedule is scaled to the new highest rate."
-    st.button("Apply", key=f"apply {run.run_id}", type="primary", help=help, on_click=_apply_rate, args=(run, key))
+    st.button(
+        "Apply",
+        key=f"apply {run.run_id}",
+        type="primary",
+        help=help,
+        on_click=_apply_rate,
+        args=(run, key),
+    )
 
 
 def _apply_rate(run, key):
@@ -124,9 +177,21 @@ def _queued(run, place, in_view):
     """A run that waits for its device."""
     with st.container(gap="xxsmall"):
         _name(run, in_view)
-        st.caption(f"{readout.ordinal(place)} in the queue for the {readout.device_name(launcher.device_of(run))}" if place else "about to start")
+        st.caption(
+            f"{readout.ordinal(place)} in the queue for the {readout.device_name(launcher.device_of(run))}"
+            if place
+            else "about to start"
+        )
         key = f"stop {run.run_id}"
-        st.button("Cancel", key=key, type="tertiary", icon=":material/close:", help="Leaves the queue; can be resumed later.", on_click=_steer, args=(launcher.request, run, "stop"))
+        st.button(
+            "Cancel",
+            key=key,
+            type="tertiary",
+            icon=":material/close:",
+            help="Leaves the queue; can be resumed later.",
+            on_click=_steer,
+            args=(launcher.request, run, "stop"),
+        )
 
 
 def _ended_in_view(run):
@@ -149,9 +214,19 @@ def _resumable(run, in_view):
         st.caption(plain(why_ended(run) + far))
         with st.container(horizontal=True, gap="medium"):
             help = "Goes on where it ended, at the rate beside."
-            st.button("Resume", key=f"resume {run.run_id}", type="tertiary", icon=":material/play_arrow:", help=help, on_click=_resume, args=(run, key))
+            st.button(
+                "Resume",
+                key=f"resume {run.run_id}",
+                type="tertiary",
+                icon=":material/play_arrow:",
+                help=help,
+                on_click=_resume,
+                args=(run, key),
+            )
             shown = st.session_state.get(key, readout.rate_of(run))
-            with st.popover(f"Rate {shown:g}", type="tertiary", help="The highest learning rate to go on with."):
+            with st.popover(
+                f"Rate {shown:g}", type="tertiary", help="The highest learning rate to go on with."
+            ):
                 rate_field(readout.rate_of(run), key=key)
 
 
@@ -160,8 +235,14 @@ def _resume(run, key):
     rate = st.session_state.get(key)
     _steer(launcher.resume, run, learning_rate=None if rate == readout.rate_of(run) else rate)
     deadline = time.monotonic() + WAKING_SECONDS
-    while "steer_problem" not in st.session_state and not run.is_active and time.monotonic() < deadline:
-        time.sleep(0.05)  # until its process has said that it is there, the run would still be drawn as one that ended
+    while (
+        "steer_problem" not in st.session_state
+        and not run.is_active
+        and time.monotonic() < deadline
+    ):
+        time.sleep(
+            0.05
+        )  # until its process has said that it is there, the run would still be drawn as one that ended
     if "steer_problem" not in st.session_state:
         view(run.run_id)
 
@@ -184,4 +265,13 @@ def rate_field(rate, **given):
     """A field for a highest learning rate; its buttons move it by a fifth of where it began."""
     help = "The highest of the schedule. Too high and the loss grows; too low and hardly anything is learned."
     step = 10 ** math.floor(math.log10(rate)) if rate > 0 else 0.001
-    return st.number_input("Learning rate", 0.0, LIMITS["learning_rate"][1], float(rate), step, format="%g", help=help, **given)
+    return st.number_input(
+        "Learning rate",
+        0.0,
+        LIMITS["learning_rate"][1],
+        float(rate),
+        step,
+        format="%g",
+        help=help,
+        **given,
+    )

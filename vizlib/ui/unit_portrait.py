@@ -23,8 +23,14 @@ def show(run, row, unit, index, control):
         chosen = made_pictures.switches()
         for column, is_control in zip(st.columns(1 + control), (False, True)):
             with column:
-                draw_made(made_pictures.of_unit(run, row, unit, chosen, is_control), index and float(index[row.name].values[unit][0]), is_control)
-        st.caption("It shows what drives the unit to its extreme, and not how often that is in images: none of them looks like it.")
+                draw_made(
+                    made_pictures.of_unit(run, row, unit, chosen, is_control),
+                    index and float(index[row.name].values[unit][0]),
+                    is_control,
+                )
+        st.caption(
+            "It shows what drives the unit to its extreme, and not how often that is in images: none of them looks like it."
+        )
     with facts:
         describe(run, row, unit)
     with classes:
@@ -36,11 +42,23 @@ def draw_made(made, strongest, is_control):
     if made is None:
         return
     picture, value = made
-    st.image(png_bytes(picture, max(1, SIZE // max(picture.shape[:2]))), alt="the picture made to excite the unit", output_format="PNG", width=SIZE)
+    st.image(
+        png_bytes(picture, max(1, SIZE // max(picture.shape[:2]))),
+        alt="the picture made to excite the unit",
+        output_format="PNG",
+        width=SIZE,
+    )
     if is_control:
         st.caption(f"random weights: the unit answers {value:.3g}")
     else:
-        st.caption(f"the unit answers **{value:.3g}**" + (f", and {strongest:.3g} to the strongest held-out image" if strongest is not None else ""))
+        st.caption(
+            f"the unit answers **{value:.3g}**"
+            + (
+                f", and {strongest:.3g} to the strongest held-out image"
+                if strongest is not None
+                else ""
+            )
+        )
 
 
 def describe(run, row, unit):
@@ -49,10 +67,25 @@ def describe(run, row, unit):
     if weight is not None and weight.shape[1] == 3:
         st.markdown("**Its filter**")
         kernel = FiltersDisplay.from_weight(weight.float().numpy()).colour_atlas().tiles[unit]
-        st.image(png_bytes(kernel, max(1, 120 // max(kernel.shape[:2]))), alt=f"filter {unit}", output_format="PNG", width=120)
+        st.image(
+            png_bytes(kernel, max(1, 120 // max(kernel.shape[:2]))),
+            alt=f"filter {unit}",
+            output_format="PNG",
+            width=120,
+        )
     field = " × ".join(map(str, row.receptive_field))
-    st.markdown("**It sees**  \n" + (f"{field} pixels" if sees_part(row, run.input_size) else "the whole image" + (f", and could see {field} pixels" if len(row.output_shape) == 3 else "")))
-    page.link("Feature maps", "Its map for the image in view →", layer=row.name, unit=unit, place="")
+    st.markdown(
+        "**It sees**  \n"
+        + (
+            f"{field} pixels"
+            if sees_part(row, run.input_size)
+            else "the whole image"
+            + (f", and could see {field} pixels" if len(row.output_shape) == 3 else "")
+        )
+    )
+    page.link(
+        "Feature maps", "Its map for the image in view →", layer=row.name, unit=unit, place=""
+    )
     if row.is_convolution:
         page.link("Filters", "Its filter's weights →", filter_layer=row.name, filter=unit)
 
@@ -63,4 +96,9 @@ def class_spread(run, row, unit, index):
     found = spread(caches.dataset(run).splits["test"].labels[np.asarray(rows)], run.class_names)
     st.markdown(f"**The classes of its {len(rows)} strongest images**")
     charts.steady(plot_spread(found), key="spread", config={"staticPlot": True})
-    page.link("Confusion matrix", f"{plain(found[0][0])} in the matrix →", true_first=found[0][0], predicted_first=found[0][0])
+    page.link(
+        "Confusion matrix",
+        f"{plain(found[0][0])} in the matrix →",
+        true_first=found[0][0],
+        predicted_first=found[0][0],
+    )

@@ -20,7 +20,8 @@ BADGES = {
 def show(run, picture):
     st.title("See inside an image classifier")
     st.markdown(
-        "Its filters, the feature maps of every layer, how it learned, and whether it works at all. Nothing leaves this computer."
+        "Its filters, the feature maps of every layer, how it learned, and whether it works "
+        "at all. Nothing leaves this computer."
     )
     questions()
     runs, problems = caches.run_list()
@@ -38,7 +39,8 @@ def show(run, picture):
                 )
     if any(systems.system_of(one) for one in runs):
         st.caption(
-            "*Reported*: what five published course and lab reports reached with these networks. `docs/results.md` has the whole table."
+            "*Reported*: what five published course and lab reports reached with these "
+            "networks. `docs/results.md` has the whole table."
         )
     for problem in problems:
         st.warning(plain(problem))
@@ -58,7 +60,8 @@ def growing(run):
 def card(run):
     """The first filters, name and figures of a run. Returns the empty place for its verdict."""
     st.markdown(
-        f"**{plain(run.run_id)}**  \n:small[:gray[{plain(run.config.get('title') or run.config['architecture'])}]]"
+        f"**{plain(run.run_id)}**  "
+        f"\n:small[:gray[{plain(run.config.get('title') or run.config['architecture'])}]]"
     )
     weights = caches.snapshots(run)
     if weights:
@@ -86,7 +89,8 @@ def card(run):
         else ""
     )
     st.markdown(
-        f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]  \n:small[:gray[{reported(run)}]]"
+        f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]  "
+        f"\n:small[:gray[{reported(run)}]]"
     )
     place = st.container()
     if run.is_weightless:
@@ -100,7 +104,9 @@ def card(run):
 
 
 def reported(run):
-    """What a report reached with this network, to stand beside what ours does; a blank, which keeps the cards even, where none has it."""
+    """What a report reached with this network, to stand beside what ours does; a blank, which keeps
+    the cards even, where none has it.
+    """
     system = systems.system_of(run)
     return (
         plain(f"reported {system.id}: {system.told.replace('–', 'no figure')}")
@@ -117,7 +123,8 @@ def say_verdict(run, place):
         return
     colour, icon = BADGES.get(verdict.level, ("orange", ":material/warning:"))
     place.markdown(
-        f":{colour}-badge[{icon} {verdict.level}]  \n:small[:gray[{plain(verdict.sentence.partition(': ')[2])}]]"
+        f":{colour}-badge[{icon} {verdict.level}]  "
+        f"\n:small[:gray[{plain(verdict.sentence.partition(': ')[2])}]]"
     )
 
 

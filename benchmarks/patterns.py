@@ -1,16 +1,19 @@
-"""What excites units: the index of the strongest images, and a sheet of maximised inputs, each beside what it is measured by.
+"""What excites units: the index of the strongest images, and a sheet of maximised inputs, each
+beside what it is measured by.
 
     python -m benchmarks.patterns            # 5 rounds, about ten minutes on two cores
     python -m benchmarks.patterns --quick    # one round, a fifth of the images
 
-- index: the strongest images of all units of resnet32 over 10,000 images, beside the plain forward pass that answers them (`predict`): same
-  images, same batches, same memory format. CIFAR-10's test images, repeated up to that number; noise where they are not on this machine.
-- sheet: the best inputs of the 64 units of conv1, of resnet18_cifar at 32x32 and resnet18 at 224x224, beside the usual way: one unit at a
-  time, a picture as large as the input, the whole network forward at each step. Parametrisation and steps are the same. The usual way makes
-  one unit a round, and its time is that times 64.
+- index: the strongest images of all units of resnet32 over 10,000 images, beside the plain forward
+  pass that answers them (`predict`): same images, same batches, same memory format. CIFAR-10's test
+  images, repeated up to that number; noise where they are not on this machine.
+- sheet: the best inputs of the 64 units of conv1, of resnet18_cifar at 32x32 and resnet18 at
+  224x224, beside the usual way: one unit at a time, a picture as large as the input, the whole
+  network forward at each step. Parametrisation and steps are the same. The usual way makes one unit
+  a round, and its time is that times 64.
 
-Two threads; the ways take turns within a round, and given are medians. Prints a Markdown table. The ratios are what to read. The networks of
-the sheet have random weights, which changes no time.
+Two threads; the ways take turns within a round, and given are medians. Prints a Markdown table. The
+ratios are what to read. The networks of the sheet have random weights, which changes no time.
 """
 
 import argparse
@@ -47,7 +50,9 @@ def main():
 
 
 def by_turns(ways, rounds):
-    """{way: the median seconds of a call, multiplied as it says}, after one call each that does not count."""
+    """{way: the median seconds of a call, multiplied as it says}, after one call each that does not
+    count.
+    """
     seconds = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, (way, times) in ways.items():
@@ -119,7 +124,9 @@ def sheet_ways(name):
 
 
 def usual(model, size, unit):
-    """The best input of one unit of conv1 as it is usually made: a hook, and the whole network at each step."""
+    """The best input of one unit of conv1 as it is usually made: a hook, and the whole network at
+    each step.
+    """
     kept = {}
     model.conv1.register_forward_hook(lambda module, inputs, output: kept.update(output=output))
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))

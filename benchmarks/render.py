@@ -1,12 +1,15 @@
-"""A whole layer as one picture: how long it takes and how many bytes it makes, ours against the usual ways.
+"""A whole layer as one picture: how long it takes and how many bytes it makes, ours against the
+usual ways.
 
     python -m benchmarks.render            # 5 rounds, about five minutes on an idle machine
     python -m benchmarks.render --quick    # one round of the slow ways
 
-Measured, from the same tensor (C, h, w) in memory to bytes in memory, at one torch thread: our palette PNG (FeatureMapsDisplay, its scale
-the layer's); torchvision's make_grid, written as PNG; Matplotlib, a subplot a channel, written as PNG by Agg; Plotly, a facet a channel,
-as the JSON that a browser would still have to draw. The ways take turns within a round, so a busy machine troubles all of them alike; given
-are medians. Prints a Markdown table. Absolute figures move with the machine, the ratios hardly. Matplotlib is needed for this file only.
+Measured, from the same tensor (C, h, w) in memory to bytes in memory, at one torch thread: our
+palette PNG (FeatureMapsDisplay, its scale the layer's); torchvision's make_grid, written as PNG;
+Matplotlib, a subplot a channel, written as PNG by Agg; Plotly, a facet a channel, as the JSON that
+a browser would still have to draw. The ways take turns within a round, so a busy machine troubles
+all of them alike; given are medians. Prints a Markdown table. Absolute figures move with the
+machine, the ratios hardly. Matplotlib is needed for this file only.
 """
 
 import argparse
@@ -36,7 +39,8 @@ def main():
     for way in WAYS.values():  # first calls import, read fonts and fill caches
         way(feature_maps((4, 7, 7)))
     print(
-        "| layer | way | milliseconds | times ours | kilobytes | times ours |\n|---|---|---:|---:|---:|---:|"
+        "| layer | way | milliseconds | times ours | kilobytes | times ours "
+        "|\n|---|---|---:|---:|---:|---:|"
     )
     for shape in LAYERS:
         maps = feature_maps(shape)

@@ -3,20 +3,25 @@
     python -m benchmarks.serve                    # all of it, about four minutes
     python -m benchmarks.serve home keys          # only some of: home, keys, load
 
-Every part starts its own `streamlit run app.py` on a free port of 127.0.0.1, with a temporary folder of runs in which lie an untrained
-ResNet-18 in its ImageNet form (224 x 224, so a layer has up to 512 maps) and, should the model that the app opens on not be shipped yet,
-an untrained one of that name.
+Every part starts its own `streamlit run app.py` on a free port of 127.0.0.1, with a temporary
+folder of runs in which lie an untrained ResNet-18 in its ImageNet form (224 x 224, so a layer has
+up to 512 maps) and, should the model that the app opens on not be shipped yet, an untrained one of
+that name.
 
-- home: from the first address typed in a fresh browser profile, to the heading and the first filter picture decoded; three fresh servers.
-- keys: on Feature maps in a browser, from the keydown event to the frame in which the new layer's picture is decoded: J through the
-  512-map layers, which the server has not computed yet, K back through the same ones, which it has; then the arrow keys, from unit
-  to unit: the unit laid over the input, and its chart. Timed inside the page by performance.now().
-- load: N sessions speak Streamlit's own protocol over WebSockets, each changing layer or unit on Feature maps every four seconds on
-  average, from sending to the message that the script has finished. Each answer is checked: no exception or error box, and the atlas is
-  that of the layer asked for. "alone" is one such session. The clients run on the same machine and take their share of it.
+- home: from the first address typed in a fresh browser profile, to the heading and the first filter
+  picture decoded; three fresh servers.
+- keys: on Feature maps in a browser, from the keydown event to the frame in which the new layer's
+  picture is decoded: J through the 512-map layers, which the server has not computed yet, K back
+  through the same ones, which it has; then the arrow keys, from unit to unit: the unit laid over
+  the input, and its chart. Timed inside the page by performance.now().
+- load: N sessions speak Streamlit's own protocol over WebSockets, each changing layer or unit on
+  Feature maps every four seconds on average, from sending to the message that the script has
+  finished. Each answer is checked: no exception or error box, and the atlas is that of the layer
+  asked for. "alone" is one such session. The clients run on the same machine and take their share
+  of it.
 
-Prints one Markdown table; the last column is the figure divided by its target. Of fewer than 20 figures the
-95th percentile is the largest. Needs Playwright, Debian's chromium and websockets.
+Prints one Markdown table; the last column is the figure divided by its target. Of fewer than 20
+figures the 95th percentile is the largest. Needs Playwright, Debian's chromium and websockets.
 """
 
 import argparse
@@ -49,7 +54,8 @@ CHROMIUM = dict(
 )
 LARGE, SHIPPED = "resnet18", "resnet32"  # the second is what the app opens on
 FIRST_512 = "layer4.0.conv1"
-TARGETS = {  # milliseconds; a minimal page of Streamlit takes 2,200 at first and 150 for a new picture
+# milliseconds; a minimal page of Streamlit takes 2,200 at first and 150 for a new picture
+TARGETS = {
     "Home, first pixels": 3000,
     "next layer of 512 maps, not computed yet": 400,
     "layer of 512 maps, computed before": 250,
@@ -76,7 +82,8 @@ def main():
         signal.SIGTERM, lambda *_: sys.exit(143)
     )  # an exit, so that the server is stopped too
     print(
-        "| what | median, ms | 95th percentile, ms | target for the median, ms | median / target |\n|---|---:|---:|---:|---:|",
+        "| what | median, ms | 95th percentile, ms | target for the median, ms | median / "
+        "target |\n|---|---:|---:|---:|---:|",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as runs:
@@ -149,7 +156,9 @@ def measure_keys(runs, options):
 
 
 def press(page, key, check):
-    """Press a key; milliseconds from its keydown event to the first frame in which `check(before)` holds, a function that returns what is drawn."""
+    """Press a key; milliseconds from its keydown event to the first frame in which `check(before)`
+    holds, a function that returns what is drawn.
+    """
     page.evaluate(WATCH.replace("CHECK", check))
     page.keyboard.press(key)
     milliseconds = page.evaluate("() => window.taken")
@@ -159,14 +168,16 @@ def press(page, key, check):
 
 def settle(page):
     page.wait_for_function(
-        "() => document.querySelector('[data-testid=\"stApp\"]').dataset.testScriptState === 'notRunning'",
+        "() => document.querySelector('[data-testid=\"stApp\"]').dataset.testScriptState === "
+        "'notRunning'",
         timeout=60_000,
     )
     page.wait_for_timeout(400)
 
 
+# a component lives in a shadow root
 FIND_ATLAS = """() => { window.atlas = () => [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')]
-  .map(element => element.shadowRoot?.querySelector('.frame img')).find(Boolean); }"""  # a component lives in a shadow root
+  .map(element => element.shadowRoot?.querySelector('.frame img')).find(Boolean); }"""
 LAYER_IS_DRAWN = "() => { const picture = window.atlas(); return {state: picture?.alt, picture}; }"
 OVERLAY_IS_DRAWN = """() => { const picture = document.querySelector('img[alt^="where unit"]'); return {state: picture?.alt, picture}; }"""
 CHART_IS_DRAWN = "() => ({state: document.querySelector('.js-plotly-plot')?.data?.[0]?.z})"
@@ -196,7 +207,10 @@ def measure_load(runs, options):
             row(f"{model}, alone", alone["reruns"], TARGETS["alone"])
             many = asyncio.run(crowd(address, model, options.sessions, pause=4))
             faults = many["faults"] + alone["faults"]
-            note = f"{len(many['reruns'])} reruns, {many['per_second']:.1f} a second, {many['kilobytes']:.0f} kB each, {len(faults)} wrong"
+            note = (
+                f"{len(many['reruns'])} reruns, {many['per_second']:.1f} a second, "
+                f"{many['kilobytes']:.0f} kB each, {len(faults)} wrong"
+            )
             row(
                 f"{model}, {options.sessions} sessions: {note}", many["reruns"], TARGETS["sessions"]
             )
@@ -210,7 +224,9 @@ def measure_load(runs, options):
 
 
 async def crowd(address, model, count, *, pause, reruns=10):
-    """`count` sessions at once, each with a first page and then `reruns` changes, `pause` seconds apart on average."""
+    """`count` sessions at once, each with a first page and then `reruns` changes, `pause` seconds
+    apart on average.
+    """
     found = {"firsts": [], "reruns": [], "faults": [], "bytes": 0}
     start = time.perf_counter()
     await asyncio.gather(
@@ -247,7 +263,9 @@ async def session(address, model, number, pause, reruns, found):
 
 
 def change(last, page, chance):
-    """What the browser sends when another layer is chosen, or another unit: all widgets that were ever touched, as they stand now."""
+    """What the browser sends when another layer is chosen, or another unit: all widgets that were
+    ever touched, as they stand now.
+    """
     message = BackMsg()
     message.CopyFrom(last)
     message.rerun_script.page_script_hash = page["hash"]
@@ -264,7 +282,9 @@ def change(last, page, chance):
 
 
 async def exchange(socket, message, found, kind):
-    """Send, receive until the script has finished, note the milliseconds and what was wrong. Returns what the page holds."""
+    """Send, receive until the script has finished, note the milliseconds and what was wrong.
+    Returns what the page holds.
+    """
     page = {"faults": []}
     start = time.perf_counter()
     await socket.send(message.SerializeToString())

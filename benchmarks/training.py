@@ -1,17 +1,24 @@
 """Training as it is here, beside the usual way of writing it.
 
-    python -m benchmarks.training                    # all that this machine can do, about half an hour on two cores
-    python -m benchmarks.training speed press        # only some of: speed, press, pages, minute, five_minutes, speedrun
+    python -m benchmarks.training                    # all that this machine can do, about half an
+    hour on two cores
+    python -m benchmarks.training speed press        # only some of: speed, press, pages, minute,
+    five_minutes, speedrun
 
-- speed: images a second and core, of three networks, against the conventional loop below: torchvision's CIFAR-10 class with its PIL
-  pictures, RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, a DataLoader (with and without processes of its own: the faster counts),
-  float32. Same network and batch; each measurement in a process of its own, ours and the other by turns. Start and warm-up do not count,
-  nor do ours evaluations and snapshots, which the other does not make.
-- press: from launcher.start_new, which the Train button calls, to the first point on the curve and to the finished run; digits.
-- pages: Feature maps redrawn, over Streamlit's own protocol, with the machine idle and with a training of resnet32 beside it.
-- minute, five_minutes: the recipes on CIFAR-10, three seeds and one; accuracy on the test images, which nothing was chosen on.
-- speedrun: on a GPU, ten whole trainings after one that warms up; the seconds are those of the training's clock, which begins when data and
-  network are on the device and compiled, and leaves evaluations out.
+- speed: images a second and core, of three networks, against the conventional loop below:
+  torchvision's CIFAR-10 class with its PIL pictures, RandomCrop, RandomHorizontalFlip, ToTensor,
+  Normalize, a DataLoader (with and without processes of its own: the faster counts), float32. Same
+  network and batch; each measurement in a process of its own, ours and the other by turns. Start
+  and warm-up do not count, nor do ours evaluations and snapshots, which the other does not make.
+- press: from launcher.start_new, which the Train button calls, to the first point on the curve and
+  to the finished run; digits.
+- pages: Feature maps redrawn, over Streamlit's own protocol, with the machine idle and with a
+  training of resnet32 beside it.
+- minute, five_minutes: the recipes on CIFAR-10, three seeds and one; accuracy on the test images,
+  which nothing was chosen on.
+- speedrun: on a GPU, ten whole trainings after one that warms up; the seconds are those of the
+  training's clock, which begins when data and network are on the device and compiled, and leaves
+  evaluations out.
 
 Prints Markdown tables. Nothing else should run meanwhile. CIFAR-10 is needed for all but press.
 """
@@ -77,7 +84,8 @@ def _has_gpu():
 def measure_speed(options):
     cores = _cores()
     print(
-        f"\n{cores} cores, batches of {BATCH}.\n\n| network | conventional, images a second and core | ours | ratio | asked for |\n|---|---:|---:|---:|---:|",
+        f"\n{cores} cores, batches of {BATCH}.\n\n| network | conventional, images a second "
+        "and core | ours | ratio | asked for |\n|---|---:|---:|---:|---:|",
         flush=True,
     )
     for network, wanted in NETWORKS.items():
@@ -108,7 +116,9 @@ def _in_a_process(loop, network):
 
 
 def conventional(network):
-    """Images a second of the loop as tutorials have it. With and without loader processes; the faster one counts."""
+    """Images a second of the loop as tutorials have it. With and without loader processes; the
+    faster one counts.
+    """
     import torch
     from torch import nn
     from torch.utils.data import DataLoader
@@ -120,7 +130,9 @@ def conventional(network):
     source = datasets.load("cifar10")
 
     class Pictures(CIFAR10):
-        """torchvision's own class and __getitem__, on pictures that are in memory already, wherever they came from."""
+        """torchvision's own class and __getitem__, on pictures that are in memory already, wherever
+        they came from.
+        """
 
         def __init__(self, transform):
             split = source.splits["train"]
@@ -163,7 +175,9 @@ def conventional(network):
 
 
 def ours(network):
-    """Images a second of a training as the app starts it, in the second half of its step rows. Evaluations are not training."""
+    """Images a second of a training as the app starts it, in the second half of its step rows.
+    Evaluations are not training.
+    """
     from vizlib import datasets
     from vizlib.training import process
     from vizlib.training.recipes import recipe
@@ -204,7 +218,8 @@ def measure_press(options):
     )  # as the panel does before anybody can press
 
     print(
-        "\n| digits, `three_layer_module`, `small_set` | first point, s | finished, s | test accuracy |\n|---|---:|---:|---:|"
+        "\n| digits, `three_layer_module`, `small_set` | first point, s | finished, s | test "
+        "accuracy |\n|---|---:|---:|---:|"
     )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ["CONVSCOPE_RUNS"] = folder
@@ -225,7 +240,8 @@ def measure_press(options):
             if not finished:
                 raise SystemExit(f"the training is {run.status}: {run.events[-1]}")
             print(
-                f"| seed {seed} | {first or float('nan'):.1f} | {time.perf_counter() - start:.1f} | {finished[0]['test_accuracy']:.1%} |",
+                f"| seed {seed} | {first or float('nan'):.1f} | "
+                f"{time.perf_counter() - start:.1f} | {finished[0]['test_accuracy']:.1%} |",
                 flush=True,
             )
 
@@ -240,7 +256,8 @@ def measure_pages(options):
     from vizlib.training.recipes import recipe
 
     print(
-        "\n| Feature maps of `resnet32` redrawn, one session | median, ms | 95th percentile, ms |\n|---|---:|---:|"
+        "\n| Feature maps of `resnet32` redrawn, one session | median, ms | 95th percentile, "
+        "ms |\n|---|---:|---:|"
     )
     medians = {"idle": [], "training": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -268,10 +285,13 @@ def measure_pages(options):
                             time.sleep(0.2)
     for state, times in medians.items():
         print(
-            f"| {state} | {statistics.median(times):.0f} | {sorted(times)[int(0.95 * len(times))]:.0f} |"
+            f"| {state} | {statistics.median(times):.0f} | "
+            f"{sorted(times)[int(0.95 * len(times))]:.0f} |"
         )
     print(
-        f"\nRatio of the medians: **{statistics.median(medians['training']) / statistics.median(medians['idle']):.2f}**; under 2 was asked for.",
+        "\nRatio of the medians: "
+        f"**{statistics.median(medians['training']) / statistics.median(medians['idle']):.2f}**; "
+        "under 2 was asked for.",
         flush=True,
     )
 
@@ -295,7 +315,8 @@ def measure_recipe(network, name, seeds, asked):
 
         count = options.seeds or seeds
         print(
-            f"\n| `{network}`, `{name}` | epochs | seconds of training | seconds in all | test accuracy |\n|---|---:|---:|---:|---:|"
+            f"\n| `{network}`, `{name}` | epochs | seconds of training | seconds in all | "
+            "test accuracy |\n|---|---:|---:|---:|---:|"
         )
         accuracies = []
         with kept_or_temporary(options.keep) as folder:
@@ -326,12 +347,14 @@ def measure_recipe(network, name, seeds, asked):
                 finished, last = run.rows("finished")[0], run.rows("epoch")[-1]
                 accuracies.append(finished["test_accuracy"])
                 print(
-                    f"| seed {seed} | {last['epoch']:.1f} | {finished['seconds']:.1f} | {time.perf_counter() - start:.0f} | {accuracies[-1]:.2%} |",
+                    f"| seed {seed} | {last['epoch']:.1f} | {finished['seconds']:.1f} | "
+                    f"{time.perf_counter() - start:.0f} | {accuracies[-1]:.2%} |",
                     flush=True,
                 )
         spread = f", standard deviation {statistics.stdev(accuracies):.2%}" if count > 1 else ""
         print(
-            f"\nMean of {count}: **{statistics.mean(accuracies):.2%}**{spread}; {asked} was asked for.",
+            f"\nMean of {count}: **{statistics.mean(accuracies):.2%}**{spread}; {asked} was "
+            "asked for.",
             flush=True,
         )
 
@@ -366,13 +389,16 @@ def measure_speedrun(options):
                 times.append(finished["seconds"])
                 accuracies.append(finished["test_accuracy"])
     print(
-        f"\n| `airbench94`, `speedrun`, {torch.cuda.get_device_name()} | mean | standard deviation | asked for |\n|---|---:|---:|---:|"
+        f"\n| `airbench94`, `speedrun`, {torch.cuda.get_device_name()} | mean | standard "
+        "deviation | asked for |\n|---|---:|---:|---:|"
     )
     print(
-        f"| seconds of training, {count} runs | {statistics.mean(times):.2f} | {statistics.stdev(times):.2f} | < 3 |"
+        f"| seconds of training, {count} runs | {statistics.mean(times):.2f} | "
+        f"{statistics.stdev(times):.2f} | < 3 |"
     )
     print(
-        f"| test accuracy | {statistics.mean(accuracies):.2%} | {statistics.stdev(accuracies):.2%} | 94 % |",
+        f"| test accuracy | {statistics.mean(accuracies):.2%} | "
+        f"{statistics.stdev(accuracies):.2%} | 94 % |",
         flush=True,
     )
 

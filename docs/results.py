@@ -1,4 +1,5 @@
-"""Writes docs/results.md, and its picture of four matrices, from the run folders: PYTHONPATH=. python docs/results.py
+"""Writes docs/results.md, and its picture of four matrices, from the run folders: PYTHONPATH=.
+python docs/results.py
 
 The picture needs what requirements-dev.txt lists, and chromium.
 """
@@ -127,9 +128,15 @@ def three_forms():
     spread = (
         "every logit of every test image is equal to the last bit"
         if same
-        else f"their logits differ by at most {max(np.abs(first - other).max() for other in others):.2g}"
+        else (
+            "their logits differ by at most "
+            f"{max(np.abs(first - other).max() for other in others):.2g}"
+        )
     )
-    return f"From one seed, on one thread, {spread}: {accuracy('A1')} of the test images right, three times."
+    return (
+        f"From one seed, on one thread, {spread}: {accuracy('A1')} of the test images right, "
+        "three times."
+    )
 
 
 def remedies():
@@ -155,25 +162,33 @@ def remedies():
             )
             lines.append(f"| {system_id} | " + " | ".join(cells) + " |")
             escaped += [system_id] if verdict.level == HEALTHY else []
-    return (
-        "\n".join(lines)
-        + f"\n\nWhat escaped the collapse: {', '.join(escaped) or 'nothing'}. All others answer grade 0 to nearly every image."
+    return "\n".join(lines) + (
+        f"\n\nWhat escaped the collapse: {', '.join(escaped) or 'nothing'}. All others answer "
+        "grade 0 to nearly every image."
     )
 
 
 def by_heart():
-    """What the network from scratch knows of the pictures that it learned from when it is trained twice as long, and of others."""
+    """What the network from scratch knows of the pictures that it learned from when it is trained
+    twice as long, and of others.
+    """
     run = run_of("C18L")
     if not run:
         return NOT_YET
     last = run.rows("epoch")[-1]
-    return f"{last['train_accuracy']:.0%} of the pictures that it learned from are right at the end, {last['val_accuracy']:.0%} of those held out"
+    return (
+        f"{last['train_accuracy']:.0%} of the pictures that it learned from are right at the end, "
+        f"{last['val_accuracy']:.0%} of those held out"
+    )
 
 
 def sizes():
     lines = ["| id | network | parameters | test accuracy |", "|---|---|---:|---:|"]
     lines += [
-        f"| {id} | {architectures.get(system.architecture).summary} | {parameters(id)} | {accuracy(id)} |"
+        (
+            f"| {id} | {architectures.get(system.architecture).summary} | {parameters(id)} | "
+            f"{accuracy(id)} |"
+        )
         for id, system in SYSTEMS.items()
         if id[0] in "BEF"
     ]
@@ -189,12 +204,16 @@ def growth():
     for row, after in pairwise([*run.rows("pictures"), epochs[-1]]):
         passed, side = after["epoch"] - row["epoch"], row["width"]
         times.append(
-            f"{passed:.2g} epochs at {side} × {side} pixels, {(after['seconds'] - row['seconds']) / passed / 60:.1f} minutes each"
+            f"{passed:.2g} epochs at {side} × {side} pixels, "
+            f"{(after['seconds'] - row['seconds']) / passed / 60:.1f} minutes each"
         )
         looks.append(
             f"{[one for one in epochs if one['epoch'] <= after['epoch']][-1]['val_accuracy']:.0%}"
         )
-    return f"{'; '.join(times)}. Its accuracy on the held-out images, which are whole throughout, was {', '.join(looks)} when last looked at in each size."
+    return (
+        f"{'; '.join(times)}. Its accuracy on the held-out images, which are whole throughout, "
+        f"was {', '.join(looks)} when last looked at in each size."
+    )
 
 
 def picture():
@@ -211,7 +230,10 @@ def picture():
             f"<div><h3>{GRADED[system_id]}</h3><p>{judge_run(run).sentence}</p>{figure.to_html(full_html=False, include_plotlyjs=not cells)}</div>"
         )
     page_text = (
-        "<body style='font-family:sans-serif;width:1080px'><div style='display:grid;grid-template-columns:1fr 1fr;gap:20px'>"
+        (
+            "<body style='font-family:sans-serif;width:1080px'><div "
+            "style='display:grid;grid-template-columns:1fr 1fr;gap:20px'>"
+        )
         + "".join(cells)
         + "</div></body>"
     )

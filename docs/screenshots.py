@@ -1,7 +1,8 @@
 """Takes the README's pictures of the running app: PYTHONPATH=. python docs/screenshots.py
 
-Needs what requirements-dev.txt lists, and chromium (apt-get install chromium). Writes docs/images; those of the network for large pictures
-where its weights are, which do not ship: python -m vizlib reproduce D1
+Needs what requirements-dev.txt lists, and chromium (apt-get install chromium). Writes docs/images;
+those of the network for large pictures where its weights are, which do not ship: python -m vizlib
+reproduce D1
 """
 
 import io
@@ -54,7 +55,11 @@ SWITCHES = [
     "--disable-sync",
     "--no-first-run",
 ]
-STILL = '() => !document.querySelector(\'[data-testid="stStatusWidget"]\') && !document.querySelector(\'[data-testid="stSkeleton"], [data-testid="stMain"] [data-testid="stProgress"]\')'
+STILL = (
+    "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && "
+    '!document.querySelector(\'[data-testid="stSkeleton"], [data-testid="stMain"] '
+    '[data-testid="stProgress"]\')'
+)
 
 
 def main():

@@ -1,4 +1,6 @@
-"""Writes the table of shipped networks into README.md, from their run folders: PYTHONPATH=. python docs/shipped.py"""
+"""Writes the table of shipped networks into README.md, from their run folders: PYTHONPATH=. python
+docs/shipped.py
+"""
 
 import re
 from pathlib import Path
@@ -12,7 +14,10 @@ MARKS = re.compile(r"(<!-- shipped: [^>]* -->\n).*(<!-- /shipped -->)", re.DOTAL
 def table():
     """A Markdown table: each figure as its run folder has it."""
     rows = [
-        "| run | what | data | parameters | epochs | training | validation accuracy | test accuracy |",
+        (
+            "| run | what | data | parameters | epochs | training | validation accuracy | test "
+            "accuracy |"
+        ),
         "|---|---|---|---|---|---|---|---|",
     ]
     for run in list_runs()[0]:

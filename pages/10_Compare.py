@@ -1,4 +1,6 @@
-"""Two runs beside one another: their figures, how they learned, what they confuse, and what both see in one image."""
+"""Two runs beside one another: their figures, how they learned, what they confuse, and what both
+see in one image.
+"""
 
 import streamlit as st
 
@@ -24,7 +26,8 @@ def show(run, picture):
     runs = {one.run_id: one for one in caches.run_list()[0] if one.run_id != run.run_id}
     if not runs:
         st.info(
-            f"**{plain(run.run_id)}** is the only model here: train another one, in the sidebar, to compare it with."
+            f"**{plain(run.run_id)}** is the only model here: train another one, in the "
+            "sidebar, to compare it with."
         )
         return
     with st.container(
@@ -61,7 +64,9 @@ def show(run, picture):
 
 
 def partner(run, runs):
-    """The id of the run that says most beside this one: of a partner architecture on the same data, or any on the same data, or any."""
+    """The id of the run that says most beside this one: of a partner architecture on the same data,
+    or any on the same data, or any.
+    """
     return max(runs, key=lambda other: pairs.nearness(run, other)).run_id  # the first of the best
 
 
@@ -76,7 +81,8 @@ def say_tested(runs):
             f"**{plain(run.run_id)}** on {plain(note)}" for run, (_, note) in zip(runs, tested)
         )
         st.warning(
-            f"They were tested on different images, so their accuracies do not say which is better: {each}."
+            "They were tested on different images, so their accuracies do not say which is "
+            f"better: {each}."
         )
 
 
@@ -151,7 +157,10 @@ def curves(runs):
             figure = display.plot(quantity, axis, smoothing=0.8, narrow=True)
             with column:
                 charts.steady(figure, key=f"curves_{quantity}", config=charts.CAMERA)
-        text = "Dotted: training images, thin: the same step by step, smoothed; full: held-out validation images; star: the best checkpoint."
+        text = (
+            "Dotted: training images, thin: the same step by step, smoothed; full: held-out "
+            "validation images; star: the best checkpoint."
+        )
         caption(text, f"{runs[0].run_id}-{runs[1].run_id}-curves", csv=display.csv)
 
 

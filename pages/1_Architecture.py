@@ -32,13 +32,15 @@ def show(run, picture):
         DEPTHS,
         key="depth",
         word="view",
-        help="Folded: a block of layers is one row. A plus marks where a block adds its input to its result.",
+        help="Folded: a block of layers is one row. A plus marks where a block adds its input to "
+        "its result.",
     )
     shown = folded(rows) if depth == DEPTHS[0] else rows
     display = ArchitectureDisplay([row for row in shown if depth == DEPTHS[0] or not row.is_block])
     st.plotly_chart(display.plot(), width="stretch", key="slabs", config={"displayModeBar": False})
     st.caption(
-        "Height: the size of the maps; width: how many; both logarithmic. Blue: convolution, green: block, orange: pool, violet: linear, +: residual sum."
+        "Height: the size of the maps; width: how many; both logarithmic. Blue: convolution, "
+        "green: block, orange: pool, violet: linear, +: residual sum."
     )
     st.dataframe(
         [
@@ -67,12 +69,18 @@ def show(run, picture):
         | {"details": st.column_config.TextColumn(width="medium")},
     )
     size = " × ".join(map(str, run.input_size))
-    text = f"{run.run_id}, trained on {run.config['dataset']}, for one image of {size}. The receptive field is what one value can depend on, in input pixels, not cut at the border."
+    text = (
+        f"{run.run_id}, trained on {run.config['dataset']}, for one image of {size}. The "
+        "receptive field is what one value can depend on, in input pixels, not cut at the "
+        "border."
+    )
     caption(text, f"{run.run_id}-architecture", csv=ArchitectureDisplay(rows).csv)
 
 
 def folded(rows):
-    """The rows a reader sees first: what lies at the top, with stages, blocks that hold nothing but blocks, opened."""
+    """The rows a reader sees first: what lies at the top, with stages, blocks that hold nothing but
+    blocks, opened.
+    """
     children = {
         row.name: [child for child in rows if child.name.rpartition(".")[0] == row.name]
         for row in rows

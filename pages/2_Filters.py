@@ -1,4 +1,6 @@
-"""The filters of any convolution: the first layer in colour, and one filter large with its numbers."""
+"""The filters of any convolution: the first layer in colour, and one filter large with its
+numbers.
+"""
 
 import time
 
@@ -36,7 +38,8 @@ def show(run, picture):
     kernel = " × ".join(map(str, display.weight.shape[2:]))
     if display.is_colour:
         st.markdown(
-            f"**{units} filters of {kernel}**, red, green and blue together on one scale: grey is zero. Click one, or move with the arrow keys."
+            f"**{units} filters of {kernel}**, red, green and blue together on one scale: "
+            "grey is zero. Click one, or move with the arrow keys."
         )
         atlas = display.colour_atlas()
     else:
@@ -46,7 +49,8 @@ def show(run, picture):
                 f"Input channel, of {channels}", channels - 1, key="channel", place=beside
             )
         st.markdown(
-            f"**{units} filters of {kernel}**, what each does with input channel {channel}: blue below zero, red above. Click one, or move with the arrow keys."
+            f"**{units} filters of {kernel}**, what each does with input channel {channel}: "
+            "blue below zero, red above. Click one, or move with the arrow keys."
         )
         atlas = display.channel_atlas(channel)
     seen = "" if display.is_colour else f", input channel {channel}"
@@ -58,8 +62,14 @@ def show(run, picture):
         selected=unit,
         on_pick=lambda tile: st.session_state.update(filter=tile),
     )
-    text = f"{run.run_id}, {layer}{seen}, {moment}: {units} filters, {channels} input channels, {kernel}; greatest absolute weight {display.limit:.3g}; "
-    text += f"trained on {run.config['dataset']}{page.took([run], 'drawn', time.perf_counter() - start)}."
+    text = (
+        f"{run.run_id}, {layer}{seen}, {moment}: {units} filters, {channels} input channels, "
+        f"{kernel}; greatest absolute weight {display.limit:.3g}; "
+    )
+    text += (
+        "trained on "
+        f"{run.config['dataset']}{page.took([run], 'drawn', time.perf_counter() - start)}."
+    )
     caption(
         text,
         name,
@@ -72,7 +82,9 @@ def show(run, picture):
 
 
 def at_step(run, layer, weights, step):
-    """The layer's weight at the step chosen, or the nearest before it of which it is stored: (array, its moment in words, a note on it)."""
+    """The layer's weight at the step chosen, or the nearest before it of which it is stored:
+    (array, its moment in words, a note on it).
+    """
     saved, is_over = run.best.get("step") if run.best else 0, run.status == "finished"
     end = (
         "best weights"
@@ -134,7 +146,8 @@ def one_filter(run, layer, display, unit):
             )
         kernel = display.weight[unit]
         st.caption(
-            f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least {kernel.min():.4f}, greatest {kernel.max():.4f}"
+            f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least "
+            f"{kernel.min():.4f}, greatest {kernel.max():.4f}"
         )
         page.link("Feature maps", "What this filter answers to the image →", layer=layer, unit=unit)
         page.link("Unit", "What it looks for →", unit_layer=layer, unit_number=unit)

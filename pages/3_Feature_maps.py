@@ -42,7 +42,10 @@ def show(run, picture):
                 key=f"layer {way}",
                 help="the layer before" if way < 0 else "the next layer",
             )
-        help = "What the colours span: each map by itself, all maps of the layer, or all layers of the network. Only the last two can be compared."
+        help = (
+            "What the colours span: each map by itself, all maps of the layer, or all layers of "
+            "the network. Only the last two can be compared."
+        )
         scale = st.segmented_control(
             "Scale",
             SCALES,
@@ -70,7 +73,8 @@ def show(run, picture):
         else "none dead for this image"
     )
     st.markdown(
-        f"**{count} {'maps' if is_map else 'values, one a unit'}**, {shape}; {dead}. Click one, or move with the arrow keys; J and K change the layer."
+        f"**{count} {'maps' if is_map else 'values, one a unit'}**, {shape}; {dead}. Click "
+        "one, or move with the arrow keys; J and K change the layer."
     )
     atlas_view.show(
         atlas,
@@ -80,8 +84,10 @@ def show(run, picture):
         on_pick=lambda tile: st.session_state.update(unit=tile),
     )
     text = (
-        f"{run.run_id}, {layer} ({row.kind}, {shape}): mean {values.mean():.3g}, standard deviation {values.std():.3g}, zero in {np.mean(values == 0):.0%} "
-        f"of places; image: {picture.title}; scale: {scale}; trained on {run.config['dataset']}{page.took([run], 'computed', seconds)}."
+        f"{run.run_id}, {layer} ({row.kind}, {shape}): mean {values.mean():.3g}, standard "
+        f"deviation {values.std():.3g}, zero in {np.mean(values == 0):.0%} "
+        f"of places; image: {picture.title}; scale: {scale}; trained on "
+        f"{run.config['dataset']}{page.took([run], 'computed', seconds)}."
     )
     caption(
         text,

@@ -1,4 +1,6 @@
-"""What one unit looks for: the images that excite it most, what in them does, and the picture that excites it more than any."""
+"""What one unit looks for: the images that excite it most, what in them does, and the picture that
+excites it more than any.
+"""
 
 import streamlit as st
 
@@ -11,7 +13,8 @@ def show(run, picture):
     page.title(f"Units of {run.run_id}", run, of_weights=True)
     if run.is_active:
         raise caches.NotYet(
-            f"{run.run_id!r} is training: its units change with every step. They show here once its training has ended; Stop in the sidebar keeps what it has learned."
+            f"{run.run_id!r} is training: its units change with every step. They show here "
+            "once its training has ended; Stop in the sidebar keeps what it has learned."
         )
     caches.model(run)  # says what to do where there are no weights
     rows = {row.name: row for row in caches.layers(run)}
@@ -52,13 +55,16 @@ def show(run, picture):
 
 
 CONTROL = (
-    "The same pictures of a network of random weights. What looks alike in both shows the image and the shape of the network, not what was learned "
+    "The same pictures of a network of random weights. What looks alike in both shows the "
+    "image and the shape of the network, not what was learned "
     "(Adebayo et al., Sanity Checks for Saliency Maps, 2018)."
 )
 
 
 def default(rows, names):
-    """The convolution halfway through the network: its units have learned shapes, and still see a part of the image only."""
+    """The convolution halfway through the network: its units have learned shapes, and still see a
+    part of the image only.
+    """
     middle = at_depth(list(rows.values()), 0.5)[0].name
     return middle if middle in names else names[0]
 

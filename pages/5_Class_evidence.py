@@ -1,4 +1,6 @@
-"""What in an image speaks for a class, by three methods, and what the same methods show of a network that has learned nothing."""
+"""What in an image speaks for a class, by three methods, and what the same methods show of a
+network that has learned nothing.
+"""
 
 import numpy as np
 import streamlit as st
@@ -15,7 +17,8 @@ NONE = "none"
 def show(run, picture):
     page.title(f"Class evidence of {run.run_id}", run, of_weights=True)
     st.markdown(
-        "What in this image speaks for a class? Three methods ask the network in three ways. Where they disagree, none of them is the truth."
+        "What in this image speaks for a class? Three methods ask the network in three ways. "
+        "Where they disagree, none of them is the truth."
     )
     caches.model(run)  # a run without weights says so first
     if picture is None:
@@ -37,7 +40,10 @@ def show(run, picture):
     pick, switch = st.columns([2, 3], vertical_alignment="bottom")
     with pick:
         asked = chosen("And one more class", [NONE, *run.class_names], key="class", word="class")
-    help = "The control of Adebayo et al. 2018: a picture that a network gives which has learned nothing does not show what was learned."
+    help = (
+        "The control of Adebayo et al. 2018: a picture that a network gives which has learned "
+        "nothing does not show what was learned."
+    )
     control = switch.toggle(
         "Beside it, the same with random weights",
         key="random",
@@ -48,8 +54,10 @@ def show(run, picture):
     sides = sides_of(run, picture, asked, control)
     if control:
         st.markdown(
-            "**The control** has the same architecture and the random weights that a training begins with, and its batch normalisation, if any, has seen nothing. "
-            "Where its picture looks like the trained network's, that picture comes from the image and the architecture, and not from what was learned."
+            "**The control** has the same architecture and the random weights that a training "
+            "begins with, and its batch normalisation, if any, has seen nothing. "
+            "Where its picture looks like the trained network's, that picture comes from the "
+            "image and the architecture, and not from what was learned."
         )
     heads(run, picture, sides)
     for method in class_evidence.WORDS:
@@ -58,7 +66,9 @@ def show(run, picture):
 
 
 def sides_of(run, picture, asked, control):
-    """The Sides: the answer; the truth where it is known and another, else the runner-up; the class asked for; the control."""
+    """The Sides: the answer; the truth where it is known and another, else the runner-up; the class
+    asked for; the control.
+    """
     order = np.argsort(-caches.logits(run, picture, False)).tolist()
     sides = [
         Side(
@@ -84,7 +94,8 @@ def heads(run, picture, sides):
         shares = np.exp(logits - logits.max())
         share = shares[side.target] / shares.sum()
         column.markdown(
-            f"**{plain(run.class_names[side.target])}**, {side.role}  \n:small[:gray[{share:.1%}, logit {logits[side.target]:.3g}]]"
+            f"**{plain(run.class_names[side.target])}**, {side.role}  "
+            f"\n:small[:gray[{share:.1%}, logit {logits[side.target]:.3g}]]"
         )
 
 
@@ -95,7 +106,8 @@ def links(run, picture):
             cell = one_answer.cell(run, picture)
             page.link(
                 "Confusion matrix",
-                f"All images of {plain(cell['true_first'])} answered {plain(cell['predicted_first'])} →",
+                f"All images of {plain(cell['true_first'])} answered "
+                f"{plain(cell['predicted_first'])} →",
                 **cell,
             )
 

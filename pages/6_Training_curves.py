@@ -1,4 +1,6 @@
-"""How runs learned: loss, accuracy and rate, runs overlaid, both splits, the best checkpoint starred."""
+"""How runs learned: loss, accuracy and rate, runs overlaid, both splits, the best checkpoint
+starred.
+"""
 
 import statistics
 import time
@@ -57,7 +59,10 @@ def draw(runs, quantity, axis, smoothing, log_scale, until):
     for run in runs:
         st.markdown(summary(run))
     names = ", ".join(f"{run.run_id} on {run.config['dataset']}" for run in runs)
-    text = f"{names}: {quantity} over {axis}{page.took(runs, 'drawn', seconds)}. Dotted: training images, full: held-out validation images, star: the best checkpoint, "
+    text = (
+        f"{names}: {quantity} over {axis}{page.took(runs, 'drawn', seconds)}. Dotted: training "
+        "images, full: held-out validation images, star: the best checkpoint, "
+    )
     text += "chosen on them. The camera above the chart saves it as PNG."
     caption(text, "-".join([run.run_id for run in runs][:4]) + "-curves", csv=display.csv)
 
@@ -71,12 +76,21 @@ def summary(run):
     )
     text = f"**{plain(run.run_id)}**: {'finished' if finished else standing.sentence(run)}"
     if finished and best:
-        text += f", best checkpoint after epoch {best['epoch']:.3g} with a validation accuracy of {best['val_accuracy']:.1%}"
+        text += (
+            f", best checkpoint after epoch {best['epoch']:.3g} with a validation accuracy of "
+            f"{best['val_accuracy']:.1%}"
+        )
     if finished:
-        text += f", {finished[-1]['test_accuracy']:.1%} on the test images, {finished[-1]['seconds']:,.0f} s of training."
+        text += (
+            f", {finished[-1]['test_accuracy']:.1%} on the test images, "
+            f"{finished[-1]['seconds']:,.0f} s of training."
+        )
     text += f" {statistics.median(speeds):,.0f} training images a second." if speeds else ""
     return text + (
-        " The training images grew to their size at the dashed lines; the validation images have it throughout."
+        (
+            " The training images grew to their size at the dashed lines; the validation images "
+            "have it throughout."
+        )
         if run.rows("pictures")
         else ""
     )

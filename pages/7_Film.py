@@ -1,4 +1,6 @@
-"""The film of learning on one screen: filters, maps, confusion matrix and curves move together; and as an animated picture for one's slides."""
+"""The film of learning on one screen: filters, maps, confusion matrix and curves move together; and
+as an animated picture for one's slides.
+"""
 
 import streamlit as st
 
@@ -14,7 +16,10 @@ from vizlib.ui.pickers import chosen, plain
 from vizlib.ui.sentences import sentences
 
 HEIGHT = 282  # CSS pixels of what a panel shows: four of them fill a screen of 1400 by 1000
-NOTE = "Filters: one colour scale for all steps; maps: one each step. Matrix: rows true, columns predicted, percent. Curves: dotted and thin training, full validation."
+NOTE = (
+    "Filters: one colour scale for all steps; maps: one each step. Matrix: rows true, columns "
+    "predicted, percent. Curves: dotted and thin training, full validation."
+)
 COLOURS = {COLLAPSED: "red", HEALTHY: "green", UNJUDGED: "gray"}
 # Panels have a height of their own, whatever they show: while the film plays nothing may move.
 STYLE = f"""<style>
@@ -47,7 +52,8 @@ def show(run, picture):
     step = display.steps[-1] if step is None else step
     for row in ((filters, maps), (matrix, curves)):
         with st.container(key=f"stacks_{row[0].__name__}"):  # below one another in a narrow window
-            # From the right: styles are numbered as they come, and that of the matrix, which is not there before its first evaluation, must not move the curves'.
+            # From the right: styles are numbered as they come, and that of the matrix, which is not
+            # there before its first evaluation, must not move the curves'.
             for column, draw in reversed(list(zip(st.columns(2, gap="medium"), row))):
                 with (
                     column,
@@ -127,7 +133,9 @@ def curves(display, step):
 
 
 def said(words, shown_at, step):
-    """What a panel shows; where it has nothing, its heading stands over the sentence that says why."""
+    """What a panel shows; where it has nothing, its heading stands over the sentence that says
+    why.
+    """
     try:
         return shown_at(step)
     except UserError as error:
@@ -169,7 +177,11 @@ def offer(run, display, made):
     """The download of what has been made: (bytes, seconds), or None as long as it is not there."""
     if made:
         frames = len(moments.frames(display.steps))
-        text = f"{run.run_id}, trained on {run.config['dataset']}: {frames} steps, {moments.FRAME_SECONDS} s each; {len(made[0]) / 1e6:.1f} MB, made in {made[1]:.1f} s."
+        text = (
+            f"{run.run_id}, trained on {run.config['dataset']}: {frames} steps, "
+            f"{moments.FRAME_SECONDS} s each; {len(made[0]) / 1e6:.1f} MB, made in {made[1]:.1f} "
+            "s."
+        )
         caption(text, f"{run.run_id}-{display.layer or ''}-film", gif=made[0])
 
 

@@ -1,4 +1,6 @@
-"""Which classes are taken for which; the images in each cell; and whether the model answers one class only."""
+"""Which classes are taken for which; the images in each cell; and whether the model answers one
+class only.
+"""
 
 import time
 
@@ -50,7 +52,8 @@ def one_run(run, place, step, wide):
     )
     if answers.predictions is None:
         st.caption(
-            f"On the validation images, {answers.moment}. No single answers are stored of them, so there are no images of a cell."
+            f"On the validation images, {answers.moment}. No single answers are stored of "
+            "them, so there are no images of a cell."
         )
     start = time.perf_counter()
     display = ConfusionDisplay(answers.counts, list(run.class_names))
@@ -76,9 +79,9 @@ def one_run(run, place, step, wide):
         )
         charts.steady(figure, key=f"matrix_{place}", on_select=clicked, config=charts.CAMERA_ONLY)
         text = (
-            f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{page.took([run], 'drawn', seconds)}."
-            + ("" if wide else " Whole percents of the row.")
-        )
+            f"{run.run_id} on {display.counts.sum():,} images: "
+            f"{answers.of}{page.took([run], 'drawn', seconds)}."
+        ) + ("" if wide else " Whole percents of the row.")
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:
         scores_table(run, verdict, display)
@@ -116,8 +119,11 @@ def scores_table(run, verdict, display):
     )
     kappa = "quadratic kappa" if run.config.get("ordered") else "kappa"
     st.caption(
-        f"{verdict.classes_predicted} of {len(run.class_names)} classes ever answered, accuracy {verdict.accuracy:.3f}, always answering the commonest class {verdict.majority_share:.3f}, "
-        f"balanced accuracy {verdict.balanced_accuracy:.3f} (chance {verdict.chance:.3f}), {kappa} {verdict.kappa:.3f}"
+        f"{verdict.classes_predicted} of {len(run.class_names)} classes ever answered, "
+        f"accuracy {verdict.accuracy:.3f}, always answering the commonest class "
+        f"{verdict.majority_share:.3f}, "
+        f"balanced accuracy {verdict.balanced_accuracy:.3f} (chance {verdict.chance:.3f}), "
+        f"{kappa} {verdict.kappa:.3f}"
     )
 
 

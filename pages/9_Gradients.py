@@ -1,4 +1,6 @@
-"""How large the gradient is in every layer while a network learns: do the first layers get any of it?"""
+"""How large the gradient is in every layer while a network learns: do the first layers get any of
+it?
+"""
 
 import streamlit as st
 
@@ -13,8 +15,10 @@ ALONE = "nothing"
 def show(run, picture):
     page.title(f"Gradients of {run.run_id}", run)
     st.markdown(
-        "In each training step every layer gets a gradient, which says how its weights should change. It is made at the answer and handed back from layer to layer. "
-        "Where it shrinks on its way it **vanishes**, and the first layers, on top, hardly learn. Where it grows, as it can in deep plain networks with batch "
+        "In each training step every layer gets a gradient, which says how its weights should "
+        "change. It is made at the answer and handed back from layer to layer. "
+        "Where it shrinks on its way it **vanishes**, and the first layers, on top, hardly "
+        "learn. Where it grows, as it can in deep plain networks with batch "
         "normalisation, it **explodes**, and no rate suits all layers. Shortcuts hand it on evenly."
     )
     runs = {one.run_id: one for one in caches.run_list()[0]}
@@ -34,7 +38,10 @@ def show(run, picture):
             word="run",
         )
     with sizes:
-        help = "The second is how much a step changes a weight for its size, whatever the learning rate."
+        help = (
+            "The second is how much a step changes a weight for its size, whatever the learning "
+            "rate."
+        )
         size = st.segmented_control(
             "Size of the",
             SIZES,
@@ -56,7 +63,8 @@ def show(run, picture):
     charts.steady(display.plot_course(size, step), key="course", config={"displaylogo": False})
     moment = f"at step {step:,}" if step is not None else "now" if run.is_active else "at the end"
     st.markdown(
-        f"**By layer, {moment}**: in a flat line all layers get as much; one that falls to the left vanishes on its way, one that rises explodes."
+        f"**By layer, {moment}**: in a flat line all layers get as much; one that falls to "
+        "the left vanishes on its way, one that rises explodes."
     )
     charts.steady(
         display.plot_depth(size, step), key="depth_of_gradient", config={"displaylogo": False}
@@ -67,14 +75,17 @@ def show(run, picture):
         if one.run_id in display.histories
     )
     caption(
-        f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one scale.",
+        f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one "
+        "scale.",
         f"{run.run_id}-gradients",
         csv=display.csv,
     )
 
 
 def partner(run, runs):
-    """The run that the picture is most telling beside: of the same depth with or without shortcuts, the newest with gradients, else the one that ships."""
+    """The run that the picture is most telling beside: of the same depth with or without shortcuts,
+    the newest with gradients, else the one that ships.
+    """
     fitting = [one for one in runs if all(pairs.nearness(run, one, pairs.SHORTCUTS))]
     with_gradients = [one for one in fitting if one.rows("gradients")]
     return (with_gradients or fitting[:1] or [None])[-1].run_id if fitting else ALONE
@@ -87,9 +98,13 @@ def say_missing(run):
             icon=":material/hourglass_empty:",
         )
         return
-    command = f"python -m vizlib train --architecture {run.config['architecture']} --data {run.config['dataset']} --recipe {run.config['recipe'].get('name', 'sgd')}"
+    command = (
+        f"python -m vizlib train --architecture {run.config['architecture']} --data "
+        f"{run.config['dataset']} --recipe {run.config['recipe'].get('name', 'sgd')}"
+    )
     st.info(
-        f"**{plain(run.run_id)}** has no gradients noted along its training. Train it again, in the sidebar or with: {plain(command)}",
+        f"**{plain(run.run_id)}** has no gradients noted along its training. Train it again, "
+        f"in the sidebar or with: {plain(command)}",
         icon=":material/info:",
     )
 

@@ -1,4 +1,6 @@
-"""A network built by hand, whose units' favourite pictures are known, and pictures with those planted."""
+"""A network built by hand, whose units' favourite pictures are known, and pictures with those
+planted.
+"""
 
 from collections import OrderedDict
 
@@ -19,7 +21,9 @@ CONTRASTS = (96, 120, 90, 114, 102, 108)
 
 
 def network():
-    """conv1: four oriented edges. conv2: pairs of them, where both are. fc: one pair and not the other."""
+    """conv1: four oriented edges. conv2: pairs of them, where both are. fc: one pair and not the
+    other.
+    """
     layers = OrderedDict(
         conv1=nn.Conv2d(1, 4, 3, padding=1),
         relu1=nn.ReLU(inplace=True),
@@ -40,7 +44,9 @@ def network():
 
 
 def planted(patterns):
-    """Grey pictures with one pattern each, uint8 (N, 1, 16, 16), and for each pattern the rows, places of its middle and contrasts, strongest first."""
+    """Grey pictures with one pattern each, uint8 (N, 1, 16, 16), and for each pattern the rows,
+    places of its middle and contrasts, strongest first.
+    """
     images, found = (
         np.full((len(patterns) * len(CONTRASTS), 1, 16, 16), 128, np.uint8),
         [[] for _ in patterns],

@@ -1,4 +1,6 @@
-"""What several tests share: a small run trained once, an empty place for runs, a run without weights, and skipping where pictures are missing."""
+"""What several tests share: a small run trained once, an empty place for runs, a run without
+weights, and skipping where pictures are missing.
+"""
 
 import json
 import os
@@ -48,7 +50,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
-    """A Run: three_layer_module on digits, two epochs of adamw. Shared by all tests: copy it before changing it."""
+    """A Run: three_layer_module on digits, two epochs of adamw. Shared by all tests: copy it before
+    changing it.
+    """
     from vizlib import datasets
     from vizlib.training.config import make_config
     from vizlib.training.loop import train
@@ -73,7 +77,9 @@ def runs_root(tmp_path, monkeypatch):
 
 @pytest.fixture
 def weightless(runs_root):
-    """A finished Run of a system of the reports, as large networks ship: with all but its weights."""
+    """A finished Run of a system of the reports, as large networks ship: with all but its
+    weights.
+    """
     from vizlib import runs
 
     folder = runs_root / "weightless"
@@ -95,7 +101,9 @@ def data_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def interpreter():
-    """run(*arguments) starts a fresh Python in the project's folder and gives back the ended process, its output as text."""
+    """run(*arguments) starts a fresh Python in the project's folder and gives back the ended
+    process, its output as text.
+    """
 
     def run(*arguments, **environment):
         return subprocess.run(
@@ -113,7 +121,9 @@ def interpreter():
 
 @pytest.fixture(scope="session")
 def start_server(tmp_path_factory):
-    """start_server() starts a fresh server on a port of its own and gives back its address and its empty folder of runs. All end with the tests."""
+    """start_server() starts a fresh server on a port of its own and gives back its address and its
+    empty folder of runs. All end with the tests.
+    """
     servers = []
 
     def start():
@@ -146,7 +156,9 @@ def start_server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def served(start_server):
-    """(address, folder of runs) of one server for all tests: who puts a run there takes it away again."""
+    """(address, folder of runs) of one server for all tests: who puts a run there takes it away
+    again.
+    """
     return start_server()
 
 
@@ -167,7 +179,9 @@ def browser():
 
 @pytest.fixture
 def new_page(browser):
-    """new_page() opens a page in a session of its own. In the end none of them has asked anything of another host."""
+    """new_page() opens a page in a session of its own. In the end none of them has asked anything
+    of another host.
+    """
     contexts, elsewhere = [], []
 
     def note(request):

@@ -64,7 +64,9 @@ def test_threads_never_get_one_anothers_maps():
 
 
 def test_second_call_of_a_shared_relu():
-    """In torchvision's BasicBlock one ReLU stands after bn1 and after the sum: its second output is the block's."""
+    """In torchvision's BasicBlock one ReLU stands after bn1 and after the sum: its second output is
+    the block's.
+    """
     torch.manual_seed(0)
     model, images = prepare(torchvision.models.resnet18()), torch.randn(1, 3, 64, 64)
     _, maps = capture(
@@ -148,7 +150,9 @@ def test_a_forward_without_an_observer_is_not_seen_by_an_outer_one(lenet):
 
 @pytest.mark.parametrize("name", ["resnet32", "three_layer_functional", "resnet18"])
 def test_a_twin_has_the_same_weights_and_hooks_of_its_own(name):
-    """Many may put hooks on twins of one model, and take gradients through them, while others read it."""
+    """Many may put hooks on twins of one model, and take gradients through them, while others read
+    it.
+    """
     torch.manual_seed(0)
     model = architectures.create(name).train()
     before = [

@@ -1,4 +1,6 @@
-"""Every architecture keeps the registry's contract, and each system is what its report describes."""
+"""Every architecture keeps the registry's contract, and each system is what its report
+describes.
+"""
 
 import inspect
 import math

@@ -1,4 +1,6 @@
-"""Attribution: against the rules of each method written out by hand, where the answer is known, and nothing left behind on the model."""
+"""Attribution: against the rules of each method written out by hand, where the answer is known, and
+nothing left behind on the model.
+"""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +61,9 @@ class Guided(torch.autograd.Function):
 
 
 def by_hand(monkeypatch, model, images, module, call, units, places, rule):
-    """The same attribution without Captum: the function that nn.ReLU and functional networks call is replaced, and each image goes by itself."""
+    """The same attribution without Captum: the function that nn.ReLU and functional networks call
+    is replaced, and each image goes by itself.
+    """
     found = []
     with monkeypatch.context() as patched:
         patched.setattr(F, "relu", lambda maps, inplace=False: rule.apply(maps))
@@ -74,7 +78,9 @@ def by_hand(monkeypatch, model, images, module, call, units, places, rule):
 
 
 class Tangled(nn.Module):
-    """What trips an override that is kept by module, or put on a tensor: one ReLU for two branches at once, whose inputs others use as well."""
+    """What trips an override that is kept by module, or put on a tensor: one ReLU for two branches
+    at once, whose inputs others use as well.
+    """
 
     def __init__(self):
         super().__init__()
@@ -127,7 +133,9 @@ NETWORKS = {
 )
 @pytest.mark.parametrize("name", NETWORKS)
 def test_units_equal_the_rules_by_hand(monkeypatch, name, rule, method):
-    """Each image with a unit and a place of its own, in one pass; whether or not the model is prepared."""
+    """Each image with a unit and a place of its own, in one pass; whether or not the model is
+    prepared.
+    """
     build, size, layers = NETWORKS[name]
     model = build()
     if (
@@ -201,7 +209,8 @@ def test_without_relus_both_methods_are_the_plain_gradient():
         )
 
 
-# A network whose units are known: two edges, and a corner, which is a horizontal edge above and a vertical one to its left
+# A network whose units are known: two edges, and a corner, which is a horizontal edge above and a
+# vertical one to its left
 
 ACROSS, DOWN = (
     torch.tensor([[1.0, 1, 1], [0, 0, 0], [-1, -1, -1]]),
@@ -253,9 +262,9 @@ def test_projected_pattern_of_a_known_unit(corners, method):
         of_units(corners, image, "2", [0], [(6, 6)], method)[0, 0],
         placed((ACROSS, 2, 5, 7), (DOWN, 1, 7, 5)),
     )
-    flat = torch.zeros(
-        1, 1, 12, 12
-    )  # nothing answers: guided backpropagation has nothing to show, a deconvnet shows the pattern all the same
+    # nothing answers: guided backpropagation has nothing to show, a deconvnet shows the pattern all
+    # the same
+    flat = torch.zeros(1, 1, 12, 12)
     there = of_units(corners, flat, "2", [0], [(6, 6)], method)[0, 0]
     assert np.array_equal(
         there,
@@ -364,7 +373,9 @@ def test_a_network_without_maps_has_no_grad_cam():
 
 
 def test_of_a_linear_network_everything_is_known():
-    """A pixel adds its weight times its value; a window takes away what it covers, and a pixel has the mean of the windows over it."""
+    """A pixel adds its weight times its value; a window takes away what it covers, and a pixel has
+    the mean of the windows over it.
+    """
     torch.manual_seed(0)
     model, image = (
         nn.Sequential(nn.Flatten(), nn.Linear(2 * 16 * 11, 3)).requires_grad_(False),

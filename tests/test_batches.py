@@ -1,4 +1,6 @@
-"""Batches: every picture once an epoch, each change of a picture against NumPy, and the same batches from memory, from files, resumed and shared."""
+"""Batches: every picture once an epoch, each change of a picture against NumPy, and the same
+batches from memory, from files, resumed and shared.
+"""
 
 import numpy as np
 import pytest
@@ -78,7 +80,9 @@ def same(one, other):
 
 @pytest.mark.parametrize("size", [(16, 16), (40, 40), (7, 7), (24, 9)])
 def test_resized_batches_are_pictures_resized_by_pillow(size):
-    """At any size asked for, in the middle of an epoch too; Pillow's whole numbers are one off here and there."""
+    """At any size asked for, in the middle of an epoch too; Pillow's whole numbers are one off here
+    and there.
+    """
     sizes = iter([(SIDE, SIDE), size, size, (SIDE, SIDE), size])
     shown = list(batches().epoch(0, size=lambda: next(sizes)))
     assert [tuple(images.shape[2:]) for images, _, _ in shown] == [
@@ -213,7 +217,9 @@ def test_reflection_in_chunks_is_reflection(monkeypatch):
 
 @pytest.mark.parametrize("cutout, side", [(0.25, 4), (0.5, 8)])
 def test_cutout_covers_a_square_of_the_mean_colour(cutout, side):
-    """Its centre may be anywhere: the square is of the right size, or cut at the border, and all squares together cover the picture evenly."""
+    """Its centre may be anywhere: the square is of the right size, or cut at the border, and all
+    squares together cover the picture evenly.
+    """
     loader, places, whole = batches(cutout=cutout, batch_size=6), np.zeros((SIDE, SIDE)), 0
     for number in range(40):
         images, labels, _ = drawn(loader, number)
@@ -317,7 +323,9 @@ def test_one_seed_gives_one_order(settings):
 
 @pytest.mark.parametrize("settings", [{}, EVERYTHING], ids=["plain", "augmented"])
 def test_a_resumed_pass_goes_on_with_the_same_batches(settings):
-    """Also where another loader was asked for other epochs before: nothing depends on what was drawn earlier."""
+    """Also where another loader was asked for other epochs before: nothing depends on what was
+    drawn earlier.
+    """
     whole, busy = batches(**settings), batches(**settings)
     for number in (0, 3):
         expected = list(whole.epoch(number))
@@ -328,7 +336,9 @@ def test_a_resumed_pass_goes_on_with_the_same_batches(settings):
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_shares_of_a_batch_make_the_whole_batch(ranks):
-    """Of batches that cannot be divided evenly, too: each process draws the whole batch's random numbers and takes its own."""
+    """Of batches that cannot be divided evenly, too: each process draws the whole batch's random
+    numbers and takes its own.
+    """
     whole, shares = (
         batches(**EVERYTHING),
         [batches(**EVERYTHING, rank=rank, ranks=ranks) for rank in range(ranks)],
@@ -404,7 +414,9 @@ def test_a_picture_that_vanished_is_one_sentence(files, tmp_path, workers):
 
 
 def test_pictures_are_kept_small_until_they_are_in_a_batch(files):
-    """Those of one size which the network gets enlarged; files may be of any size, and are kept as the network gets them."""
+    """Those of one size which the network gets enlarged; files may be of any size, and are kept as
+    the network gets them.
+    """
     for size, kept in {
         (3, 224, 224): (3, 16, 16),
         (3, 16, 16): (3, 16, 16),

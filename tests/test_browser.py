@@ -1,4 +1,6 @@
-"""The app in a real browser: each page by its own address on a fresh server, its picture there, no error, nothing asked of other hosts."""
+"""The app in a real browser: each page by its own address on a fresh server, its picture there, no
+error, nothing asked of other hosts.
+"""
 
 import re
 
@@ -16,7 +18,8 @@ PICTURES = {  # what must be seen on each page
     "Film": ".frame img",
     "Confusion_matrix": ".js-plotly-plot .main-svg",
     "Compare": ".frame img",
-    "Gradients": "[data-testid='stAlert'], .js-plotly-plot .main-svg",  # of the models that ship only some have gradients noted
+    # of the models that ship only some have gradients noted
+    "Gradients": "[data-testid='stAlert'], .js-plotly-plot .main-svg",
 }
 
 
@@ -25,7 +28,8 @@ def settled(page):
     page.wait_for_timeout(300)
     page.wait_for_selector("[data-test-script-state='notRunning']")
     page.wait_for_function(
-        "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && !document.querySelector('[data-testid=\"stSkeleton\"]')"
+        "() => !document.querySelector('[data-testid=\"stStatusWidget\"]') && "
+        "!document.querySelector('[data-testid=\"stSkeleton\"]')"
     )
 
 
@@ -82,7 +86,9 @@ def test_click_and_keys_move_through_units_and_layers(page, address):
 
 
 def test_pointing_at_a_map_frames_what_it_sees(page, address):
-    """Hovering moves the box at once, in the browser; a click and the arrow keys fix a place and put it into the address."""
+    """Hovering moves the box at once, in the browser; a click and the arrow keys fix a place and
+    put it into the address.
+    """
     page.goto(f"{address}/Feature_maps?model=lenet&layer=pool1&unit=2")
     page.wait_for_selector(".map img")
     settled(page)
@@ -103,7 +109,8 @@ def test_pointing_at_a_map_frames_what_it_sees(page, address):
     for row, column in ((0, 0), (13, 4), (6, 13)):
         page.mouse.move(*pointer(row, column))
         page.get_by_text(
-            f"place ({row}, {column}) sees rows {2 * row} to {2 * row + 5}, columns {2 * column} to {2 * column + 5} of the input"
+            f"place ({row}, {column}) sees rows {2 * row} to {2 * row + 5}, columns "
+            f"{2 * column} to {2 * column + 5} of the input"
         ).wait_for()
         assert framed() == [2 * column, 2 * row, 6, 6] and "place=" not in page.url
     page.mouse.click(*pointer(13, 4))
@@ -174,7 +181,9 @@ def test_model_of_a_card_is_the_model_of_the_next_page(page, address):
 
 @pytest.mark.parametrize("name", ["Training_curves", "Film"])
 def test_the_film_neither_blinks_nor_fills_the_history(page, address, name):
-    """At every moment a chart is in sight, in one place; and Back leads to the page before, not through the frames."""
+    """At every moment a chart is in sight, in one place; and Back leads to the page before, not
+    through the frames.
+    """
     page.goto(f"{address}/{name}")
     page.wait_for_selector(".stPlotlyChart .main-svg")
     settled(page)
@@ -200,7 +209,9 @@ def test_the_film_neither_blinks_nor_fills_the_history(page, address, name):
 
 
 def test_address_is_true_after_a_change_of_model(page, address):
-    """A layer and unit that the new model lacks leave the address too: whoever opens it sees what is on the screen."""
+    """A layer and unit that the new model lacks leave the address too: whoever opens it sees what
+    is on the screen.
+    """
     page.goto(f"{address}/Feature_maps?layer=stage3.block5.conv2&unit=63")
     page.wait_for_selector(".frame img")
     settled(page)
@@ -214,7 +225,9 @@ def test_address_is_true_after_a_change_of_model(page, address):
 
 
 def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
-    """Cell, image, its maps, a unit, that unit's images, their maps, their cell: each step one click, and Back goes all the way."""
+    """Cell, image, its maps, a unit, that unit's images, their maps, their cell: each step one
+    click, and Back goes all the way.
+    """
     steps = [
         ("Confusion matrix", None),
         ("Feature maps of digits_three_layer", page.get_by_role("link", name="% →").first),

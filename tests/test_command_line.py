@@ -25,7 +25,9 @@ from vizlib.weights import load_weights
 
 @pytest.fixture(autouse=True)
 def same_signals():
-    """A training on the command line listens to signals; the tests' own process gets its handlers back."""
+    """A training on the command line listens to signals; the tests' own process gets its handlers
+    back.
+    """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
@@ -308,7 +310,9 @@ def test_check_of_a_collapsed_run(copied_run, capsys):
 
 
 def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
-    """A folder's name may hold what the name of a run may not: the run must still be found again."""
+    """A folder's name may hold what the name of a run may not: the run must still be found
+    again.
+    """
     from tests.test_datasets import write_picture
 
     for name in ("a", "b"):
@@ -338,7 +342,9 @@ def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
 
 
 def test_patterns(copied_run, tmp_path, capsys, monkeypatch):
-    """Both sheets have a tile a unit, and the table names the images in the order of the unit's values."""
+    """Both sheets have a tile a unit, and the table names the images in the order of the unit's
+    values.
+    """
     assert main(["patterns", "tiny", "--layer", "conv1", "--out", str(tmp_path / "sheets")]) == 0
     printed = capsys.readouterr().out
     for name in (

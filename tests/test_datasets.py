@@ -1,4 +1,6 @@
-"""Data sets: the contract of every reader, the layouts of folders, and what is said where something is missing."""
+"""Data sets: the contract of every reader, the layouts of folders, and what is said where something
+is missing.
+"""
 
 import csv
 import dataclasses

@@ -1,4 +1,6 @@
-"""Figures: every pixel where the click arithmetic looks for it, colours by closed form, files that other programs read."""
+"""Figures: every pixel where the click arithmetic looks for it, colours by closed form, files that
+other programs read.
+"""
 
 import base64
 import csv
@@ -62,7 +64,9 @@ def test_every_tile_has_a_place(count):
     ],
 )
 def test_each_pixel_is_where_a_click_looks_for_it(count, height, width, colour):
-    """The page divides a click's place by the size of a tile with its gap: row * columns + column is the tile."""
+    """The page divides a click's place by the size of a tile with its gap: row * columns + column
+    is the tile.
+    """
     tiles = np.random.default_rng(0).integers(
         0, GAP, (count, height, width, *colour), dtype=np.uint8
     )
@@ -457,9 +461,9 @@ def test_each_marker_is_its_cell(classes):
     ):
         assert (x, y) == (predicted, true) and f": {display.counts[true, predicted]:,} (" in text
         assert (
-            f"true {display.class_names[true][:24]}, predicted {display.class_names[predicted][:24]}"
-            in html.unescape(text)
-        )
+            f"true {display.class_names[true][:24]}, predicted "
+            f"{display.class_names[predicted][:24]}"
+        ) in html.unescape(text)
     assert len(numbers.text) == (classes**2 if classes == 4 else 0)
     frame = display.plot(selected=(2, 0)).layout.shapes[0]
     assert (frame.x0, frame.x1, frame.y0, frame.y1) == (
@@ -649,7 +653,9 @@ def test_curves_as_csv():
 
 
 def test_curves_are_pale_after_the_moment_of_the_film():
-    """The whole stays on the axes; what is drawn full ends at the step, and the pale rest begins where it ends."""
+    """The whole stays on the axes; what is drawn full ends at the step, and the pale rest begins
+    where it ends.
+    """
     display = CurvesDisplay(history())
     for until, shown in ((25, 2), (9, 0), (10, 1), (30, 3), (99, 3)):
         lines = [

@@ -1,4 +1,6 @@
-"""One training by two processes, started by torchrun: the numbers are those of one process with the whole batch."""
+"""One training by two processes, started by torchrun: the numbers are those of one process with the
+whole batch.
+"""
 
 import signal
 import subprocess
@@ -25,7 +27,8 @@ pytestmark = pytest.mark.skipif(
     not dist.is_available() or not dist.is_gloo_available(), reason="this PyTorch has no gloo"
 )
 
-# The command line in float32: two-byte numbers, which some processors use, would round a share of a batch in another way than the whole.
+# The command line in float32: two-byte numbers, which some processors use, would round a share of a
+# batch in another way than the whole.
 SCRIPT = """
 import os, sys
 from vizlib.command_line import main
@@ -38,7 +41,9 @@ sys.exit(main())
 
 @pytest.fixture
 def torchrun(runs_root, tmp_path, monkeypatch):
-    """start(name, *arguments) begins `train` in two processes on the CPU. What still runs in the end is ended."""
+    """start(name, *arguments) begins `train` in two processes on the CPU. What still runs in the
+    end is ended.
+    """
     (tmp_path / "script.py").write_text(SCRIPT)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -81,7 +86,9 @@ def torchrun(runs_root, tmp_path, monkeypatch):
 
 
 def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
-    """Batches of 71 and 72 pictures, shared as 36 and 35, with the classes weighed; one run folder and one stream of events."""
+    """Batches of 71 and 72 pictures, shared as 36 and 35, with the classes weighed; one run folder
+    and one stream of events.
+    """
     process = torchrun(
         "two",
         "-r",
@@ -150,7 +157,9 @@ def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
 
 
 def test_two_processes_stop_together_and_one_goes_on(torchrun, runs_root):
-    """Ctrl-C reaches torchrun, which tells its processes: they end in order, and the run can be resumed, by one process alone."""
+    """Ctrl-C reaches torchrun, which tells its processes: they end in order, and the run can be
+    resumed, by one process alone.
+    """
     process = torchrun("two", "-r", "sgd", "--seconds", "3000")
     run = until(lambda: (runs_root / "two" / "config.json").exists() and runs.open_run("two"))
     until(lambda: run.rows("step"))

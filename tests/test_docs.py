@@ -9,7 +9,10 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_figures_are_those_of_the_run_folders(interpreter, tmp_path):
-    code = "import json, runpy; print(json.dumps([runpy.run_path(f'docs/{script}.py')[function]() for script, function in (('shipped', 'table'), ('results', 'text'))]))"
+    code = (
+        "import json, runpy; print(json.dumps([runpy.run_path(f'docs/{script}.py')[function]() "
+        "for script, function in (('shipped', 'table'), ('results', 'text'))]))"
+    )
     ended = interpreter("-c", code, CONVSCOPE_RUNS=str(tmp_path))
     assert ended.returncode == 0, ended.stderr
     table, results = json.loads(ended.stdout)

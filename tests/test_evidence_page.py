@@ -1,4 +1,6 @@
-"""The page Class evidence, run as Streamlit runs it; and its pictures, from arrays whose pictures are known."""
+"""The page Class evidence, run as Streamlit runs it; and its pictures, from arrays whose pictures
+are known.
+"""
 
 import io
 import time
@@ -7,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.test_pages import ROOT, fine, fresh_caches, opened, texts  # noqa: F401 a fixture for each test
+# a fixture for each test
+from tests.test_pages import ROOT, fine, fresh_caches, opened, texts  # noqa: F401
 from vizlib import runs
 from vizlib.displays.attribution import (
     EvidenceDisplay,
@@ -32,7 +35,9 @@ def no_jobs():
 
 
 def ended(app):
-    """The page once all computations beside it have ended: a fragment's own reruns are not seen by AppTest."""
+    """The page once all computations beside it have ended: a fragment's own reruns are not seen by
+    AppTest.
+    """
     for _ in range(300):
         if all(job.has_ended for job in list(jobs._jobs.values())):
             return fine(app.run())
@@ -59,7 +64,9 @@ def model_of(run):
 
 
 def answered(model_name, is_right):
-    """(class, number of a held-out digit, the answer, the runner-up) of one that is answered right, or wrong."""
+    """(class, number of a held-out digit, the answer, the runner-up) of one that is answered right,
+    or wrong.
+    """
     from vizlib import datasets
     from vizlib.predictions import predict
 
@@ -85,7 +92,9 @@ def answered(model_name, is_right):
 
 @pytest.mark.parametrize("is_right", [True, False])
 def test_a_small_network_is_explained_at_once(is_right):
-    """The answer beside the truth, or beside the runner-up where the answer is true, with the network's own logits; nothing is left to a job."""
+    """The answer beside the truth, or beside the runner-up where the answer is true, with the
+    network's own logits; nothing is left to a job.
+    """
     run, label, index, answer, second, logits = answered("digits_three_layer", is_right)
     names, other = run.class_names, second if is_right else label
     app = fine(opened(PAGE, model=run.run_id, label=names[label], index=str(index)))
@@ -141,7 +150,9 @@ def test_a_class_that_is_none_is_named():
 
 
 def test_slow_methods_come_by_themselves():
-    """A large network's Grad-CAM is there at once, the others when they have been computed, each once, as the library computes them."""
+    """A large network's Grad-CAM is there at once, the others when they have been computed, each
+    once, as the library computes them.
+    """
     app = fine(opened(PAGE, model="plain32"))
     assert [text.partition(" for ")[0] for text in pictures(app)[:2]] == ["Grad-CAM"] * 2 and len(
         jobs._jobs
@@ -186,7 +197,9 @@ def test_no_picture_and_no_weights(weightless):
 
 
 def test_gradient_picture():
-    """Grey is zero; the ends are the 99.5th percentile of the sizes within the box; each channel is its own colour."""
+    """Grey is zero; the ends are the 99.5th percentile of the sizes within the box; each channel is
+    its own colour.
+    """
     gradient = np.zeros((3, 20, 30), np.float32)
     gradient[0, 5, 5], gradient[2, 5, 6], gradient[1, 0, 0] = 2.0, -1.0, 50.0
     picture, scale = gradient_picture(gradient, (4, 4, 8, 8))

@@ -60,7 +60,9 @@ def display(**changes):
 
 
 def shown(picture, atlas, panel):
-    """The colours that a panel shows for each value of its tiles, (N, h, w, 3): those in the middle of its square."""
+    """The colours that a panel shows for each value of its tiles, (N, h, w, 3): those in the middle
+    of its square.
+    """
     count, height, width = atlas.tiles.shape[:3]
     left, top = PANELS[panel][2] - SHEETS[panel][0], PANELS[panel][3] - SHEETS[panel][1]
     factor = factor_within(atlas.tiles.shape, atlas.columns, *SHEETS[panel])
@@ -277,7 +279,9 @@ PAGE = ROOT / "pages/7_Film.py"
 
 
 def headings(app):
-    """The step that each panel says it shows, None where it has nothing to show: filters, maps, matrix, curves."""
+    """The step that each panel says it shows, None where it has nothing to show: filters, maps,
+    matrix, curves.
+    """
     found = {}
     for element in app.markdown:
         if element.value.startswith("#### "):

@@ -237,7 +237,10 @@ def test_without_scikit_learn_its_photographs_are_not_offered(monkeypatch):
 
 
 def test_importing_brings_in_none_of_the_large_packages():
-    code = "import sys, vizlib.images as i; i.photograph('flower'); print([m for m in ('torch', 'sklearn', 'skimage', 'streamlit') if m in sys.modules])"
+    code = (
+        "import sys, vizlib.images as i; i.photograph('flower'); print([m for m in ('torch', "
+        "'sklearn', 'skimage', 'streamlit') if m in sys.modules])"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -1,4 +1,6 @@
-"""Computations beside the pages: once for all who ask, with progress, ended when nobody wants them, and what goes wrong is a sentence."""
+"""Computations beside the pages: once for all who ask, with progress, ended when nobody wants them,
+and what goes wrong is a sentence.
+"""
 
 import threading
 import time

@@ -1,4 +1,6 @@
-"""Trainings in processes of their own: the queue, what ends them and how, and that nothing is left of them."""
+"""Trainings in processes of their own: the queue, what ends them and how, and that nothing is left
+of them.
+"""
 
 import json
 import os
@@ -101,7 +103,9 @@ def reason(run):
 
 
 def test_one_trains_at_a_time_in_the_order_of_asking(place):
-    """Five are asked for while another run trains; three of them are called off as they wait, the others go one after the other."""
+    """Five are asked for while another run trains; three of them are called off as they wait, the
+    others go one after the other.
+    """
     other = resumable(place, "other")
     with EventLog(other.folder) as log:  # as its process would
         log.write("queued", device="cpu", asked=0.0)
@@ -235,7 +239,9 @@ def test_devices():
 
 
 def test_killed_it_is_interrupted_at_once_and_goes_on(place):
-    """kill -9 in the middle; then a resume at another rate, which is changed again as it trains, paused, and kept before its end."""
+    """kill -9 in the middle; then a resume at another rate, which is changed again as it trains,
+    paused, and kept before its end.
+    """
     run = start("run", **LONG)
     first = newest()
     until(lambda: run.rows("epoch") and run.has(STATE))
@@ -316,7 +322,9 @@ time.sleep(600)
 
 
 def test_when_the_app_is_gone_its_trainings_end(place):
-    """Also after kill -9 of the app, the one that trains and the one that waits: both can be resumed, and no process is left."""
+    """Also after kill -9 of the app, the one that trains and the one that waits: both can be
+    resumed, and no process is left.
+    """
     found = [resumable(place, name, **LONG) for name in ("one", "two")]
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -350,13 +358,18 @@ def test_when_the_app_is_gone_its_trainings_end(place):
 
 
 def test_many_who_look_do_not_take_one_another_for_a_training(runs_root, tiny_run):
-    """Processes that wait look at one another's locks all the time; a run whose process is gone must not seem to train to any of them."""
+    """Processes that wait look at one another's locks all the time; a run whose process is gone
+    must not seem to train to any of them.
+    """
     folder = runs_root / "gone"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(tiny_run.config))
     with EventLog(folder) as log:
         log.write("starting")
-    code = "import sys; from vizlib.runs import read_run; run = read_run(sys.argv[1]); print({run.status for _ in range(3000)})"
+    code = (
+        "import sys; from vizlib.runs import read_run; run = read_run(sys.argv[1]); "
+        "print({run.status for _ in range(3000)})"
+    )
     looking = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -417,7 +430,9 @@ def test_a_run_that_has_finished_meanwhile_is_left_alone(runs_root, in_process, 
 def test_what_ends_the_training_before_ends_the_waiting_one_too(
     runs_root, in_process, monkeypatch, tiny_run
 ):
-    """An app that closes frees the device at the same moment as it asks those who wait to end: they do not begin."""
+    """An app that closes frees the device at the same moment as it asks those who wait to end: they
+    do not begin.
+    """
     folder = runs_root / "run"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(tiny_run.config))
@@ -428,7 +443,9 @@ def test_what_ends_the_training_before_ends_the_waiting_one_too(
         return made[0]
 
     def is_next(run):
-        """Its turn until it has imported all it needs, then another's once, then its own again: the app has gone."""
+        """Its turn until it has imported all it needs, then another's once, then its own again: the
+        app has gone.
+        """
         if not imported:
             return True
         looks.append(run)
@@ -495,7 +512,11 @@ def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
 
 
 def test_an_estimate_imports_no_torch(interpreter, tmp_path):
-    code = "import sys; from vizlib.training import estimate, recipes; print(estimate.estimate('lenet', 'digits', recipes.recipe('sgd'), 'cpu', images=9, input_size=(1, 8, 8)), 'torch' in sys.modules)"
+    code = (
+        "import sys; from vizlib.training import estimate, recipes; "
+        "print(estimate.estimate('lenet', 'digits', recipes.recipe('sgd'), 'cpu', images=9, "
+        "input_size=(1, 8, 8)), 'torch' in sys.modules)"
+    )
     ended = interpreter("-c", code, CONVSCOPE_RUNS=str(tmp_path))
     assert ended.stdout == "(None, 'not known yet') False\n", ended.stdout + ended.stderr
 

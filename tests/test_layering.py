@@ -1,4 +1,6 @@
-"""Who may import whom, and what is never called: read from the sources, and tried in fresh interpreters."""
+"""Who may import whom, and what is never called: read from the sources, and tried in fresh
+interpreters.
+"""
 
 import ast
 import subprocess
@@ -173,7 +175,9 @@ def test_nothing_unpickles_freely(path):
 
 
 def test_no_untrusted_text_becomes_html():
-    """In the app, unsafe_allow_html goes with constants only: a name from a file must never reach it."""
+    """In the app, unsafe_allow_html goes with constants only: a name from a file must never reach
+    it.
+    """
     for path in [ROOT / "app.py", *(ROOT / "pages").glob("*.py")]:
         assert not [
             node
@@ -184,7 +188,9 @@ def test_no_untrusted_text_becomes_html():
 
 
 def test_home_is_drawn_before_torch_is_in():
-    """Home's pictures, figures and verdicts, for the model and photograph that the app opens on, need no torch."""
+    """Home's pictures, figures and verdicts, for the model and photograph that the app opens on,
+    need no torch.
+    """
     code = """
 import sys
 from streamlit.testing.v1 import AppTest

@@ -109,9 +109,11 @@ def test_a_sum_where_a_block_adds(tables):
 
 # Multiply-adds
 
-# The paper's row, in 1e9, and how far torchvision's model may be from it. resnet18 and resnet34 are the paper's. From resnet50 on torchvision
-# strides in the 3x3 convolution instead of the 1x1 before it ("v1.5"): the three 1x1 convolutions of the striding blocks work at four times
-# the places. That is 0.23e9 more whatever the depth: 4.1e9 for resnet50, +6 % on the paper's count (its 3.8e9 is 3.86e9 cut off).
+# The paper's row, in 1e9, and how far torchvision's model may be from it. resnet18 and resnet34 are
+# the paper's. From resnet50 on torchvision strides in the 3x3 convolution instead of the 1x1 before
+# it ("v1.5"): the three 1x1 convolutions of the striding blocks work at four times the places. That
+# is 0.23e9 more whatever the depth: 4.1e9 for resnet50, +6 % on the paper's count (its 3.8e9 is
+# 3.86e9 cut off).
 PAPER = {
     "resnet18": (1.8, 0.03),
     "resnet34": (3.6, 0.03),
@@ -129,7 +131,9 @@ def test_multiply_adds_of_the_paper(name, tables):
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet152"])
 def test_striding_in_the_3x3_is_the_difference_to_the_paper(name, tables):
-    """Undo torchvision's change: the first 1x1 of a striding block would work at a quarter of its places, the 3x3 at as many as now."""
+    """Undo torchvision's change: the first 1x1 of a striding block would work at a quarter of its
+    places, the 3x3 at as many as now.
+    """
     rows = tables(name)[1]
     more = sum(
         row.multiply_adds * 3 // 4

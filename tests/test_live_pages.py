@@ -1,4 +1,6 @@
-"""Pages on runs that are not finished: they wait, grow, pause, ended too early; and the film of learning."""
+"""Pages on runs that are not finished: they wait, grow, pause, ended too early; and the film of
+learning.
+"""
 
 import contextlib
 import json
@@ -98,7 +100,9 @@ STATES = {  # the events of a run, and whether its process lives
 
 
 def fabricate(root, name, events, *, weights=True, snapshots=True, architecture="lenet"):
-    """A run folder as a training would have left it. Its probe maps are those of two layers at steps 0, 8 and 32."""
+    """A run folder as a training would have left it. Its probe maps are those of two layers at
+    steps 0, 8 and 32.
+    """
     folder = root / name
     folder.mkdir(parents=True)
     shipped = runs.SHIPPED / "lenet"
@@ -384,7 +388,9 @@ def test_the_step_is_kept_across_pages():
 
 
 def frame_of(app):
-    """The step that the film shows, as it is written beside its progress; None while it does not play."""
+    """The step that the film shows, as it is written beside its progress; None while it does not
+    play.
+    """
     bars = [
         bar.proto.text.removeprefix("Training step ")
         for bar in app.get("progress")
@@ -475,7 +481,9 @@ def test_shipped_plain_and_residual_stand_beside_one_another():
 
 @pytest.mark.browser
 def test_a_growing_run_moves_the_curve_and_leaves_an_open_box_alone(page, served, request):
-    """New rows reach the chart by themselves, the sidebar is not drawn again, and a list that is open stays open."""
+    """New rows reach the chart by themselves, the sidebar is not drawn again, and a list that is
+    open stays open.
+    """
     address, root = served
     folder = fabricate(root, "growing", GROWING, snapshots=False)
     request.addfinalizer(lambda: shutil.rmtree(folder))
@@ -489,8 +497,13 @@ def test_a_growing_run_moves_the_curve_and_leaves_an_open_box_alone(page, served
                 if over.wait(0.2):
                     return
 
-    points = "() => Math.max(0, ...(document.querySelector('.js-plotly-plot')?.data ?? []).map(line => line.x.length))"
-    drawn = []  # of each element sent, the part of the page that it belongs to; empty for one of the page itself
+    points = (
+        "() => Math.max(0, ...(document.querySelector('.js-plotly-plot')?.data ?? []).map(line => "
+        "line.x.length))"
+    )
+    # of each element sent, the part of the page that it belongs to; empty for one of the page
+    # itself
+    drawn = []
 
     def note(payload):
         message = ForwardMsg.FromString(payload) if isinstance(payload, bytes) else None

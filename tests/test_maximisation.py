@@ -1,4 +1,6 @@
-"""Activation maximisation: the known best input of units made by hand, values that the network itself gives, nothing left behind."""
+"""Activation maximisation: the known best input of units made by hand, values that the network
+itself gives, nothing left behind.
+"""
 
 import by_hand
 import numpy as np
@@ -78,7 +80,9 @@ def test_the_best_input_of_a_class_is_of_that_class_and_beats_every_planted_pict
     ],
 )
 def test_values_are_those_of_the_picture_anywhere_in_a_whole_input(name, layer_name, size, side):
-    """A picture is as large as what the unit sees, and put there in a noisy input it makes the network answer what was returned."""
+    """A picture is as large as what the unit sees, and put there in a noisy input it makes the
+    network answer what was returned.
+    """
     torch.manual_seed(0)
     model, outputs = architectures.create(name).eval(), []
     for weight in [weight for weight in model.parameters() if weight.dim() == 4]:

@@ -29,7 +29,9 @@ def test_a_step_of_muon_goes_equally_far_in_all_directions(shape):
 
 
 def test_muon_by_hand():
-    """Two steps against the definition: Nesterov's momentum, the norm sqrt(out) before, then the orthogonal step."""
+    """Two steps against the definition: Nesterov's momentum, the norm sqrt(out) before, then the
+    orthogonal step.
+    """
     filters = torch.nn.Parameter(
         torch.randn(4, 3, 2, 2, generator=torch.Generator().manual_seed(1))
     )
@@ -68,7 +70,9 @@ def test_each_parameter_of_airbench_has_its_optimiser():
 
 
 def test_what_are_no_filters_learns_at_a_share_of_the_filters_rate():
-    """In any network, with normalisations that learn a scale and linear layers that start as usual."""
+    """In any network, with normalisations that learn a scale and linear layers that start as
+    usual.
+    """
     model, chosen = architectures.create("vgg16_slim"), recipe("muon", companion_share=0.3)
     muon, companion = make_optimisers(model, chosen)
     (filters,), (others,) = muon.param_groups, companion.param_groups
@@ -84,7 +88,9 @@ def test_what_are_no_filters_learns_at_a_share_of_the_filters_rate():
 
 
 def test_the_first_layer_of_airbench_whitens_patches():
-    """Its first twelve filters turn 2 x 2 patches into uncorrelated values of variance one; the other twelve are their negatives."""
+    """Its first twelve filters turn 2 x 2 patches into uncorrelated values of variance one; the
+    other twelve are their negatives.
+    """
     generator = torch.Generator().manual_seed(0)
     images = F.avg_pool2d(
         torch.randn(500, 3, 18, 18, generator=generator), 3, 1
@@ -103,7 +109,9 @@ def test_the_first_layer_of_airbench_whitens_patches():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that each step moves on by what the number of threads takes; returns those seconds, to be changed."""
+    """A clock that each step moves on by what the number of threads takes; returns those seconds,
+    to be changed.
+    """
     taken, now, used = {1: 1.0, 4: 1.0}, [0.0], [4]
     monkeypatch.setattr(threads.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(threads.time, "monotonic", lambda: now[0])

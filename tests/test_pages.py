@@ -1,4 +1,6 @@
-"""Every page, run as Streamlit runs it: in the app, alone, on every shipped model, and with nonsense in the address."""
+"""Every page, run as Streamlit runs it: in the app, alone, on every shipped model, and with
+nonsense in the address.
+"""
 
 import json
 import re
@@ -59,7 +61,9 @@ def test_page_alone(page):
 
 
 def walked(app):
-    """The app on each page in turn, with the page's name, as somebody goes through them by the menu: what is loaded once stays."""
+    """The app on each page in turn, with the page's name, as somebody goes through them by the
+    menu: what is loaded once stays.
+    """
     for page in PAGES:
         yield app.switch_page(f"pages/{page.name}").run(), page.stem
 
@@ -219,7 +223,9 @@ def test_camera():
 
 
 def test_download_of_a_missing_data_set(monkeypatch, tmp_path):
-    """The button fetches, unpacks and lists it; where the host cannot be reached it says so and the page goes on."""
+    """The button fetches, unpacks and lists it; where the host cannot be reached it says so and the
+    page goes on.
+    """
     import hashlib
     import tarfile
 
@@ -440,7 +446,9 @@ def test_names_from_files_are_shown_letter_by_letter(fresh_caches):
 
 
 def test_two_sessions_on_one_model_never_mix_their_maps():
-    """Threads as Streamlit's sessions are: each its own picture, one shared model; every map must be its own picture's."""
+    """Threads as Streamlit's sessions are: each its own picture, one shared model; every map must
+    be its own picture's.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     import numpy as np

@@ -1,4 +1,6 @@
-"""The panel that starts, follows and steers trainings: drawn from run folders made here, with the launcher's calls noted; once in a browser, for real."""
+"""The panel that starts, follows and steers trainings: drawn from run folders made here, with the
+launcher's calls noted; once in a browser, for real.
+"""
 
 import json
 import math
@@ -71,7 +73,9 @@ def place(runs_root):
 
 @pytest.fixture
 def fabricate(place):
-    """fabricate(id, *events, alive=, files=, **changes of the configuration) makes a run folder; a live one's lock is held until the test ends."""
+    """fabricate(id, *events, alive=, files=, **changes of the configuration) makes a run folder; a
+    live one's lock is held until the test ends.
+    """
     locks = []
 
     def make(run_id, *events, alive=False, files=(), **changes):
@@ -180,7 +184,8 @@ def test_it_is_on_the_pages(file):
 def test_closed_it_costs_nothing_and_needs_no_torch(interpreter):
     ended = interpreter(
         "-c",
-        "import sys, vizlib.ui.panel; print([name for name in ('torch', 'torchvision') if name in sys.modules])",
+        "import sys, vizlib.ui.panel; print([name for name in ('torch', 'torchvision') if "
+        "name in sys.modules])",
     )
     assert ended.stdout == "[]\n", ended.stdout + ended.stderr
     app = drawn()
@@ -273,7 +278,9 @@ def test_a_network_for_larger_pictures_is_no_start_for_small_ones():
 
 
 def test_a_network_for_large_pictures_can_get_smaller_ones(calls):
-    """The line on what Train will do follows the field: at half the side the network has about a quarter to compute."""
+    """The line on what Train will do follows the field: at half the side the network has about a
+    quarter to compute.
+    """
 
     def minutes():
         return float(re.search(r"about ([\d.]+) (min|h)", texts(app))[1]) * (

@@ -1,4 +1,6 @@
-"""What units look at, cut out of their strongest images: the right part of the right image, on every architecture."""
+"""What units look at, cut out of their strongest images: the right part of the right image, on
+every architecture.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Answers, scores and the collapse verdict against scikit-learn, and on matrices whose verdict is known."""
+"""Answers, scores and the collapse verdict against scikit-learn, and on matrices whose verdict is
+known.
+"""
 
 import json
 import os
@@ -406,7 +408,9 @@ def test_files_that_are_no_predictions(tmp_path):
 
 
 def test_damage_anywhere_is_a_sentence(tmp_path):
-    """A cut file, and files with one byte changed: either refused in a sentence or, where it does not matter, read."""
+    """A cut file, and files with one byte changed: either refused in a sentence or, where it does
+    not matter, read.
+    """
     path = tmp_path / "p.npz"
     save_predictions(path, random_predictions(images=60))
     whole = path.read_bytes()

@@ -1,4 +1,6 @@
-"""Receptive fields against light sent through the networks, against perturbed pixels, and against boxes tried one by one."""
+"""Receptive fields against light sent through the networks, against perturbed pixels, and against
+boxes tried one by one.
+"""
 
 import numpy as np
 import pytest
@@ -12,11 +14,14 @@ from vizlib.errors import UserError
 from vizlib.layers import layer_table
 from vizlib.receptive_fields import box, effective, spans, tight_box
 
-# Every architecture: a row of pixels is lit, and a place is lit if it sees it. Nothing cancels: all weights are positive
+# Every architecture: a row of pixels is lit, and a place is lit if it sees it. Nothing cancels: all
+# weights are positive
 
 
 class Window(nn.Module):
-    """Stands for a convolution: a place of each of four channels is lit if any place of any channel in its window is."""
+    """Stands for a convolution: a place of each of four channels is lit if any place of any channel
+    in its window is.
+    """
 
     def __init__(self, convolution):
         super().__init__()
@@ -42,7 +47,9 @@ class Mixed(nn.Module):
 
 
 def transparent(model):
-    """The model with all its windows and paths, and nothing that could hide a pixel: positive weights, no biases, no normalisation."""
+    """The model with all its windows and paths, and nothing that could hide a pixel: positive
+    weights, no biases, no normalisation.
+    """
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.fill_(0 if name.endswith("bias") else 1)
@@ -61,7 +68,9 @@ def transparent(model):
 
 
 def lit_spans(model, side, width, axis):
-    """{layer: [(first, end) of the pixel rows, or columns, that light each row, or column, of its map]}, of `side` rows or columns."""
+    """{layer: [(first, end) of the pixel rows, or columns, that light each row, or column, of its
+    map]}, of `side` rows or columns.
+    """
     images = torch.eye(side)[:, None, :, None].expand(
         side, 3, side, width
     )  # the n-th image has its n-th row lit
@@ -102,7 +111,9 @@ def test_every_place_of_every_layer_sees_what_lights_it(name):
 
 
 def test_starts_by_hand():
-    """7x7 and a 3x3 pool, both of stride 2, padded; a 2x2 that is not; two branches of which the strided one sees one pixel, the upper left."""
+    """7x7 and a 3x3 pool, both of stride 2, padded; a 2x2 that is not; two branches of which the
+    strided one sees one pixel, the upper left.
+    """
     table = {row.name: row for row in layer_table(architectures.create("resnet18"), (3, 224, 224))}
     assert [(table[name].start, table[name].end) for name in ("conv1", "maxpool", "layer1")] == [
         ((-3, -3), (4, 4)),
@@ -117,11 +128,14 @@ def test_starts_by_hand():
     assert (table["fc"].start, table["fc"].receptive_field) == (None, (32, 32))
 
 
-# Measured: one pixel after another is changed, and the places that change are noted. Generic weights, float64
+# Measured: one pixel after another is changed, and the places that change are noted. Generic
+# weights, float64
 
 
 def moving_boxes(model, layer_names, side, channels=3, starts=1, strength=1.0):
-    """{layer: {place: (top, left, bottom, right) of the pixels that move any of its units, or None}}, seen from some random images."""
+    """{layer: {place: (top, left, bottom, right) of the pixels that move any of its units, or
+    None}}, seen from some random images.
+    """
     generator, boxes = torch.Generator().manual_seed(0), {}
     one_changed = torch.eye(side**2, dtype=torch.float64).reshape(-1, 1, side, side)
     for sign in (1, -1) * starts:
@@ -202,7 +216,9 @@ class Beside(nn.Module):
 
 
 class Every(nn.Module):
-    """A shortcut without weights: every second row, and every second column from the second one on."""
+    """A shortcut without weights: every second row, and every second column from the second one
+    on.
+    """
 
     def forward(self, maps):
         return maps[:, :, ::2, 1::2]

@@ -1,4 +1,6 @@
-"""Recipes: what is possible, the rate of every schedule in closed form, and what stored ones become."""
+"""Recipes: what is possible, the rate of every schedule in closed form, and what stored ones
+become.
+"""
 
 import dataclasses
 import json
@@ -64,7 +66,9 @@ def test_rates_of_a_schedule(schedule, shares):
 
 
 def test_steps_fall_exactly_at_the_ends_of_epochs():
-    """Also where a share of the steps is no float: 7 steps an epoch, 250 epochs, the rate divided by three every twenty."""
+    """Also where a share of the steps is no float: 7 steps an epoch, 250 epochs, the rate divided
+    by three every twenty.
+    """
     chosen = recipe("report_e")
     for step in range(7 * 250):
         assert learning_rate(chosen, step / (7 * 250)) == pytest.approx(
@@ -87,7 +91,8 @@ def test_changes_and_the_limits():
         for value in (low - 1e-3, low - 1, high * 1.001, high + 1, math.nan, math.inf, -math.inf):
             with pytest.raises(
                 UserError,
-                match=f"^{key.replace('_', ' ')} {value} is not possible: (a whole number )?between {low:g} and {high:,}[.]$",
+                match=f"^{key.replace('_', ' ')} {value} is not possible: (a whole number )?between "
+                f"{low:g} and {high:,}[.]$",
             ):
                 recipe("sgd", **{key: value})
     with pytest.raises(UserError, match="needs a momentum"):

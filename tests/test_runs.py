@@ -1,4 +1,6 @@
-"""The run folder: every shipped run keeps the contract, and a damaged one is a sentence, never an exception."""
+"""The run folder: every shipped run keeps the contract, and a damaged one is a sentence, never an
+exception.
+"""
 
 import json
 import os
@@ -103,7 +105,9 @@ def check_run(run):
 
 
 def check_film(run, snapshots, steps):
-    """The maps of a probe picture, which older runs lack: of the same layers at some of the filters' steps, each with its range."""
+    """The maps of a probe picture, which older runs lack: of the same layers at some of the
+    filters' steps, each with its range.
+    """
     if not snapshots:
         return
     picture, channels = snapshots.pop("probe/picture"), run.input_size[0]
@@ -273,9 +277,9 @@ def test_shipped_runs_come_before_ones_of_the_same_name(runs_root, tmp_path, mon
 
 def test_a_run_says_how_to_come_by_its_weights(weightless, runs_root):
     assert weightless.is_weightless
-    assert (
-        weightless.missing_weights
-        == "'weightless' comes without its weights. Train them anew, which took 48 min (CPU, 1 thread), with: python -m vizlib reproduce B1"
+    assert weightless.missing_weights == (
+        "'weightless' comes without its weights. Train them anew, which took 48 min (CPU, 1 "
+        "thread), with: python -m vizlib reproduce B1"
     )
     weightless.path("model.safetensors").touch()
     assert weightless.missing_weights == "" and not weightless.is_weightless
@@ -449,7 +453,9 @@ def rows_of(*events):
 
 
 def test_a_resume_undoes_what_came_after_the_saved_state(tmp_path):
-    """Rows of later steps, at once and for good; checkpoints stay, as their weights do, unless all begins anew."""
+    """Rows of later steps, at once and for good; checkpoints stay, as their weights do, unless all
+    begins anew.
+    """
     path = tmp_path / "events.jsonl"
     before = [
         ("started", 0),

@@ -1,4 +1,6 @@
-"""What a training starts from, and what it leaves as it was: another run's weights, torchvision's, frozen layers."""
+"""What a training starts from, and what it leaves as it was: another run's weights, torchvision's,
+frozen layers.
+"""
 
 import json
 import shutil
@@ -123,7 +125,8 @@ def test_a_run_of_other_pictures_does_not_fit(runs_root, first, tmp_path):
     save_weights(wide.state_dict(), runs_root / "wide" / "model.safetensors")
     with pytest.raises(
         UserError,
-        match="These weights do not fit this network. Of another shape: conv1.weight is 32x2x5x5 in the file and 32x1x5x5",
+        match="These weights do not fit this network. Of another shape: conv1.weight is 32x2x5x5 in "
+        "the file and 32x1x5x5",
     ):
         train(runs_root / "bad", config, dataset, say=quiet)
     assert not (runs_root / "bad").exists()
@@ -209,7 +212,9 @@ def pictures(channels=3):
 
 
 def test_torchvisions_weights_come_from_its_cache(cache):
-    """All of them but the head, which is of a thousand classes; and pictures are normalised as they were for these weights."""
+    """All of them but the head, which is of a thousand classes; and pictures are normalised as they
+    were for these weights.
+    """
     from torchvision.models import resnet18
 
     torch.manual_seed(1)
@@ -234,7 +239,8 @@ def test_without_a_network_it_says_where_to_put_the_file(cache, tmp_path):
     config = make_config("resnet18", pictures(), BRIEF, start={"pretrained": "torchvision"})
     with pytest.raises(
         UserError,
-        match=r"^torchvision's weights of resnet18 .*hub/checkpoints/resnet18-\w+.pth.* cannot be downloaded. Put https://\S+/resnet18-\w+.pth there, or",
+        match=r"^torchvision's weights of resnet18 .*hub/checkpoints/resnet18-\w+.pth.* cannot be "
+        r"downloaded. Put https://\S+/resnet18-\w+.pth there, or",
     ):
         start.starting_model(config, images=None)
     assert list((tmp_path / "hub").rglob("*.*")) == []

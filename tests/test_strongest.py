@@ -1,4 +1,6 @@
-"""The strongest images: planted ones are found, all others as by brute force, and a kept index is read only where it belongs."""
+"""The strongest images: planted ones are found, all others as by brute force, and a kept index is
+read only where it belongs.
+"""
 
 import dataclasses
 import os
@@ -69,7 +71,9 @@ class Twice(nn.Module):
 
 
 def brute_force(model, images, layer_names):
-    """All values of some layers, {name: (N, units, height, width)}, by hooks of its own on all images in one batch."""
+    """All values of some layers, {name: (N, units, height, width)}, by hooks of its own on all
+    images in one batch.
+    """
     outputs = {}
     for name, module in model.named_modules():
         module.register_forward_hook(

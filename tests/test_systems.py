@@ -1,4 +1,6 @@
-"""The reports' systems: what is said of them is in the run folders, and what the command trains is what the table lists."""
+"""The reports' systems: what is said of them is in the run folders, and what the command trains is
+what the table lists.
+"""
 
 import dataclasses
 import json
@@ -95,7 +97,9 @@ REPORTED = [
 
 @pytest.mark.parametrize("run", REPORTED, ids=lambda run: run.run_id)
 def test_a_shipped_run_is_above_the_report(run):
-    """Also on images on which nothing was chosen, which counts against us where the report has validation images."""
+    """Also on images on which nothing was chosen, which counts against us where the report has
+    validation images.
+    """
     system = SYSTEMS[run.config["system"]]
     assert run.rows("finished")[-1]["test_accuracy"] > system.reported
     assert system.split == "test" or run.best["val_accuracy"] > system.reported
@@ -192,9 +196,9 @@ def test_what_cannot_be_trained_says_why_and_the_next_follows(said, data_folder)
         "T3", "elsewhere", "three_layer_module", "Not here", "adamw", dataset="folder:gone"
     )
     assert not reproduce([SECOND, elsewhere, TINY], say=said.append)
-    assert (
-        said[0]
-        == "T2: it starts from the weights of T1, which are not here yet: python -m vizlib reproduce T1"
+    assert said[0] == (
+        "T2: it starts from the weights of T1, which are not here yet: python -m vizlib "
+        "reproduce T1"
     )
     assert said[1].startswith("T3: The data set 'folder:gone' is not on this machine.")
     assert (

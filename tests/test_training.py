@@ -1,4 +1,6 @@
-"""The loop: every number that it writes against an independent computation, and what a run leaves however it ends."""
+"""The loop: every number that it writes against an independent computation, and what a run leaves
+however it ends.
+"""
 
 import errno
 import json
@@ -44,12 +46,16 @@ def quiet(line):
 
 @pytest.fixture
 def whole_floats(monkeypatch):
-    """No two-byte numbers, which some processors use here: for comparing with float32 to the last digits."""
+    """No two-byte numbers, which some processors use here: for comparing with float32 to the last
+    digits.
+    """
     monkeypatch.setattr(loop, "half_type", lambda *given: None)
 
 
 def noise(count=40, classes=2, mirrors=True, seed=0, vanish=False):
-    """A small grey Dataset of noise, whose classes differ in brightness. vanish: its test pictures cannot be read."""
+    """A small grey Dataset of noise, whose classes differ in brightness. vanish: its test pictures
+    cannot be read.
+    """
     generator = np.random.default_rng(seed)
 
     class Gone:
@@ -123,9 +129,14 @@ def test_it_learns(tmp_path):
 
 
 FIELDS = {
-    "started": "device processes parameters train_images val_images test_images train_counts steps layers",
+    "started": (
+        "device processes parameters train_images val_images test_images train_counts steps layers"
+    ),
     "step": "step epoch progress train_loss train_accuracy learning_rate seconds images_per_second",
-    "epoch": "epoch step progress train_loss train_accuracy val_loss val_accuracy learning_rate seconds confusion",
+    "epoch": (
+        "epoch step progress train_loss train_accuracy val_loss val_accuracy learning_rate "
+        "seconds confusion"
+    ),
     "gradients": "step epoch seconds norms weights",
     "checkpoint": "epoch step val_accuracy seconds",
     "finished": "test_accuracy seconds kept",
@@ -209,7 +220,9 @@ def test_short_trainings_are_evaluated_ten_times_and_at_the_end_of_each_epoch(
 
 
 def test_marks_of_trainings_of_any_length():
-    """Ten evaluations at least where there are as many steps, three hundred at most, and one at the very end."""
+    """Ten evaluations at least where there are as many steps, three hundred at most, and one at the
+    very end.
+    """
     for epochs in (1, 2, 3, 7, 10, 11, 299, 300, 301, 599, 602, 10_000):
         for length in (1, 2, 7, 21):
             total = epochs * length
@@ -231,8 +244,9 @@ def test_marks_of_trainings_of_any_length():
 
 
 def test_a_training_by_seconds(tmp_path, monkeypatch):
-    """Marks, the rate and the end follow the clock, which is looked at once a step: all processes of a training decide by that look, so
-    nothing may move for one of them alone between two."""
+    """Marks, the rate and the end follow the clock, which is looked at once a step: all processes
+    of a training decide by that look, so nothing may move for one of them alone between two.
+    """
     looks, obey, progress = [], loop.Training._obey, loop.Training._progress
 
     def look(self):
@@ -332,7 +346,9 @@ def test_validation_and_test_images_are_never_trained_on():
 
 
 class Recorder:
-    """Looks over the loop's shoulder: the batches it takes, and the network before and after each step."""
+    """Looks over the loop's shoulder: the batches it takes, and the network before and after each
+    step.
+    """
 
     def __init__(self, monkeypatch):
         self.steps, learn = [], loop.Training._learn
@@ -360,7 +376,9 @@ class Recorder:
     "weighed, smoothing", [(False, 0.0), (True, 0.0), (False, 0.2), (True, 0.1)]
 )
 def test_losses_and_gradients_are_pytorchs(tmp_path, monkeypatch, whole_floats, weighed, smoothing):
-    """Rows of steps and of epochs hold means since the last such row; gradient norms are those of autograd on the same batch."""
+    """Rows of steps and of epochs hold means since the last such row; gradient norms are those of
+    autograd on the same batch.
+    """
     from sklearn.utils.class_weight import compute_class_weight
 
     recorder = Recorder(monkeypatch)
@@ -437,7 +455,9 @@ def test_the_rate_follows_the_schedule_and_the_factor(tmp_path, monkeypatch):
 
 
 def test_weight_decay_acts_on_weights_only(tmp_path, monkeypatch, whole_floats):
-    """One step with and without differs by rate times decay times weight, and not at all in biases."""
+    """One step with and without differs by rate times decay times weight, and not at all in
+    biases.
+    """
     steps = []
     for decay in (0.0, 0.25):
         recorder = Recorder(monkeypatch)
@@ -505,7 +525,9 @@ def test_a_gradient_that_is_too_long_is_shortened(tmp_path, monkeypatch, whole_f
 
 
 def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
-    """From two thirds on it climbs the loss instead of descending: the weights are those of the first best evaluation."""
+    """From two thirds on it climbs the loss instead of descending: the weights are those of the
+    first best evaluation.
+    """
     monkeypatch.setattr(
         loop, "learning_rate", lambda recipe, progress: 2e-3 if progress < 2 / 3 else -1e-3
     )
@@ -570,7 +592,9 @@ def test_predictions_are_those_of_the_saved_weights(tiny_run):
     ],
 )
 def test_no_two_byte_numbers_where_pictures_are_too_small(monkeypatch, architecture, side, half):
-    """A window that strides over maps of one place would get gradients from memory that nobody wrote."""
+    """A window that strides over maps of one place would get gradients from memory that nobody
+    wrote.
+    """
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     arguments = architectures.get(architecture).arguments_for(10, (1, side, side))
     model = architectures.create(architecture, **arguments).train()
@@ -594,7 +618,9 @@ def test_large_networks_learn_from_tiny_pictures(tmp_path, architecture):
 
 
 def test_growing_pictures(tmp_path, monkeypatch):
-    """Half of the steps on pictures of 2/7 of the side, a third on half of it, the rest on whole ones; a resumed training goes on with the size that it left."""
+    """Half of the steps on pictures of 2/7 of the side, a third on half of it, the rest on whole
+    ones; a resumed training goes on with the size that it left.
+    """
     sides, learn = [], loop.Training._learn
     monkeypatch.setattr(
         loop.Training,
@@ -634,7 +660,8 @@ def test_a_network_for_one_side_cannot_have_growing_pictures(tmp_path, architect
     smallest = round(side * 2 / 7)
     with pytest.raises(
         UserError,
-        match=rf"^{architecture} cannot begin with pictures of {smallest} × {smallest} pixels and let them grow: it takes those of one side only, or larger ones\.$",
+        match=rf"^{architecture} cannot begin with pictures of {smallest} × {smallest} pixels and "
+        r"let them grow: it takes those of one side only, or larger ones\.$",
     ):
         train(tmp_path / "run", config, noise(), say=quiet)
     assert not (tmp_path / "run").exists()
@@ -670,7 +697,9 @@ def test_mirrored_answers_are_the_mean_of_both(tmp_path, mirrors):
 
 
 def test_snapshots_are_of_the_network_as_it_was(tmp_path, monkeypatch, whole_floats):
-    """Maps are those of a plain forward pass through the weights after each such step, on the first picture that is held out."""
+    """Maps are those of a plain forward pass through the weights after each such step, on the first
+    picture that is held out.
+    """
     recorder, dataset = Recorder(monkeypatch), noise()
     run = train(tmp_path / "run", noise_config(dataset, epochs=2), dataset, say=quiet)
     taken = load_weights(run.path("snapshots.safetensors"))
@@ -819,7 +848,9 @@ def whole_runs(tmp_path_factory):
     ],
 )
 def test_resumed_is_as_if_it_had_never_ended(tmp_path, whole_runs, name, step):
-    """At the end of an epoch and in its middle: the same weights bit for bit, and the same events but for those of ending and resuming."""
+    """At the end of an epoch and in its middle: the same weights bit for bit, and the same events
+    but for those of ending and resuming.
+    """
     whole, folder = whole_runs(name), tmp_path / "run"
     run = stopped_after(folder, whole.config, step)
     assert run.status == "stopped" and run.can_resume and not run.is_active
@@ -846,7 +877,9 @@ def test_resumed_is_as_if_it_had_never_ended(tmp_path, whole_runs, name, step):
 
 
 def test_killed_rows_after_the_saved_state_are_undone_once(tmp_path, whole_runs):
-    """The state is that of the first evaluation; what came later is trained again, and read once."""
+    """The state is that of the first evaluation; what came later is trained again, and read
+    once.
+    """
     whole, folder = whole_runs("momentum"), tmp_path / "run"
     run = stopped_after(folder, whole.config, 30, end="killed")
     assert run.status == "interrupted" and run.can_resume and run.rows("epoch")[-1]["step"] == 30
@@ -971,7 +1004,8 @@ def test_a_damaged_state_is_one_sentence(tmp_path):
         torch.save(content, folder / state.NAME)
         with pytest.raises(
             UserError,
-            match="^The saved state of this run is damaged. Remove last.pt from its folder to train it from the beginning.$",
+            match="^The saved state of this run is damaged. Remove last.pt from its folder to train "
+            "it from the beginning.$",
         ):
             state.load_state(folder)
     with pytest.raises(UserError, match="Remove last.pt"):
@@ -1057,7 +1091,9 @@ def test_stop_and_keep_by_file(tmp_path):
 
 
 def test_leftover_requests_end_a_training_that_does_not_forget_them(tmp_path):
-    """A request made before the first step is obeyed at once: a stop can be resumed, and nothing is trained."""
+    """A request made before the first step is obeyed at once: a stop can be resumed, and nothing is
+    trained.
+    """
     folder = tmp_path / "run"
     folder.mkdir()
     requests.ask(folder, "stop")
@@ -1164,7 +1200,9 @@ def test_a_rate_is_taken_once(tmp_path):
 
 
 def ended(folder):
-    """The run and the last event of one that did not finish; there is exactly one such, and no half-written file."""
+    """The run and the last event of one that did not finish; there is exactly one such, and no
+    half-written file.
+    """
     run = read_run(folder)
     ends = [row for row in run.events if row["event"] in ("finished", "stopped", "failed")]
     assert (
@@ -1232,7 +1270,9 @@ def test_divergence_later_keeps_the_best_weights_and_can_be_resumed(tmp_path, mo
 
 @pytest.mark.parametrize("wish", ["stop", "pause"])
 def test_a_stop_right_after_divergence_can_be_resumed(tmp_path, wish):
-    """Before a row or an evaluation shows it: weights that are no numbers must not take the place of the last good state."""
+    """Before a row or an evaluation shows it: weights that are no numbers must not take the place
+    of the last good state.
+    """
     folder, learn = tmp_path / "run", loop.Training._learn
     wishes = Requests(folder)
 
@@ -1304,7 +1344,9 @@ def test_a_full_disk_is_one_sentence_and_can_be_resumed(tmp_path, monkeypatch, w
 
 
 class FullFile:
-    """A file on a disk that gets full: it takes `room` more bytes, a part of a line in the end, as the system does."""
+    """A file on a disk that gets full: it takes `room` more bytes, a part of a line in the end, as
+    the system does.
+    """
 
     def __init__(self, file, room):
         self.file, self.room = file, room
@@ -1390,7 +1432,8 @@ def test_on_a_real_disk_that_is_full(small_disk):
         ),
         (
             RuntimeError(
-                "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+                "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't "
+                "allocate memory: you tried"
             ),
             "There is not enough memory",
         ),

@@ -1,4 +1,6 @@
-"""The Unit page: what it shows is what the run's weights answer; every way on is one click; what is missing is said."""
+"""The Unit page: what it shows is what the run's weights answer; every way on is one click; what is
+missing is said.
+"""
 
 import shutil
 import time
@@ -19,7 +21,9 @@ UNIT, MAPS = ROOT / "pages/4_Unit.py", ROOT / "pages/3_Feature_maps.py"
 
 @pytest.fixture(autouse=True)
 def own_runs(monkeypatch, tmp_path):
-    """A copy of the digits network, whose folder may be written, and no other data set than those that come with packages."""
+    """A copy of the digits network, whose folder may be written, and no other data set than those
+    that come with packages.
+    """
     import streamlit as st
 
     monkeypatch.setenv("CONVSCOPE_RUNS", str(tmp_path / "runs"))

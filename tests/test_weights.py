@@ -1,4 +1,6 @@
-"""Weights files as people bring them: ordinary ones must open, bad ones must say what to do and run nothing."""
+"""Weights files as people bring them: ordinary ones must open, bad ones must say what to do and run
+nothing.
+"""
 
 import io
 import os

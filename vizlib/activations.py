@@ -1,7 +1,8 @@
 """Read any layer of a network while it runs, safely from many threads at once.
 
-Hooks are put on once, when the model is loaded (`prepare`), and hand what they see to an observer in the caller's own context
-variable. Threads that share one model therefore never see one another's maps, and nothing is left behind on the model.
+Hooks are put on once, when the model is loaded (`prepare`), and hand what they see to an observer
+in the caller's own context variable. Threads that share one model therefore never see one another's
+maps, and nothing is left behind on the model.
 """
 
 import copy
@@ -22,9 +23,11 @@ slots = threading.BoundedSemaphore(
 
 
 def prepare(model):
-    """Make a model ready to be looked into, once, before it is shared: evaluation mode, no gradients, nothing in place, hooks on.
+    """Make a model ready to be looked into, once, before it is shared: evaluation mode, no
+    gradients, nothing in place, hooks on.
 
-    An in-place ReLU would rewrite the layer before it is read. Preparing twice changes nothing. Returns the model.
+    An in-place ReLU would rewrite the layer before it is read. Preparing twice changes nothing.
+    Returns the model.
     """
     model.eval().requires_grad_(False)
     if getattr(model, "_convscope_prepared", False):
@@ -39,9 +42,11 @@ def prepare(model):
 
 
 def twin(model):
-    """A model of the same weights, the very same tensors, whose hooks and modes are its own: for whoever puts hooks on while others read the model.
+    """A model of the same weights, the very same tensors, whose hooks and modes are its own: for
+    whoever puts hooks on while others read the model.
 
-    In evaluation mode, with nothing in place; the weights take no gradients. Made in milliseconds, thrown away after use.
+    In evaluation mode, with nothing in place; the weights take no gradients. Made in milliseconds,
+    thrown away after use.
     """
     tensors = [*model.parameters(), *model.buffers()]
     double = copy.deepcopy(model, memo={id(tensor): tensor.detach() for tensor in tensors}).eval()
@@ -59,7 +64,9 @@ def _after_forward(name, module, arguments, output):
 
 @contextmanager
 def observing(observer):
-    """Within `with observing(f)`, f(layer_name, module, output) is called after each module of a prepared model, in this thread only."""
+    """Within `with observing(f)`, f(layer_name, module, output) is called after each module of a
+    prepared model, in this thread only.
+    """
     token = _observer.set(observer)
     try:
         yield
@@ -68,13 +75,17 @@ def observing(observer):
 
 
 def forward(model, images, observer=None):
-    """Logits (N, classes) of images (N, C, H, W); `observer`, if given, sees every module's output."""
+    """Logits (N, classes) of images (N, C, H, W); `observer`, if given, sees every module's
+    output.
+    """
     with slots, torch.inference_mode(), observing(observer):
         return model(images)
 
 
 class call_names:
-    """Names the calls of one forward pass: a module called again, as torchvision's shared ReLUs are, becomes "name#2", "name#3"."""
+    """Names the calls of one forward pass: a module called again, as torchvision's shared ReLUs
+    are, becomes "name#2", "name#3".
+    """
 
     def __init__(self):
         self._calls = {}
@@ -87,8 +98,9 @@ class call_names:
 def capture(model, images, layer_names):
     """Feature maps of some layers for some images.
 
-    images: (N, C, H, W), normalised, on the model's device. Returns logits (N, classes) and a dictionary from each layer name to its
-    output, a clone. "name#2" is the second call of a module. UserError if a layer does not exist or is not reached.
+    images: (N, C, H, W), normalised, on the model's device. Returns logits (N, classes) and a
+    dictionary from each layer name to its output, a clone. "name#2" is the second call of a module.
+    UserError if a layer does not exist or is not reached.
     """
     wanted, found, all_names, called = set(layer_names), {}, [], call_names()
 

@@ -1,6 +1,8 @@
-"""What in an image excites a unit or speaks for a class: attribution by Captum, and the control that tells whether a picture of it means anything.
+"""What in an image excites a unit or speaks for a class: attribution by Captum, and the control
+that tells whether a picture of it means anything.
 
-All is computed on a twin of the model, so nothing is ever left on the model itself, also after an error or a cancel.
+All is computed on a twin of the model, so nothing is ever left on the model itself, also after an
+error or a cancel.
 """
 
 import math
@@ -40,12 +42,15 @@ warnings.filterwarnings(
 
 
 def of_units(model, images, layer_name, units, places, method, say=lambda share: None):
-    """What of each image excites a unit: float32 array (N, C, H, W), the gradient of the unit's value with the ReLUs' own gradient overridden.
+    """What of each image excites a unit: float32 array (N, C, H, W), the gradient of the unit's
+    value with the ReLUs' own gradient overridden.
 
-    images: (N, C, H, W), normalised. units: N channels of the layer. places: N pairs (row, column) in the layer's maps; None, and whatever is
-    said of a layer of plain features, for a unit's only value. method: "deconvnet" (Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901: a
-    ReLU hands back what is positive in the gradient) or "guided backpropagation" (Springenberg et al. 2015, https://arxiv.org/abs/1412.6806: only
-    where its input was positive, too). In a network without ReLUs both are the plain gradient, see has_relu. say(share) after each pass; it may
+    images: (N, C, H, W), normalised. units: N channels of the layer. places: N pairs (row, column)
+    in the layer's maps; None, and whatever is said of a layer of plain features, for a unit's only
+    value. method: "deconvnet" (Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901: a ReLU
+    hands back what is positive in the gradient) or "guided backpropagation" (Springenberg et al.
+    2015, https://arxiv.org/abs/1412.6806: only where its input was positive, too). In a network
+    without ReLUs both are the plain gradient, see has_relu. say(share) after each pass; it may
     raise to cancel. UserError for a layer, unit or place that does not exist.
     """
     from captum.attr import Deconvolution, GuidedBackprop
@@ -66,7 +71,9 @@ def of_units(model, images, layer_name, units, places, method, say=lambda share:
 
 
 def has_relu(model, images):
-    """Whether a pass of these images (N, C, H, W) goes through any ReLU, be it a module or a function."""
+    """Whether a pass of these images (N, C, H, W) goes through any ReLU, be it a module or a
+    function.
+    """
     seen = []
     with _Through(lambda maps: seen.append(maps) or F.relu(maps)):
         forward(prepare(twin(model)), images)
@@ -101,15 +108,18 @@ def _place_in(layer_name, shape, unit, place):
     if not is_there or (place is None and max(shape[1:], default=1) > 1):
         where = "with no place" if place is None else f"at {tuple(place)}"
         raise UserError(
-            f"There is no unit {unit} {where} in the layer {layer_name!r}: its output is {' x '.join(map(str, shape))}."
+            f"There is no unit {unit} {where} in the layer {layer_name!r}: its output is "
+            f"{' x '.join(map(str, shape))}."
         )
     return index
 
 
 class _OneRelu(nn.Module):
-    """A function of images as a module whose only child is one ReLU, that every ReLU of a pass goes through: the one that Captum overrides.
+    """A function of images as a module whose only child is one ReLU, that every ReLU of a pass goes
+    through: the one that Captum overrides.
 
-    Captum overrides modules only, not functions; and what it knows of a module called twice, as torchvision's are, is of its latest call.
+    Captum overrides modules only, not functions; and what it knows of a module called twice, as
+    torchvision's are, is of its latest call.
     """
 
     def __init__(self, function):
@@ -117,8 +127,9 @@ class _OneRelu(nn.Module):
         self.function, self.relu = function, nn.ReLU()
 
     def forward(self, images):
-        # Captum rewrites the gradient of the ReLU's input, whoever else uses that tensor; the copy is used by the ReLU alone, and is the
-        # next to get its gradient after the ReLU's output, so that what Captum has kept is always of the same call.
+        # Captum rewrites the gradient of the ReLU's input, whoever else uses that tensor; the copy
+        # is used by the ReLU alone, and is the next to get its gradient after the ReLU's output, so
+        # that what Captum has kept is always of the same call.
         with _Through(lambda maps: self.relu(maps.clone())):
             return self.function(images)
 
@@ -142,10 +153,12 @@ class _Through(TorchFunctionMode):
 
 @dataclass(frozen=True)
 class Evidence:
-    """values: float32 (H, W), of the input's size; positive speaks for the class. In logits, but for Grad-CAM, whose size says how a map's mean matters.
+    """values: float32 (H, W), of the input's size; positive speaks for the class. In logits, but
+    for Grad-CAM, whose size says how a map's mean matters.
 
-    facts: how they were made. Grad-CAM: layer, size (height, width) of its maps. Integrated gradients: steps, total, the sum of all values, and
-    rise, the difference of logits that it should be. Occlusion: window and stride, each (height, width) in pixels.
+    facts: how they were made. Grad-CAM: layer, size (height, width) of its maps. Integrated
+    gradients: steps, total, the sum of all values, and rise, the difference of logits that it
+    should be. Occlusion: window and stride, each (height, width) in pixels.
     """
 
     values: np.ndarray
@@ -153,13 +166,16 @@ class Evidence:
 
 
 def evidence(model, image, target, method, say=lambda share: None):
-    """The Evidence in an image (1, C, H, W), normalised, for the class number `target`, by one of CLASS_METHODS.
+    """The Evidence in an image (1, C, H, W), normalised, for the class number `target`, by one of
+    CLASS_METHODS.
 
-    Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391): the last maps, each weighted with the class's mean gradient, their sum
-    after a ReLU, enlarged bilinearly. Integrated gradients (Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365): from a picture of the
-    data set's mean colour, summed over the channels. Occlusion (Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901): by how much the logit
-    falls when a window of the mean colour covers a place, the mean of all windows over it. say(share) after each pass; it may raise to cancel.
-    UserError for an unknown class or method, and for Grad-CAM of a network without maps.
+    Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391): the last maps, each weighted
+    with the class's mean gradient, their sum after a ReLU, enlarged bilinearly. Integrated
+    gradients (Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365): from a picture of the
+    data set's mean colour, summed over the channels. Occlusion (Zeiler and Fergus 2014,
+    https://arxiv.org/abs/1311.2901): by how much the logit falls when a window of the mean colour
+    covers a place, the mean of all windows over it. say(share) after each pass; it may raise to
+    cancel. UserError for an unknown class or method, and for Grad-CAM of a network without maps.
     """
     if method not in CLASS_METHODS:
         raise unknown("method", method, CLASS_METHODS)
@@ -178,11 +194,12 @@ def evidence(model, image, target, method, say=lambda share: None):
 
 
 def randomised(run):
-    """A prepared network of the run's architecture with the random weights that a training begins with, the same each time; its batch
-    normalisation has seen nothing (mean 0, variance 1).
+    """A prepared network of the run's architecture with the random weights that a training begins
+    with, the same each time; its batch normalisation has seen nothing (mean 0, variance 1).
 
-    The control of Adebayo et al. 2018, Sanity Checks for Saliency Maps, https://arxiv.org/abs/1810.03292: a picture that it gives as well is not
-    of what was learned. The random state of the process stays as it is.
+    The control of Adebayo et al. 2018, Sanity Checks for Saliency Maps,
+    https://arxiv.org/abs/1810.03292: a picture that it gives as well is not of what was learned.
+    The random state of the process stays as it is.
     """
     with _one_at_a_time, torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -190,7 +207,8 @@ def randomised(run):
 
 
 def last_maps(rows):
-    """Of the rows of a layer table, the convolution, block or sum with maps larger than 1x1 that ends last; of several that end together the outermost.
+    """Of the rows of a layer table, the convolution, block or sum with maps larger than 1x1 that
+    ends last; of several that end together the outermost.
 
     UserError if there is none.
     """
@@ -268,7 +286,9 @@ def _at_once(images):
 
 
 def _paced(function, count, say):
-    """The function, each call of it in a slot; after each, say(the share of `count` calls that are done)."""
+    """The function, each call of it in a slot; after each, say(the share of `count` calls that are
+    done).
+    """
     done = 0
 
     def call(*arguments, **named):

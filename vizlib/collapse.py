@@ -1,7 +1,9 @@
-"""Does a classifier answer one class? The verdict in one sentence, with its evidence, the likely cause and what to try.
+"""Does a classifier answer one class? The verdict in one sentence, with its evidence, the likely
+cause and what to try.
 
-An accuracy of 0.735 says nothing where 73.5 % of the images are of one class. Everything here follows from the confusion matrix of
-held-out images; the figures are those of scikit-learn's accuracy_score, balanced_accuracy_score and cohen_kappa_score.
+An accuracy of 0.735 says nothing where 73.5 % of the images are of one class. Everything here
+follows from the confusion matrix of held-out images; the figures are those of scikit-learn's
+accuracy_score, balanced_accuracy_score and cohen_kappa_score.
 """
 
 from dataclasses import dataclass, field
@@ -14,17 +16,23 @@ COLLAPSED, NEARLY, HEALTHY, UNJUDGED = (
     "not collapsed",
     "cannot be judged",
 )
-# A net that answers one class this often, and agrees with the truth no better than that by chance, has collapsed.
+# A net that answers one class this often, and agrees with the truth no better than that by chance,
+# has collapsed.
 TOP_SHARE_COLLAPSED, KAPPA_COLLAPSED = 0.95, 0.05
-# A class this common in the truth, or half as common as in a balanced set, yet never answered, is no accident of a small test set.
+# A class this common in the truth, or half as common as in a balanced set, yet never answered, is
+# no accident of a small test set.
 NEGLECTED_SHARE = 0.02
-TRAIN_TEST_GAP = 0.3  # an accuracy this much higher in training than in testing, with one answer in testing, points at preprocessing
+# an accuracy this much higher in training than in testing, with one answer in testing, points at
+# preprocessing
+TRAIN_TEST_GAP = 0.3
 IMBALANCE = 2  # the commonest class is this many times as common as the rarest
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """level: one of COLLAPSED, NEARLY, HEALTHY, UNJUDGED. sentence: for a reader. cause and remedies: empty where healthy."""
+    """level: one of COLLAPSED, NEARLY, HEALTHY, UNJUDGED. sentence: for a reader. cause and
+    remedies: empty where healthy.
+    """
 
     level: str
     sentence: str
@@ -44,7 +52,9 @@ class Verdict:
 
 
 def cohen_kappa(confusion, quadratic=False):
-    """Agreement beyond chance in [-1, 1], 0 at chance; quadratic weights for ordered classes (Cohen 1960 and 1968). 0 where undefined."""
+    """Agreement beyond chance in [-1, 1], 0 at chance; quadratic weights for ordered classes (Cohen
+    1960 and 1968). 0 where undefined.
+    """
     confusion = np.asarray(confusion, float)
     classes = np.arange(len(confusion))
     distance = np.subtract.outer(classes, classes)
@@ -55,10 +65,11 @@ def cohen_kappa(confusion, quadratic=False):
 
 
 def judge(confusion, class_names, train_accuracy=None, ordered=False):
-    """The Verdict on counts (K, K), rows true and columns predicted. ValueError if there is not one image.
+    """The Verdict on counts (K, K), rows true and columns predicted. ValueError if there is not one
+    image.
 
-    train_accuracy: the last one of the training, if known; it tells a preprocessing fault from an imbalance.
-    ordered: the classes are grades, so kappa is weighted quadratically.
+    train_accuracy: the last one of the training, if known; it tells a preprocessing fault from an
+    imbalance. ordered: the classes are grades, so kappa is weighted quadratically.
     """
     confusion = np.asarray(confusion)
     total = confusion.sum()
@@ -136,15 +147,20 @@ def _level(figures, neglected):
 
 def _sentence(figures, level, total):
     if level == UNJUDGED:
-        return f"Cannot be judged: all {total:,} images are of one class, {_percent(figures['accuracy'])} of the answers are right."
+        return (
+            f"Cannot be judged: all {total:,} images are of one class, "
+            f"{_percent(figures['accuracy'])} of the answers are right."
+        )
     balanced = f"balanced accuracy {figures['balanced_accuracy']:.3f}"
     if level == COLLAPSED:
         same = abs(figures["accuracy"] - figures["majority_share"]) < 0.005
         baseline = "equals" if same else f"stands beside {figures['majority_share']:.3f} for"
         return (
-            f"Collapsed: {_percent(figures['top_share'])} of {total:,} predictions are {figures['top_class']}. "
+            f"Collapsed: {_percent(figures['top_share'])} of {total:,} predictions are "
+            f"{figures['top_class']}. "
             f"Accuracy {figures['accuracy']:.3f} {baseline} always answering the commonest class; "
-            f"{balanced}, chance for {figures['classes_present']} classes is {figures['chance']:.3f}."
+            f"{balanced}, chance for {figures['classes_present']} classes is "
+            f"{figures['chance']:.3f}."
         )
     if level == NEARLY:
         never = figures["never_predicted"]
@@ -156,12 +172,15 @@ def _sentence(figures, level, total):
         )
         what = f"it never answers {_names(never)}" if never else what
         return (
-            f"Nearly collapsed: {what}. Accuracy {figures['accuracy']:.3f}, {figures['majority_share']:.3f} by always answering the "
+            f"Nearly collapsed: {what}. Accuracy {figures['accuracy']:.3f}, "
+            f"{figures['majority_share']:.3f} by always answering the "
             f"commonest class; {balanced}."
         )
     return (
-        f"Not collapsed: {figures['classes_present'] - len(figures['never_predicted'])} of {figures['classes_present']} classes are answered, none more than "
-        f"{_percent(figures['top_share'])} of the time. Accuracy {figures['accuracy']:.3f}, {balanced}."
+        f"Not collapsed: {figures['classes_present'] - len(figures['never_predicted'])} of "
+        f"{figures['classes_present']} classes are answered, none more than "
+        f"{_percent(figures['top_share'])} of the time. Accuracy {figures['accuracy']:.3f}, "
+        f"{balanced}."
     )
 
 
@@ -169,7 +188,10 @@ def _cause(figures, level, train_accuracy, answers_commonest):
     """The likeliest cause and what to try, from the evidence."""
     if train_accuracy is not None and train_accuracy - figures["accuracy"] > TRAIN_TEST_GAP:
         return (
-            f"Training reached an accuracy of {train_accuracy:.3f}: the images are probably prepared differently in testing than in training.",
+            (
+                f"Training reached an accuracy of {train_accuracy:.3f}: the images are probably "
+                "prepared differently in testing than in training."
+            ),
             [
                 "compare mean, deviation, channel order and size of both",
                 "evaluate once on training images, prepared as in testing",
@@ -177,7 +199,10 @@ def _cause(figures, level, train_accuracy, answers_commonest):
         )
     if answers_commonest and figures["majority_share"] >= IMBALANCE * figures["minority_share"]:
         return (
-            f"Imbalance: {_percent(figures['majority_share'])} of the images are of one class, so answering it is the easy way to a low loss.",
+            (
+                f"Imbalance: {_percent(figures['majority_share'])} of the images are of one "
+                "class, so answering it is the easy way to a low loss."
+            ),
             [
                 "class weights in the loss",
                 "balanced sampling",

@@ -1,4 +1,6 @@
-"""python -m vizlib: train networks, evaluate them and check them for class collapse, with no browser."""
+"""python -m vizlib: train networks, evaluate them and check them for class collapse, with no
+browser.
+"""
 
 import argparse
 import os
@@ -109,7 +111,8 @@ def _parser():
     training.add_argument(
         "--side",
         type=int,
-        help="of the square pictures that the network gets, where not its own: 64 makes a large network 12 times faster than 224",
+        help="of the square pictures that the network gets, where not its own: 64 makes a large "
+        "network 12 times faster than 224",
     )
     training.add_argument(
         "--validation", type=int, help="training images held out to choose the best epoch"
@@ -150,7 +153,8 @@ def _parser():
         "systems",
         nargs="*",
         metavar="ID",
-        help='such as "B2", or "B" for all of B (default: all that are missing); those that ship are trained again',
+        help='such as "B2", or "B" for all of B (default: all that are missing); those that ship '
+        "are trained again",
     )
     reproducing.add_argument("--table", action="store_true", help="only print the table")
     reproducing.add_argument(
@@ -178,7 +182,8 @@ def _parser():
     patterns.add_argument(
         "--layer",
         "-l",
-        help="a convolution, or the layer that answers (default: the convolution halfway through the network)",
+        help="a convolution, or the layer that answers (default: the convolution halfway through "
+        "the network)",
     )
     patterns.add_argument(
         "--out", type=Path, help="the folder that they are written into (default: RUN-patterns)"
@@ -217,7 +222,8 @@ def _list(options):
             else "no checkpoint yet"
         )
         print(
-            f"  {run.run_id:32} {run.config['architecture']:24} {run.config['dataset']:20} {run.status:12} {best}"
+            f"  {run.run_id:32} {run.config['architecture']:24} {run.config['dataset']:20} "
+            f"{run.status:12} {best}"
         )
     for problem in problems:
         print(f"  ! {problem}")
@@ -317,7 +323,8 @@ def _resume(options):
 
     if "RANK" in os.environ:
         raise UserError(
-            "A training is resumed by one process: start it without torchrun, or train a new one from its weights with --start."
+            "A training is resumed by one process: start it without torchrun, or train a new "
+            "one from its weights with --start."
         )
     run = _run(options.run)
     if not run.can_resume:
@@ -391,7 +398,8 @@ def _check(options):
     if verdict.never_predicted:
         print(f"Never answered: {', '.join(verdict.never_predicted)}.")
     print(
-        f"Accuracy {verdict.accuracy:.4f}, majority baseline {verdict.majority_share:.4f}, balanced accuracy {verdict.balanced_accuracy:.4f}, kappa {verdict.kappa:.4f}."
+        f"Accuracy {verdict.accuracy:.4f}, majority baseline {verdict.majority_share:.4f}, "
+        f"balanced accuracy {verdict.balanced_accuracy:.4f}, kappa {verdict.kappa:.4f}."
     )
     if verdict.cause:
         print(f"Likely cause. {verdict.cause}\nTry: {'; '.join(verdict.remedies)}.")
@@ -512,7 +520,9 @@ def _verdict(run):
 
 
 def _device(name):
-    """A device that can be used, a GPU if none is named and there is one. UserError naming the ones there are."""
+    """A device that can be used, a GPU if none is named and there is one. UserError naming the ones
+    there are.
+    """
     import torch
 
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")

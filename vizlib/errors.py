@@ -2,12 +2,17 @@
 
 
 class UserError(ValueError):
-    """Bad input. The message says what is wrong and what is possible, in one or two sentences, and may be shown as it is."""
+    """Bad input. The message says what is wrong and what is possible, in one or two sentences, and
+    may be shown as it is.
+    """
 
 
 def unknown(kind, name, allowed):
-    """A UserError for a name that is not among the allowed ones; `kind` is the word for it ("architecture", "layer")."""
+    """A UserError for a name that is not among the allowed ones; `kind` is the word for it
+    ("architecture", "layer").
+    """
     shown = str(name)[:60]
     return UserError(
-        f"There is no {kind} named {shown!r}. Possible: {', '.join(map(str, allowed)) or 'none here'}."
+        f"There is no {kind} named {shown!r}. Possible: "
+        f"{', '.join(map(str, allowed)) or 'none here'}."
     )

@@ -1,4 +1,6 @@
-"""Pictures from outside: opened safely, prepared for a network, written as PNG; and a few photographs that installed packages bring."""
+"""Pictures from outside: opened safely, prepared for a network, written as PNG; and a few
+photographs that installed packages bring.
+"""
 
 import importlib.util
 import io
@@ -12,21 +14,24 @@ from vizlib.errors import UserError, unknown
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_BYTES = 50_000_000
-MAX_PIXELS = 25_000_000  # Pillow's own limit is 179 million, which is over 800 MB of memory from a file of 172 kB
+# Pillow's own limit is 179 million, which is over 800 MB of memory from a file of 172 kB
+MAX_PIXELS = 25_000_000
 
 
 def open_image(data):
     """The first frame of a picture file, as it is meant to be seen: uint8 (H, W, 3).
 
-    data: the file's bytes; the format is told by content. Turned as EXIF says, transparency over white, greys of more than 8 bits
-    stretched so that the least value is black and the greatest white. UserError if it is no such picture, damaged, over 50 MB or
-    over 25 million pixels; the size is looked at before any pixel is unpacked.
+    data: the file's bytes; the format is told by content. Turned as EXIF says, transparency over
+    white, greys of more than 8 bits stretched so that the least value is black and the greatest
+    white. UserError if it is no such picture, damaged, over 50 MB or over 25 million pixels; the
+    size is looked at before any pixel is unpacked.
     """
     if not data:
         raise UserError("This file is empty. Choose a picture file.")
     if len(data) > MAX_BYTES:
         raise UserError(
-            f"This file has {len(data) / 1e6:.0f} MB; pictures of up to {MAX_BYTES // 1_000_000} MB can be opened."
+            f"This file has {len(data) / 1e6:.0f} MB; pictures of up to "
+            f"{MAX_BYTES // 1_000_000} MB can be opened."
         )
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
@@ -40,9 +45,12 @@ def open_image(data):
         raise UserError(
             f"This is not a picture that can be read here. Possible: {', '.join(FORMATS)}."
         ) from None
-    except Exception as error:  # Pillow's readers raise whatever they stumble over in a damaged file: OSError, SyntaxError, struct.error ...
+    # Pillow's readers raise whatever they stumble over in a damaged file: OSError, SyntaxError,
+    # struct.error ...
+    except Exception as error:
         raise UserError(
-            "This picture is damaged or incomplete. Save it again as PNG or JPEG, or choose another."
+            "This picture is damaged or incomplete. Save it again as PNG or JPEG, or choose "
+            "another."
         ) from error
 
 
@@ -55,7 +63,8 @@ def _check_size(width, height):
 
 def _too_large(pixels):
     return UserError(
-        f"This picture has {pixels} pixels; up to {MAX_PIXELS // 1_000_000} million can be opened. Make it smaller first."
+        f"This picture has {pixels} pixels; up to {MAX_PIXELS // 1_000_000} million can be "
+        "opened. Make it smaller first."
     )
 
 
@@ -108,9 +117,11 @@ def _photograph_paths():
 
 
 def fit(picture, image_size):
-    """A picture cut and resized to what a network takes: uint8 (H, W, C) of the given size (C, H, W), with C 1 or 3.
+    """A picture cut and resized to what a network takes: uint8 (H, W, C) of the given size (C, H,
+    W), with C 1 or 3.
 
-    The middle is cut out in the input's proportions and resized; a picture of the right size keeps every bit.
+    The middle is cut out in the input's proportions and resized; a picture of the right size keeps
+    every bit.
     """
     channels, height, width = image_size
     return np.ascontiguousarray(
@@ -119,7 +130,9 @@ def fit(picture, image_size):
 
 
 def shrunk(picture, side):
-    """A picture uint8 (H, W, C) made smaller, if need be, so that neither height nor width is over `side`: uint8 (h, w, C)."""
+    """A picture uint8 (H, W, C) made smaller, if need be, so that neither height nor width is over
+    `side`: uint8 (h, w, C).
+    """
     if max(picture.shape[:2]) <= side:
         return picture
     small = Image.fromarray(np.squeeze(picture, 2) if picture.shape[2] == 1 else picture)
@@ -130,9 +143,10 @@ def shrunk(picture, side):
 def to_network_input(picture, input_size, mean, std):
     """What a network receives for a picture.
 
-    picture: uint8 (H, W), (H, W, 1) or (H, W, 3). input_size: (C, H, W) with C 1 or 3. mean, std: C numbers each, for values in [0, 1].
-    Returns received, uint8 (H, W, C), the very pixels that the tensor encodes, and the tensor (1, C, H, W), float32, normalised.
-    The picture is made to fit as `fit` says. UserError for other shapes.
+    picture: uint8 (H, W), (H, W, 1) or (H, W, 3). input_size: (C, H, W) with C 1 or 3. mean, std: C
+    numbers each, for values in [0, 1]. Returns received, uint8 (H, W, C), the very pixels that the
+    tensor encodes, and the tensor (1, C, H, W), float32, normalised. The picture is made to fit as
+    `fit` says. UserError for other shapes.
     """
     import torch
 
@@ -170,7 +184,8 @@ def _resized(picture, height, width):
     cropped = Image.fromarray(
         np.ascontiguousarray(picture[top : top + crop_height, left : left + crop_width])
     )
-    # Lanczos averages over all pixels when shrinking and is smooth when enlarging; BOX would enlarge to blocks, whose edges excite conv1.
+    # Lanczos averages over all pixels when shrinking and is smooth when enlarging; BOX would
+    # enlarge to blocks, whose edges excite conv1.
     return np.array(cropped.resize((width, height), Image.Resampling.LANCZOS))
 
 
@@ -185,13 +200,16 @@ def _drawable(array):
         or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] == 3)
     ):
         raise UserError(
-            f"A picture is uint8 (H, W), (H, W, 1) or (H, W, 3); this is {array.dtype} {array.shape}."
+            f"A picture is uint8 (H, W), (H, W, 1) or (H, W, 3); this is {array.dtype} "
+            f"{array.shape}."
         )
     return array
 
 
 def png_bytes(array, scale=1):
-    """An array uint8 (H, W), (H, W, 1) or (H, W, 3) as the bytes of a PNG file, each pixel `scale` x `scale` large, sharp."""
+    """An array uint8 (H, W), (H, W, 1) or (H, W, 3) as the bytes of a PNG file, each pixel `scale`
+    x `scale` large, sharp.
+    """
     if scale != int(scale) or scale < 1:
         raise UserError(f"The enlargement is a whole number from 1; this is {scale}.")
     enlarged = _drawable(array).repeat(int(scale), axis=0).repeat(int(scale), axis=1)

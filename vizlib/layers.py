@@ -1,7 +1,8 @@
-"""What a network is made of, layer by layer, in order of execution: shapes, parameters, multiply-adds, receptive fields, sums.
+"""What a network is made of, layer by layer, in order of execution: shapes, parameters,
+multiply-adds, receptive fields, sums.
 
-One forward pass of a black image finds it all. Hooks say which module has just ended (vizlib.activations), and vizlib.tracing what was
-computed in it.
+One forward pass of a black image finds it all. Hooks say which module has just ended
+(vizlib.activations), and vizlib.tracing what was computed in it.
 """
 
 import copy
@@ -22,7 +23,9 @@ _one_at_a_time = (
 
 @dataclass
 class Layer:
-    """One call of one module. A block, a module with others inside, stands before them; `depth` counts the blocks around a layer."""
+    """One call of one module. A block, a module with others inside, stands before them; `depth`
+    counts the blocks around a layer.
+    """
 
     name: str  # "stage1.block1.conv1"; "relu#2" is the second call of a module
     kind: str  # the module's class, such as "Conv2d", or what it says of itself
@@ -33,10 +36,12 @@ class Layer:
         int  # its own and its children's; 0 in a repeated call, whose weights are counted already
     )
     multiply_adds: int  # of convolutions and matrix products, for one image; in a block the sum
-    receptive_field: tuple  # (height, width) in input pixels, not cut at the border; the whole image after flatten, linear, global pool
-    start: (
-        tuple | None
-    )  # (top, left) where the field of the first place, (0, 0), begins, negative through padding; None when it is the whole image
+    # (height, width) in input pixels, not cut at the border; the whole image after flatten, linear,
+    # global pool
+    receptive_field: tuple
+    # (top, left) where the field of the first place, (0, 0), begins, negative through padding; None
+    # when it is the whole image
+    start: tuple | None
     end: tuple | None  # (bottom, right) where that field ends, the first pixels after it
     stride: (
         tuple | None
@@ -47,9 +52,11 @@ class Layer:
 
 
 def layer_table(model, input_size):
-    """The Layers of a model in order of execution, for one image of `input_size` (channels, height, width).
+    """The Layers of a model in order of execution, for one image of `input_size` (channels, height,
+    width).
 
-    A model not yet prepared is copied first, so a model in training is left as it is. UserError if it cannot take such an image.
+    A model not yet prepared is copied first, so a model in training is left as it is. UserError if
+    it cannot take such an image.
     """
     if not getattr(model, "_convscope_prepared", False):
         model = prepare(copy.deepcopy(model))
@@ -65,15 +72,18 @@ def layer_table(model, input_size):
         except (RuntimeError, ValueError, IndexError) as error:
             size = " x ".join(map(str, input_size))
             raise UserError(
-                f"This network cannot take images of {size} (channels x height x width): {str(error).partition(chr(10))[0][:200]}"
+                f"This network cannot take images of {size} (channels x height x width): "
+                f"{str(error).partition(chr(10))[0][:200]}"
             ) from error
     return table.rows
 
 
 def convolutions(model, rows=None):
-    """Pairs (layer name, weight (out, in, height, width)) of every module that holds a four-dimensional weight.
+    """Pairs (layer name, weight (out, in, height, width)) of every module that holds a
+    four-dimensional weight.
 
-    In order of execution with the `rows` of `layer_table`, else in order of definition. Weights that functional code uses count as well.
+    In order of execution with the `rows` of `layer_table`, else in order of definition. Weights
+    that functional code uses count as well.
     """
     modules = dict(model.named_modules())
     names = modules if rows is None else [row.name for row in rows if row.name in modules]
@@ -86,7 +96,8 @@ def convolutions(model, rows=None):
 
 
 def default_layer(rows):
-    """The layer to open on: the first convolution. Its filters can be read as small pictures, and its maps still look like the image.
+    """The layer to open on: the first convolution. Its filters can be read as small pictures, and
+    its maps still look like the image.
 
     In a network without one, the first layer that has maps, or else the first layer.
     """
@@ -102,7 +113,8 @@ def default_layer(rows):
 
 
 def at_depth(rows, share):
-    """The convolution at a share in [0, 1] of the way from a network's first to its last one, the later of two as near: (Layer, its number from 1, of how many).
+    """The convolution at a share in [0, 1] of the way from a network's first to its last one, the
+    later of two as near: (Layer, its number from 1, of how many).
 
     In a network without any, the same of all layers that hold no others.
     """
@@ -158,7 +170,9 @@ class _Table:
         self.rows.insert(start, row)
 
     def _first_child(self, name):
-        """Where the rows of this call begin: at its first child, which ended before it and is inside no ended block yet."""
+        """Where the rows of this call begin: at its first child, which ended before it and is
+        inside no ended block yet.
+        """
         open_children = (
             at
             for at, row in enumerate(self.rows)
@@ -167,7 +181,9 @@ class _Table:
         return next(open_children, len(self.rows))
 
     def _claim_sum(self, start, output, is_block):
-        """A block's sum comes after its first child. A layer without children sums itself only if the sum is what it returns."""
+        """A block's sum comes after its first child. A layer without children sums itself only if
+        the sum is what it returns.
+        """
         left = [
             (total, at)
             for total, at in self._sums

@@ -1,10 +1,13 @@
-"""Activation maximisation: the input that a unit answers most strongly, found by gradient ascent, for many units of a layer at once.
+"""Activation maximisation: the input that a unit answers most strongly, found by gradient ascent,
+for many units of a layer at once.
 
-After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017, https://distill.pub/2017/feature-visualization, and their Lucid.
-One picture a unit: the objectives are summed, so one backward pass serves them all, and the forward pass ends at the layer asked for.
+After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017,
+https://distill.pub/2017/feature-visualization, and their Lucid. One picture a unit: the objectives
+are summed, so one backward pass serves them all, and the forward pass ends at the layer asked for.
 
-What is maximised is the value at the central place of the unit's map, before any ReLU that follows, or the logit of a class: what
-`vizlib.strongest` ranks. Where that place sees less than the whole input, the picture is a canvas only a little larger than what it sees.
+What is maximised is the value at the central place of the unit's map, before any ReLU that follows,
+or the logit of a class: what `vizlib.strongest` ranks. Where that place sees less than the whole
+input, the picture is a canvas only a little larger than what it sees.
 """
 
 import math
@@ -32,13 +35,16 @@ SHIFT_OF_STRIDE, SHIFT_OF_INPUT = (
     1 / 2,
     1 / 11,
 )  # the smaller: farther off another place is in charge, and fine patterns would become a blur
-# How the colours of natural images vary, a column an axis: the root of their covariance, from Lucid, lucid/optvis/param/color.py.
+# How the colours of natural images vary, a column an axis: the root of their covariance, from
+# Lucid, lucid/optvis/param/color.py.
 COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
 
 @dataclass(frozen=True)
 class Maximised:
-    """pictures: uint8 (U, H, W, C), one a unit. values: float32 (U,), what the network answers to these very pictures."""
+    """pictures: uint8 (U, H, W, C), one a unit. values: float32 (U,), what the network answers to
+    these very pictures.
+    """
 
     pictures: np.ndarray
     values: np.ndarray
@@ -59,12 +65,14 @@ def maximise(
     seed=0,
     say=lambda share: None,
 ):
-    """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central place of its map sees.
+    """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central
+    place of its map sees.
 
-    model: on the CPU; left as it is. input_size: (channels, height, width) of what the network takes. mean, std: by channel, in [0, 1].
-    fourier: optimise the amplitudes of waves, long ones faster, instead of pixels. decorrelated: along the axes in which colours vary in
-    nature, for three channels only. robust: shift, turn and scale the picture a little in each step. The same seed gives the same picture.
-    UserError if there is no such layer or unit.
+    model: on the CPU; left as it is. input_size: (channels, height, width) of what the network
+    takes. mean, std: by channel, in [0, 1]. fourier: optimise the amplitudes of waves, long ones
+    faster, instead of pixels. decorrelated: along the axes in which colours vary in nature, for
+    three channels only. robust: shift, turn and scale the picture a little in each step. The same
+    seed gives the same picture. UserError if there is no such layer or unit.
     """
     layer, units = (
         _Layer(prepare(twin(model)), layer_name, mean, std),
@@ -104,7 +112,9 @@ def maximise(
 
 
 def _painted(painting, layer, units, shift, steps, say):
-    """A painting's pictures after the ascent, uint8 (U, C, H, W), and what the units answer to them, (U,)."""
+    """A painting's pictures after the ascent, uint8 (U, C, H, W), and what the units answer to
+    them, (U,).
+    """
 
     def answers(images):
         return layer.values(images).gather(1, units[:, None])[:, 0]
@@ -130,7 +140,9 @@ class _Layer:
         self._mean, self._std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
 
     def row(self, units, input_size):
-        """The layer's row in the layer table. UserError if there is none, or not all of these units."""
+        """The layer's row in the layer table. UserError if there is none, or not all of these
+        units.
+        """
         rows = {row.name: row for row in layer_table(self._model, input_size)}
         if self._name not in rows:
             raise unknown("layer", self._name, rows)
@@ -144,7 +156,9 @@ class _Layer:
         return row
 
     def values(self, images, see=lambda output: None):
-        """What all units answer at the central place, (N, units), to images in [0, 1]; `see` is given each output on the way."""
+        """What all units answer at the central place, (N, units), to images in [0, 1]; `see` is
+        given each output on the way.
+        """
         called = call_names()
 
         def observe(name, module, output):
@@ -171,7 +185,9 @@ class _Layer:
         return 8 * sum(values)
 
     def seen(self, size):
-        """The rows and the columns of a picture that the central place sees, two slices: a value that is not a number spreads to all that see it."""
+        """The rows and the columns of a picture that the central place sees, two slices: a value
+        that is not a number spreads to all that see it.
+        """
         return tuple(
             slice(
                 bisect_left(range(end), True, key=lambda last: self._sees(size, axis, 0, last + 1)),
@@ -191,9 +207,11 @@ class _Layer:
 
 
 def _canvas(layer, row, input_size, room):
-    """The smallest size (channels, height, width), a multiple of the stride, at which the central place sees all it ever does, with room around.
+    """The smallest size (channels, height, width), a multiple of the stride, at which the central
+    place sees all it ever does, with room around.
 
-    And what it sees of it. It answers there as it would inside the whole input, which is taken where nothing smaller will do.
+    And what it sees of it. It answers there as it would inside the whole input, which is taken
+    where nothing smaller will do.
     """
     channels, *whole = input_size
     fields = row.receptive_field
@@ -214,7 +232,9 @@ def _canvas(layer, row, input_size, room):
 
 
 class _Painting:
-    """Pictures that are optimised: amplitudes of waves, or pixels, and how they become images. All begin alike, so none depends on its neighbours."""
+    """Pictures that are optimised: amplitudes of waves, or pixels, and how they become images. All
+    begin alike, so none depends on its neighbours.
+    """
 
     def __init__(self, pictures, size, fourier, decorrelated, generator):
         self._size, self._generator, self._waves = size, generator, None
@@ -249,7 +269,9 @@ class _Painting:
         return pixels.sigmoid()
 
     def ascend(self, objective, shift):
-        """One step of Adam up the objective, a number made of the images: shifted by up to `shift` pixels, turned and scaled, unless that is 0."""
+        """One step of Adam up the objective, a number made of the images: shifted by up to `shift`
+        pixels, turned and scaled, unless that is 0.
+        """
         images = self._moved(self.images(), shift) if shift else self.images()
         gradient = torch.autograd.grad(objective(images), self._parameter)[0]
         first, second = self._moments

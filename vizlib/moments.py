@@ -1,4 +1,5 @@
-"""What a run folder keeps of the moments of its training, each under its step: filters, a probe picture's maps, matrices. Read without torch.
+"""What a run folder keeps of the moments of its training, each under its step: filters, a probe
+picture's maps, matrices. Read without torch.
 
 vizlib.training.snapshots says what the file of tensors holds.
 """
@@ -14,7 +15,9 @@ FRAMES, FRAME_SECONDS = 20, 0.5  # of the film of learning
 
 @contextmanager
 def opened(path):
-    """A file of tensors, read piece by piece; None where there is none, or none that can be read."""
+    """A file of tensors, read piece by piece; None where there is none, or none that can be
+    read.
+    """
     try:
         file = safe_open(path, framework="numpy")
     except (OSError, SafetensorError):
@@ -25,7 +28,9 @@ def opened(path):
 
 
 def filters(run):
-    """conv1's weight by training step, {step: float array (out, in, h, w)}; empty where there are none."""
+    """conv1's weight by training step, {step: float array (out, in, h, w)}; empty where there are
+    none.
+    """
     found = {}
     with opened(run.path("snapshots.safetensors")) as tensors:
         for name in sorted(tensors.keys()) if tensors else ():
@@ -36,7 +41,9 @@ def filters(run):
 
 
 def probe_layers(run):
-    """What of the probe picture's maps is stored: {step: names of layers}; empty where there is nothing."""
+    """What of the probe picture's maps is stored: {step: names of layers}; empty where there is
+    nothing.
+    """
     found = {}
     with opened(run.path("snapshots.safetensors")) as tensors:
         for name in sorted(tensors.keys()) if tensors else ():
@@ -52,7 +59,9 @@ def probe_layers(run):
 
 
 def in_order(run, layer_names):
-    """The stored layers as they follow one another in the network: those that are trained as its training noted them, after those that are not."""
+    """The stored layers as they follow one another in the network: those that are trained as its
+    training noted them, after those that are not.
+    """
     started = run.rows("started")
     noted = started[-1].get("layers") if started else None
     place = {name: number for number, name in enumerate(noted if isinstance(noted, list) else ())}
@@ -74,7 +83,9 @@ def probe_picture(run):
 
 
 def probe_maps(run, step, layer_name):
-    """One stored layer of the probe picture at a stored step: (maps float32 (C, h, w), least and greatest value of all layers stored)."""
+    """One stored layer of the probe picture at a stored step: (maps float32 (C, h, w), least and
+    greatest value of all layers stored).
+    """
     layer_names = probe_layers(run)[step]
     with opened(run.path("snapshots.safetensors")) as tensors:
         ends = {
@@ -91,7 +102,9 @@ def probe_maps(run, step, layer_name):
 
 
 def evaluations(run):
-    """The evaluations on the validation images that noted a matrix: [(epoch event, counts int (K, K))], in order."""
+    """The evaluations on the validation images that noted a matrix: [(epoch event, counts int (K,
+    K))], in order.
+    """
     return [
         (row, counts)
         for row in run.rows("epoch")
@@ -100,7 +113,9 @@ def evaluations(run):
 
 
 def _counts(row, classes):
-    """The validation matrix of an epoch event, int (K, K); None if there is none, or none that fits."""
+    """The validation matrix of an epoch event, int (K, K); None if there is none, or none that
+    fits.
+    """
     try:
         counts = np.array(row.get("confusion"), dtype=np.int64)
     except (TypeError, ValueError, OverflowError):
@@ -113,7 +128,9 @@ def _counts(row, classes):
 
 
 def steps(run, *stored):
-    """The steps of a run of which anything is kept, in order. stored: what is read of it already, dictionaries by step."""
+    """The steps of a run of which anything is kept, in order. stored: what is read of it already,
+    dictionaries by step.
+    """
     rows = [
         row["step"]
         for event in ("epoch", "gradients")
@@ -124,14 +141,18 @@ def steps(run, *stored):
 
 
 def at(stored, step):
-    """Of the steps `stored`, the last one up to `step`; None if all come later. step None is the end."""
+    """Of the steps `stored`, the last one up to `step`; None if all come later. step None is the
+    end.
+    """
     stored = sorted(stored)
     before = len(stored) if step is None else bisect_right(stored, step)
     return stored[before - 1] if before else None
 
 
 def frames(moments):
-    """At most FRAMES of the moments, in order, evenly spread over them, the first and the last among them."""
+    """At most FRAMES of the moments, in order, evenly spread over them, the first and the last
+    among them.
+    """
     return (
         [moments[round(place * (len(moments) - 1) / (FRAMES - 1))] for place in range(FRAMES)]
         if len(moments) > FRAMES

@@ -1,4 +1,6 @@
-"""What units look at, cut out of the images that excite them most: for one unit, and for all of a layer as one sheet."""
+"""What units look at, cut out of the images that excite them most: for one unit, and for all of a
+layer as one sheet.
+"""
 
 import math
 
@@ -6,14 +8,17 @@ import numpy as np
 
 from vizlib.images import fit, shrunk
 
-OUTSIDE = 128  # grey, where a field reaches over the border: there the network sees zeros, which are no colour
+# grey, where a field reaches over the border: there the network sees zeros, which are no colour
+OUTSIDE = 128
 MOST_PIXELS = 3_000_000  # of a sheet; larger parts are shrunk
 
 
 def unit_layer(rows, name, unit_layers):
-    """The layer whose units stand for those of the layer `name`: itself, or the last of `unit_layers` up to its end that has as many; None where there is none.
+    """The layer whose units stand for those of the layer `name`: itself, or the last of
+    `unit_layers` up to its end that has as many; None where there is none.
 
-    So a ReLU's unit is that of the convolution before it, a block's that of its last convolution. rows: of a layer table.
+    So a ReLU's unit is that of the convolution before it, a block's that of its last convolution.
+    rows: of a layer table.
     """
     at = next(number for number, row in enumerate(rows) if row.name == name)
     end = next(
@@ -36,7 +41,8 @@ def sees_part(row, input_size):
 
 
 def field(row, place, input_size):
-    """What one place (row, column) of a Layer's maps sees: (top, left, bottom, right) in input pixels, also over the border; the whole image where it sees that.
+    """What one place (row, column) of a Layer's maps sees: (top, left, bottom, right) in input
+    pixels, also over the border; the whole image where it sees that.
 
     `receptive_fields.box` cuts the same at the border; this has the same size for all places.
     """
@@ -49,7 +55,9 @@ def field(row, place, input_size):
 
 
 def cut(picture, box):
-    """The part of a picture inside a box, which may reach over the border: grey there. uint8 (bottom - top, right - left, C)."""
+    """The part of a picture inside a box, which may reach over the border: grey there. uint8
+    (bottom - top, right - left, C).
+    """
     top, left, bottom, right = box
     height, width = picture.shape[:2]
     part = np.full((bottom - top, right - left, picture.shape[2]), OUTSIDE, np.uint8)
@@ -74,7 +82,9 @@ def patches(pictures, row, best, input_size, say=lambda share: None):
 
 
 def csv(best, split, class_names):
-    """A layer's strongest images as text: unit, rank from 1, value, image id, its true class, row and column of the map."""
+    """A layer's strongest images as text: unit, rank from 1, value, image id, its true class, row
+    and column of the map.
+    """
     lines = ["unit,rank,value,image_id,class,row,column"]
     for unit, (values, rows, places) in enumerate(zip(best.values, best.rows, best.places)):
         for rank, (value, row, place) in enumerate(zip(values, rows, places), 1):
@@ -86,6 +96,8 @@ def csv(best, split, class_names):
 
 
 def fitting(pictures):
-    """Pictures of one size, uint8 (h, w, C) each, as one array (N, h, w, C), shrunk where all of them together would have over three million pixels."""
+    """Pictures of one size, uint8 (h, w, C) each, as one array (N, h, w, C), shrunk where all of
+    them together would have over three million pixels.
+    """
     side = int((MOST_PIXELS / len(pictures)) ** 0.5)
     return np.stack([shrunk(picture, side) for picture in pictures])

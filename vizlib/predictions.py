@@ -1,4 +1,6 @@
-"""What a trained network answered on held-out images: the file, the confusion matrix, and which images are in a cell."""
+"""What a trained network answered on held-out images: the file, the confusion matrix, and which
+images are in a cell.
+"""
 
 import io
 import math
@@ -17,7 +19,8 @@ LARGEST_LOGIT = 60_000  # float16 ends at 65,504
 class Predictions:
     """Answers to N held-out images of K classes.
 
-    labels: int64 (N,). logits: float16 or float32 (N, K). image_ids: strings (N,), where the data set finds each picture.
+    labels: int64 (N,). logits: float16 or float32 (N, K). image_ids: strings (N,), where the data
+    set finds each picture.
     """
 
     labels: np.ndarray
@@ -50,7 +53,9 @@ class Predictions:
         ).reshape(classes, classes)
 
     def cell(self, true_label, predicted_label):
-        """The rows of one cell of the matrix, the most confident answer first, and the probability given to that answer."""
+        """The rows of one cell of the matrix, the most confident answer first, and the probability
+        given to that answer.
+        """
         rows = np.flatnonzero(
             (self.labels == true_label) & (self.predicted_labels == predicted_label)
         )
@@ -60,7 +65,9 @@ class Predictions:
 
 
 def save_predictions(path, predictions):
-    """Write predictions.npz, logits as float16, so that a reader finds the old file or the whole new one."""
+    """Write predictions.npz, logits as float16, so that a reader finds the old file or the whole
+    new one.
+    """
     logits = np.clip(predictions.logits, -LARGEST_LOGIT, LARGEST_LOGIT).astype(np.float16)
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -73,7 +80,9 @@ def save_predictions(path, predictions):
 
 
 def load_predictions(path, num_classes):
-    """The Predictions in a file. UserError if there is none, if it is damaged, or if it is of another number of classes."""
+    """The Predictions in a file. UserError if there is none, if it is damaged, or if it is of
+    another number of classes.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             if sum(entry.file_size for entry in file.zip.infolist()) > MAX_UNPACKED:
@@ -83,11 +92,14 @@ def load_predictions(path, num_classes):
             )
     except FileNotFoundError:
         raise UserError(
-            f"This run has no predictions yet. Make them with: python -m vizlib evaluate {path.parent.name}"
+            "This run has no predictions yet. Make them with: python -m vizlib evaluate "
+            f"{path.parent.name}"
         ) from None
-    except Exception:  # noqa: BLE001 readers of damaged files raise anything, zlib.error and TypeError among it
+    # readers of damaged files raise anything, zlib.error and TypeError among it
+    except Exception:  # noqa: BLE001
         raise UserError(
-            f"The predictions of this run are damaged. Make them anew with: python -m vizlib evaluate {path.parent.name}"
+            "The predictions of this run are damaged. Make them anew with: python -m vizlib "
+            f"evaluate {path.parent.name}"
         ) from None
     if (
         logits.shape != (labels.size, num_classes)
@@ -96,7 +108,8 @@ def load_predictions(path, num_classes):
         or not labels.size
     ):
         raise UserError(
-            f"The predictions of this run have the shape {logits.shape}, expected ({labels.size}, {num_classes})."
+            f"The predictions of this run have the shape {logits.shape}, expected "
+            f"({labels.size}, {num_classes})."
         )
     if (labels.dtype.kind, logits.dtype.kind, image_ids.dtype.kind) not in (
         ("i", "f", "U"),
@@ -113,7 +126,8 @@ def load_predictions(path, num_classes):
 def predict(model, images, mean, std, batch_size=250, *, mirrored=False):
     """Logits, float32 (N, K) in NumPy, of uint8 images, on the model's device, in evaluation mode.
 
-    images: an array (N, C, H, W), or an iterable of such arrays. mirrored: the mean of the logits of a picture and its mirror image.
+    images: an array (N, C, H, W), or an iterable of such arrays. mirrored: the mean of the logits
+    of a picture and its mirror image.
     """
     import torch
 
@@ -133,7 +147,8 @@ def predict(model, images, mean, std, batch_size=250, *, mirrored=False):
 
 
 def agreement(first, second):
-    """How often two runs are right on the same images: int (2, 2), rows the first's answers, columns the second's, right before wrong.
+    """How often two runs are right on the same images: int (2, 2), rows the first's answers,
+    columns the second's, right before wrong.
 
     None if they did not answer the very same images, in whatever order.
     """
@@ -151,7 +166,9 @@ def agreement(first, second):
 
 
 def mcnemar(only_first, only_second):
-    """The exact test of McNemar 1947: how probable a split at least this uneven is, in [0, 1], if both are as often right on what only one gets right."""
+    """The exact test of McNemar 1947: how probable a split at least this uneven is, in [0, 1], if
+    both are as often right on what only one gets right.
+    """
     total = only_first + only_second
     tail = (
         math.exp(
@@ -166,7 +183,9 @@ def mcnemar(only_first, only_second):
 
 
 def class_scores(confusion):
-    """Per class: precision, recall and the number of true images, each (K,). 0 where nothing was predicted or nothing is there."""
+    """Per class: precision, recall and the number of true images, each (K,). 0 where nothing was
+    predicted or nothing is there.
+    """
     confusion = np.asarray(confusion, float)
     right, predicted, true = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
     precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0)
@@ -175,7 +194,9 @@ def class_scores(confusion):
 
 
 def received(images, mean, std, batch_size, device="cpu"):
-    """What a network gets, batch by batch: float32 (B, C, H, W) in channels-last order, of uint8 images as `predict` takes them."""
+    """What a network gets, batch by batch: float32 (B, C, H, W) in channels-last order, of uint8
+    images as `predict` takes them.
+    """
     import torch
 
     mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std))

@@ -1,10 +1,13 @@
-"""The run folder: the one data model. A shipped model and a training that goes on are the same thing on disk.
+"""The run folder: the one data model. A shipped model and a training that goes on are the same
+thing on disk.
 
     <run>/config.json             what was trained on what, and how: enough to rebuild it
-          events.jsonl            a line for each thing that happened, appended by the training process only
+          events.jsonl            a line for each thing that happened, appended by the training
+          process only
           model.safetensors       the best weights, float16; large networks ship without
           predictions.npz         labels and logits of the held-out images
-          strongest.safetensors   which held-out images excite each unit most, once somebody has asked
+          strongest.safetensors   which held-out images excite each unit most, once somebody has
+          asked
           snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
           last.pt                 what resuming needs, gone once finished
           alive.lock              held by the training process as long as it lives
@@ -55,7 +58,8 @@ _NEEDED = {
     "recipe": dict,
     "seed": int,
 }
-# The numbers that an event brings; one without them is left out, as whoever shows it counts on them.
+# The numbers that an event brings; one without them is left out, as whoever shows it counts on
+# them.
 _FIGURES = {
     "step": ("step", "epoch", "seconds", "train_loss", "learning_rate"),
     "epoch": (
@@ -147,7 +151,8 @@ class Run:
 
     @property
     def status(self):
-        """ "queued", "training", "paused", "finished", "stopped", "failed" or "interrupted", which is: the process is gone without a word.
+        """ "queued", "training", "paused", "finished", "stopped", "failed" or "interrupted", which
+        is: the process is gone without a word.
 
         Derived from the events and from whether a process holds the run's lock, never stored.
         """
@@ -171,7 +176,9 @@ class Run:
             return False
 
     def in_form_of(self, other):
-        """A Run of this one's folder with another's architecture: the same weights in a network written otherwise, if their names and shapes fit it."""
+        """A Run of this one's folder with another's architecture: the same weights in a network
+        written otherwise, if their names and shapes fit it.
+        """
         return Run(
             self.folder,
             self.config | {key: other.config[key] for key in ("architecture", "arguments")},
@@ -199,7 +206,9 @@ class Run:
 
     @property
     def missing_weights(self):
-        """That there are no weights in its folder, and then `remedy` and command, in two short sentences; empty where they are there."""
+        """That there are no weights in its folder, and then `remedy` and command, in two short
+        sentences; empty where they are there.
+        """
         if self.has("model.safetensors"):
             return ""
         if self.status != "finished":
@@ -208,10 +217,15 @@ class Run:
 
     @property
     def remedy(self):
-        """What can be done about missing weights, to be followed by `reproducing_command` where there is one."""
+        """What can be done about missing weights, to be followed by `reproducing_command` where
+        there is one.
+        """
         if not self.reproducing_command:
             return "There is no model.safetensors in its folder."
-        return f"Train them anew, which took {duration(self.rows('finished')[-1]['seconds'])} ({self.device}), with: "
+        return (
+            f"Train them anew, which took {duration(self.rows('finished')[-1]['seconds'])} "
+            f"({self.device}), with: "
+        )
 
     @property
     def reproducing_command(self):
@@ -240,7 +254,9 @@ def duration(seconds):
 
 
 def _is_locked(file):
-    """Whether another holds the lock of an open file. Those who only look share it: they do not take one another for a training."""
+    """Whether another holds the lock of an open file. Those who only look share it: they do not
+    take one another for a training.
+    """
     if fcntl is None:
         from filelock import FileLock, Timeout
 
@@ -257,7 +273,9 @@ def _is_locked(file):
 
 
 def read_events(path):
-    """The whole lines of an events file as dictionaries; a torn last line, or one that is no event with its figures, is left out."""
+    """The whole lines of an events file as dictionaries; a torn last line, or one that is no event
+    with its figures, is left out.
+    """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -335,7 +353,9 @@ def _config_problem(config):
 
 
 def list_runs(shipped=True):
-    """All runs that can be read, shipped ones first if they are asked for, and a sentence for each folder that cannot: (list of Run, list of str)."""
+    """All runs that can be read, shipped ones first if they are asked for, and a sentence for each
+    folder that cannot: (list of Run, list of str).
+    """
     found, problems = {}, []
     for root in (SHIPPED, runs_root()) if shipped else (runs_root(),):
         folders = sorted(root.iterdir()) if root.is_dir() else []
@@ -366,7 +386,9 @@ def open_run(run_id):
 
 
 def usual_name(architecture, dataset_name):
-    """What a run of this architecture on this data set is called. A folder of pictures may have a name that no run can have."""
+    """What a run of this architecture on this data set is called. A folder of pictures may have a
+    name that no run can have.
+    """
     return f"{architecture}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', dataset_name)[:30].strip('-')}"
 
 
@@ -374,7 +396,8 @@ def new_run_folder(name, root=None):
     """The folder, not yet made, of a run of that name. UserError if no run can be called so."""
     if not _RUN_ID.fullmatch(name):
         raise UserError(
-            f"A run cannot be named {name[:90]!r}: up to 80 letters, digits, '-', '_' and '.', beginning with a letter or digit."
+            f"A run cannot be named {name[:90]!r}: up to 80 letters, digits, '-', '_' and "
+            "'.', beginning with a letter or digit."
         )
     if (SHIPPED / name).exists():
         raise UserError(f"A network that ships is named {name!r}: choose another name.")
@@ -382,7 +405,9 @@ def new_run_folder(name, root=None):
 
 
 def claim_folder(name):
-    """Make a run folder of this name, or of this name and a number where it is taken, and return its whole path."""
+    """Make a run folder of this name, or of this name and a number where it is taken, and return
+    its whole path.
+    """
     for number in range(1, 1000):
         numbered = name if number == 1 else f"{name}-{number}"
         if (SHIPPED / numbered).exists():

@@ -1,6 +1,8 @@
-"""Which held-out images excite each unit most: one pass over them, all layers at once, kept as strongest.safetensors in the run folder.
+"""Which held-out images excite each unit most: one pass over them, all layers at once, kept as
+strongest.safetensors in the run folder.
 
-A unit is a channel of a convolution, its value for an image the greatest of its map, before any ReLU that follows; or a class, its value the logit.
+A unit is a channel of a convolution, its value for an image the greatest of its map, before any
+ReLU that follows; or a class, its value the logit.
 
     LAYER/values    float32 (units, COUNT), the greatest first
     LAYER/rows      int32 (units, COUNT), which image of the test split
@@ -31,10 +33,11 @@ _DTYPES = {"values": "F32", "rows": "I32", "places": "I16"}
 
 @dataclass(frozen=True)
 class Strongest:
-    """The images that excite each unit of a layer most, the strongest first; of equal ones the lower row, NaN last.
+    """The images that excite each unit of a layer most, the strongest first; of equal ones the
+    lower row, NaN last.
 
-    values: float32 (units, K). rows: int32 (units, K), of the images given. places: int16 (units, K, 2), row and column of the value in its
-    map, the first of equal ones; (0, 0) for a class.
+    values: float32 (units, K). rows: int32 (units, K), of the images given. places: int16 (units,
+    K, 2), row and column of the value in its map, the first of equal ones; (0, 0) for a class.
     """
 
     values: np.ndarray
@@ -44,7 +47,9 @@ class Strongest:
 
 @dataclass(frozen=True)
 class Index:
-    """`index[layer_name]` is the Strongest of a layer, read when asked for. images: how many were looked at, which took `seconds`."""
+    """`index[layer_name]` is the Strongest of a layer, read when asked for. images: how many were
+    looked at, which took `seconds`.
+    """
 
     layer_names: list
     images: int
@@ -58,16 +63,20 @@ class Index:
 
 
 def unit_layers(rows):
-    """The names of those rows of a `layers.layer_table` with units to rank: all convolutions, and the logits, the last layer of a vector."""
+    """The names of those rows of a `layers.layer_table` with units to rank: all convolutions, and
+    the logits, the last layer of a vector.
+    """
     vectors = [row.name for row in rows if not row.is_block and len(row.output_shape) == 1]
     return [row.name for row in rows if row.is_convolution or row.name in vectors[-1:]]
 
 
 def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=lambda share: None):
-    """The `count` strongest images of each unit of some layers, {layer name: Strongest}; all of them where there are fewer.
+    """The `count` strongest images of each unit of some layers, {layer name: Strongest}; all of
+    them where there are fewer.
 
-    images: uint8, an array (N, C, H, W), or an iterable of such arrays; `total` then says how many they are together. "name#2" is the second
-    call of a module. A model that is not prepared is left as it is. UserError if a layer does not exist or is not reached, or there is no image.
+    images: uint8, an array (N, C, H, W), or an iterable of such arrays; `total` then says how many
+    they are together. "name#2" is the second call of a module. A model that is not prepared is left
+    as it is. UserError if a layer does not exist or is not reached, or there is no image.
     """
     from vizlib.activations import forward, prepare, twin
 
@@ -94,7 +103,9 @@ def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=
 
 
 class _Search:
-    """The strongest of the images so far, {layer name: (values, rows, places)}, and how many have been seen."""
+    """The strongest of the images so far, {layer name: (values, rows, places)}, and how many have
+    been seen.
+    """
 
     def __init__(self, layer_names, count):
         self.best, self.seen = {}, 0
@@ -121,11 +132,14 @@ class _Search:
 
 
 def _strengths(output, first_row):
-    """(values, rows, places) of each unit for the images of one batch, (units, B), and (units, B, 2)."""
+    """(values, rows, places) of each unit for the images of one batch, (units, B), and (units, B,
+    2).
+    """
     import torch
 
     maps = output if output.dim() == 4 else output[:, :, None, None]
-    # The pool is vectorised over channels of any number, `amax` over multiples of 32 alone; and where the greatest value lies it knows anyway.
+    # The pool is vectorised over channels of any number, `amax` over multiples of 32 alone; and
+    # where the greatest value lies it knows anyway.
     values, places = torch.nn.functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
     rows = torch.arange(
         first_row, first_row + len(maps), dtype=torch.int32, device=maps.device
@@ -135,7 +149,9 @@ def _strengths(output, first_row):
 
 
 def _first(parts, count):
-    """The strongest of several (values, rows, places), rows ascending. A stable sort of the negated leaves equal ones as they came, NaN last."""
+    """The strongest of several (values, rows, places), rows ascending. A stable sort of the negated
+    leaves equal ones as they came, NaN last.
+    """
     import torch
 
     values, rows, places = (torch.cat(tensors, 1) for tensors in zip(*parts))
@@ -148,7 +164,8 @@ def _first(parts, count):
 
 
 def of_run(run, dataset, say=lambda share: None):
-    """The Index of a run's saved weights over the test images of a data set, of all its `unit_layers`.
+    """The Index of a run's saved weights over the test images of a data set, of all its
+    `unit_layers`.
 
     Made anew each time, and kept in its folder if that can be written.
     UserError if there are no weights, or they or the images do not fit.
@@ -187,7 +204,9 @@ def of_run(run, dataset, say=lambda share: None):
                 "seconds": f"{seconds:.3f}",
             },
         )
-    except OSError:  # in a folder that cannot be written nothing is kept, and nothing is lost but the time of whoever asks next
+    # in a folder that cannot be written nothing is kept, and nothing is lost but the time of
+    # whoever asks next
+    except OSError:
         pass
     return Index(layer_names, len(split), seconds, found.__getitem__)
 
@@ -195,7 +214,8 @@ def of_run(run, dataset, say=lambda share: None):
 def load(run, dataset):
     """The Index kept in a run's folder, whose layers are read when asked for.
 
-    None if there is none, or it is damaged, or of other weights, another network or another copy of the data than these.
+    None if there is none, or it is damaged, or of other weights, another network or another copy of
+    the data than these.
     """
     try:
         file, weights = (
@@ -235,7 +255,9 @@ def _marks(run, weights, dataset):
 
 
 def _check(file, layer_names, count):
-    """ValueError unless each layer's three parts are there, in their types and shapes; reads none of them."""
+    """ValueError unless each layer's three parts are there, in their types and shapes; reads none
+    of them.
+    """
     for name in layer_names:
         parts = [file.get_slice(f"{name}/{part}") for part in _DTYPES]
         units = parts[0].get_shape()[0]

@@ -1,6 +1,8 @@
-"""The networks of five published course and lab reports: what each reached there, and how it is trained here. Imports no torch.
+"""The networks of five published course and lab reports: what each reached there, and how it is
+trained here. Imports no torch.
 
-A run of one has its id in its configuration; all else that is said of it is read from that run's folder.
+A run of one has its id in its configuration; all else that is said of it is read from that run's
+folder.
 """
 
 from dataclasses import dataclass, field
@@ -13,9 +15,10 @@ from vizlib.errors import unknown
 class System:
     """One network as reported, and its training here.
 
-    run: what its run is called. reported: an accuracy in [0, 1] on the split named, None where the report gives no number; words: what it
-    says then; epochs: how many it took, None where no report has it. recipe, changes: ours, as `recipes.recipe` takes them. side: of the
-    pictures that the network gets, where not its own. start: the id of the system whose weights it starts from.
+    run: what its run is called. reported: an accuracy in [0, 1] on the split named, None where the
+    report gives no number; words: what it says then; epochs: how many it took, None where no report
+    has it. recipe, changes: ours, as `recipes.recipe` takes them. side: of the pictures that the
+    network gets, where not its own. start: the id of the system whose weights it starts from.
     """
 
     id: str
@@ -34,7 +37,9 @@ class System:
 
     @property
     def told(self):
-        """What the report says that it reached, in a few words, such as "81.3% validation"; a dash where it says nothing."""
+        """What the report says that it reached, in a few words, such as "81.3% validation"; a dash
+        where it says nothing.
+        """
         return f"{self.reported:.1%} {self.split}" if self.reported else self.words
 
 
@@ -300,7 +305,9 @@ SYSTEMS = {system.id: system for system in _ALL}
 
 
 def named(wanted):
-    """The systems of these ids, or whose ids begin so where none is called that ("B" is B1, B2 and B3), in order. UserError for one that there is not."""
+    """The systems of these ids, or whose ids begin so where none is called that ("B" is B1, B2 and
+    B3), in order. UserError for one that there is not.
+    """
     found = set()
     for name in wanted:
         fitting = {id for id in SYSTEMS if id.startswith(name.upper())}
@@ -321,14 +328,21 @@ def runs_of(system):
 
 
 def finished_runs(system):
-    """The finished runs of a system: the shipped one, which stands for it, before those trained here."""
+    """The finished runs of a system: the shipped one, which stands for it, before those trained
+    here.
+    """
     return [run for run in runs_of(system) if run.status == "finished"]
 
 
 def table():
-    """All systems as a Markdown table: what was reported, and what the run here has in its folder."""
+    """All systems as a Markdown table: what was reported, and what the run here has in its
+    folder.
+    """
     lines = [
-        "| id | network | reported | there after | ours, test | ours, validation | epochs | best epoch | seconds | device | seed | run |",
+        (
+            "| id | network | reported | there after | ours, test | ours, validation | epochs | "
+            "best epoch | seconds | device | seed | run |"
+        ),
         "|---|---|---|---:|---:|---:|---:|---:|---:|---|---:|---|",
     ]
     for system in SYSTEMS.values():

@@ -1,7 +1,9 @@
-"""What each value of a tensor has seen of the image, and what it cost: followed through the tensor operations themselves.
+"""What each value of a tensor has seen of the image, and what it cost: followed through the tensor
+operations themselves.
 
-A dispatch mode sees every operation of its thread, so it works for any network, also one that calls torch.nn.functional. Receptive
-fields follow Araujo, Norris and Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019.
+A dispatch mode sees every operation of its thread, so it works for any network, also one that calls
+torch.nn.functional. Receptive fields follow Araujo, Norris and Sim, Computing Receptive Fields of
+Convolutional Neural Networks, Distill 2019.
 """
 
 import math
@@ -18,8 +20,9 @@ aten = torch.ops.aten
 class Seen:
     """What the values of a tensor depend on, each a pair (vertical, horizontal) in input pixels.
 
-    start, end: where the field of the first place, (0, 0), begins and ends, both None where it is the whole image. jump: how far the
-    field moves from one place to the next, None without maps. Fractions where maps are enlarged.
+    start, end: where the field of the first place, (0, 0), begins and ends, both None where it is
+    the whole image. jump: how far the field moves from one place to the next, None without maps.
+    Fractions where maps are enlarged.
     """
 
     start: tuple | None
@@ -27,7 +30,9 @@ class Seen:
     jump: tuple | None
 
     def through(self, kernel, stride=(1, 1), dilation=(1, 1), padding=(0, 0)):
-        """Seen through a window: equations 1 to 3 of the paper, whose u is the start, v the last pixel and r the size."""
+        """Seen through a window: equations 1 to 3 of the paper, whose u is the start, v the last
+        pixel and r the size.
+        """
         if self.jump is None:
             return self
         jump = tuple(j * s for j, s in zip(self.jump, stride))
@@ -55,7 +60,9 @@ WHOLE = Seen(None, None, None)
 
 
 def _together(all_seen):
-    """Of values made from several tensors: the smallest field that holds the fields of all, on the coarsest grid. Branches need not have one centre."""
+    """Of values made from several tensors: the smallest field that holds the fields of all, on the
+    coarsest grid. Branches need not have one centre.
+    """
     starts, ends, jumps = zip(*((seen.start, seen.end, seen.jump) for seen in all_seen))
     jumps = [jump for jump in jumps if jump]
     jump = tuple(map(max, zip(*jumps))) if jumps else None
@@ -77,7 +84,9 @@ class _Done:
 
 
 class Operations(TorchDispatchMode):
-    """Sees each operation of this thread; keeps what was done since the last `take`, and puts a `seen` on every tensor made of the image."""
+    """Sees each operation of this thread; keeps what was done since the last `take`, and puts a
+    `seen` on every tensor made of the image.
+    """
 
     def __init__(self, image_size):
         super().__init__()
@@ -86,7 +95,9 @@ class Operations(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls):
-        """No guard against torch.compile: nothing here is compiled, and the guard would import all of its compiler, over a second."""
+        """No guard against torch.compile: nothing here is compiled, and the guard would import all
+        of its compiler, over a second.
+        """
         return False
 
     def take(self):
@@ -135,7 +146,9 @@ def _tensors(values):
 
 
 def _pass_on(done, inputs, args, kwargs, output):
-    """Elementwise operations, views, concatenation. Maps laid out as one vector are no maps any more."""
+    """Elementwise operations, views, concatenation. Maps laid out as one vector are no maps any
+    more.
+    """
     if max(tensor.dim() for tensor in inputs) > 2 >= output.dim():
         return WHOLE
     return _together([tensor.seen for tensor in inputs])
@@ -227,7 +240,9 @@ def _reduction(done, inputs, args, kwargs, output):
 
 
 def _matrix_product(done, inputs, args, kwargs, output):
-    """Linear layers, on vectors (N, features) or on each place of a map (N, height, width, channels)."""
+    """Linear layers, on vectors (N, features) or on each place of a map (N, height, width,
+    channels).
+    """
     done.multiply_adds += output.numel() * inputs[0].shape[-1]
     return WHOLE if output.dim() == 2 else _together([tensor.seen for tensor in inputs])
 

@@ -1,7 +1,8 @@
 """Weights to and from files, without ever running what a file brings.
 
-Read are safetensors and what torch.save writes, the latter by PyTorch's weights-only reader alone. That reader stops code, not waste of
-memory, so sizes are checked before and shapes after. Its own error text is never passed on: it advises to switch the safety off.
+Read are safetensors and what torch.save writes, the latter by PyTorch's weights-only reader alone.
+That reader stops code, not waste of memory, so sizes are checked before and shapes after. Its own
+error text is never passed on: it advises to switch the safety off.
 """
 
 import io
@@ -19,7 +20,9 @@ from vizlib.files import write_whole
 
 MAX_BYTES = 1_000_000_000
 MAX_GROWTH = 4  # times the file's size; torch.save does not compress, and weights hardly can be
-MAX_PICKLE_STEPS = 1_000_000  # a state dictionary of a thousand tensors takes forty thousand; each step may cost some seventy bytes
+# a state dictionary of a thousand tensors takes forty thousand; each step may cost some seventy
+# bytes
+MAX_PICKLE_STEPS = 1_000_000
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "model.", "_orig_mod.")
 DTYPES = {
@@ -43,7 +46,8 @@ LEGACY_MAGIC = (
 def save_weights(state_dict, path, dtype=torch.float16):
     """Write tensors by name as safetensors; the file appears whole or not at all.
 
-    Floating tensors become `dtype`, unless they would overflow in it; None keeps them as they are, for a run to be resumed. Integers stay.
+    Floating tensors become `dtype`, unless they would overflow in it; None keeps them as they are,
+    for a run to be resumed. Integers stay.
     """
     tensors = {name: _to_save(tensor, dtype) for name, tensor in state_dict.items()}
     write_whole(path, safetensors.torch.save(tensors))
@@ -60,10 +64,12 @@ def _to_save(tensor, dtype):
 
 
 def load_weights(path_or_bytes):
-    """The tensors of a weights file by name, on the CPU: floating ones as float32, integers as they are.
+    """The tensors of a weights file by name, on the CPU: floating ones as float32, integers as they
+    are.
 
-    Takes safetensors and torch.save files, also of PyTorch before 1.6. Looks inside {"state_dict": ...} and the like, and removes "module.",
-    "model." and "_orig_mod." if all names begin so. UserError, saying what to do, for anything else; nothing in a file is ever run.
+    Takes safetensors and torch.save files, also of PyTorch before 1.6. Looks inside {"state_dict":
+    ...} and the like, and removes "module.", "model." and "_orig_mod." if all names begin so.
+    UserError, saying what to do, for anything else; nothing in a file is ever run.
     """
     data = _checked_bytes(path_or_bytes)
     try:
@@ -72,9 +78,12 @@ def load_weights(path_or_bytes):
         raise
     except pickle.UnpicklingError:
         raise UserError(
-            f"This file holds Python objects beside the weights, which could run code, so nothing of it was used. {SAVE_AGAIN}"
+            "This file holds Python objects beside the weights, which could run code, so "
+            f"nothing of it was used. {SAVE_AGAIN}"
         ) from None
-    except Exception:  # noqa: BLE001 readers of damaged files raise anything, KeyError to MemoryError, in words that must not be shown
+    # readers of damaged files raise anything, KeyError to MemoryError, in words that must not be
+    # shown
+    except Exception:  # noqa: BLE001
         raise UserError(
             f"This weights file is damaged or incomplete. Copy it again, or: {SAVE_AGAIN}"
         ) from None
@@ -98,7 +107,8 @@ def _check_size(size):
         raise UserError("This weights file is empty. Copy it again.")
     if size > MAX_BYTES:
         raise UserError(
-            f"This weights file has {size / 1e9:.1f} GB; up to {MAX_BYTES / 1e9:.0f} GB can be opened. Save the weights without the optimiser."
+            f"This weights file has {size / 1e9:.1f} GB; up to {MAX_BYTES / 1e9:.0f} GB can "
+            "be opened. Save the weights without the optimiser."
         )
 
 
@@ -106,7 +116,8 @@ def _reader(data):
     """The function that reads this kind of file, told by its first bytes."""
     if data.startswith(b"version https://git-lfs"):
         raise UserError(
-            "This is a Git-LFS pointer, not the weights themselves. Run `git lfs pull` and take the file again."
+            "This is a Git-LFS pointer, not the weights themselves. Run `git lfs pull` and "
+            "take the file again."
         )
     if (
         data[:200]
@@ -115,7 +126,8 @@ def _reader(data):
         .startswith((b"<!doctype html", b"<html", b"<?xml"))
     ):
         raise UserError(
-            "This is a web page, not weights. Download the file itself (the raw file, after signing in if asked)."
+            "This is a web page, not weights. Download the file itself (the raw file, after "
+            "signing in if asked)."
         )
     if data.startswith(b"PK\x03\x04"):
         return _read_zip
@@ -150,16 +162,20 @@ def _check_directory(entries, packed):
         raise UserError(f"This is a TorchScript program, not weights. {SAVE_AGAIN}")
     if unpacked > min(MAX_BYTES, MAX_GROWTH * packed + 1_000_000):
         raise UserError(
-            f"This file would grow from {packed / 1e6:.1f} to {unpacked / 1e6:.0f} MB when unpacked, so it was not opened. {SAVE_AGAIN}"
+            f"This file would grow from {packed / 1e6:.1f} to {unpacked / 1e6:.0f} MB when "
+            f"unpacked, so it was not opened. {SAVE_AGAIN}"
         )
 
 
 def _load(data, file, pickles):
-    """What the bytes hold, after a walk through the pickles in `file` without carrying them out: a billion empty lists would fill the memory."""
+    """What the bytes hold, after a walk through the pickles in `file` without carrying them out: a
+    billion empty lists would fill the memory.
+    """
     steps = (step for _ in range(pickles) for step in pickletools.genops(file))
     if any(count >= MAX_PICKLE_STEPS for count, _ in enumerate(steps)):
         raise UserError(
-            f"This file holds over {MAX_PICKLE_STEPS:,} Python values beside the weights. {SAVE_AGAIN}"
+            f"This file holds over {MAX_PICKLE_STEPS:,} Python values beside the weights. "
+            f"{SAVE_AGAIN}"
         )
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
@@ -197,11 +213,13 @@ def _checked(name, tensor):
         or tensor.dtype not in DTYPES
     ):
         raise UserError(
-            f"The tensor {_shown(name)} is sparse, complex, quantised or has no values; only plain numbers can be read. {SAVE_AGAIN}"
+            f"The tensor {_shown(name)} is sparse, complex, quantised or has no values; only "
+            f"plain numbers can be read. {SAVE_AGAIN}"
         )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise UserError(
-            f"The tensor {_shown(name)} claims more values than the file holds (an expanded tensor). {SAVE_AGAIN}"
+            f"The tensor {_shown(name)} claims more values than the file holds (an expanded "
+            f"tensor). {SAVE_AGAIN}"
         )
     tensor = tensor.detach().contiguous()
     if not tensor.is_floating_point():
@@ -209,7 +227,8 @@ def _checked(name, tensor):
     tensor = tensor.to(torch.float32)
     if not tensor.isfinite().all():
         raise UserError(
-            f"The tensor {_shown(name)} holds NaN or infinite values: that training failed. Take an earlier checkpoint."
+            f"The tensor {_shown(name)} holds NaN or infinite values: that training failed. "
+            "Take an earlier checkpoint."
         )
     return tensor
 
@@ -224,7 +243,8 @@ def _without_prefixes(tensors):
 
 
 def load_model(run, content=None):
-    """A run's network with the weights of its folder, prepared to be looked into. UserError if there are none, or they do not fit.
+    """A run's network with the weights of its folder, prepared to be looked into. UserError if
+    there are none, or they do not fit.
 
     content: the bytes of its weights file, where they have been read already.
     """
@@ -239,7 +259,8 @@ def load_model(run, content=None):
 
 
 def load_into(model, state_dict):
-    """Put tensors into a model, every name and shape as the model has it, and return the model. UserError says what does not fit.
+    """Put tensors into a model, every name and shape as the model has it, and return the model.
+    UserError says what does not fit.
 
     Only batch normalisation's step counts, which files of old PyTorch lack, may be missing.
     """

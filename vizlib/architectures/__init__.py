@@ -1,4 +1,5 @@
-"""The network architectures, by name. A file dropped into this folder is found, listed, tested and trainable at once.
+"""The network architectures, by name. A file dropped into this folder is found, listed, tested and
+trainable at once.
 
     @register(input_size=(3, 32, 32))
     def lenet(num_classes=10, in_channels=3):
@@ -21,7 +22,9 @@ _registry = {}
 
 @dataclass(frozen=True)
 class Architecture:
-    """A recipe for a network: `build(**arguments)` returns an nn.Module that maps (N, C, H, W) to logits (N, classes)."""
+    """A recipe for a network: `build(**arguments)` returns an nn.Module that maps (N, C, H, W) to
+    logits (N, classes).
+    """
 
     name: str
     build: Callable
@@ -37,7 +40,9 @@ class Architecture:
         }
 
     def arguments_for(self, num_classes, image_size):
-        """The arguments that fit a data set of `num_classes` classes and images of `image_size` (C, H, W)."""
+        """The arguments that fit a data set of `num_classes` classes and images of `image_size` (C,
+        H, W).
+        """
         fitting = {
             "num_classes": num_classes,
             "in_channels": image_size[0],
@@ -47,7 +52,9 @@ class Architecture:
 
 
 def register(*, input_size=(3, 32, 32)):
-    """Decorator: makes a function that builds a network known under its own name. A name taken twice raises ValueError."""
+    """Decorator: makes a function that builds a network known under its own name. A name taken
+    twice raises ValueError.
+    """
 
     def decorate(build):
         if build.__name__ in _registry:
@@ -75,7 +82,9 @@ def get(name):
 
 
 def create(name, **arguments):
-    """A new, randomly initialised network. UserError for a name or an argument that does not exist."""
+    """A new, randomly initialised network. UserError for a name or an argument that does not
+    exist.
+    """
     architecture = get(name)
     for argument in arguments:
         if argument not in architecture.arguments:

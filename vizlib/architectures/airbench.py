@@ -1,6 +1,8 @@
-"""A small convolutional network that learns fast: whitened patches first, then filters that start as the identity.
+"""A small convolutional network that learns fast: whitened patches first, then filters that start
+as the identity.
 
-The network of the airbench speed runs, at widths for two CPU cores. Jordan, 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, https://arxiv.org/abs/2404.00498
+The network of the airbench speed runs, at widths for two CPU cores. Jordan, 94% on CIFAR-10 in 3.29
+Seconds on a Single GPU, https://arxiv.org/abs/2404.00498
 """
 
 import torch
@@ -17,9 +19,11 @@ EPSILON = (
 
 @register()
 def airbench(num_classes=10, in_channels=3, widths=(32, 96, 192)):
-    """Frozen whitening filters and three stages of two convolutions: made to be trained within a minute.
+    """Frozen whitening filters and three stages of two convolutions: made to be trained within a
+    minute.
 
-    widths: the channels of the three stages. Source: Jordan 2024, https://arxiv.org/abs/2404.00498, where they are 64, 256 and 256.
+    widths: the channels of the three stages. Source: Jordan 2024, https://arxiv.org/abs/2404.00498,
+    where they are 64, 256 and 256.
     """
     return Airbench(num_classes, in_channels, widths)
 
@@ -43,9 +47,11 @@ def airbench94(num_classes=10, in_channels=3, widths=(64, 256, 256)):
 
 
 class Airbench(nn.Module):
-    """Images (N, C, H, W) of 8x8 or more to logits (N, classes): 32x32 becomes 31, 15, 7 and 4 wide, then one maximum per channel.
+    """Images (N, C, H, W) of 8x8 or more to logits (N, classes): 32x32 becomes 31, 15, 7 and 4
+    wide, then one maximum per channel.
 
-    conv1 does not learn. `fit_to` makes it the whitening of a data set; until then its filters are random.
+    conv1 does not learn. `fit_to` makes it the whitening of a data set; until then its filters are
+    random.
     """
 
     def __init__(self, num_classes, in_channels, widths):
@@ -60,7 +66,8 @@ class Airbench(nn.Module):
         self.pool = nn.AdaptiveMaxPool2d(1)
         self.flatten = nn.Flatten()
         self.fc = nn.Linear(widths[2], num_classes, bias=False)
-        # The paper's scores are sums of unit deviation divided by the width; here the weights hold the division.
+        # The paper's scores are sums of unit deviation divided by the width; here the weights hold
+        # the division.
         nn.init.normal_(self.fc.weight, std=1 / widths[2])
 
     def forward(self, images):
@@ -70,10 +77,12 @@ class Airbench(nn.Module):
 
     @torch.no_grad()
     def fit_to(self, images):
-        """Set conv1 to the principal directions of the patches of `images` and their negatives, each scaled to unit variance.
+        """Set conv1 to the principal directions of the patches of `images` and their negatives,
+        each scaled to unit variance.
 
-        images: float (N, C, H, W), normalised as for training; a few thousand are enough. The sign of an activation is lost in a GELU,
-        hence the negatives. Source: airbench, after Page, How to train your ResNet, https://myrtle.ai/learn/how-to-train-your-resnet-8-bag-of-tricks/
+        images: float (N, C, H, W), normalised as for training; a few thousand are enough. The sign
+        of an activation is lost in a GELU, hence the negatives. Source: airbench, after Page, How
+        to train your ResNet, https://myrtle.ai/learn/how-to-train-your-resnet-8-bag-of-tricks/
         """
         patches = (
             F.unfold(images.float(), PATCH).transpose(1, 2).flatten(0, 1)
@@ -90,7 +99,9 @@ class Airbench(nn.Module):
 
 
 class Stage(nn.Module):
-    """conv1, a pool that halves the size, batch norm, GELU; then conv2, batch norm, GELU. keep_edge: an odd size is halved upwards."""
+    """conv1, a pool that halves the size, batch norm, GELU; then conv2, batch norm, GELU.
+    keep_edge: an odd size is halved upwards.
+    """
 
     def __init__(self, in_channels, out_channels, keep_edge=False):
         super().__init__()
@@ -108,14 +119,18 @@ class Stage(nn.Module):
 
 
 def identity_convolution(in_channels, out_channels):
-    """A 3x3 convolution whose first filters pass a channel on unchanged; filters in excess of the channels are random."""
+    """A 3x3 convolution whose first filters pass a channel on unchanged; filters in excess of the
+    channels are random.
+    """
     convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
     nn.init.dirac_(convolution.weight.data[:in_channels])
     return convolution
 
 
 def unscaled_norm(channels):
-    """Batch norm that learns a shift but no scale, and whose running statistics follow within a few steps: a run has only hundreds."""
+    """Batch norm that learns a shift but no scale, and whose running statistics follow within a few
+    steps: a run has only hundreds.
+    """
     norm = nn.BatchNorm2d(channels, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm

@@ -14,7 +14,8 @@ from vizlib.architectures.initialisation import kaiming_convolutions
 
 @register()
 def densenet4(num_classes=10, in_channels=3, growth=32, layers=(1, 1, 1, 1)):
-    """A DenseNet of four stages of one layer: each layer concatenates 32 new maps to those it was given.
+    """A DenseNet of four stages of one layer: each layer concatenates 32 new maps to those it was
+    given.
 
     `layers` is the number of bottleneck layers in each stage, `growth` the maps that each adds.
     Source: Huang et al. 2016, https://arxiv.org/abs/1608.06993
@@ -54,7 +55,9 @@ def _transition(channels):
 
 
 class DenseLayer(nn.Module):
-    """1x1 convolution to 4 * growth maps, 3x3 convolution to `growth` maps; returns its input with these maps appended."""
+    """1x1 convolution to 4 * growth maps, 3x3 convolution to `growth` maps; returns its input with
+    these maps appended.
+    """
 
     def __init__(self, channels, growth):
         super().__init__()

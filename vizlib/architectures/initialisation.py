@@ -1,13 +1,17 @@
-"""The starting weights that most of the residual-network literature uses. Registers no architecture."""
+"""The starting weights that most of the residual-network literature uses. Registers no
+architecture.
+"""
 
 from torch import nn
 
 
 def kaiming_convolutions(model):
-    """Fill every convolution of `model` with Kaiming-normal weights (variance 2 / fan_out) and zero biases; returns the model.
+    """Fill every convolution of `model` with Kaiming-normal weights (variance 2 / fan_out) and zero
+    biases; returns the model.
 
-    A depthwise convolution takes fan_in: PyTorch's fan_out ignores the groups and would make its weights sqrt(channels) times too small.
-    Source: He et al., Delving Deep into Rectifiers, https://arxiv.org/abs/1502.01852
+    A depthwise convolution takes fan_in: PyTorch's fan_out ignores the groups and would make its
+    weights sqrt(channels) times too small. Source: He et al., Delving Deep into Rectifiers,
+    https://arxiv.org/abs/1502.01852
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):

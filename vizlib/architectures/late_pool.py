@@ -1,4 +1,6 @@
-"""ResNet-18 with the max pool moved behind the first stage, for large pictures of its feature maps."""
+"""ResNet-18 with the max pool moved behind the first stage, for large pictures of its feature
+maps.
+"""
 
 from torch import nn
 
@@ -9,9 +11,11 @@ from vizlib.architectures.resnet_cifar import BasicBlock, two_blocks
 
 @register(input_size=(3, 224, 224))
 def resnet18_late_pool(num_classes=10, in_channels=3):
-    """ResNet-18 whose max pool comes after the first stage: the 64 maps of its first layers stay 112 x 112.
+    """ResNet-18 whose max pool comes after the first stage: the 64 maps of its first layers stay
+    112 x 112.
 
-    For CIFAR-10 resized to 224 x 224. Source: a course report's variant of He et al. 2015, https://arxiv.org/abs/1512.03385
+    For CIFAR-10 resized to 224 x 224. Source: a course report's variant of He et al. 2015,
+    https://arxiv.org/abs/1512.03385
     """
     return ResNetLatePool(num_classes, in_channels)
 

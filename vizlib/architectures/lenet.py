@@ -12,14 +12,17 @@ SMALLEST = 16  # pixels: 16, conv 12, pool 6, conv 2, pool 1
 
 @register()
 def lenet(num_classes=10, in_channels=3, image_size=32):
-    """LeNet: two 5x5 convolutions with pools and three linear layers, small enough to follow by hand.
+    """LeNet: two 5x5 convolutions with pools and three linear layers, small enough to follow by
+    hand.
 
-    Square images of 16 x 16 pixels or more (28 and 32 are usual). ReLU and max pools in place of the sigmoids and means of 1998.
-    Source: LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proceedings of the IEEE 86 (1998)
+    Square images of 16 x 16 pixels or more (28 and 32 are usual). ReLU and max pools in place of
+    the sigmoids and means of 1998. Source: LeCun et al., Gradient-Based Learning Applied to
+    Document Recognition, Proceedings of the IEEE 86 (1998)
     """
     if image_size < SMALLEST:
         raise ValueError(
-            f"images must have at least {SMALLEST} pixels a side, not {image_size}: the second pool would leave nothing"
+            f"images must have at least {SMALLEST} pixels a side, not {image_size}: the "
+            "second pool would leave nothing"
         )
     side = ((image_size - 4) // 2 - 4) // 2
     layers = OrderedDict(

@@ -1,4 +1,6 @@
-"""MobileNet: a 3x3 convolution taken apart into one for each channel (depthwise) and a 1x1 across channels (pointwise)."""
+"""MobileNet: a 3x3 convolution taken apart into one for each channel (depthwise) and a 1x1 across
+channels (pointwise).
+"""
 
 from collections import OrderedDict
 

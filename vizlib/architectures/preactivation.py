@@ -1,7 +1,7 @@
 """Plain and residual networks of equal depth, with the activation before each convolution.
 
-He et al., Identity Mappings in Deep Residual Networks, https://arxiv.org/abs/1603.05027. The comparison is the lesson: without the
-shortcut the gradient fades on its way to the first layers.
+He et al., Identity Mappings in Deep Residual Networks, https://arxiv.org/abs/1603.05027. The
+comparison is the lesson: without the shortcut the gradient fades on its way to the first layers.
 """
 
 from torch import nn
@@ -12,16 +12,19 @@ from vizlib.architectures.initialisation import kaiming_convolutions
 
 @register()
 def plain32(num_classes=10, in_channels=3, widths=(16, 32, 64), blocks=5):
-    """Thirty-two layers without a shortcut: what a deep network does when the gradient has one way only.
+    """Thirty-two layers without a shortcut: what a deep network does when the gradient has one way
+    only.
 
-    1 + 3 stages x 5 blocks x 2 convolutions + 1. Source: He et al. 2016, https://arxiv.org/abs/1603.05027
+    1 + 3 stages x 5 blocks x 2 convolutions + 1. Source: He et al. 2016,
+    https://arxiv.org/abs/1603.05027
     """
     return PreactivationNet(PlainBlock, num_classes, in_channels, widths, blocks)
 
 
 @register()
 def resnet32(num_classes=10, in_channels=3, widths=(16, 32, 64), blocks=5):
-    """The same thirty-two layers with a shortcut around every two: the residual network that trains better.
+    """The same thirty-two layers with a shortcut around every two: the residual network that trains
+    better.
 
     Source: He et al. 2016, https://arxiv.org/abs/1603.05027
     """
@@ -30,16 +33,20 @@ def resnet32(num_classes=10, in_channels=3, widths=(16, 32, 64), blocks=5):
 
 @register()
 def resnet32_bottleneck(num_classes=10, in_channels=3, widths=(64, 128, 256), blocks=5):
-    """The residual network with bottleneck blocks: 1x1 down to a quarter of the channels, 3x3, 1x1 up again.
+    """The residual network with bottleneck blocks: 1x1 down to a quarter of the channels, 3x3, 1x1
+    up again.
 
-    The widths are four times those of resnet32, as in the ResNet paper, so that the 3x3 convolutions have the same 16, 32 and 64
-    channels and a block costs about the same. Source: He et al. 2016, https://arxiv.org/abs/1603.05027
+    The widths are four times those of resnet32, as in the ResNet paper, so that the 3x3
+    convolutions have the same 16, 32 and 64 channels and a block costs about the same. Source: He
+    et al. 2016, https://arxiv.org/abs/1603.05027
     """
     return PreactivationNet(BottleneckBlock, num_classes, in_channels, widths, blocks)
 
 
 class PreactivationNet(nn.Module):
-    """A stem (3x3 convolution, ReLU), three stages of blocks, global average pool, linear. The second and third stage halve the size."""
+    """A stem (3x3 convolution, ReLU), three stages of blocks, global average pool, linear. The
+    second and third stage halve the size.
+    """
 
     def __init__(self, block, num_classes, in_channels, widths, blocks):
         super().__init__()

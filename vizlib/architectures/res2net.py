@@ -14,7 +14,8 @@ from vizlib.architectures.resnet_cifar import ResNetCifar, projection_shortcut
 
 @register()
 def res2net18(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
-    """Res2Net with the layout of ResNet-18: four groups of channels in a block, each seeing further than the one before.
+    """Res2Net with the layout of ResNet-18: four groups of channels in a block, each seeing further
+    than the one before.
 
     Source: Gao et al. 2019, https://arxiv.org/abs/1904.01169
     """
@@ -24,9 +25,10 @@ def res2net18(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
 class Res2NetBlock(nn.Module):
     """1x1 convolution, four scales, 1x1 convolution, shortcut.
 
-    The scales are y1 = x1, y2 = K2(x2), y3 = K3(x3 + y2), y4 = K4(x4 + y3), as in the paper's equation 1: K is a 3x3 convolution on a
-    quarter of the channels. A block that strides follows the authors' code, since the paper's text says nothing of it: the 3x3
-    convolutions stride, nothing is added between the scales (their sizes differ), and x1 is average-pooled 3x3.
+    The scales are y1 = x1, y2 = K2(x2), y3 = K3(x3 + y2), y4 = K4(x4 + y3), as in the paper's
+    equation 1: K is a 3x3 convolution on a quarter of the channels. A block that strides follows
+    the authors' code, since the paper's text says nothing of it: the 3x3 convolutions stride,
+    nothing is added between the scales (their sizes differ), and x1 is average-pooled 3x3.
     """
 
     def __init__(self, in_channels, out_channels, stride=1):

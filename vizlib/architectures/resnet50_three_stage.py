@@ -1,4 +1,6 @@
-"""ResNet-50 without its last stage, for 32x32 images, with a ReLU after every convolution and none after the sum."""
+"""ResNet-50 without its last stage, for 32x32 images, with a ReLU after every convolution and none
+after the sum.
+"""
 
 from collections import OrderedDict
 
@@ -9,10 +11,11 @@ from vizlib.architectures import register
 
 @register()
 def resnet50_three_stage(num_classes=10, in_channels=3, image_size=32):
-    """ResNet-50 cut after its third stage, in a course's variant: the last block of a stage halves the size.
+    """ResNet-50 cut after its third stage, in a course's variant: the last block of a stage halves
+    the size.
 
-    Thirteen bottleneck blocks; every shortcut is a 1x1 convolution. Source: a lab report's variant of He et al. 2015,
-    https://arxiv.org/abs/1512.03385
+    Thirteen bottleneck blocks; every shortcut is a 1x1 convolution. Source: a lab report's variant
+    of He et al. 2015, https://arxiv.org/abs/1512.03385
     """
     return ResNet50ThreeStage(num_classes, in_channels, image_size)
 
@@ -54,7 +57,8 @@ def _final_side(image_size):
     side = (side + 1) // 2 - 1
     if side < 1:
         raise ValueError(
-            f"images must have at least 21 pixels a side, not {image_size}: the average pool needs maps of 2 x 2"
+            f"images must have at least 21 pixels a side, not {image_size}: the average pool "
+            "needs maps of 2 x 2"
         )
     return side
 
@@ -73,11 +77,14 @@ def _stage(in_channels, inner, out_channels, blocks, downsample):
 
 
 class BottleneckBlock(nn.Module):
-    """1x1, 3x3, 1x1, each with batch norm and ReLU, plus a shortcut of the same kind; nothing after the sum."""
+    """1x1, 3x3, 1x1, each with batch norm and ReLU, plus a shortcut of the same kind; nothing after
+    the sum.
+    """
 
     def __init__(self, in_channels, inner, out_channels, stride):
         super().__init__()
-        # Which convolution halves is not given; the first 1x1, as in the paper. No biases: the batch norm takes them away again.
+        # Which convolution halves is not given; the first 1x1, as in the paper. No biases: the
+        # batch norm takes them away again.
         self.conv1 = nn.Conv2d(in_channels, inner, 1, stride=stride, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
         self.relu1 = nn.ReLU()

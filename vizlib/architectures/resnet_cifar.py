@@ -13,7 +13,8 @@ from vizlib.architectures.initialisation import kaiming_convolutions
 
 @register()
 def resnet18_cifar(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
-    """ResNet-18 for small images: a 3x3 stem without a pool, so that 32x32 pixels last for four stages.
+    """ResNet-18 for small images: a 3x3 stem without a pool, so that 32x32 pixels last for four
+    stages.
 
     Source: He et al. 2015, https://arxiv.org/abs/1512.03385, with the stem usual for CIFAR-10.
     """
@@ -21,7 +22,9 @@ def resnet18_cifar(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
 
 
 class ResNetCifar(nn.Module):
-    """A 3x3 stem, four stages of two blocks, of which the last three halve the size, global average pool, linear."""
+    """A 3x3 stem, four stages of two blocks, of which the last three halve the size, global average
+    pool, linear.
+    """
 
     def __init__(self, num_classes, in_channels, widths, block):
         super().__init__()
@@ -44,7 +47,9 @@ class ResNetCifar(nn.Module):
 
 
 def two_blocks(block, in_channels, out_channels, stride):
-    """block1, relu1, block2, relu2. A block returns its sum; the ReLU that the paper puts after the sum is a layer of its own."""
+    """block1, relu1, block2, relu2. A block returns its sum; the ReLU that the paper puts after the
+    sum is a layer of its own.
+    """
     layers = OrderedDict(
         block1=block(in_channels, out_channels, stride),
         relu1=nn.ReLU(),
@@ -55,7 +60,9 @@ def two_blocks(block, in_channels, out_channels, stride):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut: the identity, or a 1x1 convolution with batch norm where the shape changes."""
+    """Two 3x3 convolutions and a shortcut: the identity, or a 1x1 convolution with batch norm where
+    the shape changes.
+    """
 
     def __init__(self, in_channels, out_channels, stride=1):
         super().__init__()

@@ -1,7 +1,9 @@
-"""One small network written three ways: with bare tensors, as a Module, and as a Sequential. The three compute the same.
+"""One small network written three ways: with bare tensors, as a Module, and as a Sequential. The
+three compute the same.
 
-Their state_dicts have the same keys and shapes (conv1.weight, conv1.bias, conv2..., fc...), so weights move freely between them:
-conv 5x5 and ReLU, conv 3x3 and ReLU, flatten, linear. Kaiming-normal weights, zero biases, the same in all three after the same seed.
+Their state_dicts have the same keys and shapes (conv1.weight, conv1.bias, conv2..., fc...), so
+weights move freely between them: conv 5x5 and ReLU, conv 3x3 and ReLU, flatten, linear.
+Kaiming-normal weights, zero biases, the same in all three after the same seed.
 """
 
 from collections import OrderedDict
@@ -19,7 +21,8 @@ WIDTHS = (32, 16)  # channels after conv1 and after conv2
 def three_layer_functional(num_classes=10, in_channels=3, image_size=32, widths=WIDTHS):
     """The three-layer network with bare tensors and torch.nn.functional: every step in plain sight.
 
-    The computation is `three_layer_forward`. Source: the form of the CS231n and EECS 498 assignments on PyTorch (the "barebones" part).
+    The computation is `three_layer_forward`. Source: the form of the CS231n and EECS 498
+    assignments on PyTorch (the "barebones" part).
     """
     return _initialised(lambda: ThreeLayerFunctional(num_classes, in_channels, image_size, widths))
 
@@ -57,7 +60,8 @@ def three_layer_sequential(num_classes=10, in_channels=3, image_size=32, widths=
 
 
 def three_layer_forward(images, conv1, conv2, fc, look=lambda name, tensor: tensor):
-    """Logits (N, classes) of images (N, C, H, W). conv1, conv2 and fc are pairs (weight, bias) of tensors.
+    """Logits (N, classes) of images (N, C, H, W). conv1, conv2 and fc are pairs (weight, bias) of
+    tensors.
 
     `look(name, tensor)` is called with each result and returns it; it is there for watching only.
     """
@@ -73,7 +77,9 @@ def three_layer_forward(images, conv1, conv2, fc, look=lambda name, tensor: tens
 
 
 class Marker(nn.Module):
-    """Returns its argument unchanged, so that a forward hook sees it. It may keep the weight and bias that made the argument."""
+    """Returns its argument unchanged, so that a forward hook sees it. It may keep the weight and
+    bias that made the argument.
+    """
 
     def __init__(self, kind, *weight_shape):
         super().__init__()
@@ -87,7 +93,9 @@ class Marker(nn.Module):
 
 
 class ThreeLayerFunctional(nn.Module):
-    """Keeps the tensors of `three_layer_forward` and lets hooks see each of its results under the names of the Sequential form."""
+    """Keeps the tensors of `three_layer_forward` and lets hooks see each of its results under the
+    names of the Sequential form.
+    """
 
     def __init__(self, num_classes, in_channels, image_size, widths):
         super().__init__()

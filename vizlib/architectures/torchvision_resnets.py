@@ -1,7 +1,9 @@
-"""The ImageNet residual networks, torchvision's own: their keys fit its pretrained weights and every checkpoint made from them.
+"""The ImageNet residual networks, torchvision's own: their keys fit its pretrained weights and
+every checkpoint made from them.
 
-He et al., Deep Residual Learning for Image Recognition, https://arxiv.org/abs/1512.03385. From resnet50 on torchvision puts the stride
-on the 3x3 convolution, not on the first 1x1 ("v1.5"), which costs more multiply-adds than the paper's table: 4.1e9 for resnet50.
+He et al., Deep Residual Learning for Image Recognition, https://arxiv.org/abs/1512.03385. From
+resnet50 on torchvision puts the stride on the 3x3 convolution, not on the first 1x1 ("v1.5"), which
+costs more multiply-adds than the paper's table: 4.1e9 for resnet50.
 """
 
 from torch import nn
@@ -40,7 +42,8 @@ def resnet50(num_classes=10, in_channels=3):
 
 @register(input_size=PHOTOGRAPH)
 def resnet101(num_classes=10, in_channels=3):
-    """ResNet-101 in its ImageNet form: thirty-three bottleneck blocks, twenty-three of them in the fourth stage.
+    """ResNet-101 in its ImageNet form: thirty-three bottleneck blocks, twenty-three of them in the
+    fourth stage.
 
     torchvision.models.resnet101; He et al. 2015, https://arxiv.org/abs/1512.03385
     """

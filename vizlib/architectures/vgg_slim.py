@@ -5,21 +5,24 @@ from torch import nn
 from vizlib.architectures import register
 from vizlib.architectures.initialisation import kaiming_convolutions
 
-# One tuple a group, a 2x2 max pool after each. One layer of 512 fewer and smaller linear layers than VGG-16.
+# One tuple a group, a 2x2 max pool after each. One layer of 512 fewer and smaller linear layers
+# than VGG-16.
 GROUPS = ((64, 64), (128, 128), (256, 256, 256), (512, 512), (512, 512, 512))
 
 
 @register()
 def vgg16_slim(num_classes=10, in_channels=3, image_size=32, batch_norm=True, widths=GROUPS):
-    """A slim VGG: twelve 3x3 convolutions in five groups, each group halving the picture, then two linear layers.
+    """A slim VGG: twelve 3x3 convolutions in five groups, each group halving the picture, then two
+    linear layers.
 
-    batch_norm=False leaves out the batch normalisation after each convolution. Images of at least 32 x 32 pixels.
-    Source: Simonyan and Zisserman, https://arxiv.org/abs/1409.1556
+    batch_norm=False leaves out the batch normalisation after each convolution. Images of at least
+    32 x 32 pixels. Source: Simonyan and Zisserman, https://arxiv.org/abs/1409.1556
     """
     side = image_size // 2 ** len(widths)
     if side < 1:
         raise ValueError(
-            f"images must have at least {2 ** len(widths)} pixels a side, not {image_size}: each of {len(widths)} pools halves them"
+            f"images must have at least {2 ** len(widths)} pixels a side, not {image_size}: "
+            f"each of {len(widths)} pools halves them"
         )
     model = nn.Sequential()
     channels = in_channels

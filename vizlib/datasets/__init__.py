@@ -1,7 +1,9 @@
-"""The data sets this machine has, by name. A file dropped into this folder is found and listed at once.
+"""The data sets this machine has, by name. A file dropped into this folder is found and listed at
+once.
 
-Pictures lie under the data root: the folder named by CONVSCOPE_DATA, else data/. A data set is named like its reader ("digits",
-"cifar10"), or READER:FOLDER for readers of whatever folders are there ("folder:trash", "csv:knee").
+Pictures lie under the data root: the folder named by CONVSCOPE_DATA, else data/. A data set is
+named like its reader ("digits", "cifar10"), or READER:FOLDER for readers of whatever folders are
+there ("folder:trash", "csv:knee").
 """
 
 import importlib
@@ -27,8 +29,9 @@ def data_root():
 class Split:
     """Some pictures with their labels.
 
-    pictures: a sequence of uint8 arrays (H, W, C): one array (N, H, W, C), or files opened when asked for.
-    labels: int64 (N,). image_ids: (N,) strings, the same for one picture wherever its data set is stored.
+    pictures: a sequence of uint8 arrays (H, W, C): one array (N, H, W, C), or files opened when
+    asked for. labels: int64 (N,). image_ids: (N,) strings, the same for one picture wherever its
+    data set is stored.
     """
 
     pictures: Sequence
@@ -48,7 +51,9 @@ class Split:
         return Split(pictures, self.labels[rows], self.image_ids[rows])
 
     def images(self, image_size):
-        """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the given (C, H, W)."""
+        """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the
+        given (C, H, W).
+        """
         from vizlib.images import fit
 
         if isinstance(self.pictures, np.ndarray) and self.pictures.shape[1:] == (
@@ -62,18 +67,22 @@ class Split:
         return images
 
     def in_chunks(self, image_size, count=250):
-        """The same, `count` pictures at a time, for a split that does not fit into memory as a whole."""
+        """The same, `count` pictures at a time, for a split that does not fit into memory as a
+        whole.
+        """
         for start in range(0, len(self), count):
             yield self.take(np.arange(start, min(start + count, len(self)))).images(image_size)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pictures. `splits` has "train" and "test", and "val" where the source brings one; `test` is never trained on.
+    """Labelled pictures. `splits` has "train" and "test", and "val" where the source brings one;
+    `test` is never trained on.
 
-    mean and std: of the training pixels by channel, in [0, 1]. note: which copy this is and what its test split consists of.
-    ordered: whether the classes are grades, one above the other. mirrors: whether a picture seen in a mirror is still of its class.
-    elsewhere: splits that only serve to look a picture up.
+    mean and std: of the training pixels by channel, in [0, 1]. note: which copy this is and what
+    its test split consists of. ordered: whether the classes are grades, one above the other.
+    mirrors: whether a picture seen in a mirror is still of its class. elsewhere: splits that only
+    serve to look a picture up.
     """
 
     name: str
@@ -98,7 +107,9 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Reader:
-    """How one kind of data set is found and read: `find(root)` names what is there, `read(name, root)` gives the Dataset."""
+    """How one kind of data set is found and read: `find(root)` names what is there, `read(name,
+    root)` gives the Dataset.
+    """
 
     name: str
     find: Callable
@@ -110,7 +121,9 @@ class Reader:
 
 
 def register(name, *, find, missing, download=None):
-    """Decorator for a function read(name, root) -> Dataset. A reader's name taken twice raises ValueError."""
+    """Decorator for a function read(name, root) -> Dataset. A reader's name taken twice raises
+    ValueError.
+    """
 
     def decorate(read):
         if name in _readers:
@@ -135,7 +148,9 @@ def names():
 
 
 def reader_of(name):
-    """The Reader that a data set's name belongs to, whether or not it is on this machine. UserError for a name of none."""
+    """The Reader that a data set's name belongs to, whether or not it is on this machine. UserError
+    for a name of none.
+    """
     reader = readers().get(name.partition(":")[0])
     if reader is None:
         raise unknown("data set", name, names())
@@ -143,7 +158,9 @@ def reader_of(name):
 
 
 def load(name):
-    """The Dataset of that name. UserError if it is not on this machine, with what to do about it."""
+    """The Dataset of that name. UserError if it is not on this machine, with what to do about
+    it.
+    """
     reader = reader_of(name)
     if name not in reader.find(data_root()):
         raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
@@ -151,21 +168,29 @@ def load(name):
 
 
 def load_for(config):
-    """The Dataset of a run's configuration. UserError if this machine's copy has other classes, or an other order of them."""
+    """The Dataset of a run's configuration. UserError if this machine's copy has other classes, or
+    an other order of them.
+    """
     dataset = load(config["dataset"])
     if list(dataset.class_names) != list(config["class_names"]):
         raise UserError(
-            f"The data set {config['dataset']!r} on this machine has {len(dataset.class_names)} classes beginning with {dataset.class_names[0]!r}; the run "
-            f"was trained on {len(config['class_names'])} beginning with {config['class_names'][0]!r}, in another order or of other names."
+            f"The data set {config['dataset']!r} on this machine has "
+            f"{len(dataset.class_names)} classes beginning with {dataset.class_names[0]!r}; "
+            "the run "
+            f"was trained on {len(config['class_names'])} beginning with "
+            f"{config['class_names'][0]!r}, in another order or of other names."
         )
     return dataset
 
 
 def hold_out(split, count, seed):
-    """Two splits: the rest, and `count` pictures drawn from it by seed. UserError if too few would be left to train on."""
+    """Two splits: the rest, and `count` pictures drawn from it by seed. UserError if too few would
+    be left to train on.
+    """
     if not 0 < count <= len(split) // 2:
         raise UserError(
-            f"Cannot hold out {count} of {len(split)} images for validation: between 1 and {len(split) // 2} is possible."
+            f"Cannot hold out {count} of {len(split)} images for validation: between 1 and "
+            f"{len(split) // 2} is possible."
         )
     order = np.random.default_rng(seed).permutation(len(split))
     return split.take(np.sort(order[count:])), split.take(np.sort(order[:count]))

@@ -1,7 +1,8 @@
 """CIFAR-10: 32x32 colour pictures of ten classes, from torchvision's files or from class folders.
 
-A picture's id is its row in the official files ("train/45012", "test/7"), so that predictions find their pictures in either copy.
-Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+A picture's id is its row in the official files ("train/45012", "test/7"), so that predictions find
+their pictures in either copy. Krizhevsky, Learning Multiple Layers of Features from Tiny Images,
+2009.
 """
 
 from pathlib import Path
@@ -28,7 +29,10 @@ MEAN, STD = (
     [0.4914, 0.4822, 0.4465],
     [0.2470, 0.2435, 0.2616],
 )  # of the 50,000 official training pictures
-MISSING = "Get it with `python -m vizlib download cifar10` (170 MB), or put it as DATA/cifar10/{train,test}/CLASS/*.png (DATA is CONVSCOPE_DATA or data/)."
+MISSING = (
+    "Get it with `python -m vizlib download cifar10` (170 MB), or put it as "
+    "DATA/cifar10/{train,test}/CLASS/*.png (DATA is CONVSCOPE_DATA or data/)."
+)
 
 
 def _official(root):
@@ -53,7 +57,8 @@ def _read_official(root):
             source = CIFAR10(str(root), train=part == "train", download=False)
         except RuntimeError as error:
             raise UserError(
-                f"The files in {_official(root)} are incomplete or damaged. Remove that folder, then: {MISSING}"
+                f"The files in {_official(root)} are incomplete or damaged. Remove that "
+                f"folder, then: {MISSING}"
             ) from error
         ids = np.array([f"{part}/{row}" for row in range(len(source.data))])
         splits[part] = Split(source.data, np.array(source.targets, np.int64), ids)
@@ -61,7 +66,9 @@ def _read_official(root):
 
 
 def _read_folder(folder):
-    """One split of class folders, in the order of the file names, which are rows where they are numbers."""
+    """One split of class folders, in the order of the file names, which are rows where they are
+    numbers.
+    """
     files = [
         (file, label)
         for label, name in enumerate(CLASS_NAMES)
@@ -76,7 +83,8 @@ def _read_folders(root):
     for part in ("train", "test"):
         files, labels = _read_folder(root / "cifar10" / part)
         rows[part] = [int(file.stem) if file.stem.isdecimal() else -1 for file in files]
-        # Where train/ and test/ share one numbering, test/ was taken from the official training rows.
+        # Where train/ and test/ share one numbering, test/ was taken from the official training
+        # rows.
         of_training = (
             part == "train" or min(rows["test"], default=-1) > max(rows["train"], default=-1) > 0
         )
@@ -92,11 +100,17 @@ def _read_folders(root):
         count, first, last = len(rows["test"]), min(rows["test"]), max(rows["test"])
         return (
             splits,
-            f"{count:,} held-out images of the CIFAR-10 training set (rows {first:,} to {last:,}), the other {len(rows['train']):,} for training",
+            (
+                f"{count:,} held-out images of the CIFAR-10 training set (rows {first:,} to "
+                f"{last:,}), the other {len(rows['train']):,} for training"
+            ),
         )
     return (
         splits,
-        f"CIFAR-10 as class folders: {len(rows['train']):,} training and {len(rows['test']):,} test images",
+        (
+            f"CIFAR-10 as class folders: {len(rows['train']):,} training and "
+            f"{len(rows['test']):,} test images"
+        ),
     )
 
 
@@ -105,9 +119,11 @@ ARCHIVE_BYTES, ARCHIVE_MD5 = 170_498_071, "c58f30108f718f92721af3b95e74349a"
 
 
 def download(root, say=lambda share: None):
-    """Fetch the official files into `root`; say(share) tells the progress in [0, 1]. UserError if the host cannot be reached.
+    """Fetch the official files into `root`; say(share) tells the progress in [0, 1]. UserError if
+    the host cannot be reached.
 
-    Written to a temporary file first, its checksum compared before anything is unpacked, so that a broken download leaves nothing.
+    Written to a temporary file first, its checksum compared before anything is unpacked, so that a
+    broken download leaves nothing.
     """
     import hashlib
     import tarfile
@@ -134,7 +150,8 @@ def download(root, say=lambda share: None):
                 _official(Path(unpacked)).rename(_official(root))
     except OSError as error:
         raise UserError(
-            f"CIFAR-10 could not be downloaded ({error}). Without a network, put it into {root}/cifar10/train/CLASS and test/CLASS."
+            f"CIFAR-10 could not be downloaded ({error}). Without a network, put it into "
+            f"{root}/cifar10/train/CLASS and test/CLASS."
         ) from error
     finally:
         Path(partial).unlink(missing_ok=True)

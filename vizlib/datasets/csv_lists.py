@@ -1,6 +1,8 @@
-"""A folder of pictures with four headerless one-column lists: train_img.csv, train_label.csv, test_img.csv, test_label.csv.
+"""A folder of pictures with four headerless one-column lists: train_img.csv, train_label.csv,
+test_img.csv, test_label.csv.
 
-The layout of the diabetic-retinopathy homework. The lists have no header: reading them with one loses the first picture of each.
+The layout of the diabetic-retinopathy homework. The lists have no header: reading them with one
+loses the first picture of each.
 """
 
 import csv
@@ -42,7 +44,8 @@ def labels_of(path):
     wrong = next((label for label in labels if not (label.isdecimal() and len(label) <= 4)), None)
     if wrong is not None:
         raise UserError(
-            f"{path.name} holds {wrong[:40]!r}: only whole numbers from 0 to 9999 are labels. The lists have no header."
+            f"{path.name} holds {wrong[:40]!r}: only whole numbers from 0 to 9999 are labels. "
+            "The lists have no header."
         )
     return np.array([int(label) for label in labels], np.int64)
 
@@ -55,7 +58,8 @@ def read_list(folder, part, pictures):
     )
     if len(image_names) != len(labels):
         raise UserError(
-            f"{part}_img.csv has {len(image_names)} rows and {part}_label.csv {len(labels)}: the same number is needed."
+            f"{part}_img.csv has {len(image_names)} rows and {part}_label.csv {len(labels)}: "
+            "the same number is needed."
         )
     rows = [row for row, name in enumerate(image_names) if name in pictures]
     ids = np.array([f"{part}/{image_names[row]}" for row in rows])
@@ -78,7 +82,8 @@ def read_lists(name, root):
     )
     if not len(train) or not len(test):
         raise UserError(
-            f"None of the pictures that {folder.name}'s lists name is there for training or for testing: NAME.jpeg files are needed."
+            f"None of the pictures that {folder.name}'s lists name is there for training or "
+            "for testing: NAME.jpeg files are needed."
         )
     grades = int(max(train.labels.max(), test.labels.max())) + 1
     note = f"{folder.name}, headerless lists" + (

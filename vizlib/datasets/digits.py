@@ -1,4 +1,6 @@
-"""scikit-learn's handwritten digits: 1,797 grey pictures of 8x8, inside the package, no download."""
+"""scikit-learn's handwritten digits: 1,797 grey pictures of 8x8, inside the package, no
+download.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -11,7 +13,9 @@ TEST_IMAGES = 360
 
 
 def _file():
-    """The file that sklearn.datasets.load_digits reads; importing that module takes longer than training on the digits."""
+    """The file that sklearn.datasets.load_digits reads; importing that module takes longer than
+    training on the digits.
+    """
     package = importlib.util.find_spec("sklearn").submodule_search_locations[0]
     return Path(package) / "datasets" / "data" / "digits.csv.gz"
 

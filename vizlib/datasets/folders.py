@@ -1,4 +1,6 @@
-"""A folder for each class: ROOT/NAME/{train,test}/CLASS/*.png, or ROOT/NAME/CLASS/*.png, of which a fifth is then held out."""
+"""A folder for each class: ROOT/NAME/{train,test}/CLASS/*.png, or ROOT/NAME/CLASS/*.png, of which a
+fifth is then held out.
+"""
 
 import numpy as np
 
@@ -13,7 +15,8 @@ LARGEST_SIDE = 224
 class PictureFiles:
     """Picture files as a sequence of uint8 arrays (H, W, 3), each opened when asked for.
 
-    size: (H, W, 3) where all are known to be of one. shape: then that of the array (N, H, W, 3) which they would be, else None.
+    size: (H, W, 3) where all are known to be of one. shape: then that of the array (N, H, W, 3)
+    which they would be, else None.
     """
 
     def __init__(self, paths, size=None):
@@ -57,7 +60,9 @@ def class_folders(folder):
 
 
 def _parts(folder):
-    """The split folders there are, by name; the folder itself under "" where classes lie directly in it."""
+    """The split folders there are, by name; the folder itself under "" where classes lie directly
+    in it.
+    """
     found = {
         part: folder / part
         for part in ("train", "val", "test")
@@ -102,7 +107,9 @@ def picture_size(split):
 
 
 def describe(name, class_names, splits, note, ordered=False):
-    """The Dataset of these splits, with its size and pixel statistics measured on some training pictures."""
+    """The Dataset of these splits, with its size and pixel statistics measured on some training
+    pictures.
+    """
     size = picture_size(splits["train"])
     rows = np.random.default_rng(0).permutation(len(splits["train"]))[:STATISTICS_IMAGES]
     mean, std = channel_statistics(splits["train"].take(rows).images(size))
@@ -112,7 +119,8 @@ def describe(name, class_names, splits, note, ordered=False):
 @register(
     "folder",
     find=find_folders,
-    missing="Put pictures into DATA/NAME/CLASS/, or DATA/NAME/train/CLASS/ and DATA/NAME/test/CLASS/, where DATA is CONVSCOPE_DATA or data/.",
+    missing="Put pictures into DATA/NAME/CLASS/, or DATA/NAME/train/CLASS/ and DATA/NAME/test/CLASS/, "
+    "where DATA is CONVSCOPE_DATA or data/.",
 )
 def read_folders(name, root):
     folder = root / name.partition(":")[2]
@@ -122,7 +130,8 @@ def read_folders(name, root):
         strange = sorted({below.name for below in class_folders(path)} - set(class_names))
         if strange:
             raise UserError(
-                f"{folder.name}/{part} has the class {strange[0]!r}, which {folder.name}/train lacks: the same class folders are needed in both."
+                f"{folder.name}/{part} has the class {strange[0]!r}, which "
+                f"{folder.name}/train lacks: the same class folders are needed in both."
             )
     splits = {
         part: read_split(path, class_names, f"{part}/" if part else "")

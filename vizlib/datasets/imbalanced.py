@@ -1,7 +1,9 @@
-"""Five classes with the label shares of the retinopathy homework, 73.5 % of both splits class 0: where a useless classifier has an accuracy of 0.735.
+"""Five classes with the label shares of the retinopathy homework, 73.5 % of both splits class 0:
+where a useless classifier has an accuracy of 0.735.
 
-Thinned from sets that are more even, by a fixed rule, so anybody who has those has these: CIFAR-10's first five classes, and graded pictures
-in headerless lists, which stand in for the photographs of the retina.
+Thinned from sets that are more even, by a fixed rule, so anybody who has those has these:
+CIFAR-10's first five classes, and graded pictures in headerless lists, which stand in for the
+photographs of the retina.
 """
 
 import dataclasses
@@ -94,7 +96,8 @@ def _has_enough(path, *state):
 @register(
     "csv-imbalanced",
     find=find_imbalanced_lists,
-    missing="It needs a set in headerless lists, csv:NAME, with five grades and enough pictures of each.",
+    missing="It needs a set in headerless lists, csv:NAME, with five grades and enough pictures of "
+    "each.",
 )
 def read_imbalanced_lists(name, root):
     source = read_lists(name.replace("csv-imbalanced:", "csv:"), root)

@@ -1,1 +1,3 @@
-"""Figures, one a file: an object holds the computed arrays, a constructor computes them once, methods draw them any number of times."""
+"""Figures, one a file: an object holds the computed arrays, a constructor computes them once,
+methods draw them any number of times.
+"""

@@ -1,4 +1,6 @@
-"""A network as a row of slabs: as tall as its maps, as thick as it has channels, an arc over each residual sum."""
+"""A network as a row of slabs: as tall as its maps, as thick as it has channels, an arc over each
+residual sum.
+"""
 
 from dataclasses import dataclass
 from math import log2
@@ -37,7 +39,9 @@ class ArchitectureDisplay:
                 mode="lines",
                 hoveron="fills",
                 hoverinfo="text",
-                text=f"{layer.name} · {layer.kind}<br>{' × '.join(map(str, shape))}<br>{layer.parameters:,} parameters<br>{layer.multiply_adds:,} multiply-adds",
+                text=f"{layer.name} · "
+                f"{layer.kind}<br>{' × '.join(map(str, shape))}<br>{layer.parameters:,} "
+                f"parameters<br>{layer.multiply_adds:,} multiply-adds",
             )
             if layer.is_sum:
                 figure.add_annotation(
@@ -61,7 +65,9 @@ class ArchitectureDisplay:
         return figure
 
     def csv(self):
-        """The rows: name, kind, output, parameters, multiply_adds, receptive_field, stride, residual_sum."""
+        """The rows: name, kind, output, parameters, multiply_adds, receptive_field, stride,
+        residual_sum.
+        """
         rows = ["name,kind,output,parameters,multiply_adds,receptive_field,stride,residual_sum"]
         for layer in self.layers:
             field = "x".join(map(str, layer.receptive_field)) if layer.receptive_field else ""

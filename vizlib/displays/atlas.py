@@ -1,7 +1,7 @@
 """Many small maps as one picture: a tile for each, an 8-bit palette PNG.
 
-One picture for a whole layer takes milliseconds where a chart for each channel takes seconds (benchmarks/render.py), stays lossless, and
-its pixels can be clicked by arithmetic.
+One picture for a whole layer takes milliseconds where a chart for each channel takes seconds
+(benchmarks/render.py), stays lossless, and its pixels can be clicked by arithmetic.
 """
 
 import base64
@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw
 
 GAP = 255  # the palette's last entry: transparent, between tiles
 LEVELS = 255  # the others: 0 to 254
-SMALLEST_TILE = 14  # pixels; smaller maps are enlarged by a whole factor, so that gaps stay thin and crosses visible
+# pixels; smaller maps are enlarged by a whole factor, so that gaps stay thin and crosses visible
+SMALLEST_TILE = 14
 MOST_PIXELS = 4_000_000
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 
@@ -33,7 +34,9 @@ def palette(name):
 
 
 def columns_for(count):
-    """How many columns `count` tiles read well in: wide, and with no ragged last row where a divisor is near."""
+    """How many columns `count` tiles read well in: wide, and with no ragged last row where a
+    divisor is near.
+    """
     ideal = math.sqrt(2.4 * count)
     divisors = [
         number
@@ -48,7 +51,9 @@ def columns_for(count):
 
 
 def columns_within(shape, width, height):
-    """In how many columns tiles of a shape (N, h, w) are largest in so many pixels; a little smaller ones that leave fewer places empty are better."""
+    """In how many columns tiles of a shape (N, h, w) are largest in so many pixels; a little
+    smaller ones that leave fewer places empty are better.
+    """
 
     def worth(columns):
         rows = -(-shape[0] // columns)
@@ -58,7 +63,9 @@ def columns_within(shape, width, height):
 
 
 def factor_within(shape, columns, width, height):
-    """The whole number that tiles of a shape (N, h, w) can be enlarged by in so many columns; a fraction where they have to be made smaller."""
+    """The whole number that tiles of a shape (N, h, w) can be enlarged by in so many columns; a
+    fraction where they have to be made smaller.
+    """
     fits = min(
         (width // columns - 1) / shape[2], (height // -(-shape[0] // columns) - 1) / shape[1]
     )
@@ -66,7 +73,9 @@ def factor_within(shape, columns, width, height):
 
 
 def quantise(maps, low, high):
-    """Maps float (N, h, w) as palette entries 0 to 254, uint8; `low` and `high` are numbers or arrays (N, 1, 1). Not-a-number becomes a gap."""
+    """Maps float (N, h, w) as palette entries 0 to 254, uint8; `low` and `high` are numbers or
+    arrays (N, 1, 1). Not-a-number becomes a gap.
+    """
     span = np.asarray(high - low, np.float32)
     scaled = (maps - low) * np.divide(LEVELS - 1, span, out=np.zeros_like(span), where=span > 0)
     return np.where(
@@ -78,8 +87,9 @@ def quantise(maps, low, high):
 class Atlas:
     """Tiles in rows. tiles: uint8 (N, h, w) entries of a palette, or (N, h, w, 3) colours.
 
-    low, high: the values at the ends of the colour bar; None where each tile has its own, or there are no values.
-    crossed: the tiles marked with a cross. labels: what each tile says when pointed at. across: how many columns, columns_for() if 0.
+    low, high: the values at the ends of the colour bar; None where each tile has its own, or there
+    are no values. crossed: the tiles marked with a cross. labels: what each tile says when pointed
+    at. across: how many columns, columns_for() if 0.
     """
 
     tiles: np.ndarray
@@ -107,7 +117,9 @@ class Atlas:
         return max(1, min(wanted, possible))
 
     def image(self, factor=None):
-        """The whole sheet as a PIL picture: palette mode with transparent gaps, or RGBA. factor: that tiles are enlarged by, `self.factor` if left out."""
+        """The whole sheet as a PIL picture: palette mode with transparent gaps, or RGBA. factor:
+        that tiles are enlarged by, `self.factor` if left out.
+        """
         tiles, is_colour, factor = self.tiles, self.tiles.ndim == 4, factor or self.factor
         if is_colour:
             tiles = np.concatenate([tiles, np.full((*tiles.shape[:3], 1), 255, np.uint8)], axis=3)
@@ -130,7 +142,9 @@ class Atlas:
         return picture
 
     def card(self):
-        """PNG bytes of the sheet on a ground twice as wide as tall, so that cards beside one another line up."""
+        """PNG bytes of the sheet on a ground twice as wide as tall, so that cards beside one
+        another line up.
+        """
         sheet = self.image().convert("RGBA")
         width = max(sheet.width, 2 * sheet.height)
         ground = Image.new("RGBA", (width, -(-width // 2)))
@@ -160,7 +174,9 @@ class Atlas:
         return "data:image/png;base64," + base64.b64encode(self.png()).decode()
 
     def bar_colours(self):
-        """Sixteen CSS colours from the low to the high end of the colour bar; none where tiles are colours themselves."""
+        """Sixteen CSS colours from the low to the high end of the colour bar; none where tiles are
+        colours themselves.
+        """
         if not self.palette_name:
             return []
         return [
@@ -188,7 +204,9 @@ class Atlas:
             yield column + 0.8, row + 0.15, column + 0.15, row + 0.8
 
     def figure_png(self, caption):
-        """PNG bytes to keep: enlarged to about 1,200 pixels, white ground, with crosses, colour bar and caption."""
+        """PNG bytes to keep: enlarged to about 1,200 pixels, white ground, with crosses, colour bar
+        and caption.
+        """
         sheet = Image.alpha_composite(
             Image.new("RGBA", self.image().size, "white"), self.image().convert("RGBA")
         ).convert("RGB")
@@ -227,16 +245,25 @@ class Atlas:
         across, down = width / self.columns, height / self.rows
         lines = _wrapped(caption, 170)
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height + 60 + 16 * len(lines)}" font-family="sans-serif" font-size="12">',
-            f'<image href="{self.data_url}" width="{width}" height="{height}" style="image-rendering:pixelated"/>',
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" '
+                f'height="{height + 60 + 16 * len(lines)}" font-family="sans-serif" '
+                'font-size="12">'
+            ),
+            (
+                f'<image href="{self.data_url}" width="{width}" height="{height}" '
+                'style="image-rendering:pixelated"/>'
+            ),
         ]
         for x1, y1, x2, y2 in self.cross_lines():
             parts.append(
-                f'<line x1="{x1 * across:.1f}" y1="{y1 * down:.1f}" x2="{x2 * across:.1f}" y2="{y2 * down:.1f}" stroke="#d33" stroke-width="1.5"/>'
+                f'<line x1="{x1 * across:.1f}" y1="{y1 * down:.1f}" x2="{x2 * across:.1f}" '
+                f'y2="{y2 * down:.1f}" stroke="#d33" stroke-width="1.5"/>'
             )
         for number, colour in enumerate(self.bar_colours()):
             parts.append(
-                f'<rect x="{12 * number}" y="{height + 10}" width="12" height="10" fill="{colour}"/>'
+                f'<rect x="{12 * number}" y="{height + 10}" width="12" height="10" '
+                f'fill="{colour}"/>'
             )
         texts = (
             [f"{self.bar_ends()[0]}  to  {self.bar_ends()[1]}"] if self.palette_name else []

@@ -1,4 +1,6 @@
-"""What in an image excites a unit, or speaks for a class, as pictures: gradients in colour around grey, heat over the image, red for and blue against."""
+"""What in an image excites a unit, or speaks for a class, as pictures: gradients in colour around
+grey, heat over the image, red for and blue against.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,15 +9,19 @@ import numpy as np
 
 from vizlib.displays.atlas import DIVERGING, LEVELS, Atlas, palette, quantise
 
-SATURATED = 0.005  # the share of values beyond the ends of a scale: single pixels that stand out would leave all others pale
+# the share of values beyond the ends of a scale: single pixels that stand out would leave all
+# others pale
+SATURATED = 0.005
 HEAT = "inferno"
 
 
 def gradient_picture(gradient, box=None):
-    """A gradient by the pixels, float (C, H, W) with C 1 or 3, in its own colours: uint8 (h, w, C), mid-grey where it is zero; and its scale.
+    """A gradient by the pixels, float (C, H, W) with C 1 or 3, in its own colours: uint8 (h, w, C),
+    mid-grey where it is zero; and its scale.
 
-    The scale is the size of gradient that is fully bright or dark, larger ones are cut off: the 99.5th percentile of all sizes within the box.
-    box: (top, left, bottom, right) in pixels, what to show; None for all.
+    The scale is the size of gradient that is fully bright or dark, larger ones are cut off: the
+    99.5th percentile of all sizes within the box. box: (top, left, bottom, right) in pixels, what
+    to show; None for all.
     """
     top, left, bottom, right = box or (0, 0, *gradient.shape[1:])
     shown = gradient[:, top:bottom, left:right]
@@ -26,7 +32,9 @@ def gradient_picture(gradient, box=None):
 
 
 def scale_of(values):
-    """The 99.5th percentile of the sizes, or the greatest where nearly all are zero; 0 where all are."""
+    """The 99.5th percentile of the sizes, or the greatest where nearly all are zero; 0 where all
+    are.
+    """
     sizes = np.abs(values)
     return float(np.quantile(sizes, 1 - SATURATED) or sizes.max())
 
@@ -34,7 +42,8 @@ def scale_of(values):
 def laid_over(received, strength, colours):
     """Colours over the image in grey, the more the stronger: uint8 (H, W, 3).
 
-    received: uint8 (H, W, 1 or 3), what the network got. strength: (H, W), in [0, 1]. colours: uint8 (H, W, 3).
+    received: uint8 (H, W, 1 or 3), what the network got. strength: (H, W), in [0, 1]. colours:
+    uint8 (H, W, 3).
     """
     grey, strength = received.mean(axis=2, keepdims=True) * 0.75, 0.75 * strength[..., None]
     return np.round(grey * (1 - strength) + colours * strength).astype(np.uint8)
@@ -44,8 +53,9 @@ def laid_over(received, strength, colours):
 class EvidenceDisplay:
     """What speaks for some classes by one method, on one scale.
 
-    values: float32 (K, H, W), the K classes' evidence by the pixel. received: uint8 (H, W, 1 or 3), what the network got. style: "heat" over the image
-    for evidence that is never negative, "signed" over the image in red for the class and blue against it, or "map" in the same colours by itself.
+    values: float32 (K, H, W), the K classes' evidence by the pixel. received: uint8 (H, W, 1 or 3),
+    what the network got. style: "heat" over the image for evidence that is never negative, "signed"
+    over the image in red for the class and blue against it, or "map" in the same colours by itself.
     """
 
     values: np.ndarray
@@ -54,7 +64,9 @@ class EvidenceDisplay:
 
     @cached_property
     def limit(self):
-        """The value at the end of the colours, the same for all classes: the greatest size; of a map, which is made of single pixels, the 99.5th percentile."""
+        """The value at the end of the colours, the same for all classes: the greatest size; of a
+        map, which is made of single pixels, the 99.5th percentile.
+        """
         return scale_of(self.values) if self.style == "map" else float(np.abs(self.values).max())
 
     @cached_property
@@ -76,7 +88,9 @@ class EvidenceDisplay:
         )
 
     def bar(self):
-        """The colours from the low to the high end, as a picture uint8 (1, n, 3), and the texts at its ends."""
+        """The colours from the low to the high end, as a picture uint8 (1, n, 3), and the texts at
+        its ends.
+        """
         low = "0" if self.style == "heat" else f"{-self.limit:.3g}"
         return (
             palette(HEAT if self.style == "heat" else DIVERGING)[None, :LEVELS],
@@ -102,7 +116,8 @@ def figure_png(displays, caption):
 
 
 def rank_correlation(first, second):
-    """Spearman's rank correlation of the sizes of two evidences by the pixel, in [-1, 1]; None where one is the same everywhere.
+    """Spearman's rank correlation of the sizes of two evidences by the pixel, in [-1, 1]; None
+    where one is the same everywhere.
 
     As in Adebayo et al. 2018, https://arxiv.org/abs/1810.03292, section 3.
     """

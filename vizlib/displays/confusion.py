@@ -1,4 +1,6 @@
-"""The confusion matrix: rows true, columns predicted, coloured by row, counts and percent in the cell; and the difference of two."""
+"""The confusion matrix: rows true, columns predicted, coloured by row, counts and percent in the
+cell; and the difference of two.
+"""
 
 import html
 from dataclasses import dataclass
@@ -8,7 +10,8 @@ import numpy as np
 from vizlib.displays.curves import COLOURS
 
 MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
-# The colours of a share of a row, on a light and on a dark page: a cell with any image in it stands out from an empty one.
+# The colours of a share of a row, on a light and on a dark page: a cell with any image in it stands
+# out from an empty one.
 LIGHT, DARK = (
     [(0, "#f8fafc"), (0.02, "#dff3f4"), (1, "#0e7490")],
     [(0, "#111827"), (0.02, "#17323d"), (1, "#0e7490")],
@@ -33,10 +36,12 @@ class ConfusionDisplay:
         return np.divide(self.counts, totals, out=np.zeros(self.counts.shape), where=totals > 0)
 
     def plot(self, selected=None, dark=False, narrow=False):
-        """A Plotly figure. Its heat map sends no clicks, so invisible markers over the cells do, with customdata (true, predicted).
+        """A Plotly figure. Its heat map sends no clicks, so invisible markers over the cells do,
+        with customdata (true, predicted).
 
-        selected: the cell (true, predicted) to frame, or None. dark: whether the page behind is dark. narrow: whether it has half a page,
-        so that a cell has whole percents of its row only, and the axes are barer.
+        selected: the cell (true, predicted) to frame, or None. dark: whether the page behind is
+        dark. narrow: whether it has half a page, so that a cell has whole percents of its row only,
+        and the axes are barer.
         """
         names, shares = _shown(self.class_names), self.shares
         write = _whole_percent if narrow else lambda count, share: f"{count:,}<br>{_percent(share)}"
@@ -78,14 +83,18 @@ class ConfusionDisplay:
 
 @dataclass(frozen=True)
 class ConfusionDifference:
-    """The matrices of two runs with the same classes; all differences are the first minus the second."""
+    """The matrices of two runs with the same classes; all differences are the first minus the
+    second.
+    """
 
     first: ConfusionDisplay
     second: ConfusionDisplay
 
     @property
     def shares(self):
-        """By share of the row, float (K, K) in [-1, 1]; not-a-number in the row of a class of which either has no image."""
+        """By share of the row, float (K, K) in [-1, 1]; not-a-number in the row of a class of which
+        either has no image.
+        """
         both = (self.first.counts.sum(axis=1) > 0) & (self.second.counts.sum(axis=1) > 0)
         return np.where(both[:, None], self.first.shares - self.second.shares, np.nan)
 
@@ -95,7 +104,8 @@ class ConfusionDifference:
         return float(np.nanmax(np.abs(self.shares), initial=0)) or 1.0
 
     def plot(self, names, dark=False):
-        """A Plotly figure for half a page: a cell has the first run's colour where it answers so more often, the second's where that does.
+        """A Plotly figure for half a page: a cell has the first run's colour where it answers so
+        more often, the second's where that does.
 
         names: of the two. Written are whole percentage points, from half a one on.
         """
@@ -113,7 +123,10 @@ class ConfusionDifference:
             if dark
             else "#0f172a",  # in the light, dark ones are read best on either colour
             hover=[
-                f"{names[0]} {_percent(one)}, {names[1]} {_percent(other)} of the row: {100 * share:+.1f} points"
+                (
+                    f"{names[0]} {_percent(one)}, {names[1]} {_percent(other)} of the row: "
+                    f"{100 * share:+.1f} points"
+                )
                 if np.isfinite(share)
                 else "no image of this class in both"
                 for share, one, other in each
@@ -122,7 +135,9 @@ class ConfusionDifference:
         )
 
     def csv(self):
-        """A header of predicted classes, then one row a true class, differences of shares; empty where there is none."""
+        """A header of predicted classes, then one row a true class, differences of shares; empty
+        where there is none.
+        """
         return _table(
             self.first.class_names,
             [["" if np.isnan(share) else f"{share:.6g}" for share in row] for row in self.shares],
@@ -130,7 +145,9 @@ class ConfusionDifference:
 
 
 def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
-    """A figure of values (K, K): rows true, columns predicted. text and hover: one a cell, row by row; letters: the text's colour, or one a cell."""
+    """A figure of values (K, K): rows true, columns predicted. text and hover: one a cell, row by
+    row; letters: the text's colour, or one a cell.
+    """
     import plotly.graph_objects as go
 
     classes = len(names)

@@ -32,7 +32,9 @@ MARKS = {
 
 
 class History(NamedTuple):
-    """What is drawn of a run: its epoch and step events, the event of its best checkpoint or None, and the events of MARKS."""
+    """What is drawn of a run: its epoch and step events, the event of its best checkpoint or None,
+    and the events of MARKS.
+    """
 
     epochs: list
     steps: list
@@ -63,10 +65,12 @@ class CurvesDisplay:
     def plot(self, quantity, axis, smoothing=0.0, log_scale=False, until=None, narrow=False):
         """A Plotly figure of one of QUANTITIES over one of AXES.
 
-        Validation is drawn full, training dotted; the thin line is the training's step-by-step course. smoothing: the weight in [0, 1)
-        of an exponential moving average over FULL values, with its start corrected as in Kingma and Ba 2015, on the step-by-step course
-        only. until: the step from which on everything is pale, or None. narrow: whether it has half a page, so that the legend has one
-        entry a run, and MARKS, whose words would lie on one another, are left out.
+        Validation is drawn full, training dotted; the thin line is the training's step-by-step
+        course. smoothing: the weight in [0, 1) of an exponential moving average over FULL values,
+        with its start corrected as in Kingma and Ba 2015, on the step-by-step course only. until:
+        the step from which on everything is pale, or None. narrow: whether it has half a page, so
+        that the legend has one entry a run, and MARKS, whose words would lie on one another, are
+        left out.
         """
         import plotly.graph_objects as go
 
@@ -180,7 +184,9 @@ class CurvesDisplay:
 
     @staticmethod
     def _add_marks(figure, history, x_key, colour, several, name, number):
-        """A dashed line with a label where somebody changed the learning rate, the training was resumed or its pictures grew; one label for what came at one step."""
+        """A dashed line with a label where somebody changed the learning rate, the training was
+        resumed or its pictures grew; one label for what came at one step.
+        """
         labels = {}
         for row in History(*history).marks:
             if isinstance(row.get(x_key), (int, float)):
@@ -202,7 +208,9 @@ class CurvesDisplay:
             figure.add_vline(x, line=line, annotation_text=label, **place)
 
     def csv(self):
-        """One row an epoch: run, epoch, step, seconds, train_loss, train_accuracy, val_loss, val_accuracy, learning_rate, best (0 or 1)."""
+        """One row an epoch: run, epoch, step, seconds, train_loss, train_accuracy, val_loss,
+        val_accuracy, learning_rate, best (0 or 1).
+        """
         columns = (
             "epoch",
             "step",
@@ -230,12 +238,16 @@ class CurvesDisplay:
 
 
 def is_checkpoint(row, best):
-    """Whether an epoch event is the evaluation that the checkpoint event `best` came from: by its step, which is exact, where both have one."""
+    """Whether an epoch event is the evaluation that the checkpoint event `best` came from: by its
+    step, which is exact, where both have one.
+    """
     return row["step"] == best["step"] if "step" in best else row["epoch"] == best["epoch"]
 
 
 def weight_for(smoothing, count):
-    """The weight with which an average over `count` values reaches as far back, as a share of the whole, as one of `smoothing` does over FULL."""
+    """The weight with which an average over `count` values reaches as far back, as a share of the
+    whole, as one of `smoothing` does over FULL.
+    """
     return smoothing ** (FULL / count) if 0 < count < FULL else smoothing
 
 

@@ -1,4 +1,6 @@
-"""The feature maps of one layer for one image: every channel, on a scale of its own, of the layer, or of the whole network."""
+"""The feature maps of one layer for one image: every channel, on a scale of its own, of the layer,
+or of the whole network.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,15 +10,18 @@ import numpy as np
 from vizlib.displays.atlas import DIVERGING, SEQUENTIAL, Atlas, palette, quantise
 
 SCALES = ("map", "layer", "network")
-ROUNDING = 1e-4  # of the greatest value: sums of thousands of float32 products, taken in another order, differ by less
+# of the greatest value: sums of thousands of float32 products, taken in another order, differ by
+# less
+ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
 class FeatureMapsDisplay:
     """maps: float32 (C, h, w); a layer of plain features (C,) is C maps of one pixel.
 
-    network_range: the least and greatest value of all layers for this image. A layer that never goes below zero is drawn from zero up,
-    any other symmetrically around zero, so that one colour always means zero.
+    network_range: the least and greatest value of all layers for this image. A layer that never
+    goes below zero is drawn from zero up, any other symmetrically around zero, so that one colour
+    always means zero.
     """
 
     maps: np.ndarray
@@ -24,7 +29,9 @@ class FeatureMapsDisplay:
 
     @classmethod
     def from_activation(cls, activation, network_range):
-        """From one layer's output for one image: an array (C, h, w) or (C,). ValueError for other shapes."""
+        """From one layer's output for one image: an array (C, h, w) or (C,). ValueError for other
+        shapes.
+        """
         if activation.ndim not in (1, 3):
             raise ValueError(f"maps are (C, h, w) or (C,); this layer gives {activation.shape}")
         maps = activation if activation.ndim == 3 else activation[:, None, None]
@@ -46,7 +53,9 @@ class FeatureMapsDisplay:
         return np.flatnonzero(self.least == self.greatest)
 
     def limits(self, scale):
-        """The values at the ends of the colours: arrays (C, 1, 1) for "map", numbers for "layer" and "network"."""
+        """The values at the ends of the colours: arrays (C, 1, 1) for "map", numbers for "layer"
+        and "network".
+        """
         if scale == "map":
             least, greatest = self.least[:, None, None], self.greatest[:, None, None]
         elif scale == "layer":
@@ -83,9 +92,11 @@ class FeatureMapsDisplay:
         )
 
     def overlay(self, unit, received):
-        """One channel laid over the image, uint8 (H, W, 3): the image in grey, and in colour the more, the stronger the unit answers.
+        """One channel laid over the image, uint8 (H, W, 3): the image in grey, and in colour the
+        more, the stronger the unit answers.
 
-        received: uint8 (H, W, 1 or 3), what the network got. The map is stretched over the whole image bilinearly.
+        received: uint8 (H, W, 1 or 3), what the network got. The map is stretched over the whole
+        image bilinearly.
         """
         from PIL import Image
 
@@ -102,7 +113,9 @@ class FeatureMapsDisplay:
         )
 
     def unit_atlas(self, unit, scale):
-        """One channel alone, in the colours that it has on the sheet, as an Atlas of one tile that knows the ends of its colour bar."""
+        """One channel alone, in the colours that it has on the sheet, as an Atlas of one tile that
+        knows the ends of its colour bar.
+        """
         low, high = (
             float(value[unit, 0, 0]) if np.ndim(value) else float(value)
             for value in self.limits(scale)
@@ -119,7 +132,9 @@ class FeatureMapsDisplay:
         return tuple(map(int, np.unravel_index(self.maps[unit].argmax(), self.maps[unit].shape)))
 
     def csv(self):
-        """One row a channel: unit, least, mean, greatest, standard deviation, share of pixels that are zero, dead (0 or 1)."""
+        """One row a channel: unit, least, mean, greatest, standard deviation, share of pixels that
+        are zero, dead (0 or 1).
+        """
         rows = ["unit,least,mean,greatest,standard_deviation,zero_share,dead"]
         dead = set(self.dead.tolist())
         for unit, values in enumerate(self.maps):
@@ -139,7 +154,9 @@ class FeatureMapsDisplay:
 
 
 def on_one_scale(displays):
-    """An Atlas of each of these layers, all on one colour scale, which spans the values of all of them: one colour is one value in each."""
+    """An Atlas of each of these layers, all on one colour scale, which spans the values of all of
+    them: one colour is one value in each.
+    """
     if not displays:
         return []
     ends = (
@@ -150,7 +167,9 @@ def on_one_scale(displays):
 
 
 def greatest_difference(first, second):
-    """The greatest absolute difference of two layers' maps, and whether it is no more than rounding: (float, bool); None where their shapes differ."""
+    """The greatest absolute difference of two layers' maps, and whether it is no more than
+    rounding: (float, bool); None where their shapes differ.
+    """
     if first.maps.shape != second.maps.shape:
         return None
     difference = float(np.abs(first.maps - second.maps).max())

@@ -1,4 +1,6 @@
-"""The film of learning: filters, a probe picture's maps, confusion matrix and curves of one training, at any of its steps."""
+"""The film of learning: filters, a probe picture's maps, confusion matrix and curves of one
+training, at any of its steps.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -26,8 +28,9 @@ NOW = "#ea580c"  # of the line at the step in view
 class FilmDisplay:
     """What is stored of a training, by step.
 
-    filters: {step: conv1's weight (out, in, h, w)}. maps: {step: FeatureMapsDisplay of `layer`} for the probe picture, uint8 (H, W, C) or None.
-    evaluations: [(epoch event, counts int (K, K))]. history: its curves. growing: whether the training goes on.
+    filters: {step: conv1's weight (out, in, h, w)}. maps: {step: FeatureMapsDisplay of `layer`} for
+    the probe picture, uint8 (H, W, C) or None. evaluations: [(epoch event, counts int (K, K))].
+    history: its curves. growing: whether the training goes on.
     """
 
     name: str
@@ -45,7 +48,9 @@ class FilmDisplay:
 
     @classmethod
     def from_run(cls, run, layer=None):
-        """Read a run folder. layer: of the probe picture's maps, the first stored one if left out. UserError if it is none, or nothing is stored."""
+        """Read a run folder. layer: of the probe picture's maps, the first stored one if left out.
+        UserError if it is none, or nothing is stored.
+        """
         filters, stored = moments.filters(run), moments.probe_layers(run)
         layers = moments.in_order(run, [name for names in stored.values() for name in names])
         if layer is not None and layer not in layers:
@@ -86,7 +91,8 @@ class FilmDisplay:
             **known,
         )
 
-    # What each panel shows at a step: (the step it is of, what it shows). UserError with a sentence where it has nothing.
+    # What each panel shows at a step: (the step it is of, what it shows). UserError with a sentence
+    # where it has nothing.
 
     def filters_at(self, step):
         """The Atlas of the filters last stored, on one colour scale over the film."""
@@ -116,11 +122,13 @@ class FilmDisplay:
         at = moments.at(stored, step)
         if at is None and stored:
             raise UserError(
-                f"Not yet: the first {what} {'is' if what == 'evaluation' else 'are'} of step {min(stored):,}."
+                f"Not yet: the first {what} {'is' if what == 'evaluation' else 'are'} of step "
+                f"{min(stored):,}."
             )
         if at is None:
             raise UserError(
-                f"No {what} {'is' if what == 'evaluation' else 'are'} stored {'yet' if self.growing else 'along this training'}."
+                f"No {what} {'is' if what == 'evaluation' else 'are'} stored "
+                f"{'yet' if self.growing else 'along this training'}."
             )
         return at
 
@@ -129,7 +137,9 @@ class FilmDisplay:
         return max(float(np.abs(weight).max()) for weight in self.filters.values())
 
     def lines(self, quantity):
-        """What is drawn of a quantity: {"training" | "validation": [(step, value), ...]}; the training smoothed. UserError where nothing is noted."""
+        """What is drawn of a quantity: {"training" | "validation": [(step, value), ...]}; the
+        training smoothed. UserError where nothing is noted.
+        """
         if not self.history.steps and not self.history.epochs:
             raise UserError(f"No step is noted {'yet' if self.growing else 'along this training'}.")
         train, validation = (
@@ -151,7 +161,9 @@ class FilmDisplay:
         )
 
     def plot_curve(self, quantity, step, height):
-        """A Plotly figure of a quantity over the steps, which are logarithmic as the stored ones are: what comes after `step` is pale."""
+        """A Plotly figure of a quantity over the steps, which are logarithmic as the stored ones
+        are: what comes after `step` is pale.
+        """
         self.lines(quantity)  # says where there are none
         figure = CurvesDisplay({self.name: self.history}).plot(
             quantity, "steps", 0.8, until=step, narrow=True

@@ -1,4 +1,6 @@
-"""The film of learning as an animated picture for slides: a FilmDisplay's panels drawn side by side, step after step, as a GIF."""
+"""The film of learning as an animated picture for slides: a FilmDisplay's panels drawn side by
+side, step after step, as a GIF.
+"""
 
 import io
 import math
@@ -29,7 +31,10 @@ HEADS = {
     "matrix": "Validation images",
     "curves": "Loss and accuracy",
 }
-NOTE = "Filters: one colour scale for all steps; maps: one each step. Matrix: rows true, columns predicted. Curves: thin training, thick validation."
+NOTE = (
+    "Filters: one colour scale for all steps; maps: one each step. Matrix: rows true, columns "
+    "predicted. Curves: thin training, thick validation."
+)
 
 
 def frame(film, step):
@@ -58,7 +63,9 @@ def frame(film, step):
 
 
 def animation(film, say=lambda share: None):
-    """The film as bytes of a GIF: at most moments.FRAMES frames, each moments.FRAME_SECONDS long, the last one held. say: told the share done."""
+    """The film as bytes of a GIF: at most moments.FRAMES frames, each moments.FRAME_SECONDS long,
+    the last one held. say: told the share done.
+    """
     pictures, steps = [], moments.frames(film.steps)
     for number, step in enumerate(steps):
         pictures.append(_quantised(frame(film, step)))
@@ -243,7 +250,9 @@ def _cell_colour(share):
 
 
 def _quantised(picture):
-    """The picture in 256 colours of its own: the best for every third pixel, each colour then exactly the nearest."""
+    """The picture in 256 colours of its own: the best for every third pixel, each colour then
+    exactly the nearest.
+    """
     small = picture.resize((picture.width // 3, picture.height // 3), Image.Resampling.NEAREST)
     colours = np.array(
         small.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1).getpalette()

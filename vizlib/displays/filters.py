@@ -1,4 +1,6 @@
-"""The filters of a convolution: in colour where it looks at colour pictures, else one input channel, or one filter, at a time."""
+"""The filters of a convolution: in colour where it looks at colour pictures, else one input
+channel, or one filter, at a time.
+"""
 
 from dataclasses import dataclass
 
@@ -10,14 +12,18 @@ from vizlib.displays.large_map import plot_large_map
 
 @dataclass(frozen=True)
 class FiltersDisplay:
-    """weight: float32 (out, in, height, width). limit: where the colours end; all filters share one scale, symmetric around zero, so sizes can be compared."""
+    """weight: float32 (out, in, height, width). limit: where the colours end; all filters share one
+    scale, symmetric around zero, so sizes can be compared.
+    """
 
     weight: np.ndarray
     limit: float
 
     @classmethod
     def from_weight(cls, weight, limit=None):
-        """From a convolution's weight, an array (out, in, h, w). limit: the greatest absolute weight of the layer, if left out. ValueError for other shapes."""
+        """From a convolution's weight, an array (out, in, h, w). limit: the greatest absolute
+        weight of the layer, if left out. ValueError for other shapes.
+        """
         if weight.ndim != 4:
             raise ValueError(
                 f"the weight of a convolution is (out, in, h, w); this is {weight.shape}"
@@ -31,7 +37,9 @@ class FiltersDisplay:
         return self.weight.shape[1] == 3
 
     def colour_atlas(self):
-        """Filters of three input channels as colours, jointly scaled: grey is zero, and a channel is bright where its weight is positive."""
+        """Filters of three input channels as colours, jointly scaled: grey is zero, and a channel
+        is bright where its weight is positive.
+        """
         scaled = 127.5 + 127.5 * self.weight / (self.limit or 1)
         return Atlas(
             np.round(scaled).astype(np.uint8).transpose(0, 2, 3, 1),

@@ -1,4 +1,6 @@
-"""The size of the gradient in every layer along a training: the picture in which one sees gradients vanish, or not."""
+"""The size of the gradient in every layer along a training: the picture in which one sees gradients
+vanish, or not.
+"""
 
 import html
 from dataclasses import dataclass
@@ -13,7 +15,9 @@ COLOURS = ("#0891b2", "#ea580c")
 
 @dataclass(frozen=True)
 class Gradients:
-    """What a run noted at S steps of its L weight layers. steps: (S,); norms, weights: L2 norms, float (S, L); layers: L names, first to last."""
+    """What a run noted at S steps of its L weight layers. steps: (S,); norms, weights: L2 norms,
+    float (S, L); layers: L names, first to last.
+    """
 
     layers: list
     steps: list
@@ -21,7 +25,9 @@ class Gradients:
     weights: np.ndarray
 
     def sizes(self, size):
-        """One of SIZES at each step for each layer, float (S, L); a gradient that is zero, or a weight, gives not-a-number."""
+        """One of SIZES at each step for each layer, float (S, L); a gradient that is zero, or a
+        weight, gives not-a-number.
+        """
         values = (
             self.norms
             if size == SIZES[0]
@@ -32,7 +38,9 @@ class Gradients:
         return np.where(values > 0, values, np.nan)
 
     def row(self, step):
-        """The number of the last row up to a step; the first row if all come later. step None is the end."""
+        """The number of the last row up to a step; the first row if all come later. step None is
+        the end.
+        """
         return len(self.steps) - 1 if step is None else _last_up_to(self.steps, step)
 
 
@@ -51,7 +59,8 @@ class GradientsDisplay:
         return cls({name: gradients for name, gradients in found.items() if gradients is not None})
 
     def plot_course(self, size, step=None):
-        """A heat map for each run, side by side on one colour scale: first layer on top, steps to the right, evenly in their logarithm.
+        """A heat map for each run, side by side on one colour scale: first layer on top, steps to
+        the right, evenly in their logarithm.
 
         step: the moment to mark with a line, or None.
         """
@@ -164,7 +173,9 @@ class GradientsDisplay:
         return figure
 
     def decades(self, size):
-        """The powers of ten that the least and the greatest value of all runs lie between: two numbers, not equal."""
+        """The powers of ten that the least and the greatest value of all runs lie between: two
+        numbers, not equal.
+        """
         values = np.concatenate(
             [gradients.sizes(size).ravel() for gradients in self.histories.values()]
         )
@@ -191,7 +202,9 @@ class GradientsDisplay:
 
 
 def gradients_of(started, rows):
-    """The Gradients in a run's "started" and "gradients" events; None if there are none. Rows that do not fit the layers are left out."""
+    """The Gradients in a run's "started" and "gradients" events; None if there are none. Rows that
+    do not fit the layers are left out.
+    """
     layers = next(
         (row["layers"] for row in reversed(started) if isinstance(row.get("layers"), list)), []
     )
@@ -211,7 +224,9 @@ def gradients_of(started, rows):
 
 
 def log_spaced(steps, most):
-    """The numbers of at most `most` of the steps, in order, spread evenly in their logarithm; the first and the last are among them."""
+    """The numbers of at most `most` of the steps, in order, spread evenly in their logarithm; the
+    first and the last are among them.
+    """
     places = np.log1p(np.asarray(steps, float))
     wanted = np.linspace(places[0], places[-1], most)
     return np.unique(np.abs(places[None] - wanted[:, None]).argmin(axis=1)).tolist()
@@ -227,7 +242,9 @@ def power_of_ten(exponent):
 
 
 def _spread(count, most):
-    """At most `most` whole numbers from 0 to count - 1 at one distance, with count - 1 itself in place of one that is too near to it."""
+    """At most `most` whole numbers from 0 to count - 1 at one distance, with count - 1 itself in
+    place of one that is too near to it.
+    """
     stride = -(-count // most)
     places = list(range(0, count, stride))
     return (

@@ -11,10 +11,11 @@ STRONGEST = 235  # of 255: how opaque the pixel of most influence is
 
 
 def heat_png(influence):
-    """PNG bytes, one pixel for each of the picture's: no influence is transparent, the most of all bright and nearly opaque.
+    """PNG bytes, one pixel for each of the picture's: no influence is transparent, the most of all
+    bright and nearly opaque.
 
-    influence: float (H, W), not negative. Colour and opacity follow the root of the share of the largest: influence falls off like a bell,
-    and only so its skirts are seen too.
+    influence: float (H, W), not negative. Colour and opacity follow the root of the share of the
+    largest: influence falls off like a bell, and only so its skirts are seen too.
     """
     most = influence.max()
     share = np.sqrt(influence / most) if most > 0 else np.zeros_like(influence)

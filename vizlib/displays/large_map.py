@@ -4,7 +4,9 @@ MOST_WRITTEN = 64  # values that have room for their numbers
 
 
 def plot_large_map(values, low, high, colour_scale):
-    """A figure of `values` (h, w), coloured from `low` to `high`, with square pixels and the first row on top."""
+    """A figure of `values` (h, w), coloured from `low` to `high`, with square pixels and the first
+    row on top.
+    """
     import plotly.graph_objects as go
 
     heat = go.Heatmap(

@@ -1,4 +1,6 @@
-"""What a unit looks at: pictures with the part that it sees marked, all units of a layer as one sheet, and the classes it answers to."""
+"""What a unit looks at: pictures with the part that it sees marked, all units of a layer as one
+sheet, and the classes it answers to.
+"""
 
 import numpy as np
 
@@ -9,9 +11,11 @@ SHADE = 0.55  # of the light, outside of what is marked
 
 
 def marked(picture, box, size=160):
-    """A picture with a box, enlarged by a whole factor to about `size` pixels: a line around the box, what is outside darker. uint8 (H, W, 3).
+    """A picture with a box, enlarged by a whole factor to about `size` pixels: a line around the
+    box, what is outside darker. uint8 (H, W, 3).
 
-    picture: uint8 (h, w, 1 or 3). box: (top, left, bottom, right), half-open, in its pixels; what lies outside of the picture is cut off.
+    picture: uint8 (h, w, 1 or 3). box: (top, left, bottom, right), half-open, in its pixels; what
+    lies outside of the picture is cut off.
     """
     height, width = picture.shape[:2]
     factor = max(1, size // max(height, width))
@@ -34,7 +38,9 @@ def as_colours(picture):
 
 
 def sheet(pictures, labels):
-    """One picture a unit, uint8 (units, h, w, 1 or 3), as an Atlas. labels: what each says when pointed at."""
+    """One picture a unit, uint8 (units, h, w, 1 or 3), as an Atlas. labels: what each says when
+    pointed at.
+    """
     return Atlas(
         np.ascontiguousarray(
             np.repeat(pictures, 3, axis=3) if pictures.shape[3] == 1 else pictures
@@ -44,7 +50,9 @@ def sheet(pictures, labels):
 
 
 def spread(labels, class_names):
-    """How images, by their labels (N,), spread over classes: pairs (class name, count), the commonest first."""
+    """How images, by their labels (N,), spread over classes: pairs (class name, count), the
+    commonest first.
+    """
     counts = np.bincount(labels, minlength=len(class_names))
     return [
         (class_names[label], int(counts[label]))
@@ -54,7 +62,9 @@ def spread(labels, class_names):
 
 
 def plot_spread(found, most=8):
-    """The pairs of `spread` as bars, the commonest class on top, and all beyond the `most` commonest as one."""
+    """The pairs of `spread` as bars, the commonest class on top, and all beyond the `most`
+    commonest as one.
+    """
     import plotly.graph_objects as go
 
     rest = sum(count for _, count in found[most:])

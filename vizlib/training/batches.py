@@ -1,10 +1,10 @@
 """Batches made on the device: crops, mirror images and squares cut out, of a whole batch at a time.
 
-A data set lies as one uint8 tensor on the device: no file, no PIL, no worker between two steps. One too big for that streams, decoded
-by worker processes; all else is the same.
+A data set lies as one uint8 tensor on the device: no file, no PIL, no worker between two steps. One
+too big for that streams, decoded by worker processes; all else is the same.
 
-Everything random is drawn from the seed and the number of the epoch or step, so a training can go on from any step as if it had never
-ended, and several processes that share a batch draw the same.
+Everything random is drawn from the seed and the number of the epoch or step, so a training can go
+on from any step as if it had never ended, and several processes that share a batch draw the same.
 """
 
 from functools import lru_cache
@@ -20,7 +20,9 @@ CHUNK = 4096
 
 
 class InMemory:
-    """Every crop of every picture as a view of one tensor: one fancy index then makes a whole batch (`unfold` copies nothing)."""
+    """Every crop of every picture as a view of one tensor: one fancy index then makes a whole batch
+    (`unfold` copies nothing).
+    """
 
     def __init__(self, images, border, reflect):
         self._windows = windows(images, border, reflect)
@@ -32,7 +34,9 @@ class InMemory:
 
 
 class Streamed:
-    """The same from files, read and fitted to the network's size by worker processes ahead of time."""
+    """The same from files, read and fitted to the network's size by worker processes ahead of
+    time.
+    """
 
     def __init__(self, split, image_size, device, border, reflect, *, workers):
         self._pictures, self._device, self._border, self._reflect, self._workers = (
@@ -62,7 +66,9 @@ class Streamed:
 
 
 class FittedPictures(torch.utils.data.Dataset):
-    """The pictures of a split as the network gets them before normalisation: uint8 (C, H, W), or the sentence why one cannot be read."""
+    """The pictures of a split as the network gets them before normalisation: uint8 (C, H, W), or
+    the sentence why one cannot be read.
+    """
 
     def __init__(self, split, image_size):
         self.split, self.image_size = split, image_size
@@ -96,7 +102,9 @@ def streams(split, image_size):
 
 
 def reader(split, image_size):
-    """A function that gives the pictures of a split as `predict` takes them, each time it is called: in chunks where they do not fit into memory."""
+    """A function that gives the pictures of a split as `predict` takes them, each time it is
+    called: in chunks where they do not fit into memory.
+    """
     if streams(split, image_size):
         return lambda: split.in_chunks(image_size)
     images = split.images(image_size)
@@ -104,7 +112,9 @@ def reader(split, image_size):
 
 
 def kept_size(split, image_size):
-    """The (C, H, W) in which a split's pictures are kept until they are in a batch: their own, where the network gets them enlarged."""
+    """The (C, H, W) in which a split's pictures are kept until they are in a batch: their own,
+    where the network gets them enlarged.
+    """
     own = getattr(split.pictures, "shape", None)  # (N, H, W, C) where all are of one size
     if (
         own
@@ -117,7 +127,9 @@ def kept_size(split, image_size):
 
 
 def resized(images, size):
-    """uint8 images (N, C, H, W) as whole floats (N, C, *size) in [0, 255]: what `images.fit` makes of each, but all at once, on any device."""
+    """uint8 images (N, C, H, W) as whole floats (N, C, *size) in [0, 255]: what `images.fit` makes
+    of each, but all at once, on any device.
+    """
     for axis, side in (
         (3, size[1]),
         (2, size[0]),
@@ -131,7 +143,9 @@ def resized(images, size):
 
 @lru_cache(maxsize=16)
 def _weights(before, after):
-    """(after, before): how much each pixel of a row counts for those of the row resized. Pillow's own, by resizing rows with one bright pixel each."""
+    """(after, before): how much each pixel of a row counts for those of the row resized. Pillow's
+    own, by resizing rows with one bright pixel each.
+    """
     from PIL import Image
 
     rows = Image.fromarray(np.eye(before, dtype=np.float32)).resize(
@@ -141,14 +155,18 @@ def _weights(before, after):
 
 
 def normalised(split, count, image_size, mean, std):
-    """Some pictures of a split, from first to last, as the network gets them, float32 (N, C, H, W)."""
+    """Some pictures of a split, from first to last, as the network gets them, float32 (N, C, H,
+    W).
+    """
     rows = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
     images = torch.from_numpy(split.take(rows).images(image_size)).float() / 255
     return (images - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
 
 
 def windows(images, border, reflect):
-    """A view (N, C, 2 border + 1, 2 border + 1, H, W) of all crops of images (N, C, H, W) with a border around, black or reflected."""
+    """A view (N, C, 2 border + 1, 2 border + 1, H, W) of all crops of images (N, C, H, W) with a
+    border around, black or reflected.
+    """
     height, width = images.shape[2:]
     if (
         border and reflect
@@ -169,8 +187,9 @@ def windows(images, border, reflect):
 class Batches:
     """Shuffled, augmented, normalised batches of a training set, epoch after epoch.
 
-    source: InMemory or Streamed. labels: int64 (N,) on the device. mean, std: by channel, in [0, 1]. mirrors: whether mirror images are
-    of the same class. rank, ranks: this process takes every `ranks`-th picture of each batch, from `rank` on.
+    source: InMemory or Streamed. labels: int64 (N,) on the device. mean, std: by channel, in [0,
+    1]. mirrors: whether mirror images are of the same class. rank, ranks: this process takes every
+    `ranks`-th picture of each batch, from `rank` on.
     """
 
     def __init__(
@@ -216,8 +235,9 @@ class Batches:
     def epoch(self, number, skip=0, size=None):
         """The batches of an epoch, counted from 0, without the first `skip`.
 
-        size: a function that says, at each batch, which (height, width) it gets; by default the source's. Gives this process's float
-        images (B, C, H, W) in channels-last order, their labels (B,), and the labels of the whole batch.
+        size: a function that says, at each batch, which (height, width) it gets; by default the
+        source's. Gives this process's float images (B, C, H, W) in channels-last order, their
+        labels (B,), and the labels of the whole batch.
         """
         # Of equal size but for one image: a last batch of one has no statistics to normalise by.
         orders = self._order(number).tensor_split(len(self))[skip:]
@@ -253,7 +273,8 @@ class Batches:
         offsets = torch.where(changes, offsets, self.border)
         images = crops[at, :, offsets[0], offsets[1]]
         if self.flips:
-            # Half of the pictures in even epochs and the other half in odd ones: each is seen both ways (Jordan 2024, arXiv 2404.00498).
+            # Half of the pictures in even epochs and the other half in odd ones: each is seen both
+            # ways (Jordan 2024, arXiv 2404.00498).
             flipped = changes & ((self.side[rows[own]] + number) % 2 == 1)
             images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
         images = (
@@ -267,7 +288,9 @@ class Batches:
         return images.contiguous(memory_format=torch.channels_last)
 
     def _squares(self, images, count, own):
-        """Where each picture is covered: bool (B, 1, H, W), a square whose centre may lie anywhere (DeVries and Taylor 2017, arXiv 1708.04552)."""
+        """Where each picture is covered: bool (B, 1, H, W), a square whose centre may lie anywhere
+        (DeVries and Taylor 2017, arXiv 1708.04552).
+        """
         inside = []
         for axis, size in ((2, images.shape[2]), (3, images.shape[3])):
             centres = torch.rand(count, generator=self._generator, device=images.device)[own] * size
@@ -281,5 +304,7 @@ class Batches:
 
 
 def mixed(seed, number, purpose):
-    """One number from three, for a generator; neighbours give unlike streams, as torch's generators mix what they are seeded with."""
+    """One number from three, for a generator; neighbours give unlike streams, as torch's generators
+    mix what they are seeded with.
+    """
     return (seed * 1_000_003 + number) * 8 + purpose

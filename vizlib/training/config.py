@@ -33,15 +33,18 @@ def make_config(
 ):
     """The configuration of a new run: all that is needed to build, train and evaluate it again.
 
-    architecture: a registered name. dataset: a loaded Dataset. validation: how many training images are held out to choose the
-    best epoch (default: a tenth, at most 1,000), unless the data set brings a split for that. start: None for a random network,
-    {"run": id} for another run's weights, {"pretrained": "torchvision"}. frozen: how many of the first convolutions are left as they are.
-    side: of the square pictures that the network gets (default: the pictures' own, or the network's where that is made for large ones).
-    system: the id of the System that it is a training of.
+    architecture: a registered name. dataset: a loaded Dataset. validation: how many training images
+    are held out to choose the best epoch (default: a tenth, at most 1,000), unless the data set
+    brings a split for that. start: None for a random network, {"run": id} for another run's
+    weights, {"pretrained": "torchvision"}. frozen: how many of the first convolutions are left as
+    they are. side: of the square pictures that the network gets (default: the pictures' own, or the
+    network's where that is made for large ones). system: the id of the System that it is a training
+    of.
     """
     found = architectures.get(architecture)
     check_start(start, architecture)
-    # A network for large pictures gets them in its own size; small networks take the pictures as they are.
+    # A network for large pictures gets them in its own size; small networks take the pictures as
+    # they are.
     sides = found.input_size[1:] if found.input_size[1] > 64 else dataset.image_size[1:]
     if "image_size" in found.arguments:  # its linear layers count on a square
         sides = (min(sides), min(sides))
@@ -84,7 +87,9 @@ def _by_channel(colours, input_size):
 
 
 def check_possible(config, dataset):
-    """UserError for what could not be trained, before anything is written: too few images, a network that cannot be built or frozen so far."""
+    """UserError for what could not be trained, before anything is written: too few images, a
+    network that cannot be built or frozen so far.
+    """
     splits(dataset, config)
     with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
         model = architectures.create(config["architecture"], **config["arguments"])
@@ -98,7 +103,9 @@ def check_possible(config, dataset):
 
 
 def _check_growth(config, model):
-    """UserError if pictures are to grow and the network, on the meta device, does not take the smallest."""
+    """UserError if pictures are to grow and the network, on the meta device, does not take the
+    smallest.
+    """
     channels, *sides = config["input_size"]
     smallest = picture_size(recipes.from_config(config), sides, 0)
     if smallest == tuple(sides):
@@ -108,12 +115,15 @@ def _check_growth(config, model):
     except RuntimeError as error:
         height, width = smallest
         raise UserError(
-            f"{config['architecture']} cannot begin with pictures of {height} × {width} pixels and let them grow: it takes those of one side only, or larger ones."
+            f"{config['architecture']} cannot begin with pictures of {height} × {width} "
+            "pixels and let them grow: it takes those of one side only, or larger ones."
         ) from error
 
 
 def begun(config, dataset, name):
-    """A new run folder of that name, or of it and a number, with its configuration in it. UserError, and no folder, for what could not be trained."""
+    """A new run folder of that name, or of it and a number, with its configuration in it.
+    UserError, and no folder, for what could not be trained.
+    """
     check_possible(config, dataset)
     folder = runs.claim_folder(name)
     runs.write_json(folder / "config.json", config)

@@ -1,7 +1,10 @@
-"""One training by several processes, on as many GPUs or machines, started by torchrun. A process by itself is a group of one.
+"""One training by several processes, on as many GPUs or machines, started by torchrun. A process by
+itself is a group of one.
 
-Each process takes its share of every batch, and DistributedDataParallel averages the gradients, so the numbers are those of one
-process with the whole batch; but batch normalisation, which on GPUs shares its statistics, on CPUs takes those of each share. What depends on a clock or on somebody's wish is decided by rank 0 for all.
+Each process takes its share of every batch, and DistributedDataParallel averages the gradients, so
+the numbers are those of one process with the whole batch; but batch normalisation, which on GPUs
+shares its statistics, on CPUs takes those of each share. What depends on a clock or on somebody's
+wish is decided by rank 0 for all.
 """
 
 import os
@@ -40,7 +43,9 @@ class Group:
         return tensor
 
     def with_shared_norms(self, model, device):
-        """The model with batch statistics taken over all processes, where that is possible: on GPUs."""
+        """The model with batch statistics taken over all processes, where that is possible: on
+        GPUs.
+        """
         return (
             torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
             if self.size > 1 and torch.device(device).type == "cuda"
@@ -58,7 +63,9 @@ class Group:
 
 
 def join(device):
-    """(Group, device of this process): what torchrun's environment says, NCCL on GPUs and gloo on CPUs; one process without it."""
+    """(Group, device of this process): what torchrun's environment says, NCCL on GPUs and gloo on
+    CPUs; one process without it.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Group(), device
@@ -67,7 +74,8 @@ def join(device):
         local = int(os.environ["LOCAL_RANK"])
         if local >= torch.cuda.device_count():
             raise UserError(
-                f"{local + 1} processes were started here, and there are {torch.cuda.device_count()} GPUs: one process a GPU is possible."
+                f"{local + 1} processes were started here, and there are "
+                f"{torch.cuda.device_count()} GPUs: one process a GPU is possible."
             )
         device = f"cuda:{local}"
         torch.cuda.set_device(device)

@@ -9,17 +9,20 @@ from vizlib.errors import UserError
 from vizlib.training import recipes
 
 START_SECONDS = 4  # until the first step: Python, PyTorch, the data
-# Multiply-adds a second in training, forward and back together: guessed, until a training on this machine tells better.
+# Multiply-adds a second in training, forward and back together: guessed, until a training on this
+# machine tells better.
 CORE_SPEED, GPU_SPEED = 30e9, 5e12
 
 
 def estimate(architecture, dataset_name, recipe, device, *, images, input_size):
-    """(seconds from press to end, where the figure is from); (None, why there is none) where it is not known.
+    """(seconds from press to end, where the figure is from); (None, why there is none) where it is
+    not known.
 
     images: how many there are to train on. input_size: (C, H, W) of what the network gets.
 
-    Taken from the speed of earlier trainings here, of the same network at the same size on the same kind of device, or else guessed from
-    its multiply-adds, for which torch must have been imported already. UserError for an architecture that does not exist.
+    Taken from the speed of earlier trainings here, of the same network at the same size on the same
+    kind of device, or else guessed from its multiply-adds, for which torch must have been imported
+    already. UserError for an architecture that does not exist.
     """
     if recipe.seconds:
         return recipe.seconds + START_SECONDS, "its own budget and a few seconds to start"
@@ -49,7 +52,9 @@ def _multiply_adds(architecture, input_size):
 
 
 def _measured_speed(architecture, dataset_name, device, input_size):
-    """Whole images a second of the latest training of this network on this data, in this size, here, evaluations included; None if there was none."""
+    """Whole images a second of the latest training of this network on this data, in this size,
+    here, evaluations included; None if there was none.
+    """
     for run in sorted(
         runs.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")
     ):

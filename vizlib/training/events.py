@@ -15,10 +15,12 @@ SPARE, SPARE_BYTES = "spare.tmp", 16_384
 
 
 class EventLog:
-    """Appends events to a run's events.jsonl, a whole line at a time, so that a reader sees all of an event or nothing.
+    """Appends events to a run's events.jsonl, a whole line at a time, so that a reader sees all of
+    an event or nothing.
 
-    Use it in a `with`. Within, it holds the run's lock, by which others see that the process is alive; UserError if another process
-    trains this run already, or has finished it. A few bytes of disk are kept in reserve, so that a full disk can still be reported.
+    Use it in a `with`. Within, it holds the run's lock, by which others see that the process is
+    alive; UserError if another process trains this run already, or has finished it. A few bytes of
+    disk are kept in reserve, so that a full disk can still be reported.
     """
 
     def __init__(self, folder):
@@ -52,7 +54,8 @@ class EventLog:
     def _open(self):
         path = self._folder / "events.jsonl"
         torn = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
-        self._file = open(path, "ab", buffering=0)  # noqa: SIM115 open for as long as the training goes on
+        # open for as long as the training goes on
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115
         if torn:  # an earlier process was cut off within a line
             self._file.write(b"\n")
 
@@ -71,7 +74,9 @@ class EventLog:
         self.write(event, **values)
 
     def step_is_due(self, progress):
-        """Whether enough time, and enough of the training, has passed since the last step event. progress: in [0, 1]."""
+        """Whether enough time, and enough of the training, has passed since the last step event.
+        progress: in [0, 1].
+        """
         now = time.monotonic()
         due = (
             now - self._last_time >= STEP_SECONDS

@@ -1,7 +1,9 @@
-"""Starts trainings in processes of their own, and speaks with them through their run folders only. Imports no torch by itself.
+"""Starts trainings in processes of their own, and speaks with them through their run folders only.
+Imports no torch by itself.
 
-Trainings queue by device: the processes look at one another's run folders, and the one that has waited longest goes next. Nothing is
-kept in this process but the pipe by which a training notices that the app is gone, however it goes.
+Trainings queue by device: the processes look at one another's run folders, and the one that has
+waited longest goes next. Nothing is kept in this process but the pipe by which a training notices
+that the app is gone, however it goes.
 """
 
 import os
@@ -19,7 +21,8 @@ MOST_WAITING = 10
 ROOT = Path(__file__).resolve().parent.parent.parent
 _processes = []  # with their open pipes: as long as this process lives
 _spawning = threading.Lock()
-# In a session of its own, so that Ctrl-C in the terminal does not reach it before it could save; Windows has another word for it.
+# In a session of its own, so that Ctrl-C in the terminal does not reach it before it could save;
+# Windows has another word for it.
 _ALONE = (
     dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
     if sys.platform == "win32"
@@ -49,7 +52,8 @@ def start_new(
 ):
     """Start a training in a process of its own. Returns the id of its run, which is listed at once.
 
-    dataset: a name; recipe: a Recipe. The other arguments are those of `make_config`. UserError if it is not possible, or too many wait.
+    dataset: a name; recipe: a Recipe. The other arguments are those of `make_config`. UserError if
+    it is not possible, or too many wait.
     """
     from vizlib import datasets
     from vizlib.training.config import begun, make_config
@@ -68,7 +72,9 @@ def start_new(
 
 
 def resume(run, device=None, learning_rate=None):
-    """Let a run that ended too early go on, on the device it was on or another one, at the same or another highest learning rate."""
+    """Let a run that ended too early go on, on the device it was on or another one, at the same or
+    another highest learning rate.
+    """
     if not run.can_resume:
         raise UserError(f"{run.run_id} cannot be resumed: it is {run.status}.")
     requests.forget(run.folder)
@@ -78,7 +84,9 @@ def resume(run, device=None, learning_rate=None):
 
 
 def _spawn(folder, device):
-    """Start the process. Its standard input is a pipe that closes when this process ends, also by kill -9."""
+    """Start the process. Its standard input is a pipe that closes when this process ends, also by
+    kill -9.
+    """
     with _spawning:
         for process in [
             process for process in _processes if process.poll() is not None
@@ -117,12 +125,16 @@ def request(run, wish):
 
 
 def change_rate(run, learning_rate):
-    """Ask a training to go on at another highest learning rate. UserError for one that is not possible."""
+    """Ask a training to go on at another highest learning rate. UserError for one that is not
+    possible.
+    """
     requests.ask_rate(run.folder, learning_rate)
 
 
 def active_runs():
-    """The runs that train here, then those that wait, in the order in which they were asked for, each with its status: pairs (run, status)."""
+    """The runs that train here, then those that wait, in the order in which they were asked for,
+    each with its status: pairs (run, status).
+    """
     found = [(run, run.status) for run in runs.list_runs(shipped=False)[0]]
     return sorted(((run, status) for run, status in found if status in runs.ACTIVE), key=_place)
 
@@ -140,7 +152,9 @@ def device_of(run):
 
 
 def place_in_queue(run, active):
-    """1 for the one that is next on its device, 2 for the one after; 0 for one that does not wait, or is about to begin. active: the `active_runs`."""
+    """1 for the one that is next on its device, 2 for the one after; 0 for one that does not wait,
+    or is about to begin. active: the `active_runs`.
+    """
     same = [
         (other.run_id, status) for other, status in active if device_of(other) == device_of(run)
     ]
@@ -150,7 +164,9 @@ def place_in_queue(run, active):
 
 
 def is_next(run):
-    """Whether a run that waits may begin: no other one on its device trains, or has waited longer."""
+    """Whether a run that waits may begin: no other one on its device trains, or has waited
+    longer.
+    """
     ahead = [
         other
         for other, _ in active_runs()

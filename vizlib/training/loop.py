@@ -1,4 +1,6 @@
-"""The training loop, top to bottom. It knows nothing of the network or the data set, and writes a run folder as it goes."""
+"""The training loop, top to bottom. It knows nothing of the network or the data set, and writes a
+run folder as it goes.
+"""
 
 import errno
 import os
@@ -36,11 +38,13 @@ WORKERS = 4  # processes that read pictures, where the data set streams
 
 
 def train(folder, config, dataset=None, *, device="cpu", group=None, requests=None, say=print):
-    """Train a network as `config` says and write everything into `folder`, which must not hold a run yet.
+    """Train a network as `config` says and write everything into `folder`, which must not hold a
+    run yet.
 
-    Validation images are drawn from the training images by seed; the best epoch is chosen on them, and the test images are looked
-    at once, at the end, through the weights as they were saved. dataset: the one that config names, if it is loaded already.
-    group: the processes that train together; requests: the Requests that are listened to. Returns the Run.
+    Validation images are drawn from the training images by seed; the best epoch is chosen on them,
+    and the test images are looked at once, at the end, through the weights as they were saved.
+    dataset: the one that config names, if it is loaded already. group: the processes that train
+    together; requests: the Requests that are listened to. Returns the Run.
     """
     group, requests = group or Group(), requests or Requests(folder)
     if group.leads and (folder / "config.json").exists():
@@ -57,9 +61,11 @@ def train(folder, config, dataset=None, *, device="cpu", group=None, requests=No
 
 
 def carry_on(folder, log, dataset=None, *, device="cpu", group=None, requests=None, say=print):
-    """Train what the run folder says, from the state saved in it if there is one, and note in the events how it ended.
+    """Train what the run folder says, from the state saved in it if there is one, and note in the
+    events how it ended.
 
-    log: the open EventLog of the folder. requests: the Requests that are listened to. What went wrong is raised once it is noted.
+    log: the open EventLog of the folder. requests: the Requests that are listened to. What went
+    wrong is raised once it is noted.
     """
     requests = requests or Requests(folder)
     try:
@@ -297,7 +303,9 @@ class Training:
         self.snapshots.take(0)
 
     def _warm_up(self):
-        """Run each size of batch once, forward and back, before the clock starts; what that changed is put back."""
+        """Run each size of batch once, forward and back, before the clock starts; what that changed
+        is put back.
+        """
         kept = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
         self._back_to_training()
         for skip in sorted({0, len(self.batches) - 1}):
@@ -322,7 +330,9 @@ class Training:
         )
 
     def _note_growth(self, size):
-        """Note the size of the pictures where it is another than before, or at first another than that of the network's input."""
+        """Note the size of the pictures where it is another than before, or at first another than
+        that of the network's input.
+        """
         if self.group.leads and size != self.learned_size:
             self._note("pictures", epoch=self._epoch(), height=size[0], width=size[1])
         self.learned_size = size
@@ -331,7 +341,9 @@ class Training:
         return _rounded(self.step / len(self.batches))
 
     def _obey(self):
-        """Look at the clock, and at what was asked for since the last look. Returns "stop", "keep" or "pause" if that is to be done now, else ""."""
+        """Look at the clock, and at what was asked for since the last look. Returns "stop", "keep"
+        or "pause" if that is to be done now, else "".
+        """
         decisions = [0.0, 0.0, 1.0, 0.0]
         if self.group.leads:
             self.clock.look()
@@ -358,7 +370,9 @@ class Training:
         return ("", "stop", "keep", "pause")[int(asked)]
 
     def _pause(self):
-        """Wait as long as a pause is asked for. Of several processes the first waits, and the others for it."""
+        """Wait as long as a pause is asked for. Of several processes the first waits, and the
+        others for it.
+        """
         if self.group.leads:
             with self.clock.stopped():
                 self._save()
@@ -374,7 +388,9 @@ class Training:
             module.eval()
 
     def _seed_dropout(self):
-        """By the step, so that it is the same after a resume. torch.manual_seed would take a millisecond where CUDA is not in use."""
+        """By the step, so that it is the same after a resume. torch.manual_seed would take a
+        millisecond where CUDA is not in use.
+        """
         seed = feeding.mixed(self.config["seed"], self.step, 4)
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
@@ -455,7 +471,8 @@ class Training:
     def _refuse_nan(self, loss):
         if not isfinite(loss):
             raise UserError(
-                f"The loss is not a number after {self.step} steps: the training has diverged. Resume it with a learning rate below {self.rate:.3g}."
+                f"The loss is not a number after {self.step} steps: the training has "
+                f"diverged. Resume it with a learning rate below {self.rate:.3g}."
             )
 
     def _take_snapshot(self):
@@ -473,7 +490,9 @@ class Training:
                 self._back_to_training()
 
     def _answer_validation(self, train_loss, train_accuracy):
-        """Answer the validation images, note how it stands, and keep the weights if they are the best so far."""
+        """Answer the validation images, note how it stands, and keep the weights if they are the
+        best so far.
+        """
         logits = predict(self.model, self.val_images(), self.mean, self.std, mirrored=self.mirrored)
         answers = Predictions(self.held_out.labels, logits, self.held_out.image_ids)
         val_loss = mean_loss(answers)
@@ -494,8 +513,10 @@ class Training:
         )
         self._note("epoch", **row, confusion=answers.confusion().tolist())
         self.say(
-            f"{row['progress']:4.0%}  epoch {row['epoch']:6.2f}  train loss {train_loss:.3f} accuracy {train_accuracy:.3f}  "
-            f"validation loss {val_loss:.3f} accuracy {val_accuracy:.3f}  {self.clock.seconds:.0f} s"
+            f"{row['progress']:4.0%}  epoch {row['epoch']:6.2f}  train loss {train_loss:.3f} "
+            f"accuracy {train_accuracy:.3f}  "
+            f"validation loss {val_loss:.3f} accuracy {val_accuracy:.3f}  "
+            f"{self.clock.seconds:.0f} s"
         )
         if val_accuracy > self.best:
             self.best = val_accuracy
@@ -506,11 +527,14 @@ class Training:
 
     def _end(self, ending):
         """Test the best weights, unless it is to be resumed."""
-        self._save()  # also before the test, which may fail where the test images are gone: then only that is left to do
+        # also before the test, which may fail where the test images are gone: then only that is
+        # left to do
+        self._save()
         if ending == "stop":
             self.log.write(
                 "stopped",
-                reason=f"{self.requests.stop} The best weights so far are kept, and it can be resumed.",
+                reason=f"{self.requests.stop} The best weights so far are kept, and it can be "
+                "resumed.",
             )
             return
         self.snapshots.take(self.step)
@@ -529,7 +553,8 @@ class Training:
         )
         (self.folder / state.NAME).unlink(missing_ok=True)
         self.say(
-            f"test accuracy {predictions.accuracy:.4f} of the best epoch, {self.clock.seconds:.0f} s of training"
+            f"test accuracy {predictions.accuracy:.4f} of the best epoch, "
+            f"{self.clock.seconds:.0f} s of training"
         )
 
     def _save(self):
@@ -562,7 +587,10 @@ def _reason(error, device):
     if isinstance(error, torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
     ):
-        return f"There is not enough memory on {device} for this network and batch size. Resume it where there is more, or train with smaller batches."
+        return (
+            f"There is not enough memory on {device} for this network and batch size. Resume it "
+            "where there is more, or train with smaller batches."
+        )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The disk is full. What was written before is kept; make room, then resume."
     first_line = (str(error).splitlines() or ["no message"])[0][:200]

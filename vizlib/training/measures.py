@@ -13,7 +13,9 @@ EVALUATIONS, MOST_EVALUATIONS = (
 
 
 class Clock:
-    """The seconds of training: evaluation, saving and pauses do not count. `seconds` is right after `look`, and while it is stopped."""
+    """The seconds of training: evaluation, saving and pauses do not count. `seconds` is right after
+    `look`, and while it is stopped.
+    """
 
     def __init__(self, device):
         self._device, self._since, self.seconds = device, None, 0.0
@@ -40,7 +42,9 @@ class Clock:
 
 
 class Marks:
-    """When a training is evaluated: at the end of each epoch, several times an epoch in short ones, every few epochs in very long ones."""
+    """When a training is evaluated: at the end of each epoch, several times an epoch in short ones,
+    every few epochs in very long ones.
+    """
 
     def __init__(self, recipe, total_steps, progress):
         if recipe.seconds:
@@ -66,14 +70,18 @@ class Marks:
 
 
 class Meter:
-    """Mean loss, accuracy and images a second since the last look under the same name, over all processes."""
+    """Mean loss, accuracy and images a second since the last look under the same name, over all
+    processes.
+    """
 
     def __init__(self, group):
         self._group, self._total, self._images = group, torch.zeros(2, dtype=torch.float64), 0
         self._looks = {name: (self._total, 0, 0.0) for name in ("step", "epoch")}
 
     def add(self, loss, right, count):
-        """loss: this process's share of the mean of a batch of `count` pictures; right: how many it had right."""
+        """loss: this process's share of the mean of a batch of `count` pictures; right: how many it
+        had right.
+        """
         sums = torch.stack(
             [loss * count, right]
         ).double()  # float would not tell a small difference of large sums
@@ -86,7 +94,9 @@ class Meter:
         return [*(self._total - total.to(self._total.device)).tolist(), self._images - images]
 
     def resume(self, seconds, loss, right, images):
-        """Take up what another meter had `since` its last look at an epoch; its clock had counted so many seconds."""
+        """Take up what another meter had `since` its last look at an epoch; its clock had counted
+        so many seconds.
+        """
         self._looks = {
             "step": (self._total, 0, seconds),
             "epoch": (torch.tensor([-loss, -right], dtype=torch.float64), -images, seconds),

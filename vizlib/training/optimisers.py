@@ -1,9 +1,12 @@
-"""The optimisers of a recipe. Each group of parameters has a "share": its learning rate is that share of the recipe's."""
+"""The optimisers of a recipe. Each group of parameters has a "share": its learning rate is that
+share of the recipe's.
+"""
 
 import torch
 
-# Muon's companions: rates of biases and matrices as shares of the filters' rate, for a loss summed over the batch (airbench: 0.053 and 0.67
-# beside 0.24). Matrices there are divided by the number of inputs after the product, and here before it, which changes the rate by its square.
+# Muon's companions: rates of biases and matrices as shares of the filters' rate, for a loss summed
+# over the batch (airbench: 0.053 and 0.67 beside 0.24). Matrices there are divided by the number of
+# inputs after the product, and here before it, which changes the rate by its square.
 BIAS_SHARE, MATRIX_SHARE, COMPANION_MOMENTUM = 0.053 / 0.24, 0.67 / 0.24, 0.85
 ITERATIONS = 3
 COEFFICIENTS = (
@@ -14,16 +17,20 @@ COEFFICIENTS = (
 
 
 def make_optimisers(model, recipe):
-    """The torch optimisers of `recipe` for what `model` learns. The loop sets group["lr"] = rate * group["share"] before each step.
+    """The torch optimisers of `recipe` for what `model` learns. The loop sets group["lr"] = rate *
+    group["share"] before each step.
 
-    recipe.optimiser: "sgd", "adamw" or "muon". The loss is the mean over a batch of recipe.batch_size images.
+    recipe.optimiser: "sgd", "adamw" or "muon". The loss is the mean over a batch of
+    recipe.batch_size images.
     """
     learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return _muon(learned, recipe) if recipe.optimiser == "muon" else [_usual(learned, recipe)]
 
 
 def _usual(learned, recipe):
-    """Weight decay acts on weights only: biases and normalisation are left alone, as is usual since He et al. 2019."""
+    """Weight decay acts on weights only: biases and normalisation are left alone, as is usual since
+    He et al. 2019.
+    """
     weights, others = [p for p in learned if p.ndim > 1], [p for p in learned if p.ndim <= 1]
     groups = [
         {"params": weights, "weight_decay": recipe.weight_decay},
@@ -44,7 +51,9 @@ def _usual(learned, recipe):
 
 
 def _with_momentum(sgd):
-    """The optimiser with its averages at zero. The fused kernel makes them unwritten, and a scaler that skips the first step leaves them so."""
+    """The optimiser with its averages at zero. The fused kernel makes them unwritten, and a scaler
+    that skips the first step leaves them so.
+    """
     for group in sgd.param_groups:
         for parameter in group["params"] if group["momentum"] else ():
             sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
@@ -52,7 +61,9 @@ def _with_momentum(sgd):
 
 
 def _muon(learned, recipe):
-    """Muon for the filters; Nesterov SGD for biases and for matrices, at a rate of their own, or at airbench's. Nothing decays: Muon keeps the filters' norm."""
+    """Muon for the filters; Nesterov SGD for biases and for matrices, at a rate of their own, or at
+    airbench's. Nothing decays: Muon keeps the filters' norm.
+    """
     filters, biases, matrices = (
         [p for p in learned if p.ndim == 4],
         [p for p in learned if p.ndim <= 1],
@@ -97,11 +108,13 @@ def _muon(learned, recipe):
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose step is made orthogonal: all directions of a filter bank move equally far, however small their gradient.
+    """Nesterov momentum whose step is made orthogonal: all directions of a filter bank move equally
+    far, however small their gradient.
 
-    Each bank (out, in, height, width) is one matrix (out, in x height x width), kept at the norm sqrt(out), so that the rate is relative.
-    For convolutions that a normalisation follows. Sources: Jordan et al., Muon, https://kellerjordan.github.io/posts/muon/, as it is used in
-    airbench, https://arxiv.org/abs/2404.00498
+    Each bank (out, in, height, width) is one matrix (out, in x height x width), kept at the norm
+    sqrt(out), so that the rate is relative. For convolutions that a normalisation follows. Sources:
+    Jordan et al., Muon, https://kellerjordan.github.io/posts/muon/, as it is used in airbench,
+    https://arxiv.org/abs/2404.00498
     """
 
     def __init__(self, groups, lr, momentum):
@@ -125,7 +138,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix):
-    """A matrix (rows, columns) with its singular values brought to between about 0.5 and 1.5, by Newton-Schulz iterations in bfloat16."""
+    """A matrix (rows, columns) with its singular values brought to between about 0.5 and 1.5, by
+    Newton-Schulz iterations in bfloat16.
+    """
     a, b, c = COEFFICIENTS
     wide = matrix.bfloat16() if len(matrix) <= matrix.shape[1] else matrix.bfloat16().T
     wide = wide / (wide.norm() + 1e-7)

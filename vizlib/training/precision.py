@@ -5,7 +5,9 @@ from torch import nn
 
 
 def half_type(device, model, picture_size):
-    """The two-byte type that convolutions are faster in on this device, or None. model: on it; picture_size: the smallest (C, H, W) that it gets."""
+    """The two-byte type that convolutions are faster in on this device, or None. model: on it;
+    picture_size: the smallest (C, H, W) that it gets.
+    """
     if device.type == "cuda":
         return (
             torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
@@ -18,9 +20,11 @@ def half_type(device, model, picture_size):
 
 
 def _strides_over_a_point(model, picture_size):
-    """Whether a window that strides is laid over maps of one place, as where a large network gets very small pictures.
+    """Whether a window that strides is laid over maps of one place, as where a large network gets
+    very small pictures.
 
-    On CPUs the gradient of its filters is then left unwritten in bfloat16, and holds whatever was in that memory before (PyTorch 2.14).
+    On CPUs the gradient of its filters is then left unwritten in bfloat16, and holds whatever was
+    in that memory before (PyTorch 2.14).
     """
     found = []
 

@@ -1,4 +1,6 @@
-"""What a process that trains does once, before it begins. It changes the whole process: never call it in a server."""
+"""What a process that trains does once, before it begins. It changes the whole process: never call
+it in a server.
+"""
 
 import ctypes
 import os
@@ -13,9 +15,11 @@ GRACE_SECONDS = (
 
 
 def keep_freed_memory():
-    """Let glibc keep what is freed: it otherwise gives every large activation back and faults it in again at each step.
+    """Let glibc keep what is freed: it otherwise gives every large activation back and faults it in
+    again at each step.
 
-    Measured at 1.65 to 1.9 times for a three-layer net in bfloat16, nothing for deeper ones. Linux only; elsewhere it does nothing.
+    Measured at 1.65 to 1.9 times for a three-layer net in bfloat16, nothing for deeper ones. Linux
+    only; elsewhere it does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -29,7 +33,9 @@ def keep_freed_memory():
 
 
 def end_after(wait, requests, reason):
-    """End in order, for this reason, once wait() returns. requests: the training's Requests. A process that hangs is ended a little later."""
+    """End in order, for this reason, once wait() returns. requests: the training's Requests. A
+    process that hangs is ended a little later.
+    """
 
     def watch():
         wait()
@@ -48,7 +54,9 @@ def wait_for_parent():
 
 
 def end_in_order(requests):
-    """Let SIGTERM and Ctrl-C end a training so that it can be resumed; a second Ctrl-C ends it at once. requests: its Requests."""
+    """Let SIGTERM and Ctrl-C end a training so that it can be resumed; a second Ctrl-C ends it at
+    once. requests: its Requests.
+    """
 
     def end(number, frame):
         if requests.reason and number == signal.SIGINT:

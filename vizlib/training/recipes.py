@@ -8,11 +8,13 @@ from vizlib.errors import UserError, unknown
 OPTIMISERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("constant", "steps", "linear", "cosine", "one_cycle")
 WARM_UP = 0.2  # the share of a one-cycle schedule in which the rate rises (Smith and Topin 2017)
+# from which share of the training on pictures have which share of their side: 64, 112 and 224
+# pixels
 GROWTH = (
     (0, 2 / 7),
     (1 / 2, 1 / 2),
     (5 / 6, 1),
-)  # from which share of the training on pictures have which share of their side: 64, 112 and 224 pixels
+)
 LIMITS = {  # what is possible, from and to; the app's fields have the same
     "epochs": (1, 10_000),
     "seconds": (1, 1_000_000),
@@ -33,16 +35,21 @@ WHOLE = ("epochs", "batch_size", "crop", "decay_every")
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way of training. It ends after `epochs`, or after `seconds` of training where those are given.
+    """One way of training. It ends after `epochs`, or after `seconds` of training where those are
+    given.
 
-    learning_rate: the highest of the schedule, for "muon" that of the filters; companion_share: the share of it for all else, by
-    Nesterov's method, or 0 for the shares of airbench. Schedule "steps" multiplies it by `decay` every `decay_every` epochs. clip: the
-    greatest length of the gradient of all weights together, 0 for any. augment: random crops and, where the data set allows, mirror
-    images; crop: they reach 1/crop of the side beyond the picture, whose surroundings are black, or its own reflection where `reflect`.
-    cutout: the side of a square that is covered, as a share of the picture's. For imbalanced classes: class_weights weighs the loss by the inverse of each class's share,
-    balanced draws all classes equally often, augment_only_rare leaves pictures of classes with more than their share as they are.
-    mirrored: answers are averaged over a picture and its mirror image. growing: pictures are small at first and grow to their side, as `side_share` says.
-    compile: by torch.compile, before the clock starts.
+    learning_rate: the highest of the schedule, for "muon" that of the filters; companion_share: the
+    share of it for all else, by Nesterov's method, or 0 for the shares of airbench. Schedule
+    "steps" multiplies it by `decay` every `decay_every` epochs. clip: the greatest length of the
+    gradient of all weights together, 0 for any. augment: random crops and, where the data set
+    allows, mirror images; crop: they reach 1/crop of the side beyond the picture, whose
+    surroundings are black, or its own reflection where `reflect`. cutout: the side of a square that
+    is covered, as a share of the picture's. For imbalanced classes: class_weights weighs the loss
+    by the inverse of each class's share, balanced draws all classes equally often,
+    augment_only_rare leaves pictures of classes with more than their share as they are. mirrored:
+    answers are averaged over a picture and its mirror image. growing: pictures are small at first
+    and grow to their side, as `side_share` says. compile: by torch.compile, before the clock
+    starts.
     """
 
     name: str
@@ -111,12 +118,15 @@ _ALL = [
     ),
     Recipe(
         "one_cycle",
-        "Nesterov momentum with crops and flips; the rate rises, then falls to zero. Good for residual networks.",
+        "Nesterov momentum with crops and flips; the rate rises, then falls to zero. Good for "
+        "residual networks.",
         learning_rate=0.15,
         schedule="one_cycle",
         batch_size=128,
         epochs=20,
-        clip=3.0,  # without, deep networks diverge where the rate rises within a few steps, as it does on small sets
+        # without, deep networks diverge where the rate rises within a few steps, as it does on
+        # small sets
+        clip=3.0,
         augment=True,
         **_NESTEROV,
     ),
@@ -131,7 +141,8 @@ _ALL = [
     ),
     Recipe(
         "small_set",
-        "Sixty short epochs of AdamW with shifted pictures and smoothed labels. Good for a few thousand small pictures, such as digits.",
+        "Sixty short epochs of AdamW with shifted pictures and smoothed labels. Good for a "
+        "few thousand small pictures, such as digits.",
         optimiser="adamw",
         learning_rate=4e-3,
         weight_decay=0.02,
@@ -171,12 +182,14 @@ _ALL = [
     ),
     Recipe(
         "muon",
-        "Muon, with crops and flips. Learns deep networks in few epochs, where batch normalisation follows each convolution.",
+        "Muon, with crops and flips. Learns deep networks in few epochs, where batch "
+        "normalisation follows each convolution.",
         **_DEEP,
     ),
     Recipe(
         "growing",
-        "Muon on pictures that grow from 2/7 of their side: learns large pictures in little more than a third of the time. For networks that take pictures of any size.",
+        "Muon on pictures that grow from 2/7 of their side: learns large pictures in little "
+        "more than a third of the time. For networks that take pictures of any size.",
         growing=True,
         **_DEEP,
     ),
@@ -186,7 +199,8 @@ _ALL = [
         learning_rate=5e-4,
         epochs=4,
     ),
-    # The reports' own, by the row of the table of systems; where a report gives no rate, the usual one of its optimiser.
+    # The reports' own, by the row of the table of systems; where a report gives no rate, the usual
+    # one of its optimiser.
     Recipe(
         "report_a1",
         "As reported for the three layers in bare tensors: one epoch of gradient descent.",
@@ -208,7 +222,8 @@ _ALL = [
     ),
     Recipe(
         "report_b",
-        "As reported for plain and residual networks of 32 layers: twenty epochs with Nesterov momentum.",
+        "As reported for plain and residual networks of 32 layers: twenty epochs with "
+        "Nesterov momentum.",
         learning_rate=0.01,
         momentum=0.9,
         nesterov=True,
@@ -216,7 +231,8 @@ _ALL = [
     ),
     Recipe(
         "report_c",
-        "As reported for graded photographs: a low rate for a few epochs, mirror images of the rare grades only; then resumed at a lower rate.",
+        "As reported for graded photographs: a low rate for a few epochs, mirror images of "
+        "the rare grades only; then resumed at a lower rate.",
         learning_rate=1e-3,
         momentum=0.9,
         epochs=5,
@@ -233,7 +249,8 @@ _ALL = [
     ),
     Recipe(
         "report_e",
-        "As reported for VGG and the cut ResNet-50: Adam, the rate divided by three every twenty epochs.",
+        "As reported for VGG and the cut ResNet-50: Adam, the rate divided by three every "
+        "twenty epochs.",
         optimiser="adamw",
         learning_rate=1e-3,
         schedule="steps",
@@ -272,7 +289,8 @@ def recipe_for(architecture, dataset_name=""):
 
 
 def recipe(name, **changes):
-    """The recipe of that name with some values changed (None changes nothing). UserError for what is not possible.
+    """The recipe of that name with some values changed (None changes nothing). UserError for what
+    is not possible.
 
     Epochs given for a recipe that is measured in seconds take the place of the seconds.
     """
@@ -295,7 +313,8 @@ def checked(recipe):
             continue
         if not low <= value <= high or (key in WHOLE and not isinstance(value, int)):
             raise UserError(
-                f"{key.replace('_', ' ')} {value} is not possible: {'a whole number ' if key in WHOLE else ''}between {low:g} and {high:,}."
+                f"{key.replace('_', ' ')} {value} is not possible: "
+                f"{'a whole number ' if key in WHOLE else ''}between {low:g} and {high:,}."
             )
     for key, possible in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
         if getattr(recipe, key) not in possible:
@@ -342,18 +361,25 @@ def learning_rate(recipe, progress):
 
 
 def side_share(recipe, progress):
-    """The share of their side that pictures have at a progress in [0, 1] through the training. Progressive resizing (Howard 2018): most is learned on small pictures, at a fraction of the cost."""
+    """The share of their side that pictures have at a progress in [0, 1] through the training.
+    Progressive resizing (Howard 2018): most is learned on small pictures, at a fraction of the
+    cost.
+    """
     return max(share for start, share in GROWTH if progress >= start) if recipe.growing else 1
 
 
 def picture_size(recipe, sides, progress):
-    """(height, width) of the pictures at a progress, for a network that gets them with these sides."""
+    """(height, width) of the pictures at a progress, for a network that gets them with these
+    sides.
+    """
     share = side_share(recipe, progress)
     return tuple(max(1, round(side * share)) for side in sides)
 
 
 def relative_cost(recipe):
-    """What a training costs relative to one on pictures of the whole side throughout, which cost as their area."""
+    """What a training costs relative to one on pictures of the whole side throughout, which cost as
+    their area.
+    """
     if not recipe.growing:
         return 1.0
     ends = [start for start, _ in GROWTH[1:]] + [1]

@@ -12,10 +12,11 @@ from vizlib.training.requests import Requests, forget
 
 
 def reproduce(systems, *, again=False, device="cpu", say=print):
-    """Train these systems, each into a run folder, or let it go on where one was begun. Returns whether all were trained.
+    """Train these systems, each into a run folder, or let it go on where one was begun. Returns
+    whether all were trained.
 
-    again: also those that ship; one that was trained here, and has its weights, is not trained twice. One that fails says why, and the next follows; being
-    asked to stop ends them all.
+    again: also those that ship; one that was trained here, and has its weights, is not trained
+    twice. One that fails says why, and the next follows; being asked to stop ends them all.
     """
     complete = True
     for system in systems:
@@ -29,7 +30,8 @@ def reproduce(systems, *, again=False, device="cpu", say=print):
         )
         if done:
             say(
-                f"{system.id} is there: {done.run_id}, {done.rows('finished')[-1]['test_accuracy']:.1%} of the test images right."
+                f"{system.id} is there: {done.run_id}, "
+                f"{done.rows('finished')[-1]['test_accuracy']:.1%} of the test images right."
             )
             continue
         try:
@@ -67,7 +69,8 @@ def _new(system):
         )
         if first is None:
             raise UserError(
-                f"it starts from the weights of {system.start}, which are not here yet: python -m vizlib reproduce {system.start}"
+                f"it starts from the weights of {system.start}, which are not here yet: "
+                f"python -m vizlib reproduce {system.start}"
             )
         start = {"run": first.run_id}
     config = make_config(

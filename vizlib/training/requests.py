@@ -1,4 +1,5 @@
-"""What a training is asked to do while it runs: small files in its run folder, made by anybody, read by the training process. No torch.
+"""What a training is asked to do while it runs: small files in its run folder, made by anybody,
+read by the training process. No torch.
 
 stop    end now; it can be resumed       keep   end now, test the best weights: finished
 pause   wait as long as the file exists  rate   the highest learning rate from now on, as text
@@ -53,7 +54,9 @@ class Requests:
     """The requests of one run, as its training process sees them."""
 
     folder: os.PathLike
-    reason: str = ""  # why the process must end by itself, once it must: set by signals and by whoever watches the parent
+    # why the process must end by itself, once it must: set by signals and by whoever watches the
+    # parent
+    reason: str = ""
 
     @property
     def stop(self):

@@ -1,9 +1,12 @@
-"""The film of learning: conv1's weights and what some layers make of one picture, at log-spaced steps, in snapshots.safetensors.
+"""The film of learning: conv1's weights and what some layers make of one picture, at log-spaced
+steps, in snapshots.safetensors.
 
 conv1/STEP          float16 (out, in, h, w), at steps 0, 1, 2, 3, 4, 6, 8, 12, ... and at the end
-probe/picture       uint8 (H, W, C), the first picture held out for validation
-probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to last, at most 32 pixels a side and SHOWN values, at every
-                    second of these steps, 0, 1, 2, 4, 8, ... and the end: with all, twenty shipped runs would be 20 MB
+probe/picture       uint8 (H, W, C), the first picture held out for validation probe/STEP/LAYER
+uint8 (maps, h, w) of about five convolutions from first to last, at most 32 pixels a side and SHOWN
+values, at every
+                    second of these steps, 0, 1, 2, 4, 8, ... and the end: with all, twenty shipped
+                    runs would be 20 MB
 range/STEP/LAYER    float32 (2,), the values that 0 and 255 stand for
 """
 
@@ -26,7 +29,8 @@ def is_log_spaced(step):
 class Snapshots:
     """Takes snapshots of a model in training and writes them to a run folder.
 
-    picture: uint8 (C, H, W), the probe; received: the same as the network gets it, float (1, C, H, W).
+    picture: uint8 (C, H, W), the probe; received: the same as the network gets it, float (1, C, H,
+    W).
     """
 
     def __init__(self, folder, model, picture, received):
@@ -44,7 +48,9 @@ class Snapshots:
         self._taken = {"probe/picture": torch.from_numpy(picture.transpose(1, 2, 0).copy())}
 
     def take_up(self, step):
-        """Go on with the snapshots up to this step that the file has, of a training that is resumed."""
+        """Go on with the snapshots up to this step that the file has, of a training that is
+        resumed.
+        """
         if self._path.is_file():
             try:
                 stored = load_weights(self._path)

@@ -1,4 +1,6 @@
-"""What a training starts from: a random network, another run's weights, or weights that torchvision trained on ImageNet."""
+"""What a training starts from: a random network, another run's weights, or weights that torchvision
+trained on ImageNet.
+"""
 
 import pickle
 
@@ -14,7 +16,9 @@ FITTED_ON = 2000  # pictures that a network which looks at the data before it is
 
 
 def check_start(start, architecture):
-    """UserError unless a start ({"run": id}, {"pretrained": "torchvision"} or None) is possible for an architecture."""
+    """UserError unless a start ({"run": id}, {"pretrained": "torchvision"} or None) is possible for
+    an architecture.
+    """
     if start is None:
         return
     if set(start) == {"run"}:
@@ -23,14 +27,16 @@ def check_start(start, architecture):
             raise UserError(run.missing_weights)
         if run.config["architecture"] != architecture:
             raise UserError(
-                f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do not fit {architecture}."
+                f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do "
+                f"not fit {architecture}."
             )
     elif set(start) == {"pretrained"}:
         if start["pretrained"] != "torchvision":
             raise unknown("source of pretrained weights", start["pretrained"], ["torchvision"])
         if architecture not in PRETRAINED:
             raise UserError(
-                f"torchvision has no pretrained weights of {architecture}, only of: {', '.join(PRETRAINED)}."
+                f"torchvision has no pretrained weights of {architecture}, only of: "
+                f"{', '.join(PRETRAINED)}."
             )
     else:
         raise unknown("start", start, ['{"run": ID}', '{"pretrained": "torchvision"}'])
@@ -39,7 +45,8 @@ def check_start(start, architecture):
 def starting_model(config, images):
     """The network of a configuration as its training begins, on the CPU.
 
-    images: a function that gives some normalised training images (N, C, H, W), for networks that look at the data first (`fit_to`).
+    images: a function that gives some normalised training images (N, C, H, W), for networks that
+    look at the data first (`fit_to`).
     """
     model = architectures.create(config["architecture"], **config["arguments"])
     start = config.get("start")
@@ -57,9 +64,11 @@ def starting_model(config, images):
 
 
 def load_all_but_head(model, state_dict):
-    """Put tensors into a model whose last layer may be of another number of classes; that layer then stays random. UserError if more differs.
+    """Put tensors into a model whose last layer may be of another number of classes; that layer
+    then stays random. UserError if more differs.
 
-    A first convolution for colours is summed over them where the model takes grey pictures: it then answers as to a picture of three equal channels.
+    A first convolution for colours is summed over them where the model takes grey pictures: it then
+    answers as to a picture of three equal channels.
     """
     own = model.state_dict()
     first = next(name for name, parameter in model.named_parameters() if parameter.ndim > 1)
@@ -89,7 +98,9 @@ def load_all_but_head(model, state_dict):
 
 
 def _torchvision_weights(architecture):
-    """torchvision's best weights, from its cache or its makers' site; a download's checksum is compared with the one in its name."""
+    """torchvision's best weights, from its cache or its makers' site; a download's checksum is
+    compared with the one in its name.
+    """
     from torchvision.models import get_model_weights
 
     weights = get_model_weights(architecture).DEFAULT
@@ -106,14 +117,16 @@ def _torchvision_weights(architecture):
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         cached = f"{torch.hub.get_dir()}/checkpoints/{path}"
         raise UserError(
-            f"torchvision's weights of {architecture} cannot be had: they are not at {cached}, or damaged there, and cannot be downloaded. "
+            f"torchvision's weights of {architecture} cannot be had: they are not at "
+            f"{cached}, or damaged there, and cannot be downloaded. "
             f"Put {weights.url} there, or start from scratch."
         ) from error
     return load_weights(f"{torch.hub.get_dir()}/checkpoints/{path}")
 
 
 def freeze(model, count):
-    """Take the first `count` convolutions, and the normalisations after them, out of the training. Returns these modules.
+    """Take the first `count` convolutions, and the normalisations after them, out of the training.
+    Returns these modules.
 
     UserError if nothing but the last layer would be left, or less.
     """

@@ -1,4 +1,6 @@
-"""last.pt: all that a training needs to go on from where it was. Plain tensors and numbers, read with PyTorch's weights-only reader."""
+"""last.pt: all that a training needs to go on from where it was. Plain tensors and numbers, read
+with PyTorch's weights-only reader.
+"""
 
 import io
 
@@ -20,7 +22,9 @@ def save_state(folder, **state):
 
 
 def load_state(folder):
-    """The saved state as a dictionary, on the CPU, or None where there is none. UserError if it is damaged."""
+    """The saved state as a dictionary, on the CPU, or None where there is none. UserError if it is
+    damaged.
+    """
     path = folder / NAME
     if not path.exists():
         return None
@@ -33,6 +37,7 @@ def load_state(folder):
             raise ValueError("not a state")
     except Exception as error:  # readers of damaged files raise anything
         raise UserError(
-            f"The saved state of this run is damaged. Remove {NAME} from its folder to train it from the beginning."
+            f"The saved state of this run is damaged. Remove {NAME} from its folder to train "
+            "it from the beginning."
         ) from error
     return state

@@ -1,4 +1,6 @@
-"""The events of a training as TensorBoard's event files, in the folder tensorboard/ of the run, where TensorBoard is installed."""
+"""The events of a training as TensorBoard's event files, in the folder tensorboard/ of the run,
+where TensorBoard is installed.
+"""
 
 import time
 
@@ -6,10 +8,12 @@ PATIENCE = 10  # seconds; importing TensorBoard takes one, in which the first po
 
 
 class TensorBoard:
-    """Writes scalars: loss, accuracy and learning rate of both splits, and the gradients' sizes by layer.
+    """Writes scalars: loss, accuracy and learning rate of both splits, and the gradients' sizes by
+    layer.
 
-    layers: the names that gradients are written under. first_step: of a training that is resumed, from which on what earlier files hold is
-    undone. What is added is written at the first epoch event after some seconds, then at each one, and at the end.
+    layers: the names that gradients are written under. first_step: of a training that is resumed,
+    from which on what earlier files hold is undone. What is added is written at the first epoch
+    event after some seconds, then at each one, and at the end.
     """
 
     def __init__(self, folder):
@@ -60,7 +64,9 @@ class TensorBoard:
         self._writer.flush()
 
     def close(self):
-        """Write what is left. A disk that is full by now fails the training where it writes its own files, not here."""
+        """Write what is left. A disk that is full by now fails the training where it writes its own
+        files, not here.
+        """
         try:
             if self._waiting:
                 self._write()

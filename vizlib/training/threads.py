@@ -17,9 +17,10 @@ LOOK_AGAIN = 30  # seconds without them after which all threads are tried again
 class Threads:
     """Chooses by the seconds that steps take.
 
-    With something else running beside it, two threads can be ten times slower than one: each part of a step waits for the thread that
-    was put aside (measured with two other processes on two cores: 68 images a second against 616). And batches of very small pictures
-    are over before two threads have shared them.
+    With something else running beside it, two threads can be ten times slower than one: each part
+    of a step waits for the thread that was put aside (measured with two other processes on two
+    cores: 68 images a second against 616). And batches of very small pictures are over before two
+    threads have shared them.
     """
 
     def __init__(self, device, batch_pixels):
@@ -45,7 +46,9 @@ class Threads:
 
     @contextmanager
     def step(self):
-        """Around each step: takes the number of threads that was faster lately, one that has not been tried yet first."""
+        """Around each step: takes the number of threads that was faster lately, one that has not
+        been tried yet first.
+        """
         if len(self._choices) == 1:
             yield
             return
@@ -65,5 +68,7 @@ class Threads:
         self._taken[number] = [*self._taken[number], time.perf_counter() - start][-LATEST:]
 
     def _seconds(self, number):
-        """The median of the latest steps: the first of a trial, and the first after an evaluation, are slow by themselves."""
+        """The median of the latest steps: the first of a trial, and the first after an evaluation,
+        are slow by themselves.
+        """
         return median(self._taken[number])

@@ -1,4 +1,5 @@
-"""The process that trains: python -m vizlib.training.worker RUN_FOLDER. It waits for its device, trains, and notes how it ended.
+"""The process that trains: python -m vizlib.training.worker RUN_FOLDER. It waits for its device,
+trains, and notes how it ended.
 
 It imports torch only when its turn has come: one that waits is small.
 """
@@ -69,7 +70,8 @@ def _train_in_turn(options, log, requests):
             return 0
         if is_next and carry_on:
             break
-        if is_next:  # and is it still after the import? Of two that came at one time both may have thought so
+        # and is it still after the import? Of two that came at one time both may have thought so
+        if is_next:
             process.keep_freed_memory()
             from vizlib.training.loop import carry_on
         else:
@@ -90,7 +92,9 @@ def _train_in_turn(options, log, requests):
 
 
 def _own_copy_of_standard_input():
-    """The pipe from the app as a file of its own, with nothing left at its place: on Windows, importing PyTorch hangs beside a thread that reads there."""
+    """The pipe from the app as a file of its own, with nothing left at its place: on Windows,
+    importing PyTorch hangs beside a thread that reads there.
+    """
     pipe, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

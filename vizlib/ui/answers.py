@@ -1,4 +1,6 @@
-"""What a run answered on held-out images, at the end or at an earlier moment: the counts, and the verdict on them."""
+"""What a run answered on held-out images, at the end or at an earlier moment: the counts, and the
+verdict on them.
+"""
 
 from dataclasses import dataclass
 
@@ -12,7 +14,9 @@ from vizlib.ui import caches
 
 @dataclass(frozen=True)
 class Answers:
-    """counts: int (K, K). predictions: None where only the counts are stored. of: which images, in words; moment: which step, in words."""
+    """counts: int (K, K). predictions: None where only the counts are stored. of: which images, in
+    words; moment: which step, in words.
+    """
 
     counts: np.ndarray
     verdict: Verdict
@@ -22,9 +26,11 @@ class Answers:
 
 
 def at(run, step=None):
-    """The Answers of a run at the last evaluation up to `step`; of the test images where step is None and the training has ended.
+    """The Answers of a run at the last evaluation up to `step`; of the test images where step is
+    None and the training has ended.
 
-    Else they are those of the validation images, whose counts the training noted. NotYet before the first evaluation.
+    Else they are those of the validation images, whose counts the training noted. NotYet before the
+    first evaluation.
     """
     if (
         step is None
@@ -44,7 +50,8 @@ def at(run, step=None):
     until = [pair for pair in evaluations if step is None or pair[0]["step"] <= step]
     if not until:
         raise caches.NotYet(
-            f"At step {step:,} {run.run_id!r} had not been evaluated yet: the first time was at step {evaluations[0][0]['step']:,}."
+            f"At step {step:,} {run.run_id!r} had not been evaluated yet: the first time was "
+            f"at step {evaluations[0][0]['step']:,}."
         )
     row, counts = until[-1]
     verdict = judge(

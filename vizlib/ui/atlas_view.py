@@ -1,4 +1,6 @@
-"""An Atlas on a page: one picture, any tile picked by click or by arrow keys, its values shown when pointed at."""
+"""An Atlas on a page: one picture, any tile picked by click or by arrow keys, its values shown when
+pointed at.
+"""
 
 import streamlit as st
 
@@ -69,7 +71,8 @@ WIDEST_TILE = 150  # CSS pixels
 
 
 def show(atlas, *, alt, key, selected=-1, on_pick=None, tallest=None):
-    """Show an Atlas; on_pick(tile) is called before the rerun when another tile is picked. selected: the framed tile, or -1.
+    """Show an Atlas; on_pick(tile) is called before the rerun when another tile is picked.
+    selected: the framed tile, or -1.
 
     tallest: CSS pixels that it may be high; without, it takes the width there is.
     """

@@ -1,6 +1,8 @@
-"""What is computed once and shared by all sessions. Every cache is bounded, and keyed by the state of the files it read.
+"""What is computed once and shared by all sessions. Every cache is bounded, and keyed by the state
+of the files it read.
 
-Nothing cached is ever changed: models are prepared for concurrent reading, arrays are only drawn from.
+Nothing cached is ever changed: models are prepared for concurrent reading, arrays are only drawn
+from.
 """
 
 import gc
@@ -15,7 +17,9 @@ from vizlib.errors import UserError
 
 
 class NotYet(UserError):
-    """Something that a run does not have yet, or will never have, as its training ended before: no fault of anybody's."""
+    """Something that a run does not have yet, or will never have, as its training ended before: no
+    fault of anybody's.
+    """
 
     icon = ":material/hourglass_empty:"
 
@@ -27,7 +31,9 @@ class NotHere(NotYet):
 
 
 def without(run, what):
-    """The NotYet that says why a run has no `what` ("weights", "evaluation"): it waits, has just begun, ended too early, or comes without its weights."""
+    """The NotYet that says why a run has no `what` ("weights", "evaluation"): it waits, has just
+    begun, ended too early, or comes without its weights.
+    """
     if what == "weights" and run.is_weightless:
         return NotHere(run.missing_weights)
     name = f"{run.run_id!r}"
@@ -55,7 +61,9 @@ def dataset_names():
 
 
 def _state_of(file):
-    """How a run, or a picture, is told from another as an argument: a run by its folder, its form, and the state of its configuration and one file."""
+    """How a run, or a picture, is told from another as an argument: a run by its folder, its form,
+    and the state of its configuration and one file.
+    """
     return {
         runs.Run: lambda run: (
             str(run.folder),
@@ -75,19 +83,25 @@ def _its_data(run):
     max_entries=4, ttl=600, hash_funcs={runs.Run: _its_data}, show_spinner="Opening the data set"
 )
 def dataset(run):
-    """The run's data set, looked at anew every ten minutes. UserError if this machine's copy does not fit the run."""
+    """The run's data set, looked at anew every ten minutes. UserError if this machine's copy does
+    not fit the run.
+    """
     return datasets.load_for(run.config)
 
 
 def model(run):
-    """The run's network with its best weights, prepared to be looked into. UserError if it cannot be rebuilt, NotYet where there are no weights."""
+    """The run's network with its best weights, prepared to be looked into. UserError if it cannot
+    be rebuilt, NotYet where there are no weights.
+    """
     if not run.has("model.safetensors"):
         raise without(run, "weights")
     return (_model_followed if run.is_active else _model)(run)
 
 
 def network(run):
-    """model(run); of a run that comes without its weights the shapes alone, on the meta device, where there are no values to show or to compute with."""
+    """model(run); of a run that comes without its weights the shapes alone, on the meta device,
+    where there are no values to show or to compute with.
+    """
     return _shapes(run) if run.is_weightless else model(run)
 
 
@@ -110,7 +124,8 @@ def _load(run):
     return load_model(run)
 
 
-# One cache with two faces: a page that follows a training gets new weights every few seconds, and must not jump for a spinner each time.
+# One cache with two faces: a page that follows a training gets new weights every few seconds, and
+# must not jump for a spinner each time.
 _model, _model_followed = (
     st.cache_resource(
         _load, max_entries=6, hash_funcs=_state_of("model.safetensors"), show_spinner=spinner
@@ -120,7 +135,9 @@ _model, _model_followed = (
 
 
 def one_thread_each():
-    """Sessions share the cores between them: with two threads each, a forward pass waits for its slower half and takes up to six times as long."""
+    """Sessions share the cores between them: with two threads each, a forward pass waits for its
+    slower half and takes up to six times as long.
+    """
     import torch
 
     torch.set_num_threads(1)
@@ -150,7 +167,9 @@ def verdict(run):
 
 @st.cache_resource(max_entries=512, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def answer(run, picture):
-    """The network's answer to a picture: probabilities (K,), and the least and greatest value that any layer takes."""
+    """The network's answer to a picture: probabilities (K,), and the least and greatest value that
+    any layer takes.
+    """
     from vizlib.activations import forward
 
     ends = []
@@ -181,7 +200,9 @@ def feature_maps(run, picture, layer_name):
 
 @st.cache_resource(max_entries=256, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def effective_field(run, picture, layer_name, unit, place):
-    """What the pixels of a picture have to do with one value: (influence (H, W), the smallest box that holds 95 % of it, or None)."""
+    """What the pixels of a picture have to do with one value: (influence (H, W), the smallest box
+    that holds 95 % of it, or None).
+    """
     from vizlib.receptive_fields import effective, tight_box
 
     influence = effective(model(run), tensor(run, picture), layer_name, unit, place)
@@ -208,7 +229,9 @@ def unit_layers(run):
     show_spinner=False,
 )
 def strongest(run):
-    """The Index of the images that excite the run's units most, as it lies in the run's folder; None where there is none of these weights."""
+    """The Index of the images that excite the run's units most, as it lies in the run's folder;
+    None where there is none of these weights.
+    """
     from vizlib.strongest import load
 
     return load(run, dataset(run))
@@ -290,7 +313,9 @@ def probe_picture(run):
     max_entries=256, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
 )
 def probe_maps(run, step, layer_name):
-    """The FeatureMapsDisplay of one stored layer of the probe picture at a stored step. Its network scale is that of the layers stored."""
+    """The FeatureMapsDisplay of one stored layer of the probe picture at a stored step. Its network
+    scale is that of the layers stored.
+    """
     from vizlib.displays.feature_maps import FeatureMapsDisplay
 
     return FeatureMapsDisplay.from_activation(*moments.probe_maps(run, step, layer_name))
@@ -298,7 +323,9 @@ def probe_maps(run, step, layer_name):
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def weight_shapes(run):
-    """What the run's weights are called and how large each is, {name: shape}, read without torch; empty where there are none."""
+    """What the run's weights are called and how large each is, {name: shape}, read without torch;
+    empty where there are none.
+    """
     with moments.opened(run.path("model.safetensors")) as tensors:
         return (
             {name: tuple(tensors.get_slice(name).get_shape()) for name in sorted(tensors.keys())}
@@ -316,7 +343,8 @@ def _freeze(loaded):
 def freeze():
     """Take what the heavy imports made out of garbage collection, once for each new one of them.
 
-    Streamlit collects after every rerun; with torch and torchvision in that takes a third of a second under the interpreter's lock.
+    Streamlit collects after every rerun; with torch and torchvision in that takes a third of a
+    second under the interpreter's lock.
     """
     _freeze(
         tuple(

@@ -10,10 +10,13 @@ MOST_SHOWN = 24
 
 
 def show(run, predictions, confusion, keys, across):
-    """Pick a cell by its two classes, and see its images, `across` in a row. keys: the widgets' keys, by "true" and "predicted"."""
+    """Pick a cell by its two classes, and see its images, `across` in a row. keys: the widgets'
+    keys, by "true" and "predicted".
+    """
     st.markdown("#### Images of a cell")
     st.caption(
-        "Click a cell, or choose it here. Below each image is how sure the network was of its answer; the link opens its feature maps."
+        "Click a cell, or choose it here. Below each image is how sure the network was of its "
+        "answer; the link opens its feature maps."
     )
     names, worst = run.class_names, worst_cell(confusion)
     left, right = st.columns(2)
@@ -27,7 +30,8 @@ def show(run, predictions, confusion, keys, across):
     mark = ":green-badge[right]" if true == predicted else ":red-badge[wrong]"
     shown = f", the {MOST_SHOWN} most confident shown" if len(rows) > MOST_SHOWN else ""
     st.markdown(
-        f"{mark} **{len(rows):,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}."
+        f"{mark} **{len(rows):,}** images of **{plain(true)}** answered "
+        f"**{plain(predicted)}**{shown}."
     )
     if run.config["dataset"] not in caches.dataset_names():
         st.caption("The numbers need only the stored answers; the pictures need the data set.")

@@ -19,8 +19,9 @@ _STYLE = """<style>
 def steady(figure, *, key, on_select=None, **given):
     """st.plotly_chart, whose last figure stays in sight until the new one is drawn.
 
-    Streamlit takes a changed figure for another chart and builds it anew, which leaves its place empty for a tenth of a second or more.
-    on_select: called with the key of the chart that was clicked.
+    Streamlit takes a changed figure for another chart and builds it anew, which leaves its place
+    empty for a tenth of a second or more. on_select: called with the key of the chart that was
+    clicked.
     """
     seen, spec = st.session_state.setdefault("charts", {}), figure.to_json()
     number, last_spec, last, before = seen.get(key, (0, spec, figure, None))

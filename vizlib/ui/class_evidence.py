@@ -1,4 +1,6 @@
-"""The pictures of one method on the page Class evidence: each class shown, on one scale, and the network with random weights beside them."""
+"""The pictures of one method on the page Class evidence: each class shown, on one scale, and the
+network with random weights beside them.
+"""
 
 from dataclasses import dataclass
 
@@ -11,7 +13,8 @@ from vizlib.ui import caches, jobs
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import plain
 
-AT_ONCE = 1_500_000_000  # multiply-adds, about a tenth of a second; what takes more is computed beside the page
+# multiply-adds, about a tenth of a second; what takes more is computed beside the page
+AT_ONCE = 1_500_000_000
 PASSES = {
     "Grad-CAM": 3,
     "integrated gradients": 3 * 64,
@@ -19,17 +22,26 @@ PASSES = {
 }  # about, a backward pass counted as two
 STYLES = {"Grad-CAM": "heat", "integrated gradients": "map", "occlusion": "signed"}
 WORDS = {
-    "Grad-CAM": "**Grad-CAM** shows at which places the last maps raise the class's score. It is no finer than those maps, and shows nothing of what speaks against the class.",
-    "integrated gradients": "**Integrated gradients** show what each pixel adds to the score (red) or takes from it (blue) on the way from a picture of one colour, "
-    "the data set's mean, to this one. They do not show which pixels count only together, and from another colour they would look otherwise.",
-    "occlusion": "**Occlusion** shows how far the score falls (red) or rises (blue) when a patch of the data set's mean colour covers a place. "
-    "It does not show what is there twice, as the other one still counts, and the patch is something that the network sees, too.",
+    "Grad-CAM": (
+        "**Grad-CAM** shows at which places the last maps raise the class's score. It is no finer "
+        "than those maps, and shows nothing of what speaks against the class."
+    ),
+    "integrated gradients": "**Integrated gradients** show what each pixel adds to the score (red) or takes from it "
+    "(blue) on the way from a picture of one colour, "
+    "the data set's mean, to this one. They do not show which pixels count only together, and "
+    "from another colour they would look otherwise.",
+    "occlusion": "**Occlusion** shows how far the score falls (red) or rises (blue) when a patch of the "
+    "data set's mean colour covers a place. "
+    "It does not show what is there twice, as the other one still counts, and the patch is "
+    "something that the network sees, too.",
 }
 
 
 @dataclass(frozen=True)
 class Side:
-    """A column of the page: the evidence for a class, in the trained network or in its control. role: why it is shown, in words."""
+    """A column of the page: the evidence for a class, in the trained network or in its control.
+    role: why it is shown, in words.
+    """
 
     target: int
     role: str
@@ -74,7 +86,9 @@ def show(run, picture, method, sides):
 
 
 def evidence(run, picture, side, method):
-    """The Evidence of a Side; None as long as it is computed beside the page: then its progress stands in this place."""
+    """The Evidence of a Side; None as long as it is computed beside the page: then its progress
+    stands in this place.
+    """
     cost = PASSES[method] * sum(row.multiply_adds for row in caches.layers(run) if row.depth == 0)
     if cost <= AT_ONCE or method == "Grad-CAM":
         return caches.evidence(run, picture, side.target, method, side.is_control)
@@ -88,7 +102,10 @@ def evidence(run, picture, side, method):
         run.changed("config.json"),
         run.changed("model.safetensors"),
     )
-    words = f"{method[0].upper()}{method[1:]} for {plain(run.class_names[side.target])}{', random weights' if side.is_control else ''}"
+    words = (
+        f"{method[0].upper()}{method[1:]} for "
+        f"{plain(run.class_names[side.target])}{', random weights' if side.is_control else ''}"
+    )
     done = jobs.result(
         ("evidence", state, picture.key, side.target, method, side.is_control),
         lambda say: compute(model, image, side.target, method, say),
@@ -141,14 +158,20 @@ def files(run, picture, method, trained, displays, facts):
             f"of {facts['layer']}, whose maps are {' × '.join(map(str, facts['size']))}"
         ),
         "integrated gradients": lambda: (
-            f"in {facts['steps']} steps, which should add up to what the logit has over that of the mean colour"
+            f"in {facts['steps']} steps, which should add up to what the logit has over that "
+            "of the mean colour"
         ),
         "occlusion": lambda: (
-            f"by a window of {' × '.join(map(str, facts['window']))} pixels, moved by {facts['stride'][0]}"
+            f"by a window of {' × '.join(map(str, facts['window']))} pixels, moved by "
+            f"{facts['stride'][0]}"
         ),
     }[method]()
     names = [run.class_names[side.target] for side in trained]
-    text = f"Colours from {low} to {high}{', larger ones are cut off' if display.style == 'map' else ''}: {method} {how}; of the logits of {', '.join(names)}; {run.run_id}, image: {picture.title}."
+    text = (
+        f"Colours from {low} to "
+        f"{high}{', larger ones are cut off' if display.style == 'map' else ''}: {method} {how}; "
+        f"of the logits of {', '.join(names)}; {run.run_id}, image: {picture.title}."
+    )
     others = [one for side, (one, _) in displays.items() if side.is_control]
     shown = text + (" Last, on a scale of its own: random weights." if others else "")
     caption(

@@ -1,4 +1,6 @@
-"""Two runs' answers to held-out images: both confusion matrices, their difference, and which images only one gets right."""
+"""Two runs' answers to held-out images: both confusion matrices, their difference, and which images
+only one gets right.
+"""
 
 import numpy as np
 import streamlit as st
@@ -19,7 +21,8 @@ def show(first, second):
             answered = answers.at(run)
             display = ConfusionDisplay(answered.counts, list(run.class_names))
             st.markdown(
-                f"**{plain(run.run_id)}**: {answered.verdict.accuracy:.1%} of {answered.counts.sum():,} images right"
+                f"**{plain(run.run_id)}**: {answered.verdict.accuracy:.1%} of "
+                f"{answered.counts.sum():,} images right"
             )
             st.plotly_chart(
                 display.plot(dark=_is_dark(), narrow=True),
@@ -45,7 +48,10 @@ def show(first, second):
         right.markdown(gains((first.run_id, second.run_id), display))
     else:
         of = " and ".join(
-            f"**{plain(run.run_id)}** {len(run.class_names)} ({plain(', '.join(run.class_names[:3]))} …)"
+            (
+                f"**{plain(run.run_id)}** {len(run.class_names)} "
+                f"({plain(', '.join(run.class_names[:3]))} …)"
+            )
             for run in (first, second)
         )
         left.info(
@@ -68,12 +74,17 @@ def difference(first, second, display):
         key="difference",
         config=charts.CAMERA_ONLY,
     )
-    text = f"Blue: {names[0]} answers so more often; orange: {names[1]} does. The colours end at {100 * display.limit:.1f} points; less than half a point is not written."
+    text = (
+        f"Blue: {names[0]} answers so more often; orange: {names[1]} does. The colours end at "
+        f"{100 * display.limit:.1f} points; less than half a point is not written."
+    )
     caption(text, f"{names[0]}-minus-{names[1]}-confusion", csv=display.csv)
 
 
 def gains(names, display, most=3):
-    """The classes in which each of the two recognises the most more of the images than the other, as one line."""
+    """The classes in which each of the two recognises the most more of the images than the other,
+    as one line.
+    """
     gained, said = np.nan_to_num(display.shares.diagonal()), []
     for name, sign in zip(names, (1, -1)):
         best = [
@@ -94,7 +105,9 @@ def gains(names, display, most=3):
 
 
 def image_by_image(first, second):
-    """How many images both, one or none of two runs gets right; first, second: (run, its Predictions or None)."""
+    """How many images both, one or none of two runs gets right; first, second: (run, its
+    Predictions or None).
+    """
     st.markdown("**Image by image**")
     both_have_answers = (
         first[1] is not None
@@ -104,7 +117,8 @@ def image_by_image(first, second):
     counts = agreement(first[1], second[1]) if both_have_answers else None
     if counts is None:
         st.info(
-            "Nothing can be counted image by image: that takes the stored answers of both to the very same test images."
+            "Nothing can be counted image by image: that takes the stored answers of both to "
+            "the very same test images."
         )
         return
     names = plain(first[0].run_id), plain(second[0].run_id)
@@ -127,8 +141,10 @@ def image_by_image(first, second):
     probability = mcnemar(only_first, only_second)
     shown = f"{probability:.2g}" if probability >= 1e-4 else "below 0.0001"
     st.markdown(
-        f"If both were equally good, a split of {only_first + only_second:,} images at least as uneven as {only_first:,} to {only_second:,} would come about by chance with a "
-        f"probability of **{shown}** (exact McNemar test). It speaks of these two trainings; another seed may fall out otherwise."
+        f"If both were equally good, a split of {only_first + only_second:,} images at least "
+        f"as uneven as {only_first:,} to {only_second:,} would come about by chance with a "
+        f"probability of **{shown}** (exact McNemar test). It speaks of these two trainings; "
+        "another seed may fall out otherwise."
     )
 
 

@@ -1,4 +1,6 @@
-"""One image through two networks: what each answers, and the maps of both at the same relative depth, on one colour scale."""
+"""One image through two networks: what each answers, and the maps of both at the same relative
+depth, on one colour scale.
+"""
 
 from dataclasses import replace
 
@@ -22,7 +24,10 @@ def show(first, second, picture):
         )
         return
     kept = dict(bind="query-params", persist_state="session")
-    help = "Each half shows the convolution nearest to this share of the way from its first one to its last one, before normalisation and ReLU."
+    help = (
+        "Each half shows the convolution nearest to this share of the way from its first one to "
+        "its last one, before normalisation and ReLU."
+    )
     share = st.slider("Relative depth", 0, 100, 0, format="%d %%", key="at", help=help, **kept)
     second_name = second.run_id
     if (
@@ -30,7 +35,10 @@ def show(first, second, picture):
         and caches.weight_shapes(first)
         and caches.weight_shapes(first) == caches.weight_shapes(second)
     ):
-        help = "Both are built of weights of the same names and shapes. With the same in both, what difference is left comes from how they are written."
+        help = (
+            "Both are built of weights of the same names and shapes. With the same in both, what "
+            "difference is left comes from how they are written."
+        )
         if st.toggle(
             f"The weights of {plain(first.run_id)} in both", key="same_weights", help=help, **kept
         ):
@@ -71,19 +79,23 @@ def show(first, second, picture):
                 key=f"compared_maps_{place}",
             )
             draw_files(
-                f"{name}, {row.name}; image: {picture.title}; colours from {' to '.join(atlas.bar_ends())}.",
+                f"{name}, {row.name}; image: {picture.title}; colours from "
+                f"{' to '.join(atlas.bar_ends())}.",
                 f"{name}-{row.name}-compared",
                 atlas,
                 display,
             )
     if len(displays) == 2:
         st.markdown(
-            f"**One colour scale for both halves**: the same colour is the same value, from {' to '.join(atlas.bar_ends())}. {said(*displays)}"
+            "**One colour scale for both halves**: the same colour is the same value, from "
+            f"{' to '.join(atlas.bar_ends())}. {said(*displays)}"
         )
 
 
 def draw_files(text, name, atlas, display):
-    """The caption of a half and its files: in a function of its own, as they are made when asked for, after the loop has gone on."""
+    """The caption of a half and its files: in a function of its own, as they are made when asked
+    for, after the loop has gone on.
+    """
     caption(
         text,
         name,
@@ -94,7 +106,9 @@ def draw_files(text, name, atlas, display):
 
 
 def half(run, name, picture, share):
-    """Draw what a network receives and answers; returns the Layer at this share of its depth, which one it is, in words, and its FeatureMapsDisplay."""
+    """Draw what a network receives and answers; returns the Layer at this share of its depth, which
+    one it is, in words, and its FeatureMapsDisplay.
+    """
     from vizlib.layers import (
         at_depth,
     )  # here, so that what needs no torch is drawn before it is imported
@@ -125,5 +139,8 @@ def said(first, second):
     if not difference:
         return "**Both compute the same**: every value is equal to the last bit."
     if is_rounding:
-        return f"**Both compute the same**: no value differs by more than {difference:.2g}, which is rounding."
+        return (
+            f"**Both compute the same**: no value differs by more than {difference:.2g}, which is "
+            "rounding."
+        )
     return f"The shapes are the same, the values are not: they differ by up to {difference:.3g}."

@@ -10,7 +10,9 @@ _MIME = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv", "gif": "
 
 
 def caption(text, name, **makers):
-    """Write the provenance of a figure and a button for each file: caption("...", "conv1", png=f, svg=g, csv=h), each f() -> bytes or text."""
+    """Write the provenance of a figure and a button for each file: caption("...", "conv1", png=f,
+    svg=g, csv=h), each f() -> bytes or text.
+    """
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:80]
     st.caption(plain(text))  # data sets and runs are named by somebody
     with st.container(horizontal=True):

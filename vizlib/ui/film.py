@@ -1,6 +1,8 @@
-"""The film of learning: one slider over the steps of a training, shared by all pages that can show an earlier moment.
+"""The film of learning: one slider over the steps of a training, shared by all pages that can show
+an earlier moment.
 
-The step chosen is kept across pages and in the address. Each page shows what it has of the nearest stored moment before it.
+The step chosen is kept across pages and in the address. Each page shows what it has of the nearest
+stored moment before it.
 """
 
 import streamlit as st
@@ -21,9 +23,11 @@ def steps_of(run):
 
 
 def pick(run, of_weights=True):
-    """Draw the slider with its play button, and return the step chosen, None for the end. A run of which nothing is stored has no slider.
+    """Draw the slider with its play button, and return the step chosen, None for the end. A run of
+    which nothing is stored has no slider.
 
-    of_weights: whether the page shows the weights in view at the end, those of the best step; else the end is the last step.
+    of_weights: whether the page shows the weights in view at the end, those of the best step; else
+    the end is the last step.
     """
     steps = steps_of(run)
     if not steps:
@@ -59,18 +63,23 @@ def pick(run, of_weights=True):
             bind="query-params",
             persist_state="session",
             on_change=_forget_refusal,
-            help="The film of learning: how it came to be, from the first random weights. The same step holds on all pages that have this slider.",
+            help="The film of learning: how it came to be, from the first random weights. The same "
+            "step holds on all pages that have this slider.",
         )
     return None if chosen == END else int(chosen)
 
 
 def _settle(steps, notes):
-    """Turn a step that is not on the slider into one that is: the nearest before it, or the end, with a sentence, for what is no step."""
+    """Turn a step that is not on the slider into one that is: the nearest before it, or the end,
+    with a sentence, for what is no step.
+    """
     state, here = st.session_state, get_script_run_ctx().page_script_hash
     wanted = state.get("step", st.query_params.get("step"))
     is_known = wanted is None or wanted == END or wanted in map(str, steps)
     if is_known and "step" in state and state.get("step_page") != here:
-        state.step = wanted  # said anew, once, for the address of a page just opened; each time, it would pull the slider out of a hand
+        # said anew, once, for the address of a page just opened; each time, it would pull the
+        # slider out of a hand
+        state.step = wanted
     elif not is_known and str(wanted).isdecimal() and str(wanted).isascii() and len(wanted) < 16:
         nearest = moments.at(steps, int(wanted))
         state.step = str(steps[0] if nearest is None else nearest)
@@ -80,13 +89,13 @@ def _settle(steps, notes):
             state.refused_step = (
                 here,
                 plain(
-                    f"There is no training step {str(wanted)[:40]!r}: it is a number from {steps[0]} to {steps[-1]}."
+                    f"There is no training step {str(wanted)[:40]!r}: it is a number from "
+                    f"{steps[0]} to {steps[-1]}."
                 ),
             )
     state.step_page = here
-    if (
-        state.get("refused_step", ("",))[0] == here
-    ):  # kept until the slider is moved: on a page that follows a training it would be gone in a second
+    # kept until the slider is moved: on a page that follows a training it would be gone in a second
+    if state.get("refused_step", ("",))[0] == here:
         notes.warning(state.refused_step[1])
 
 
@@ -108,7 +117,9 @@ def plays():
 
 
 def _advance(options):
-    """The step of the next frame. After the last one the slider comes back, where the film has ended."""
+    """The step of the next frame. After the last one the slider comes back, where the film has
+    ended.
+    """
     frames = moments.frames(options)
     state, last = st.session_state, len(frames) - 1
     state.shown_frame = frames[min(state.frame, last)]

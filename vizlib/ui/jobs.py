@@ -1,4 +1,5 @@
-"""Long computations beside the pages: each once, however many ask for it, with its progress in sight, until nobody wants it any more.
+"""Long computations beside the pages: each once, however many ask for it, with its progress in
+sight, until nobody wants it any more.
 
 A page never waits for one: it asks, draws what it has, and is drawn again when the result is there.
 """
@@ -27,7 +28,9 @@ class _Cancelled(Exception):
 
 
 class _Job:
-    """One computation in a thread of its own. share: how much is done, in [0, 1]; waiting: the sessions that want it."""
+    """One computation in a thread of its own. share: how much is done, in [0, 1]; waiting: the
+    sessions that want it.
+    """
 
     def __init__(self, work, session):
         self.waiting, self.share, self.value, self.error, self.seconds = (
@@ -52,7 +55,8 @@ class _Job:
         except Exception as error:  # the server's log has the details, the reader gets a sentence
             logging.getLogger("convscope").exception("in a computation beside the pages")
             self.error = UserError(
-                f"The computation failed: {str(error).partition(chr(10))[0][:200] or type(error).__name__}"
+                "The computation failed: "
+                f"{str(error).partition(chr(10))[0][:200] or type(error).__name__}"
             )
         self.seconds = time.perf_counter() - start
 
@@ -67,11 +71,13 @@ class _Job:
 
 
 def result(key, work, words, *, to_the_end=False):
-    """What work(say) returned and the seconds it took; None as long as it is not there: then its progress stands in this place, with a way to cancel it.
+    """What work(say) returned and the seconds it took; None as long as it is not there: then its
+    progress stands in this place, with a way to cancel it.
 
-    key: hashable, tells this computation from all others. work: runs in a thread of its own and calls say(share) now and then with the share
-    done, in [0, 1]; say does not return once nobody waits. words: what it is, for the bar. to_the_end: whether it goes on when its page is left, as what
-    it finds is kept. UserError if it failed; asked again, it begins anew.
+    key: hashable, tells this computation from all others. work: runs in a thread of its own and
+    calls say(share) now and then with the share done, in [0, 1]; say does not return once nobody
+    waits. words: what it is, for the bar. to_the_end: whether it goes on when its page is left, as
+    what it finds is kept. UserError if it failed; asked again, it begins anew.
     """
     st.session_state.setdefault("asked_jobs", {})[key] = to_the_end
     session, declined = (
@@ -105,7 +111,9 @@ def result(key, work, words, *, to_the_end=False):
 
 @contextmanager
 def asked_for():
-    """Around a page: what it asked for when it was last drawn, and does not ask for any more, need not go on for this reader."""
+    """Around a page: what it asked for when it was last drawn, and does not ask for any more, need
+    not go on for this reader.
+    """
     before, st.session_state.asked_jobs = st.session_state.get("asked_jobs", {}), {}
     yield
     for key, to_the_end in before.items():
@@ -115,7 +123,9 @@ def asked_for():
 
 
 def ready(key):
-    """What the computation of that key returned, or None where it has not been asked for, or is not there yet."""
+    """What the computation of that key returned, or None where it has not been asked for, or is not
+    there yet.
+    """
     with _lock:
         job = _jobs.get(key)
     return job.value if job is not None and job.has_ended else None
@@ -123,7 +133,9 @@ def ready(key):
 
 @atexit.register
 def _end():
-    """Cancel all: a thread that is still inside PyTorch when the interpreter goes away aborts the whole process."""
+    """Cancel all: a thread that is still inside PyTorch when the interpreter goes away aborts the
+    whole process.
+    """
     for job in _jobs.values():
         job.waiting.clear()
     for job in _jobs.values():
@@ -137,7 +149,9 @@ def _decline(job, session, declined, key):
 
 @st.fragment(run_every=TICK_SECONDS)
 def _progress(job, words, name, cancel):
-    """A bar that moves by itself; when the computation has ended the whole page is drawn once more."""
+    """A bar that moves by itself; when the computation has ended the whole page is drawn once
+    more.
+    """
     with st.container(
         horizontal=True, vertical_alignment="bottom"
     ):  # in a narrow place the button goes below

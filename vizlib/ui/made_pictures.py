@@ -1,4 +1,6 @@
-"""Pictures made to excite units: of one unit, or of all of a layer at once, made beside the pages."""
+"""Pictures made to excite units: of one unit, or of all of a layer at once, made beside the
+pages.
+"""
 
 import streamlit as st
 
@@ -11,11 +13,17 @@ SWITCHES = {  # key: label, what it does
     ),
     "decorrelated": (
         "Colours of natural images",
-        "Red, green and blue change together as in photographs: without it, each goes to its own end.",
+        (
+            "Red, green and blue change together as in photographs: without it, each goes to its "
+            "own end."
+        ),
     ),
     "robust": (
         "Robust to moves",
-        "Before each step the picture is moved, turned and scaled a little: what does not survive that is no pattern that the unit looks for.",
+        (
+            "Before each step the picture is moved, turned and scaled a little: what does not "
+            "survive that is no pattern that the unit looks for."
+        ),
     ),
 }
 
@@ -24,7 +32,8 @@ def switches():
     """The switches of how they are made, drawn in a popover: {key: bool}."""
     with st.popover("How it is made", icon=":material/tune:"):
         st.caption(
-            "After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017. Each of these keeps noise out in its own way: switch one off to see it."
+            "After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017. Each "
+            "of these keeps noise out in its own way: switch one off to see it."
         )
         return {
             key: st.toggle(
@@ -40,9 +49,11 @@ def chosen():
 
 
 def of_unit(run, row, unit, chosen, random_weights=False):
-    """(uint8 picture (H, W, C), the unit's answer to it), or None as long as it is being made; from the layer's sheet where that is there.
+    """(uint8 picture (H, W, C), the unit's answer to it), or None as long as it is being made; from
+    the layer's sheet where that is there.
 
-    chosen: as `switches` gives it. random_weights: of a network of the same form that has learned nothing.
+    chosen: as `switches` gives it. random_weights: of a network of the same form that has learned
+    nothing.
     """
     sheet = None if random_weights else jobs.ready(_key(run, row, "all", chosen))
     done = (

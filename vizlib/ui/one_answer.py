@@ -8,7 +8,9 @@ from vizlib.ui.pickers import plain
 
 
 def sentence(run, picture, most=3):
-    """The `most` likeliest classes with their probabilities, and whether the first is the truth where that is known, as Markdown."""
+    """The `most` likeliest classes with their probabilities, and whether the first is the truth
+    where that is known, as Markdown.
+    """
     probabilities, _ = caches.answer(run, picture)
     best = np.argsort(-probabilities)[:most]
     answers = ", ".join(
@@ -17,13 +19,18 @@ def sentence(run, picture, most=3):
     truth = (
         ""
         if picture.label is None
-        else f" The truth is **{plain(run.class_names[picture.label])}**: {'right' if picture.label == best[0] else 'wrong'}."
+        else (
+            f" The truth is **{plain(run.class_names[picture.label])}**: "
+            f"{'right' if picture.label == best[0] else 'wrong'}."
+        )
     )
     return f"It answers {answers}.{truth}"
 
 
 def links(run, picture):
-    """The ways on from the image in view: to what in it speaks for a class, and where its truth is known to its cell of the matrix."""
+    """The ways on from the image in view: to what in it speaks for a class, and where its truth is
+    known to its cell of the matrix.
+    """
     with st.container(horizontal=True):
         page.link("Class evidence", "What in it speaks for that →")
         if picture.label is not None:
@@ -31,6 +38,8 @@ def links(run, picture):
 
 
 def cell(run, picture):
-    """The cell of the matrix that the image in view, whose truth is known, falls into: the parameters of its address."""
+    """The cell of the matrix that the image in view, whose truth is known, falls into: the
+    parameters of its address.
+    """
     answer = int(caches.answer(run, picture)[0].argmax())
     return dict(true_first=run.class_names[picture.label], predicted_first=run.class_names[answer])

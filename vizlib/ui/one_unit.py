@@ -1,4 +1,6 @@
-"""One unit of a layer large: its map beside the input, what each of its places sees there, its numbers, and the way to its filter."""
+"""One unit of a layer large: its map beside the input, what each of its places sees there, its
+numbers, and the way to its filter.
+"""
 
 import re
 
@@ -13,7 +15,9 @@ from vizlib.ui.pickers import as_addressed, plain
 
 
 def show(run, picture, row, display, unit, scale, *, is_stored):
-    """Draw one unit of the layer `row`. is_stored: the maps were kept along the training, so there is nothing to take a gradient of."""
+    """Draw one unit of the layer `row`. is_stored: the maps were kept along the training, so there
+    is nothing to take a gradient of.
+    """
     from vizlib.receptive_fields import spans
 
     values = display.maps[unit]
@@ -53,7 +57,9 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
 
 
 def _place(display, unit):
-    """The place (row, column) that is written in its box and in the address; where none is, or none of this map, the unit's strongest."""
+    """The place (row, column) that is written in its box and in the address; where none is, or none
+    of this map, the unit's strongest.
+    """
     shape = display.maps[unit].shape
     as_addressed("place", "", lambda text: text)
     if _outside(_written(st.session_state.get("place")), shape):
@@ -61,14 +67,15 @@ def _place(display, unit):
     elif "place" not in st.session_state and _outside(
         _written(st.query_params.get("place")), shape
     ):
-        del st.query_params[
-            "place"
-        ]  # of an address just opened: the box takes it all the same, and can be emptied only when the page is drawn again
+        # of an address just opened: the box takes it all the same, and can be emptied only when the
+        # page is drawn again
+        del st.query_params["place"]
     text = st.text_input(
         "Place: row, column",
         key="place",
         placeholder="the strongest",
-        help="The place that stays framed when nothing is pointed at. Left empty it is that of the unit's greatest value.",
+        help="The place that stays framed when nothing is pointed at. Left empty it is that of the "
+        "unit's greatest value.",
         bind="query-params",
         persist_state="session",
     )
@@ -78,7 +85,8 @@ def _place(display, unit):
     if text and place is None:
         st.warning(
             plain(
-                f"{text[:40]!r} is no place on a map: it takes two whole numbers, such as 3,5. The strongest place is shown."
+                f"{text[:40]!r} is no place on a map: it takes two whole numbers, such as "
+                "3,5. The strongest place is shown."
             )
         )
     return place or display.strongest(unit)
@@ -95,13 +103,16 @@ def _outside(place, shape):
 
 def _numbers(row, values):
     st.markdown(
-        f"least {values.min():.4g}  \nmean {values.mean():.4g}  \ngreatest {values.max():.4g}  \nzero in {np.mean(values == 0):.0%} of places  \n"
+        f"least {values.min():.4g}  \nmean {values.mean():.4g}  \ngreatest {values.max():.4g}  "
+        f"\nzero in {np.mean(values == 0):.0%} of places  \n"
         f"one value sees {' × '.join(map(str, row.receptive_field))} input pixels"
     )
 
 
 def _link_to_unit(run, row, unit):
-    """The way to what the unit looks for: of a layer after a convolution, as a ReLU, that of the convolution."""
+    """The way to what the unit looks for: of a layer after a convolution, as a ReLU, that of the
+    convolution.
+    """
     layer = (
         None
         if run.is_weightless
@@ -117,25 +128,34 @@ def _link_to_unit(run, row, unit):
 
 
 def _influence(run, picture, row, unit, place, seen):
-    """What the place's effective field adds to the view: colours, the box that holds most of it, and what that box is, in words."""
+    """What the place's effective field adds to the view: colours, the box that holds most of it,
+    and what that box is, in words.
+    """
     influence, tight = caches.effective_field(run, picture, row.name, unit, place)
     if tight is None:
         return dict(
             heat=heat_png(influence),
-            more="No pixel moves this value: it is silent for this image, and its gradient is zero.",
+            more="No pixel moves this value: it is silent for this image, and its gradient is "
+            "zero.",
         )
     (first, end), (left, right) = seen[0][place[0]], seen[1][place[1]]
     share = (tight[2] - tight[0]) * (tight[3] - tight[1]) / ((end - first) * (right - left))
-    more = f"95 % of the influence on it comes from rows {tight[0]} to {tight[2] - 1}, columns {tight[1]} to {tight[3] - 1}: {share:.0%} of the pixels that it sees."
+    more = (
+        f"95 % of the influence on it comes from rows {tight[0]} to {tight[2] - 1}, columns "
+        f"{tight[1]} to {tight[3] - 1}: {share:.0%} of the pixels that it sees."
+    )
     return dict(heat=heat_png(influence), tight=tight, more=more)
 
 
 def _explain(is_stored):
     dashed = (
-        " Dashed: the smallest box with 95 % of the influence they do have, for this image (the effective field, by the gradient: "
+        " Dashed: the smallest box with 95 % of the influence they do have, for this image "
+        "(the effective field, by the gradient: "
         "[Luo et al. 2016](https://arxiv.org/abs/1701.04128))."
     )
     st.caption(
-        "Point at the map; a click or the arrow keys fix a place. Solid: the pixels that can have an influence on its value at all (the theoretical receptive "
-        f"field).{'' if is_stored else dashed} In the map over the input, brighter is larger, of either sign."
+        "Point at the map; a click or the arrow keys fix a place. Solid: the pixels that can "
+        "have an influence on its value at all (the theoretical receptive "
+        f"field).{'' if is_stored else dashed} In the map over the input, brighter is larger, "
+        "of either sign."
     )

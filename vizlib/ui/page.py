@@ -1,7 +1,8 @@
 """The frame of every page: title, menu, sidebar, and what is said when something is wrong.
 
-A page is a file in pages/ that ends with `page.run(show, "Title")`. It stands alone: opened by its own address on a fresh server it
-does all that the others do. The menu is read from the folder, so a new file is a new page.
+A page is a file in pages/ that ends with `page.run(show, "Title")`. It stands alone: opened by its
+own address on a fresh server it does all that the others do. The menu is read from the folder, so a
+new file is a new page.
 """
 
 from pathlib import Path
@@ -35,8 +36,10 @@ h1 {letter-spacing: -.02em}
 .st-key-strongest [data-testid="stPageLink-NavLink"] {padding-left: 0; padding-right: 0}
 .st-key-film {min-height: 4.9rem; justify-content: flex-end}
 </style>"""
-# Streamlit adds a step to the browser's history whenever it writes an address anew, and writes the next page's choices into the address of the page
-# that is left. Back then leads through the same page again and again, and never to what was there. With this each page is one step, as it was left.
+# Streamlit adds a step to the browser's history whenever it writes an address anew, and writes the
+# next page's choices into the address of the page that is left. Back then leads through the same
+# page again and again, and never to what was there. With this each page is one step, as it was
+# left.
 _ONE_STEP_A_PAGE = """<script>
 if (!window.convscopeHistory) {
   const push = window.convscopeHistory = history.pushState.bind(history), replace = history.replaceState.bind(history);
@@ -53,11 +56,13 @@ if (!window.convscopeHistory) {
 
 
 def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
-    """Draw a page: show(run, picture) fills it, with the run and the Picture chosen in the sidebar, None where none is chosen.
+    """Draw a page: show(run, picture) fills it, with the run and the Picture chosen in the sidebar,
+    None where none is chosen.
 
-    keeps: the keys of this page's own widgets that are in its address, so that links lead back to the page as it was left.
-    beside: the key of the widget that names further runs in view. follows: whether the whole page follows a training, see follow().
-    has_film: whether it shows the film's slider.
+    keeps: the keys of this page's own widgets that are in its address, so that links lead back to
+    the page as it was left. beside: the key of the widget that names further runs in view. follows:
+    whether the whole page follows a training, see follow(). has_film: whether it shows the film's
+    slider.
     """
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
     before, st.session_state.page_in_view = st.session_state.get("page_in_view", title), title
@@ -96,7 +101,8 @@ def _run_in_view():
 
 
 def follow(draw, runs):
-    """Call draw() now, and again once a second as long as one of the runs() is active or the film plays; the rest of the page stays as it is.
+    """Call draw() now, and again once a second as long as one of the runs() is active or the film
+    plays; the rest of the page stays as it is.
 
     When that is over the whole page is drawn once more, without a timer.
     """
@@ -133,7 +139,9 @@ def _beside(key):
 
 
 def title(text, chosen_run=None, *, of_weights=False):
-    """The head of a page, with a line on how the run stands if its training is not finished; also on its weights, if the page is of them."""
+    """The head of a page, with a line on how the run stands if its training is not finished; also
+    on its weights, if the page is of them.
+    """
     st.title(pickers.plain(text))
     line = standing.sentence(chosen_run) if chosen_run is not None else ""
     if line:
@@ -141,15 +149,18 @@ def title(text, chosen_run=None, *, of_weights=False):
 
 
 def took(runs, verb, seconds):
-    """How long a figure of these runs took, for its caption; empty where one of them is followed: it would change with every look at it."""
+    """How long a figure of these runs took, for its caption; empty where one of them is followed:
+    it would change with every look at it.
+    """
     return "" if any(one.is_active for one in runs) else f"; {verb} in {seconds * 1000:.0f} ms"
 
 
 def link(title, label, /, **parameters):
     """A link to another page, by its title, as it was left, with these parameters changed.
 
-    The model, the image and the step in view come along by themselves. The page's own state is in the link: what Streamlit restores without that it
-    adds to the address afterwards, as one more step of history, which would break the back button.
+    The model, the image and the step in view come along by themselves. The page's own state is in
+    the link: what Streamlit restores without that it adds to the address afterwards, as one more
+    step of history, which would break the back button.
     """
     target = (
         "app.py"

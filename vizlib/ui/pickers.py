@@ -1,4 +1,6 @@
-"""The model and the image in view: chosen in the sidebar, kept across pages, written in the address."""
+"""The model and the image in view: chosen in the sidebar, kept across pages, written in the
+address.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,13 +24,17 @@ OF_ALL_PAGES = (
     "index",
 )  # in the sidebar, and in the address of each page
 SOURCES = ("photograph", "data set", "upload", "camera")
-LARGEST_KEPT = 1024  # pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions fit in memory
+# pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions
+# fit in memory
+LARGEST_KEPT = 1024
 _KEPT = dict(bind="query-params", persist_state="session")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The image in view. received: uint8 (H, W, C), what the network gets; original: the picture as it came."""
+    """The image in view. received: uint8 (H, W, C), what the network gets; original: the picture as
+    it came.
+    """
 
     original: np.ndarray
     received: np.ndarray
@@ -41,7 +47,9 @@ class Picture:
 
 
 def plain(text):
-    """Text from files as Markdown that shows it letter by letter: names must not become links, pictures or styles."""
+    """Text from files as Markdown that shows it letter by letter: names must not become links,
+    pictures or styles.
+    """
     return "".join(
         "\\" + letter if letter in "\\`*_{}[]()<>#+-.!|$~:" else letter for letter in str(text)
     )
@@ -50,9 +58,10 @@ def plain(text):
 def chosen(label, options, *, key, default=None, notes=None, help=None, word=None):
     """A selectbox whose value is kept and in the address.
 
-    A value in the address that does not exist is named in a sentence, in the container `notes` or just above the box, until another one is
-    chosen; `word` is what a value is called there (the label, if left out). A value kept from before that is not possible any more, as a
-    layer of another model is, gives way to the default.
+    A value in the address that does not exist is named in a sentence, in the container `notes` or
+    just above the box, until another one is chosen; `word` is what a value is called there (the
+    label, if left out). A value kept from before that is not possible any more, as a layer of
+    another model is, gives way to the default.
     """
     default = default if default in options else options[0]
     as_addressed(key, default, lambda text: text if text in options else None)
@@ -76,7 +85,8 @@ def chosen(label, options, *, key, default=None, notes=None, help=None, word=Non
         refused.pop(key, None)
     if key in st.session_state and st.session_state[key] not in options:
         st.session_state[key] = (
-            default  # which also corrects the address; the widget's own reset would leave it as it was
+            # which also corrects the address; the widget's own reset would leave it as it was
+            default
         )
     return st.selectbox(
         label, options, index=list(options).index(default), key=key, help=help, **_KEPT
@@ -84,7 +94,9 @@ def chosen(label, options, *, key, default=None, notes=None, help=None, word=Non
 
 
 def chosen_beside(run, label, options, *, key, default, **words):
-    """chosen(), for what stands beside the run in view: another run brings its own default with it, unless a hand has put something else there."""
+    """chosen(), for what stands beside the run in view: another run brings its own default with it,
+    unless a hand has put something else there.
+    """
     before, st.session_state[f"{key}_of"] = (
         st.session_state.get(f"{key}_of", (None, None)),
         (run.run_id, default),
@@ -101,7 +113,9 @@ def _near(wanted, options):
 
 
 def whole_number(label, highest, *, key, place=st):
-    """A number from 0 to `highest`, kept and in the address; 0 if the one kept is too high. UserError for an address that is none."""
+    """A number from 0 to `highest`, kept and in the address; 0 if the one kept is too high.
+    UserError for an address that is none.
+    """
     as_addressed(key, 0, lambda text: int(text) if text.isdecimal() and len(text) < 16 else None)
     if key in st.session_state and st.session_state[key] > highest:
         st.session_state[key] = 0
@@ -109,15 +123,17 @@ def whole_number(label, highest, *, key, place=st):
         return int(place.number_input(label, 0, highest, key=key, **_KEPT))
     except (OverflowError, ValueError) as error:  # what Streamlit makes of ?unit=1e400
         raise UserError(
-            f"{key!r} in the address is no whole number from 0 to {highest}: remove it, or open the page from the menu."
+            f"{key!r} in the address is no whole number from 0 to {highest}: remove it, or "
+            "open the page from the menu."
         ) from error
 
 
 def as_addressed(key, default, possible):
-    """On a page just opened, by a link or by Back, the address says what is chosen; what it does not name has its default.
+    """On a page just opened, by a link or by Back, the address says what is chosen; what it does
+    not name has its default.
 
-    Streamlit would keep what was chosen on the page before, or on this one when it was left. possible(text): the value that a text of the address
-    stands for, None if there is none such.
+    Streamlit would keep what was chosen on the page before, or on this one when it was left.
+    possible(text): the value that a text of the address stands for, None if there is none such.
     """
     if st.session_state.get("just_opened"):
         wanted = st.query_params.get(key)
@@ -127,7 +143,9 @@ def as_addressed(key, default, possible):
 
 
 def held_out(data, row):
-    """What a link says to put a held-out image in view: the parameters of its address. row: in the data set's test images."""
+    """What a link says to put a held-out image in view: the parameters of its address. row: in the
+    data set's test images.
+    """
     labels = data.splits["test"].labels
     return dict(
         source="data set",
@@ -141,7 +159,8 @@ def pick_run():
     found, _ = caches.run_list()
     if not found:
         raise UserError(
-            "There is no model yet: train one with python -m vizlib train --architecture lenet --data digits."
+            "There is no model yet: train one with python -m vizlib train --architecture "
+            "lenet --data digits."
         )
     by_id = {run.run_id: run for run in found}
     before = st.session_state.get("model")
@@ -215,7 +234,8 @@ def _from_data_set(run):
 
 
 def offer_download(name, place):
-    """Say that a data set is missing, with a button that fetches it where it can be fetched, or else what to do. UserError for a name of none.
+    """Say that a data set is missing, with a button that fetches it where it can be fetched, or
+    else what to do. UserError for a name of none.
 
     place: a word that tells one such button on a page from another.
     """
@@ -251,7 +271,9 @@ def _from_camera(run):
 
 
 def _brought(run, file, source):
-    """The picture just brought, or the last one brought this way in this session; it stays on this computer."""
+    """The picture just brought, or the last one brought this way in this session; it stays on this
+    computer.
+    """
     key = f"brought_{source}"
     if file is not None and st.session_state.get(key, (None,))[0] != file.file_id:
         st.session_state[key] = file.file_id, shrunk(open_image(file.getvalue()), LARGEST_KEPT)

@@ -1,4 +1,6 @@
-"""One map beside the picture it was made from: point at a place, and the pixels that it sees are framed in the picture, at once, in the browser."""
+"""One map beside the picture it was made from: point at a place, and the pixels that it sees are
+framed in the picture, at once, in the browser.
+"""
 
 import base64
 
@@ -143,11 +145,14 @@ def show(
     tight=None,
     more="",
 ):
-    """Show a map beside its picture; on_pick(place) is called before the rerun when another place is fixed, by a click or an arrow key.
+    """Show a map beside its picture; on_pick(place) is called before the rerun when another place
+    is fixed, by a click or an arrow key.
 
-    name: what the map is called. values: its float array (h, w); colours: the same as an Atlas of one tile. picture, over, heat: PNG bytes, the picture,
-    the map laid over it, and the influence on the fixed `place` (row, column), to be laid over it. size: the picture's (height, width) in input pixels.
-    spans: as receptive_fields.spans gives them. tight: the box that holds most of the influence, or None; more: what else to say of the fixed place.
+    name: what the map is called. values: its float array (h, w); colours: the same as an Atlas of
+    one tile. picture, over, heat: PNG bytes, the picture, the map laid over it, and the influence
+    on the fixed `place` (row, column), to be laid over it. size: the picture's (height, width) in
+    input pixels. spans: as receptive_fields.spans gives them. tight: the box that holds most of the
+    influence, or None; more: what else to say of the fixed place.
     """
     state = f"{key}_component"
 

@@ -1,4 +1,6 @@
-"""The feature maps of one fixed picture at an earlier step of the training, as they were stored then: the film on the Feature maps page."""
+"""The feature maps of one fixed picture at an earlier step of the training, as they were stored
+then: the film on the Feature maps page.
+"""
 
 import time
 from dataclasses import dataclass
@@ -14,7 +16,8 @@ from vizlib.ui.pickers import Picture, plain
 
 
 def moment(run, step):
-    """The Moment at a step, None for the end; or None, with a line that says so, where no maps are stored along the training.
+    """The Moment at a step, None for the end; or None, with a line that says so, where no maps are
+    stored along the training.
 
     NotYet where there are no weights in view either.
     """
@@ -23,7 +26,8 @@ def moment(run, step):
         if run.is_weightless:
             raise caches.without(run, "weights")
         st.caption(
-            "Along this training no feature maps are stored: these are those of the weights in view, whatever the step."
+            "Along this training no feature maps are stored: these are those of the weights "
+            "in view, whatever the step."
         )
         return None
     stored = moments.at(layers, step)
@@ -48,13 +52,15 @@ class Moment:
             width="stretch",
         )
         right.markdown(
-            f"**As it was at step {self.step:,}.** The film shows one fixed picture, the first held-out validation image, and not yours: "
+            f"**As it was at step {self.step:,}.** The film shows one fixed picture, the "
+            "first held-out validation image, and not yours: "
             f"its maps were kept while the network trained. {plain(self.run.missing_weights)}"
         )
         return Picture(self.picture, self.picture, f"the probe picture at step {self.step}")
 
     def maps(self, layer, rows, scale):
-        """The stored layer nearest to the one chosen: (its name, FeatureMapsDisplay, Atlas, seconds). rows: all Layers by name, in order.
+        """The stored layer nearest to the one chosen: (its name, FeatureMapsDisplay, Atlas,
+        seconds). rows: all Layers by name, in order.
 
         Where another layer than the chosen one is shown, a line says so.
         """
@@ -62,7 +68,8 @@ class Moment:
         stored = [name for name in names if name in caches.probe_layers(self.run)[self.step]]
         if not stored:
             raise caches.NotYet(
-                f"At step {self.step} the maps of no layer of this network were stored: move the slider to its end."
+                f"At step {self.step} the maps of no layer of this network were stored: move "
+                "the slider to its end."
             )
         shown = max(
             (name for name in stored if names.index(name) <= names.index(layer)),

@@ -1,4 +1,6 @@
-"""How a training does, in figures: its rate, how far it is, how fast it goes, what is left, as words and as small curves."""
+"""How a training does, in figures: its rate, how far it is, how fast it goes, what is left, as
+words and as small curves.
+"""
 
 import math
 
@@ -22,7 +24,9 @@ def number(row, key):
 
 
 def rate_of(run):
-    """The highest learning rate that a run has, after all changes, or that it was asked to have from the next step on."""
+    """The highest learning rate that a run has, after all changes, or that it was asked to have
+    from the next step on.
+    """
     changes = run.rows("rate")
     asked = requests.asked_rate(run.folder)
     rate = (
@@ -87,8 +91,10 @@ def html(steps, epochs):
         ("validation accuracy", accuracy, sparkline(accuracies, 1.0, COLOURS["accuracy"])),
     )
     parts = [
-        f'<div style="min-width:0"><div style="opacity:.65;font-size:.75rem;white-space:nowrap">{label}</div>'
-        f'<div style="font-size:1.05rem;font-weight:600;font-variant-numeric:tabular-nums">{value}</div>{line}</div>'
+        '<div style="min-width:0"><div '
+        f'style="opacity:.65;font-size:.75rem;white-space:nowrap">{label}</div>'
+        "<div "
+        f'style="font-size:1.05rem;font-weight:600;font-variant-numeric:tabular-nums">{value}</div>{line}</div>'
         for label, value, line in cells
     ]
     return (

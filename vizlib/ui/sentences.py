@@ -12,7 +12,8 @@ from vizlib.ui.pickers import plain
 
 @contextmanager
 def sentences(what="the panel", advice=""):
-    """Whatever goes wrong inside, a reader gets a sentence, and the log the trace of what should not have happened.
+    """Whatever goes wrong inside, a reader gets a sentence, and the log the trace of what should
+    not have happened.
 
     what: "the panel", "the page", as in a sentence; advice: what to try, as one.
     """
@@ -25,5 +26,8 @@ def sentences(what="the panel", advice=""):
     except Exception:  # Streamlit's own signals to stop or begin anew are no Exceptions
         logging.getLogger("convscope").exception("in %s", what)
         st.error(
-            f"{what[0].upper()}{what[1:]} met something it was not made for; the server's log has the details. {advice}".strip()
+            (
+                f"{what[0].upper()}{what[1:]} met something it was not made for; the server's log "
+                f"has the details. {advice}"
+            ).strip()
         )

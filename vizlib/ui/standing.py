@@ -39,7 +39,9 @@ def progress(run):
 
 
 def latest(run):
-    """The newest row that says how far the training is, a "step" or an "epoch" event; an empty dictionary before the first."""
+    """The newest row that says how far the training is, a "step" or an "epoch" event; an empty
+    dictionary before the first.
+    """
     return max(
         run.rows("step")[-1:] + run.rows("epoch")[-1:], key=lambda row: row["step"], default={}
     )

@@ -1,4 +1,6 @@
-"""The held-out images that excite a unit most, each with the part that it sees marked, and below it what in that part does."""
+"""The held-out images that excite a unit most, each with the part that it sees marked, and below it
+what in that part does.
+"""
 
 from dataclasses import dataclass
 
@@ -15,16 +17,25 @@ from vizlib.ui.pickers import offer_download, plain
 SHOWN = 9
 TILE = 120  # CSS pixels
 METHODS = {  # name: what it does and does not show
-    "deconvnet": "**Deconvnet** sends the unit's value back to the pixels and keeps what is positive on its way: it shows where in the image something is, and hardly which unit looks at it.",
-    "guided backpropagation": "**Guided backpropagation** keeps only what is positive in both directions: it gives the clearest outlines, and gives them for a network that has learned nothing too.",
+    "deconvnet": (
+        "**Deconvnet** sends the unit's value back to the pixels and keeps what is positive on "
+        "its way: it shows where in the image something is, and hardly which unit looks at it."
+    ),
+    "guided backpropagation": (
+        "**Guided backpropagation** keeps only what is positive in both directions: it gives the "
+        "clearest outlines, and gives them for a network that has learned nothing too."
+    ),
 }
 
 
 def found(run):
-    """The Index of the run's strongest images; None as long as there is none, with what is missing or how far it is."""
+    """The Index of the run's strongest images; None as long as there is none, with what is missing
+    or how far it is.
+    """
     if run.config["dataset"] not in caches.dataset_names():
         st.info(
-            "The images that excite its units most are looked up among the held-out ones, so the pictures of the data set are needed.",
+            "The images that excite its units most are looked up among the held-out ones, so "
+            "the pictures of the data set are needed.",
             icon=":material/info:",
         )
         offer_download(run.config["dataset"], "strongest")
@@ -48,7 +59,9 @@ def found(run):
 
 @dataclass(frozen=True)
 class Seen:
-    """One of a unit's strongest images. row: in the test images. received: uint8 (H, W, C). place: (row, column) of the map. box: what that place sees."""
+    """One of a unit's strongest images. row: in the test images. received: uint8 (H, W, C). place:
+    (row, column) of the map. box: what that place sees.
+    """
 
     row: int
     received: np.ndarray
@@ -74,7 +87,9 @@ def nine(run, row, unit, index):
 
 
 def show(run, row, unit, index, control):
-    """Draw a table of them: the images, the part that the unit sees, and what in it excites the unit. control: also with random weights."""
+    """Draw a table of them: the images, the part that the unit sees, and what in it excites the
+    unit. control: also with random weights.
+    """
     data, best = caches.dataset(run), nine(run, row, unit, index)
     is_part, has_map = sees_part(row, run.input_size), len(row.output_shape) == 3
     images, below = st.container(key="strongest"), st.container(key="excited_by")
@@ -97,7 +112,8 @@ def show(run, row, unit, index, control):
             else [seen.received for seen in best]
         )
         line(
-            f"**The strongest held-out images**{note if boxes else ''}. The link below one opens its maps",
+            f"**The strongest held-out images**{note if boxes else ''}. The link below one "
+            "opens its maps",
             pictures,
             "held-out image",
         )
@@ -113,7 +129,8 @@ def show(run, row, unit, index, control):
             gradients(run, best, excited[0].gradients)
     st.caption(
         plain(
-            f"{run.run_id}, {row.name}, unit {unit}: the strongest of {index.images:,} images ({data.note}), looked up once for all units, in {index.seconds:.1f} s."
+            f"{run.run_id}, {row.name}, unit {unit}: the strongest of {index.images:,} images "
+            f"({data.note}), looked up once for all units, in {index.seconds:.1f} s."
         )
     )
 
@@ -158,7 +175,8 @@ def gradients(run, best, found):
         st.caption(words)
     if not caches.has_relu(run):
         st.caption(
-            "This network has no ReLU, at which the two methods differ: both are the plain gradient here."
+            "This network has no ReLU, at which the two methods differ: both are the plain "
+            "gradient here."
         )
 
 
@@ -179,7 +197,8 @@ def part_of(gradient, box):
 
 @dataclass(frozen=True)
 class ExcitedBy:
-    """What in a unit's strongest images excites it. fields: a box each, where most of the unit's gradient lies, or None.
+    """What in a unit's strongest images excites it. fields: a box each, where most of the unit's
+    gradient lies, or None.
 
     gradients: {(method, whether of random weights): float32 (images, C, H, W)}.
     """

@@ -1,4 +1,6 @@
-"""Train a model: the form in the sidebar. Each choice brings its own defaults, and a line says what pressing Train will do."""
+"""Train a model: the form in the sidebar. Each choice brings its own defaults, and a line says what
+pressing Train will do.
+"""
 
 import logging
 import math
@@ -17,7 +19,9 @@ from vizlib.ui.sentences import sentences
 OPENS_ON = ("three_layer_module", "digits")
 OPEN = "train_open"
 PRESS_SECONDS = 1  # a second press of Train within this time is the second half of a double click
-MUCH_LARGER = 2  # times the pictures' own side: from here on it pays to train on smaller ones than the network is made for
+# times the pictures' own side: from here on it pays to train on smaller ones than the network is
+# made for
+MUCH_LARGER = 2
 IMBALANCE = {
     "": "nothing",
     "class_weights": "weigh the classes in the loss",
@@ -48,7 +52,10 @@ def show():
         with sentences():
             if facts:
                 st.caption(_outlook(architecture, dataset, facts))
-        help = "Starts at once, or waits for its turn. It goes on when you leave this page, or close the browser."
+        help = (
+            "Starts at once, or waits for its turn. It goes on when you leave this page, or close "
+            "the browser."
+        )
         st.button(
             "Train",
             key="train_press",
@@ -64,7 +71,9 @@ def show():
 
 
 def _choice(label, options, default, *, key, **given):
-    """A selectbox kept across pages; a value that is no longer possible gives way to the default."""
+    """A selectbox kept across pages; a value that is no longer possible gives way to the
+    default.
+    """
     options = list(options)
     if key in st.session_state and st.session_state[key] not in options:
         del st.session_state[key]
@@ -117,7 +126,9 @@ def _pair():
 
 
 def _key(field, owner):
-    """A widget's key: with the recipe or architecture whose default it shows, so that another one brings its own."""
+    """A widget's key: with the recipe or architecture whose default it shows, so that another one
+    brings its own.
+    """
     return f"train_{field}_{owner}"
 
 
@@ -164,11 +175,16 @@ def _main_fields(name):
 
 
 def _side_field(facts):
-    """The side asked for, where the network is made for much larger pictures than these; else None, and no field."""
+    """The side asked for, where the network is made for much larger pictures than these; else None,
+    and no field.
+    """
     usual, own = facts["size"][1], facts["side"]
     if usual < MUCH_LARGER * own:
         return None
-    help = "Of the square pictures that the network gets, where not its own: 64 makes a large network 12 times faster than 224."
+    help = (
+        "Of the square pictures that the network gets, where not its own: 64 makes a large "
+        "network 12 times faster than 224."
+    )
     return st.number_input(
         "Side of the pictures", own, usual, usual, 32, key=_key("side", _pair()), help=help, **_KEPT
     )
@@ -249,7 +265,9 @@ def _more_fields(architecture, name, facts):
 
 
 def _starts(architecture, facts):
-    """Where a network of this architecture can start from on data of these _facts, and the words for it: {("", ""): ..., ("run", id): ..., ...}."""
+    """Where a network of this architecture can start from on data of these _facts, and the words
+    for it: {("", ""): ..., ("run", id): ..., ...}.
+    """
     from vizlib.training.start import PRETRAINED
 
     starts = {("", ""): "random weights"}
@@ -270,7 +288,9 @@ def _starts(architecture, facts):
 
 
 def _built_from(arguments):
-    """The arguments in which a network and the one it starts from must agree: its head may differ, and colour serves for grey."""
+    """The arguments in which a network and the one it starts from must agree: its head may differ,
+    and colour serves for grey.
+    """
     return {
         name: value
         for name, value in arguments.items()
@@ -280,7 +300,9 @@ def _built_from(arguments):
 
 @st.cache_data(max_entries=64, ttl=600, show_spinner="Looking at the data set")
 def _facts(architecture, dataset_name, side):
-    """What a training on pictures of this side, or None, will meet: images, side lengths, parameters, convolutions. UserError if the network does not fit the data."""
+    """What a training on pictures of this side, or None, will meet: images, side lengths,
+    parameters, convolutions. UserError if the network does not fit the data.
+    """
     import torch
 
     from vizlib import architectures, datasets
@@ -312,7 +334,10 @@ def _outlook(architecture, dataset, facts):
         if seconds is not None
         else plain(why)
     )
-    return f"{readout.device_name(device)} · {facts['images']:,} images of {height} × {width} · {facts['parameters']:,} parameters  \n{time_needed}"
+    return (
+        f"{readout.device_name(device)} · {facts['images']:,} images of {height} × {width} · "
+        f"{facts['parameters']:,} parameters  \n{time_needed}"
+    )
 
 
 def _field(field, owner):
@@ -341,7 +366,9 @@ def _wanted_device():
 
 
 def _train():
-    """Start the training that the fields describe, and put it in view. What is wrong with it is kept for the panel to say."""
+    """Start the training that the fields describe, and put it in view. What is wrong with it is
+    kept for the panel to say.
+    """
     state = st.session_state
     if time.monotonic() - state.get("train_pressed", -math.inf) < PRESS_SECONDS:
         return

@@ -1,6 +1,8 @@
-"""The trainings of this machine, in the sidebar: what runs, what waits, what just ended and what can go on, with what one can do about each.
+"""The trainings of this machine, in the sidebar: what runs, what waits, what just ended and what
+can go on, with what one can do about each.
 
-All of it is read from the run folders, so every browser sees the same, and a training goes on without anybody looking.
+All of it is read from the run folders, so every browser sees the same, and a training goes on
+without anybody looking.
 """
 
 import math
@@ -23,7 +25,9 @@ WAKING_SECONDS = 5
 
 @dataclass(frozen=True)
 class _Standing:
-    """How the trainings of this machine stand: the active ones with their status, in the order in which they came, and those that can go on, newest first."""
+    """How the trainings of this machine stand: the active ones with their status, in the order in
+    which they came, and those that can go on, newest first.
+    """
 
     active: list
     ended: list
@@ -40,12 +44,15 @@ def standing():
 
 
 def show(in_view, ticking):
-    """What runs, what waits, what just ended and what can go on. in_view: a run's id. ticking: whether this is redrawn by itself."""
+    """What runs, what waits, what just ended and what can go on. in_view: a run's id. ticking:
+    whether this is redrawn by itself.
+    """
     begin_anew_if_asked()
     with st.container(key="trainings"), sentences():
         now = standing()
         if ticking != bool(now.active):
-            st.rerun()  # the ticks begin, or end, with the page; and the page sees the run as it is now
+            # the ticks begin, or end, with the page; and the page sees the run as it is now
+            st.rerun()
         if "steer_problem" in st.session_state:
             st.error(plain(st.session_state.pop("steer_problem")))
         _ended_in_view(next((run for run in caches.run_list()[0] if run.run_id == in_view), None))
@@ -178,7 +185,10 @@ def _queued(run, place, in_view):
     with st.container(gap="xxsmall"):
         _name(run, in_view)
         st.caption(
-            f"{readout.ordinal(place)} in the queue for the {readout.device_name(launcher.device_of(run))}"
+            (
+                f"{readout.ordinal(place)} in the queue for the "
+                f"{readout.device_name(launcher.device_of(run))}"
+            )
             if place
             else "about to start"
         )
@@ -200,7 +210,10 @@ def _ended_in_view(run):
         return
     end = run.rows("finished")[-1]
     early = " It was ended early and kept." if end.get("kept") else ""
-    text = f"**{end['test_accuracy']:.1%}** of the test images right, after {readout.duration(end['seconds'])} of training.{early}"
+    text = (
+        f"**{end['test_accuracy']:.1%}** of the test images right, after "
+        f"{readout.duration(end['seconds'])} of training.{early}"
+    )
     st.success(text, icon=":material/check_circle:")
 
 
@@ -240,15 +253,17 @@ def _resume(run, key):
         and not run.is_active
         and time.monotonic() < deadline
     ):
-        time.sleep(
-            0.05
-        )  # until its process has said that it is there, the run would still be drawn as one that ended
+        # until its process has said that it is there, the run would still be drawn as one that
+        # ended
+        time.sleep(0.05)
     if "steer_problem" not in st.session_state:
         view(run.run_id)
 
 
 def view(run_id):
-    """Put a run in view. Called by buttons before anything is drawn: afterwards the box of models could not be changed any more."""
+    """Put a run in view. Called by buttons before anything is drawn: afterwards the box of models
+    could not be changed any more.
+    """
     caches.run_list.clear()  # a run made this second is not in it yet
     standing.clear()
     st.session_state["model"] = run_id
@@ -263,7 +278,10 @@ def begin_anew_if_asked():
 
 def rate_field(rate, **given):
     """A field for a highest learning rate; its buttons move it by a fifth of where it began."""
-    help = "The highest of the schedule. Too high and the loss grows; too low and hardly anything is learned."
+    help = (
+        "The highest of the schedule. Too high and the loss grows; too low and hardly anything is "
+        "learned."
+    )
     step = 10 ** math.floor(math.log10(rate)) if rate > 0 else 0.001
     return st.number_input(
         "Learning rate",

@@ -1,4 +1,6 @@
-"""One unit at a glance: the picture made to excite it, its filter where that can be seen, and the classes of its strongest images."""
+"""One unit at a glance: the picture made to excite it, its filter where that can be seen, and the
+classes of its strongest images.
+"""
 
 import numpy as np
 import streamlit as st
@@ -15,7 +17,9 @@ SIZE = 240  # CSS pixels
 
 
 def show(run, row, unit, index, control):
-    """index: the Index of strongest images, or None. control: whether the picture of random weights stands beside the made one."""
+    """index: the Index of strongest images, or None. control: whether the picture of random weights
+    stands beside the made one.
+    """
     with st.container(key="stacks_portrait"):
         made, facts, classes = st.columns([1.2 + control, 0.8, 1.2 + control / 3], gap="medium")
     with made, st.container(key="made_picture"):
@@ -29,7 +33,8 @@ def show(run, row, unit, index, control):
                     is_control,
                 )
         st.caption(
-            "It shows what drives the unit to its extreme, and not how often that is in images: none of them looks like it."
+            "It shows what drives the unit to its extreme, and not how often that is in "
+            "images: none of them looks like it."
         )
     with facts:
         describe(run, row, unit)
@@ -91,7 +96,9 @@ def describe(run, row, unit):
 
 
 def class_spread(run, row, unit, index):
-    """How the unit's strongest images spread over the classes, each with the way to the images of that class in the matrix."""
+    """How the unit's strongest images spread over the classes, each with the way to the images of
+    that class in the matrix.
+    """
     rows = index[row.name].rows[unit]
     found = spread(caches.dataset(run).splits["test"].labels[np.asarray(rows)], run.class_names)
     st.markdown(f"**The classes of its {len(rows)} strongest images**")

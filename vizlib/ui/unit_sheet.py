@@ -1,4 +1,6 @@
-"""All units of a layer in one picture: what each was most excited by, or the picture made to excite it."""
+"""All units of a layer in one picture: what each was most excited by, or the picture made to excite
+it.
+"""
 
 import streamlit as st
 
@@ -43,7 +45,9 @@ def show(run, row, unit, index):
 
 
 def made(run, row):
-    """(Atlas of the pictures made for all units, what it is), or None as long as they are being made."""
+    """(Atlas of the pictures made for all units, what it is), or None as long as they are being
+    made.
+    """
     done = made_pictures.of_layer(run, row, made_pictures.chosen())
     if done is None:
         return None
@@ -55,7 +59,9 @@ def made(run, row):
 
 
 def patches(run, row, index):
-    """(Atlas of the part of an image that excites each unit most, what it is), or None as long as they are being cut out."""
+    """(Atlas of the part of an image that excites each unit most, what it is), or None as long as
+    they are being cut out.
+    """
     pictures, best = caches.dataset(run).splits["test"].pictures, index[row.name]
     done = jobs.result(
         ("patches", *caches.state(run), row.name),

@@ -26,13 +26,14 @@ def show(run, picture):
     questions()
     runs, problems = caches.run_list()
     own = [one for one in runs if not one.ships]
-    own.sort(
-        key=lambda one: (not one.is_active, -one.changed("events.jsonl"))
-    )  # what happens now comes first, then what was trained last
+    # what happens now comes first, then what was trained last
+    own.sort(key=lambda one: (not one.is_active, -one.changed("events.jsonl")))
     runs = own + sorted((one for one in runs if one.ships), key=lambda one: one.is_weightless)
     places = []
     for start in range(0, len(runs), COLUMNS):
-        for column, card_run in zip(st.columns(COLUMNS), runs[start : start + COLUMNS]):
+        for column, card_run in zip(
+            st.columns(COLUMNS), runs[start : start + COLUMNS], strict=False
+        ):
             with column.container(border=True, height="stretch"):
                 places.append(
                     (card_run, growing(card_run) if card_run.is_active else card(card_run))
@@ -44,10 +45,8 @@ def show(run, picture):
         )
     for problem in problems:
         st.warning(plain(problem))
-    for (
-        card_run,
-        place,
-    ) in places:  # after everything that can be drawn at once: the verdicts read all predictions
+    # after everything that can be drawn at once: the verdicts read all predictions
+    for card_run, place in places:
         if place is not None:
             say_verdict(card_run, place)
 
@@ -153,7 +152,7 @@ def questions():
                 {"model": collapsed.run_id},
             ),
         )
-    for column, (question, target, parameters) in zip(st.columns(len(asked)), asked):
+    for column, (question, target, parameters) in zip(st.columns(len(asked)), asked, strict=True):
         with column:
             page.link(target, question, **parameters)
 

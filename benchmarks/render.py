@@ -99,7 +99,7 @@ def matplotlib_subplots(maps):
     rows, side = -(-len(maps) // columns), max(14, maps.shape[1]) + 1
     figure = Figure(figsize=(columns * side / 100, rows * side / 100), dpi=100)
     FigureCanvasAgg(figure)
-    for axes, channel in zip(figure.subplots(rows, columns).flat, maps.numpy()):
+    for axes, channel in zip(figure.subplots(rows, columns).flat, maps.numpy(), strict=True):
         axes.imshow(channel, vmin=0, vmax=float(maps.max()))
         axes.axis("off")
     file = io.BytesIO()

@@ -78,9 +78,8 @@ def main():
         "--presses", type=int, default=9, help="how often each key is pressed in `keys`, at most 12"
     )
     options = parser.parse_args()
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(143)
-    )  # an exit, so that the server is stopped too
+    # an exit, so that the server is stopped too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(
         "| what | median, ms | 95th percentile, ms | target for the median, ms | median / "
         "target |\n|---|---:|---:|---:|---:|",
@@ -120,7 +119,8 @@ def measure_home(runs, options):
 
 
 HOME_IS_DRAWN = """() => {
-  const main = document.querySelector('[data-testid="stMain"]'), picture = main?.querySelector('[data-testid="stImage"] img');
+  const main = document.querySelector('[data-testid="stMain"]');
+  const picture = main?.querySelector('[data-testid="stImage"] img');
   return main?.querySelector('h1')?.innerText && picture?.complete && picture.naturalWidth > 0;
 }"""
 
@@ -176,10 +176,17 @@ def settle(page):
 
 
 # a component lives in a shadow root
-FIND_ATLAS = """() => { window.atlas = () => [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')]
-  .map(element => element.shadowRoot?.querySelector('.frame img')).find(Boolean); }"""
+FIND_ATLAS = """() => {
+  const components = () =>
+    [...document.querySelectorAll('[data-testid="stBidiComponentIsolated"]')];
+  const picture = element => element.shadowRoot?.querySelector('.frame img');
+  window.atlas = () => components().map(picture).find(Boolean);
+}"""
 LAYER_IS_DRAWN = "() => { const picture = window.atlas(); return {state: picture?.alt, picture}; }"
-OVERLAY_IS_DRAWN = """() => { const picture = document.querySelector('img[alt^="where unit"]'); return {state: picture?.alt, picture}; }"""
+OVERLAY_IS_DRAWN = """() => {
+  const picture = document.querySelector('img[alt^="where unit"]');
+  return {state: picture?.alt, picture};
+}"""
 CHART_IS_DRAWN = "() => ({state: document.querySelector('.js-plotly-plot')?.data?.[0]?.z})"
 WATCH = """() => {
   const look = CHECK, before = look().state;
@@ -416,15 +423,18 @@ from vizlib import architectures
 from vizlib.runs import write_json
 from vizlib.weights import save_weights
 
-folder, architecture, size = pathlib.Path(sys.argv[1]), sys.argv[2], [int(number) for number in sys.argv[3:]]
+folder, architecture = pathlib.Path(sys.argv[1]), sys.argv[2]
+size = [int(number) for number in sys.argv[3:]]
 folder.mkdir()
 torch.manual_seed(0)
 arguments = architectures.get(architecture).arguments_for(5, size)
 model = architectures.create(architecture, **arguments)
-write_json(folder / "config.json", dict(architecture=architecture, arguments=arguments, dataset="none", class_names=list("abcde"), input_size=size,
-    mean=[0.5] * 3, std=[0.25] * 3, recipe={}, seed=0))
+config = dict(architecture=architecture, arguments=arguments, dataset="none", recipe={}, seed=0)
+config |= dict(class_names=list("abcde"), input_size=size, mean=[0.5] * 3, std=[0.25] * 3)
+write_json(folder / "config.json", config)
 save_weights(model.state_dict(), folder / "model.safetensors")
-save_weights({"conv1/00000000": next(weight for weight in model.parameters() if weight.ndim == 4)}, folder / "snapshots.safetensors")
+filters = next(weight for weight in model.parameters() if weight.ndim == 4)
+save_weights({"conv1/00000000": filters}, folder / "snapshots.safetensors")
 """
 PARTS = {"home": measure_home, "keys": measure_keys, "load": measure_load}
 

@@ -1,9 +1,8 @@
 """Training as it is here, beside the usual way of writing it.
 
-    python -m benchmarks.training                    # all that this machine can do, about half an
-    hour on two cores
-    python -m benchmarks.training speed press        # only some of: speed, press, pages, minute,
-    five_minutes, speedrun
+    python -m benchmarks.training                # all that this machine can do, half an hour
+    python -m benchmarks.training speed press    # some of: speed, press, pages, minute,
+                                                 # five_minutes, speedrun
 
 - speed: images a second and core, of three networks, against the conventional loop below:
   torchvision's CIFAR-10 class with its PIL pictures, RandomCrop, RandomHorizontalFlip, ToTensor,
@@ -36,11 +35,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NETWORKS = {
-    "three_layer_module": 4.5,
-    "resnet32": 3.0,
-    "resnet18_cifar": 2.5,
-}  # and what was asked for, as a ratio
+# and what was asked for, as a ratio
+NETWORKS = {"three_layer_module": 4.5, "resnet32": 3.0, "resnet18_cifar": 2.5}
 BATCH, ROUNDS, SECONDS = 128, 3, 16
 
 
@@ -61,9 +57,8 @@ def main():
         type=Path,
         help="the folder in which the run folders of minute, five_minutes and speedrun are left",
     )
-    parser.add_argument(
-        "--one", nargs=2, metavar=("LOOP", "NETWORK"), help=argparse.SUPPRESS
-    )  # what a process of its own measures
+    # what a process of its own measures
+    parser.add_argument("--one", nargs=2, metavar=("LOOP", "NETWORK"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(ONE[options.one[0]](options.one[1])))
@@ -213,9 +208,8 @@ def measure_press(options):
     from vizlib.training.recipes import recipe
 
     digits = datasets.load("digits")
-    check_possible(
-        make_config("three_layer_module", digits, recipe("small_set")), digits
-    )  # as the panel does before anybody can press
+    # as the panel does before anybody can press
+    check_possible(make_config("three_layer_module", digits, recipe("small_set")), digits)
 
     print(
         "\n| digits, `three_layer_module`, `small_set` | first point, s | finished, s | test "

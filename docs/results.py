@@ -226,8 +226,9 @@ def picture():
     for system_id, run in runs.items():
         figure = ConfusionDisplay.from_predictions(answers(run), run.class_names).plot(narrow=True)
         figure.update_layout(width=520, paper_bgcolor="white", plot_bgcolor="white")
+        chart = figure.to_html(full_html=False, include_plotlyjs=not cells)
         cells.append(
-            f"<div><h3>{GRADED[system_id]}</h3><p>{judge_run(run).sentence}</p>{figure.to_html(full_html=False, include_plotlyjs=not cells)}</div>"
+            f"<div><h3>{GRADED[system_id]}</h3><p>{judge_run(run).sentence}</p>{chart}</div>"
         )
     page_text = (
         (
@@ -266,14 +267,15 @@ def text():
     not_yet += f"\nBelow what was reported, so far: {', '.join(short)}.\n" if short else ""
     return f"""# Results
 
-What five published course and lab reports reached with these networks, and what the runs here have in their folders. Written by
-`PYTHONPATH=. python docs/results.py`; no figure is typed. `python -m vizlib reproduce ID` trains a row anew.
+What five published course and lab reports reached with these networks, and what the runs here have
+in their folders. Written by `PYTHONPATH=. python docs/results.py`; no figure is typed. `python -m
+vizlib reproduce ID` trains a row anew.
 
-{table()}
-{not_yet}
-The weights of a row are those of its best epoch on images held out of the training set by seed (a tenth, at most 1,000); the test images were
-looked at once, at the end, and chose nothing. *Test* counts against the report, also where it gives its validation accuracy. Seconds are
-those of training on the device named, without evaluations; where the machine was busy with other work they are more than it needs.
+{table()} {not_yet} The weights of a row are those of its best epoch on images held out of the
+training set by seed (a tenth, at most 1,000); the test images were looked at once, at the end, and
+chose nothing. *Test* counts against the report, also where it gives its validation accuracy.
+Seconds are those of training on the device named, without evaluations; where the machine was busy
+with other work they are more than it needs.
 
 Tested on:
 
@@ -285,25 +287,30 @@ Tested on:
 
 ## What the rows teach
 
-**A. One network, three ways to write it.** {three_forms()} On the Compare page the two of any pair stand beside one another.
+**A. One network, three ways to write it.** {three_forms()} On the Compare page the two of any pair
+stand beside one another.
 
-**B. Depth needs a way for the gradient.** The same 32 layers reach {accuracy("B1")} plain, {accuracy("B2")} with a shortcut around every two of them, and
-{accuracy("B3")} with bottlenecks. The Gradients page shows why, layer by layer.
+**B. Depth needs a way for the gradient.** The same 32 layers reach {accuracy("B1")} plain,
+{accuracy("B2")} with a shortcut around every two of them, and {accuracy("B3")} with bottlenecks.
+The Gradients page shows why, layer by layer.
 
 ![Gradients of the plain and the residual network](images/gradients.webp)
 
-**C. An accuracy that hides a collapse.** The reports' photographs of the retina are not here; graded X-rays of the knee, thinned to the same shares
-of the five grades (73.5 % grade 0), stand in for them, and a network trained by ourselves on CIFAR-10 for the one trained on ImageNet.
-Always answering grade 0 is right as often as the first rows are.
+**C. An accuracy that hides a collapse.** The reports' photographs of the retina are not here;
+graded X-rays of the knee, thinned to the same shares of the five grades (73.5 % grade 0), stand in
+for them, and a network trained by ourselves on CIFAR-10 for the one trained on ImageNet. Always
+answering grade 0 is right as often as the first rows are.
 
 {remedies()}
 
-With twice as many epochs (C18L) ResNet-18 escapes from scratch too, and learns by heart: {by_heart()}.
+With twice as many epochs (C18L) ResNet-18 escapes from scratch too, and learns by heart:
+{by_heart()}.
 
 ![Four confusion matrices: two networks, from scratch and pretrained](images/graded.webp)
 
-**D. Large filters, large maps.** ResNet-18 at 224 pixels, whose first layer has 64 filters of 7 × 7 and keeps its maps at 112 × 112, reaches {accuracy("D1")}.
-Its pictures grew, which saves most of the time: {growth()}
+**D. Large filters, large maps.** ResNet-18 at 224 pixels, whose first layer has 64 filters of 7 × 7
+and keeps its maps at 112 × 112, reaches {accuracy("D1")}. Its pictures grew, which saves most of
+the time: {growth()}
 
 ![The 64 filters of 7 × 7 of its first layer](images/large-filters.webp)
 
@@ -311,15 +318,21 @@ Its pictures grew, which saves most of the time: {growth()}
 
 ![What one unit of its third stage looks for](images/large-unit.webp)
 
-**B, E, F. What a parameter buys.** Not all were trained equally long: the first table says how many epochs each had.
+**B, E, F. What a parameter buys.** Not all were trained equally long: the first table says how many
+epochs each had.
 
 {sizes()}
 
-- *Multi-scale.* Res2Net (F3) puts four scales into each block of F2 and does with {parameters("F3")} parameters, of {parameters("F2")}, what F2 does: {accuracy("F3")} and {accuracy("F2")}.
-- *Dense.* Four layers that each see all before them (F4) reach {accuracy("F4")} with {parameters("F4")}: {per_parameter("F4", "F2")} of F2's.
-- *Separable.* Depthwise and pointwise convolutions (F5) were made for large pictures: at 32 × 32, of which the first layer halves the side, {accuracy("F5")}.
-- *Depth alone.* Twelve convolutions without a shortcut (E1) reach {accuracy("E1")} with {parameters("E1")} parameters; forty in bottlenecks (E2), the
-  last six blocks of which see maps of 2 × 2, {accuracy("E2")} with {parameters("E2")}.
+- *Multi-scale.* Res2Net (F3) puts four scales into each block of F2 and does with
+  {parameters("F3")} parameters, of {parameters("F2")}, what F2 does: {accuracy("F3")} and
+  {accuracy("F2")}.
+- *Dense.* Four layers that each see all before them (F4) reach {accuracy("F4")} with
+  {parameters("F4")}: {per_parameter("F4", "F2")} of F2's.
+- *Separable.* Depthwise and pointwise convolutions (F5) were made for large pictures: at 32 × 32,
+  of which the first layer halves the side, {accuracy("F5")}.
+- *Depth alone.* Twelve convolutions without a shortcut (E1) reach {accuracy("E1")} with
+  {parameters("E1")} parameters; forty in bottlenecks (E2), the last six blocks of which see maps of
+  2 × 2, {accuracy("E2")} with {parameters("E2")}.
 - *A network of 1998.* LeNet (F1), with {parameters("F1")} parameters, {accuracy("F1")}.
 
 """

@@ -43,10 +43,11 @@ SHOTS = {  # file name: address, height of the window
     "compare.webp": ("Compare?model=resnet32&at=50", 3150),
     "collapse.webp": ("Confusion_matrix?model=collapsed_lenet", 720),
 }
+# of the one below
 LARGE = {
     "large-maps.webp": ("Feature_maps?layer=relu1&unit=13", 1000),
     "large-unit.webp": ("Unit?unit_layer=stage3.block2.conv2&unit_number=113", 1500),
-}  # of the one below
+}
 SWITCHES = [
     "--no-sandbox",
     "--disable-gpu",
@@ -112,9 +113,10 @@ def shoot(browser, port, name, address, height):
 def save(page, name, **options):
     """Write what a page shows to docs/images; options: of Playwright's screenshot."""
     picture = Image.open(io.BytesIO(page.screenshot(**options))).convert("RGB")
+    # maps of photographs are large without loss
     picture.save(
         ROOT / "docs" / "images" / name, quality=88, method=6, lossless=not name.startswith("large")
-    )  # maps of photographs are large without loss
+    )
     print(f"docs/images/{name}")
 
 

@@ -30,9 +30,8 @@ def show(run, picture):
             "sidebar, to compare it with."
         )
         return
-    with st.container(
-        horizontal=True, gap="medium"
-    ):  # on a narrow screen the table goes on in a second line
+    # on a narrow screen the table goes on in a second line
+    with st.container(horizontal=True, gap="medium"):
         with st.container(width=300):
             second = runs[
                 chosen_beside(
@@ -78,7 +77,8 @@ def say_tested(runs):
     ]
     if tested[0] != tested[1]:
         each = "; ".join(
-            f"**{plain(run.run_id)}** on {plain(note)}" for run, (_, note) in zip(runs, tested)
+            f"**{plain(run.run_id)}** on {plain(note)}"
+            for run, (_, note) in zip(runs, tested, strict=True)
         )
         st.warning(
             "They were tested on different images, so their accuracies do not say which is "
@@ -104,9 +104,8 @@ def figures(runs):
     rows += [
         [f"{plain(run.run_id)} {standing.badge(run)}", *map(plain, cells(run))] for run in runs
     ]
-    lines = [
-        "| " + " | ".join(line) + " |" for line in zip(*rows)
-    ]  # a row a figure: as a row a run it would be too wide
+    # a row a figure: as a row a run it would be too wide
+    lines = ["| " + " | ".join(line) + " |" for line in zip(*rows, strict=True)]
     st.markdown("\n".join([lines[0], "|---|" + "--:|" * len(runs), *lines[1:]]))
 
 
@@ -153,7 +152,7 @@ def curves(runs):
             required=True,
         )
         display = CurvesDisplay.from_runs(runs)
-        for column, quantity in zip(st.columns(2, gap="medium"), ("loss", "accuracy")):
+        for column, quantity in zip(st.columns(2, gap="medium"), ("loss", "accuracy"), strict=True):
             figure = display.plot(quantity, axis, smoothing=0.8, narrow=True)
             with column:
                 charts.steady(figure, key=f"curves_{quantity}", config=charts.CAMERA)

@@ -10,9 +10,10 @@ import streamlit as st
 from vizlib import moments
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.layers import convolutions
-from vizlib.ui import atlas_view, caches, film, page
+from vizlib.ui import caches, film, page
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen, plain, whole_number
+from vizlib.ui.widgets import atlas_view
 
 
 def show(run, picture):

@@ -5,9 +5,10 @@ import streamlit as st
 
 from vizlib.displays.feature_maps import SCALES
 from vizlib.layers import default_layer
-from vizlib.ui import atlas_view, caches, film, one_answer, one_unit, page, probe
+from vizlib.ui import caches, film, one_answer, one_unit, page, probe
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen, whole_number
+from vizlib.ui.widgets import atlas_view
 
 
 def show(run, picture):
@@ -28,9 +29,8 @@ def show(run, picture):
         one_answer.links(run, picture)
     notes = st.container()
     names, default = list(rows), default_layer(list(rows.values()))
-    controls = st.container(
-        horizontal=True, vertical_alignment="bottom"
-    )  # on a narrow screen they go on in a second line
+    # on a narrow screen they go on in a second line
+    controls = st.container(horizontal=True, vertical_alignment="bottom")
     with controls:
         layer = chosen("Layer", names, key="layer", default=default, notes=notes)
         for label, key, way in (("◀", "k", -1), ("▶", "j", 1)):

@@ -89,7 +89,7 @@ def heads(run, picture, sides):
     """Above each column its class, with what the network answers to it."""
     with st.container(key="stacks_heads"):
         left, _ = st.columns([len(sides), 1.1], gap="medium")
-    for column, side in zip(left.columns(len(sides)), sides):
+    for column, side in zip(left.columns(len(sides)), sides, strict=True):
         logits = caches.logits(run, picture, side.is_control).astype(np.float64)
         shares = np.exp(logits - logits.max())
         share = shares[side.target] / shares.sum()

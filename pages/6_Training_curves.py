@@ -17,9 +17,8 @@ def show(run, picture):
     page.title("Training curves")
     by_id = {one.run_id: one for one in caches.run_list()[0]}
     others = [name for name in by_id if name != run.run_id]
-    if not set(st.session_state.get("with", ())) <= set(
-        others
-    ):  # a run that is gone, or now in view itself, is beside it no more
+    # a run that is gone, or now in view itself, is beside it no more
+    if not set(st.session_state.get("with", ())) <= set(others):
         st.session_state["with"] = [name for name in st.session_state["with"] if name in others]
     compared = st.multiselect(
         "Beside it",
@@ -30,9 +29,8 @@ def show(run, picture):
         help="Other runs on the same axes.",
     )
     kept = dict(bind="query-params", persist_state="session", required=True)
-    with st.container(
-        horizontal=True, vertical_alignment="bottom", gap="medium"
-    ):  # on a narrow screen they go on in a second line
+    # on a narrow screen they go on in a second line
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         quantity = st.segmented_control(
             "Quantity", list(QUANTITIES), default="accuracy", key="quantity", **kept
         )

@@ -10,10 +10,11 @@ from vizlib.displays import film_frames
 from vizlib.displays.film import FilmDisplay
 from vizlib.errors import UserError
 from vizlib.images import png_bytes
-from vizlib.ui import atlas_view, caches, charts, film, jobs, page
+from vizlib.ui import caches, charts, film, jobs, page
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import chosen, plain
 from vizlib.ui.sentences import sentences
+from vizlib.ui.widgets import atlas_view
 
 HEIGHT = 282  # CSS pixels of what a panel shows: four of them fill a screen of 1400 by 1000
 NOTE = (
@@ -54,7 +55,7 @@ def show(run, picture):
         with st.container(key=f"stacks_{row[0].__name__}"):  # below one another in a narrow window
             # From the right: styles are numbered as they come, and that of the matrix, which is not
             # there before its first evaluation, must not move the curves'.
-            for column, draw in reversed(list(zip(st.columns(2, gap="medium"), row))):
+            for column, draw in reversed(list(zip(st.columns(2, gap="medium"), row, strict=True))):
                 with (
                     column,
                     st.container(key=f"panel_{draw.__name__}", gap="xsmall"),
@@ -112,9 +113,8 @@ def matrix(display, step):
     figure.update_layout(height=HEIGHT, margin=dict(t=0, b=0, r=0)).update_xaxes(
         title=None
     ).update_yaxes(title=None)
-    figure.update_traces(
-        textfont_size=13, selector=dict(mode="text")
-    )  # to be read from the back of a classroom
+    # to be read from the back of a classroom
+    figure.update_traces(textfont_size=13, selector=dict(mode="text"))
     charts.steady(figure, key="film_matrix", config={"displayModeBar": False})
 
 

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch is in: the tests' networks are small, and more threads only wait for one another
+# before torch is in: the tests' networks are small, and more threads only wait for one another
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # for `pytest` as well as for `python -m pytest`
     sys.path.insert(0, str(ROOT))
@@ -73,6 +72,16 @@ def runs_root(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setenv("CONVSCOPE_RUNS", str(folder))
     return folder
+
+
+@pytest.fixture
+def root(runs_root):
+    """An empty folder of runs, and nothing cached of another one."""
+    import streamlit as st
+
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return runs_root
 
 
 @pytest.fixture

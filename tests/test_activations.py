@@ -39,7 +39,8 @@ def test_equals_a_plain_hook(lenet):
     images, names = torch.randn(2, 3, 32, 32), ["conv1", "pool2", "fc3"]
     logits, maps = capture(lenet, images, names)
     expected_logits, expected = plain_hooks(lenet, images, names)
-    assert list(maps) == names and torch.equal(logits, expected_logits)
+    assert list(maps) == names
+    assert torch.equal(logits, expected_logits)
     assert all(torch.equal(maps[name], expected[name]) for name in names)
 
 
@@ -85,11 +86,11 @@ def test_layers_are_read_before_an_in_place_relu():
     assert model[1].inplace
     images = torch.randn(1, 3, 32, 32)
     _, maps = capture(prepare(model), images, ["0", "1"])
-    assert (maps["0"] < 0).any() and torch.equal(maps["0"].relu(), maps["1"])
+    assert (maps["0"] < 0).any()
+    assert torch.equal(maps["0"].relu(), maps["1"])
     kept = {}
-    forward(
-        model, images, lambda name, module, output: kept.update({name: output})
-    )  # an observer need not copy
+    # an observer need not copy
+    forward(model, images, lambda name, module, output: kept.update({name: output}))
     assert torch.equal(kept["0"], maps["0"])
 
 
@@ -112,17 +113,14 @@ def test_leaves_nothing_behind():
     again = capture(model, images, ["conv1"])[1]["conv1"]
     expected = again.clone()
     maps["conv1"].numpy()[:] = maps["fc3"].numpy()[:] = 0  # the caller's own copies
-    assert (
-        logits.abs().sum() > 0
-        and torch.equal(again, expected)
-        and torch.equal(capture(model, images, ["conv1"])[1]["conv1"], expected)
-    )
-    assert [len(module._forward_hooks) for module in model.modules()] == hooks and max(hooks) == 1
-    assert (
-        not model.training
-        and not any(parameter.requires_grad for parameter in model.parameters())
-        and not torch.is_inference_mode_enabled()
-    )
+    assert logits.abs().sum() > 0
+    assert torch.equal(again, expected)
+    assert torch.equal(capture(model, images, ["conv1"])[1]["conv1"], expected)
+    assert [len(module._forward_hooks) for module in model.modules()] == hooks
+    assert max(hooks) == 1
+    assert not model.training
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert not torch.is_inference_mode_enabled()
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
@@ -176,7 +174,8 @@ def test_a_twin_has_the_same_weights_and_hooks_of_its_own(name):
     assert images.grad.abs().sum() > 0
     assert all(
         parameter.requires_grad and parameter.grad is None for parameter in model.parameters()
-    ) and not any(one.requires_grad for one in twin.parameters())
+    )
+    assert not any(one.requires_grad for one in twin.parameters())
     assert before == [
         (
             len(module._forward_hooks),

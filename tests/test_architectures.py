@@ -17,10 +17,8 @@ from vizlib.layers import layer_table
 
 NAMES = architectures.names()
 PHOTOGRAPH = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-DEEPEST = [
-    "resnet101",
-    "resnet152",
-]  # here without numbers, on the meta device; test_layers runs them
+# here without numbers, on the meta device; test_layers runs them
+DEEPEST = ["resnet101", "resnet152"]
 THREE_LAYER = ["three_layer_functional", "three_layer_module", "three_layer_sequential"]
 
 
@@ -62,19 +60,21 @@ def parameters(model):
 
 
 def test_the_systems_are_all_there():
-    systems = """three_layer_functional three_layer_module three_layer_sequential plain32 resnet32 resnet32_bottleneck resnet18 resnet34 resnet50
-        resnet101 resnet152 resnet18_late_pool vgg16_slim resnet50_three_stage lenet resnet18_cifar res2net18 densenet4 mobilenet"""
+    systems = """three_layer_functional three_layer_module three_layer_sequential
+        plain32 resnet32 resnet32_bottleneck resnet18 resnet34 resnet50 resnet101 resnet152
+        resnet18_late_pool vgg16_slim resnet50_three_stage lenet resnet18_cifar res2net18
+        densenet4 mobilenet"""
     assert set(systems.split()) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(DEEPEST)))
 def test_maps_images_to_logits(name, built):
-    model = built(
-        name
-    )  # not inside inference mode, where its parameters would become inference tensors
+    # not inside inference mode, where its parameters would become inference tensors
+    model = built(name)
     with torch.inference_mode():
         logits = model(torch.randn(2, *architectures.get(name).input_size))
-    assert logits.shape == (2, 10) and logits.isfinite().all()
+    assert logits.shape == (2, 10)
+    assert logits.isfinite().all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -135,7 +135,8 @@ def test_gradients_reach_every_parameter(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_has_a_summary_and_a_source(name):
     architecture = architectures.get(name)
-    assert 20 < len(architecture.summary) < 160 and architecture.summary.endswith(".")
+    assert 20 < len(architecture.summary) < 160
+    assert architecture.summary.endswith(".")
     text = inspect.getdoc(architecture.build)
     assert "arxiv.org" in text or "Source" in text
 
@@ -143,7 +144,8 @@ def test_has_a_summary_and_a_source(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_fits_a_data_set(name):
     arguments = architectures.get(name).arguments_for(5, (1, 48, 48))
-    assert arguments["num_classes"] == 5 and arguments["in_channels"] == 1
+    assert arguments["num_classes"] == 5
+    assert arguments["in_channels"] == 1
     with torch.device("meta"):
         assert architectures.create(name, **arguments).eval()(torch.empty(2, 1, 48, 48)).shape == (
             2,
@@ -165,7 +167,8 @@ def test_a_name_taken_twice_raises():
 def test_an_unknown_name_lists_the_possible_ones():
     with pytest.raises(UserError) as error:
         architectures.create("resnet1000")
-    assert "'resnet1000'" in str(error.value) and all(name in str(error.value) for name in NAMES)
+    assert "'resnet1000'" in str(error.value)
+    assert all(name in str(error.value) for name in NAMES)
 
 
 def test_an_unknown_argument_lists_the_possible_ones():
@@ -176,7 +179,7 @@ def test_an_unknown_argument_lists_the_possible_ones():
 # A. Three forms of one network
 
 
-@pytest.mark.parametrize("image_size, in_channels", [(32, 3), (8, 1), (28, 1)])
+@pytest.mark.parametrize(("image_size", "in_channels"), [(32, 3), (8, 1), (28, 1)])
 def test_three_forms_compute_the_same(image_size, in_channels):
     first, *others = [
         architectures.create(name, in_channels=in_channels, image_size=image_size).eval()
@@ -237,11 +240,9 @@ def test_three_layer_start(name):
 
 def test_three_layer_printed_example():
     state = architectures.create("three_layer_module", widths=(12, 8)).state_dict()
-    assert (
-        state["conv1.weight"].shape == (12, 3, 5, 5)
-        and state["conv2.weight"].shape == (8, 12, 3, 3)
-        and state["fc.weight"].shape == (10, 8192)
-    )
+    assert state["conv1.weight"].shape == (12, 3, 5, 5)
+    assert state["conv2.weight"].shape == (8, 12, 3, 3)
+    assert state["fc.weight"].shape == (10, 8192)
 
 
 # Parameters, by closed forms
@@ -321,7 +322,7 @@ def bottleneck_branch(inputs, inner, outputs):
 def basic_resnet(stem, blocks, block=basic_block):
     total = conv(3, 64, stem) + norm(64) + linear(512, 10)
     before = 64
-    for width, count in zip((64, 128, 256, 512), blocks):
+    for width, count in zip((64, 128, 256, 512), blocks, strict=True):
         total += block(before, width) + (count - 1) * block(width, width)
         before = width
     return total
@@ -330,7 +331,7 @@ def basic_resnet(stem, blocks, block=basic_block):
 def bottleneck_resnet(blocks):
     total = conv(3, 64, 7) + norm(64) + linear(2048, 10)
     before = 64
-    for inner, count in zip((64, 128, 256, 512), blocks):
+    for inner, count in zip((64, 128, 256, 512), blocks, strict=True):
         total += (
             bottleneck_branch(before, inner, 4 * inner)
             + projection(before, 4 * inner)
@@ -343,7 +344,7 @@ def bottleneck_resnet(blocks):
 def three_stage():
     total = conv(3, 64, 7) + norm(64) + linear(1024, 10)
     before = 64
-    for inner, count in zip((64, 128, 256), (3, 4, 6)):
+    for inner, count in zip((64, 128, 256), (3, 4, 6), strict=True):
         for _ in range(count):  # every shortcut is a convolution
             total += (
                 bottleneck_branch(before, inner, 4 * inner)
@@ -591,31 +592,28 @@ def test_the_preactivation_blocks_start_with_batch_norm_and_relu():
             "conv2",
         ]
     block = preactivation.BottleneckBlock(64, 64, True)
-    assert (
-        block.conv1.stride == (2, 2)
-        and block.conv2.stride == (1, 1)
-        and block.conv2.in_channels == 16
-    )
+    assert block.conv1.stride == (2, 2)
+    assert block.conv2.stride == (1, 1)
+    assert block.conv2.in_channels == 16
 
 
 def test_thirty_two_layers_deep(table):
-    assert (
-        sum(row.is_convolution for row in table("plain32").values()) == 31
-    )  # and one linear layer
+    # and one linear layer
+    assert sum(row.is_convolution for row in table("plain32").values()) == 31
 
 
 @pytest.mark.parametrize(
-    "name, block",
+    ("name", "block", "last"),
     [
-        ("resnet32", "stage2.block1"),
-        ("resnet18_cifar", "stage1.block1"),
-        ("resnet50_three_stage", "stage1.block3"),
+        ("resnet32", "stage2.block1", "conv2"),
+        ("resnet18_cifar", "stage1.block1", "bn2"),
+        ("resnet50_three_stage", "stage1.block3", "relu3"),
     ],
 )
-def test_a_blocks_output_is_the_sum(name, block, built):
+def test_a_blocks_output_is_the_sum(name, block, last, built):
     model, seen = built(name), {}
     parts = {
-        "branch": f"{block}.{'conv2' if name == 'resnet32' else 'relu3' if 'three' in name else 'bn2'}",
+        "branch": f"{block}.{last}",
         "shortcut": f"{block}.shortcut",
         "sum": block,
     }
@@ -668,10 +666,8 @@ def test_vgg_order_start_and_options():
         "Dropout",
         "Linear",
     ]
-    assert (
-        plain.conv3_2.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.02)
-        and not plain.conv3_2.bias.any()
-    )
+    assert plain.conv3_2.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.02)
+    assert not plain.conv3_2.bias.any()
     with pytest.raises(UserError, match="at least 32 pixels a side, not 28"):
         architectures.create("vgg16_slim", image_size=28)
 
@@ -684,28 +680,25 @@ def test_three_stage_variant(built):
         for stage in (model.stage1, model.stage2, model.stage3)
         for block in stage
     ]
-    assert (
-        strides == [1, 1, 2] + [1, 1, 1, 2] + [1] * 6
-    )  # the last block of the first two stages halves
+    # the last block of the first two stages halves
+    assert strides == [1, 1, 2] + [1, 1, 1, 2] + [1] * 6
     assert all(
         isinstance(block.shortcut[-1], nn.ReLU)
         for stage in (model.stage1, model.stage2, model.stage3)
         for block in stage
     )
     weight = model.stage3.block2.conv2.weight
-    assert weight.abs().max().item() == pytest.approx(
-        math.sqrt(6 / (9 * 256 + 9 * 256)), rel=0.01
-    )  # Xavier's uniform bound
+    # Xavier's uniform bound
+    assert weight.abs().max().item() == pytest.approx(math.sqrt(6 / (9 * 256 + 9 * 256)), rel=0.01)
     with pytest.raises(UserError, match="at least 21 pixels a side, not 20"):
         architectures.create("resnet50_three_stage", image_size=20)
 
 
-@pytest.mark.parametrize("image_size, features", [(16, 16), (28, 256), (32, 400)])
+@pytest.mark.parametrize(("image_size", "features"), [(16, 16), (28, 256), (32, 400)])
 def test_lenet_sizes(image_size, features):
     model = architectures.create("lenet", in_channels=1, image_size=image_size).eval()
-    assert model.fc1.in_features == features and model(
-        torch.randn(2, 1, image_size, image_size)
-    ).shape == (2, 10)
+    assert model.fc1.in_features == features
+    assert model(torch.randn(2, 1, image_size, image_size)).shape == (2, 10)
 
 
 def test_lenet_names_the_possible_sizes():
@@ -730,8 +723,10 @@ def test_res2net_scales(built):
         hook.remove()
     x1, x2, x3, x4 = seen["relu1"][1].split(16, dim=1)
     y1, y2, y3, y4 = (seen[name][1] for name in names[1:5])
-    assert torch.equal(y1, x1) and torch.equal(seen["scale2"][0], x2)
-    assert torch.equal(seen["scale3"][0], x3 + y2) and torch.equal(seen["scale4"][0], x4 + y3)
+    assert torch.equal(y1, x1)
+    assert torch.equal(seen["scale2"][0], x2)
+    assert torch.equal(seen["scale3"][0], x3 + y2)
+    assert torch.equal(seen["scale4"][0], x4 + y3)
     assert torch.equal(seen["conv2"][0], torch.cat([y1, y2, y3, y4], dim=1))
 
 
@@ -745,10 +740,8 @@ def test_densenet_keeps_its_input(built):
 def test_mobilenet_is_depthwise(table):
     rows = table("mobilenet")
     assert rows["block3.depthwise"].geometry == "3x3, stride 1, padding 1, 128 groups"
-    assert (
-        rows["block3.depthwise"].multiply_adds == 128 * 9 * 8 * 8
-        and rows["block3.pointwise"].multiply_adds == 128 * 128 * 8 * 8
-    )
+    assert rows["block3.depthwise"].multiply_adds == 128 * 9 * 8 * 8
+    assert rows["block3.pointwise"].multiply_adds == 128 * 128 * 8 * 8
 
 
 @pytest.mark.parametrize(

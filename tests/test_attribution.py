@@ -24,9 +24,8 @@ from vizlib.attribution import (
 from vizlib.errors import UserError
 from vizlib.layers import layer_table
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Setting backward hooks"
-)  # pytest puts its own filters over the module's
+# pytest puts its own filters over the module's
+pytestmark = pytest.mark.filterwarnings("ignore:Setting backward hooks")
 
 
 def created(name, **arguments):
@@ -67,7 +66,7 @@ def by_hand(monkeypatch, model, images, module, call, units, places, rule):
     found = []
     with monkeypatch.context() as patched:
         patched.setattr(F, "relu", lambda maps, inplace=False: rule.apply(maps))
-        for image, unit, place in zip(images, units, places):
+        for image, unit, place in zip(images, units, places, strict=True):
             twin, outputs, image = activations.twin(model), [], image[None].clone().requires_grad_()
             twin.get_submodule(module).register_forward_hook(
                 lambda module, inputs, output, outputs=outputs: outputs.append(output)
@@ -129,7 +128,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize(
-    "rule, method", [(Deconvnet, "deconvnet"), (Guided, "guided backpropagation")]
+    ("rule", "method"), [(Deconvnet, "deconvnet"), (Guided, "guided backpropagation")]
 )
 @pytest.mark.parametrize("name", NETWORKS)
 def test_units_equal_the_rules_by_hand(monkeypatch, name, rule, method):
@@ -138,9 +137,8 @@ def test_units_equal_the_rules_by_hand(monkeypatch, name, rule, method):
     """
     build, size, layers = NETWORKS[name]
     model = build()
-    if (
-        name == "tangled"
-    ):  # its last ReLU is a method of tensors, which the patch below would not see
+    # its last ReLU is a method of tensors, which the patch below would not see
+    if name == "tangled":
         monkeypatch.setattr(torch.Tensor, "relu", lambda maps: F.relu(maps))
         monkeypatch.setattr(attribution, "_RELUS", (F.relu,))
     images = torch.randn(3, *size)
@@ -149,9 +147,9 @@ def test_units_equal_the_rules_by_hand(monkeypatch, name, rule, method):
         expected = by_hand(monkeypatch, model, images, module, call, units, places, rule)
         layer = module if call == 0 else f"{module}#{call + 1}"
         found = of_units(model, images, layer, units, places, method)
-        assert (
-            found.dtype == np.float32 and found.shape == images.shape and np.abs(expected).max() > 0
-        )
+        assert found.dtype == np.float32
+        assert found.shape == images.shape
+        assert np.abs(expected).max() > 0
         np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     np.testing.assert_array_equal(
         of_units(activations.prepare(model), images, layer, units, places, method), found
@@ -180,9 +178,8 @@ def test_every_way_to_call_a_relu_is_overridden(relu):
 
     model = Network().requires_grad_(False)
     model.conv.weight[:] = torch.tensor([1.0, -1.0])[:, None, None, None]
-    model.fc.weight[:] = torch.tensor(
-        [1.0] * 9 + [-1.0] * 9
-    )  # the second channel's gradient is negative, so a deconvnet stops it
+    # the second channel's gradient is negative, so a deconvnet stops it
+    model.fc.weight[:] = torch.tensor([1.0] * 9 + [-1.0] * 9)
     image = torch.linspace(-1, 1, 9).reshape(1, 1, 3, 3)
     assert has_relu(model, image)
     assert of_units(model, image, "fc", [0], [None], "deconvnet").ravel().tolist() == [1.0] * 9
@@ -194,11 +191,9 @@ def test_every_way_to_call_a_relu_is_overridden(relu):
 
 def test_without_relus_both_methods_are_the_plain_gradient():
     model, images = activations.prepare(created("airbench")), torch.randn(2, 3, 32, 32)
-    assert (
-        not has_relu(model, images)
-        and has_relu(created("three_layer_functional"), images)
-        and has_relu(created("resnet32"), images)
-    )
+    assert not has_relu(model, images)
+    assert has_relu(created("three_layer_functional"), images)
+    assert has_relu(created("resnet32"), images)
     own = images.clone().requires_grad_()
     expected = torch.autograd.grad(activations.twin(model)(own)[[0, 1], [3, 7]].sum(), own)[
         0
@@ -231,10 +226,8 @@ def corners():
     model.requires_grad_(False)
     model[0].weight[:] = torch.stack([ACROSS, DOWN])[:, None]
     model[2].weight.zero_()
-    model[2].weight[0, 0, 1, 3], model[2].weight[0, 1, 3, 1] = (
-        2.0,
-        1.0,
-    )  # the edge across lies above to the right, the one down below to the left
+    # the edge across lies above to the right, the one down below to the left
+    model[2].weight[0, 0, 1, 3], model[2].weight[0, 1, 3, 1] = (2.0, 1.0)
     return model
 
 
@@ -249,9 +242,8 @@ def placed(*patterns):
 @pytest.mark.parametrize("method", UNIT_METHODS)
 def test_projected_pattern_of_a_known_unit(corners, method):
     image = torch.zeros(1, 1, 12, 12)
-    image[
-        ..., 5:, 5:
-    ] = -1.0  # bright above and to the left, dark below to the right: a corner at (5, 5)
+    # bright above and to the left, dark below to the right: a corner at (5, 5)
+    image[..., 5:, 5:] = -1.0
     assert np.array_equal(
         of_units(corners, image, "0", [0], [(5, 8)], method)[0, 0], placed((ACROSS, 1, 5, 8))
     )
@@ -273,7 +265,7 @@ def test_projected_pattern_of_a_known_unit(corners, method):
 
 
 @pytest.mark.parametrize(
-    "layer, unit, place, said",
+    ("layer", "unit", "place", "said"),
     [
         ("conv9", 0, None, "no layer named 'conv9'"),
         ("conv1", 99, (0, 0), "no unit 99"),
@@ -318,7 +310,8 @@ def test_integrated_gradients_add_up_to_the_difference_of_logits(name):
     model, image = activations.prepare(created(name)), torch.randn(1, 3, 32, 32)
     found = evidence(model, image, 4, "integrated gradients")
     rise = (model(image) - model(torch.zeros_like(image)))[0, 4].item()
-    assert found.values.shape == (32, 32) and found.facts["rise"] == pytest.approx(rise, abs=1e-4)
+    assert found.values.shape == (32, 32)
+    assert found.facts["rise"] == pytest.approx(rise, abs=1e-4)
     assert (
         found.values.sum()
         == pytest.approx(found.facts["total"], abs=1e-4)
@@ -328,7 +321,7 @@ def test_integrated_gradients_add_up_to_the_difference_of_logits(name):
 
 
 @pytest.mark.parametrize(
-    "name, layer",
+    ("name", "layer"),
     [
         ("lenet", "conv2"),
         ("resnet32", "stage3"),
@@ -360,7 +353,8 @@ def test_the_last_maps_are_those_before_they_are_pooled_away(name):
     rows = layer_table(model, architectures.get(name).input_size)
     row = last_maps(rows)
     later = rows[rows.index(row) + 1 :]
-    assert max(row.output_shape[1:]) > 1 and not any(
+    assert max(row.output_shape[1:]) > 1
+    assert not any(
         one.is_convolution and one.depth <= row.depth and max(one.output_shape[1:]) > 1
         for one in later
     )
@@ -408,9 +402,10 @@ def test_the_control_is_the_same_each_time_and_leaves_the_random_state_alone():
     assert all(
         torch.equal(one, two)
         for other in others
-        for one, two in zip(first.parameters(), other.parameters())
+        for one, two in zip(first.parameters(), other.parameters(), strict=True)
     )
-    assert not first.training and [name for name, _ in first.named_modules()] == [
+    assert not first.training
+    assert [name for name, _ in first.named_modules()] == [
         name for name, _ in created("lenet").named_modules()
     ]
 
@@ -458,7 +453,8 @@ def test_nothing_is_left_on_the_model(is_prepared, monkeypatch):
     for method in CLASS_METHODS:
         shares = []
         evidence(model, images[:1], 1, method, shares.append)
-        assert shares == sorted(shares) and shares[-1] == 1
+        assert shares == sorted(shares)
+        assert shares[-1] == 1
         with pytest.raises(Cancelled):
             evidence(model, images[:1], 1, method, cancel)
     with monkeypatch.context() as patched:
@@ -469,8 +465,11 @@ def test_nothing_is_left_on_the_model(is_prepared, monkeypatch):
         ):
             with pytest.raises(ZeroDivisionError):
                 compute()
-    assert condition(model) == before and not images.requires_grad and images.grad is None
-    assert torch.is_grad_enabled() and F.relu(torch.ones(1)).item() == 1
+    assert condition(model) == before
+    assert not images.requires_grad
+    assert images.grad is None
+    assert torch.is_grad_enabled()
+    assert F.relu(torch.ones(1)).item() == 1
     slots = [
         activations.slots.acquire(blocking=False) for _ in range(activations.slots._initial_value)
     ]
@@ -509,4 +508,5 @@ def test_threads_on_one_model_beside_one_that_reads_maps():
     ended.set()
     reader.join()
     assert all(np.allclose(one, alone[number % 3], atol=1e-6) for number, one in enumerate(found))
-    assert wrong and not any(wrong)
+    assert wrong
+    assert not any(wrong)

@@ -71,7 +71,9 @@ def pixels(images):
 
 def same(one, other):
     return len(one) == len(other) and all(
-        torch.equal(a, b) for batch, again in zip(one, other) for a, b in zip(batch, again)
+        torch.equal(a, b)
+        for batch, again in zip(one, other, strict=True)
+        for a, b in zip(batch, again, strict=True)
     )
 
 
@@ -93,16 +95,14 @@ def test_resized_batches_are_pictures_resized_by_pillow(size):
         size,
     ]
     for images, labels, _ in shown:
-        for image, label in zip(pixels(images).transpose(0, 2, 3, 1), labels):
+        for image, label in zip(pixels(images).transpose(0, 2, 3, 1), labels, strict=True):
             expected = np.asarray(
                 Image.fromarray(PICTURES[label]).resize(
                     image.shape[1::-1], Image.Resampling.LANCZOS
                 )
             )
-            assert (
-                np.abs(image.astype(int) - expected).max() <= 1
-                and (image == expected).mean() > 0.98
-            )
+            assert np.abs(image.astype(int) - expected).max() <= 1
+            assert (image == expected).mean() > 0.98
             if size[0] == size[1]:
                 assert np.array_equal(expected, fit(PICTURES[label], (3, *expected.shape[:2])))
 
@@ -110,28 +110,27 @@ def test_resized_batches_are_pictures_resized_by_pillow(size):
 def test_plain_batches_are_totensor_and_normalize():
     loader, transform = batches(), Compose([ToTensor(), Normalize(MEAN, STD)])
     images, labels, sizes = drawn(loader, 0)
-    assert (
-        sorted(labels.tolist()) == list(range(COUNT)) != labels.tolist()
-        and sizes == [5, 5, 5, 4, 4]
-        and len(loader) == 5
-    )
-    for image, label in zip(images, labels):
+    assert sorted(labels.tolist()) == list(range(COUNT)) != labels.tolist()
+    assert sizes == [5, 5, 5, 4, 4]
+    assert len(loader) == 5
+    for image, label in zip(images, labels, strict=True):
         assert torch.allclose(image, transform(PICTURES[label]), atol=1e-5)
     for batch, own, whole in loader.epoch(1):
-        assert (
-            batch.is_contiguous(memory_format=torch.channels_last)
-            and batch.dtype == torch.float32
-            and torch.equal(own, whole)
-        )
+        assert batch.is_contiguous(memory_format=torch.channels_last)
+        assert batch.dtype == torch.float32
+        assert torch.equal(own, whole)
 
 
 @pytest.mark.parametrize(
-    "batch_size, sizes", [(22, [12, 11]), (23, [23]), (1000, [23]), (1, [1] * 23), (11, [8, 8, 7])]
+    ("batch_size", "sizes"),
+    [(22, [12, 11]), (23, [23]), (1000, [23]), (1, [1] * 23), (11, [8, 8, 7])],
 )
 def test_batches_are_of_equal_size_but_for_one_picture(batch_size, sizes):
     """A last batch of one picture could not be normalised by its own statistics."""
     images, labels, found = drawn(batches(batch_size=batch_size), 0)
-    assert found == sizes and sorted(labels.tolist()) == list(range(COUNT)) and len(images) == COUNT
+    assert found == sizes
+    assert sorted(labels.tolist()) == list(range(COUNT))
+    assert len(images) == COUNT
 
 
 @pytest.mark.parametrize("reflect", [False, True])
@@ -147,7 +146,7 @@ def test_augmented_images_are_one_of_25_crops_flipped_every_other_epoch(reflect)
     for number in range(12):
         images, labels, _ = drawn(loader, number)
         assert sorted(labels.tolist()) == list(range(COUNT))
-        for image, label in zip(pixels(images), labels.tolist()):
+        for image, label in zip(pixels(images), labels.tolist(), strict=True):
             crops = [
                 (y, x, flip)
                 for y in range(5)
@@ -183,7 +182,8 @@ def test_half_of_the_pictures_are_flipped_whatever_the_seed():
             border=0,
             seed=seed,
         ).side
-        assert abs(int(side.sum()) - count / 2) < 3 * np.sqrt(count / 4) and set(side.tolist()) == {
+        assert abs(int(side.sum()) - count / 2) < 3 * np.sqrt(count / 4)
+        assert set(side.tolist()) == {
             0,
             1,
         }
@@ -201,7 +201,8 @@ def test_windows_are_all_crops(reflect):
     padded = np.pad(
         images.numpy(), [(0, 0), (0, 0), (3, 3), (3, 3)], **dict(mode="reflect") if reflect else {}
     )
-    assert crops.shape == (COUNT, 3, 7, 7, 10, SIDE) and crops.dtype == torch.uint8
+    assert crops.shape == (COUNT, 3, 7, 7, 10, SIDE)
+    assert crops.dtype == torch.uint8
     for y, x in np.ndindex(7, 7):
         assert np.array_equal(crops[:, :, y, x], padded[:, :, y : y + 10, x : x + SIDE])
     assert windows(images, 0, reflect).shape == (COUNT, 3, 1, 1, 10, SIDE)
@@ -215,7 +216,7 @@ def test_reflection_in_chunks_is_reflection(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("cutout, side", [(0.25, 4), (0.5, 8)])
+@pytest.mark.parametrize(("cutout", "side"), [(0.25, 4), (0.5, 8)])
 def test_cutout_covers_a_square_of_the_mean_colour(cutout, side):
     """Its centre may be anywhere: the square is of the right size, or cut at the border, and all
     squares together cover the picture evenly.
@@ -226,28 +227,23 @@ def test_cutout_covers_a_square_of_the_mean_colour(cutout, side):
         plain = (
             torch.from_numpy(IMAGES[labels]).float() / 255 - torch.tensor(MEAN).view(3, 1, 1)
         ) / torch.tensor(STD).view(3, 1, 1)
-        for image, untouched in zip(images, plain):
+        for image, untouched in zip(images, plain, strict=True):
             covered = (image == 0).all(0).numpy()
             assert torch.allclose(image[:, ~covered], untouched[:, ~covered], atol=1e-5)
             rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
-            assert (
-                covered.sum() == len(rows) * len(columns)
-                and np.all(np.diff(rows) == 1)
-                and np.all(np.diff(columns) == 1)
-            )
+            assert covered.sum() == len(rows) * len(columns)
+            assert np.all(np.diff(rows) == 1)
+            assert np.all(np.diff(columns) == 1)
             for line in (rows, columns):
-                assert side / 2 <= len(line) <= side and (
-                    len(line) == side or line[0] == 0 or line[-1] == SIDE - 1
-                )
+                assert side / 2 <= len(line) <= side
+                assert len(line) == side or line[0] == 0 or line[-1] == SIDE - 1
             places += covered
             whole += covered.sum() == side**2
-    shares = places / (
-        40 * COUNT
-    )  # a place in the middle is covered with probability (side / SIDE)^2
+    # a place in the middle is covered with probability (side / SIDE)^2
+    shares = places / (40 * COUNT)
     middle = shares[side // 2 : -side // 2, side // 2 : -side // 2].mean()
-    assert middle == pytest.approx(cutout**2, rel=0.2) and whole / (40 * COUNT) == pytest.approx(
-        ((SIDE - side + 1) / SIDE) ** 2, rel=0.2
-    )
+    assert middle == pytest.approx(cutout**2, rel=0.2)
+    assert whole / (40 * COUNT) == pytest.approx(((SIDE - side + 1) / SIDE) ** 2, rel=0.2)
 
 
 # Imbalanced classes
@@ -257,9 +253,8 @@ LABELS = np.repeat([0, 1, 2, 3], [12, 6, 4, 1])  # 23 pictures: a class with les
 
 def test_only_rare_classes_are_changed():
     tagged = IMAGES.copy()
-    tagged[:, 0, :, :] = np.arange(1, COUNT + 1)[
-        :, None, None
-    ]  # the red channel tells which picture it is, wherever it is cropped
+    # the red channel tells which picture it is, wherever it is cropped
+    tagged[:, 0, :, :] = np.arange(1, COUNT + 1)[:, None, None]
     changed = np.zeros(COUNT, int)
     loader = batches(
         labels=LABELS,
@@ -271,13 +266,13 @@ def test_only_rare_classes_are_changed():
     )
     for number in range(6):
         images, labels, _ = drawn(loader, number)
-        for image, label in zip(pixels(images), labels.tolist()):
-            row = (
-                int(np.bincount(image[0].ravel())[: COUNT + 1].argmax()) - 1
-            )  # but for the square that covers some of it
+        for image, label in zip(pixels(images), labels.tolist(), strict=True):
+            # but for the square that covers some of it
+            row = int(np.bincount(image[0].ravel())[: COUNT + 1].argmax()) - 1
             assert LABELS[row] == label
             changed[row] += not np.array_equal(image, tagged[row])
-    assert (changed[LABELS < 2] == 0).all() and (changed[LABELS >= 2] == 6).all()
+    assert (changed[LABELS < 2] == 0).all()
+    assert (changed[LABELS >= 2] == 6).all()
 
 
 def test_balanced_draws_all_classes_equally_often():
@@ -293,9 +288,8 @@ def test_balanced_draws_all_classes_equally_often():
         counts += np.bincount(labels, minlength=4)
         rows += np.bincount(seen, minlength=COUNT)
     expected = 100 * COUNT / 4
-    assert (
-        (counts - expected) ** 2 / expected
-    ).sum() < 16.3  # the chi-square of three degrees of freedom is above that once in a thousand
+    # the chi-square of three degrees of freedom is above that once in a thousand
+    assert ((counts - expected) ** 2 / expected).sum() < 16.3
     expected = expected / np.bincount(LABELS)[LABELS]
     assert ((rows - expected) ** 2 / expected).sum() < 48.3  # twenty-two degrees
 
@@ -314,9 +308,8 @@ def test_one_seed_gives_one_order(settings):
     settings = dict(settings, labels=LABELS) if "balanced" in settings else settings
     first, again, other = (batches(seed=seed, **settings) for seed in (1, 1, 2))
     for number in (0, 1, 7):
-        assert same(list(first.epoch(number)), list(again.epoch(number))) and not same(
-            list(first.epoch(number)), list(other.epoch(number))
-        )
+        assert same(list(first.epoch(number)), list(again.epoch(number)))
+        assert not same(list(first.epoch(number)), list(other.epoch(number)))
     assert not same(list(first.epoch(0)), list(first.epoch(1)))
     assert not torch.equal(drawn(batches(), 0)[1], drawn(batches(), 1)[1])
 
@@ -352,9 +345,8 @@ def test_shares_of_a_batch_make_the_whole_batch(ranks):
             )
             assert all(torch.equal(part[2], all_labels) for part in parts)
             for rank, part in enumerate(parts):
-                assert torch.equal(part[0], images[rank::ranks]) and torch.equal(
-                    part[1], labels[rank::ranks]
-                )
+                assert torch.equal(part[0], images[rank::ranks])
+                assert torch.equal(part[1], labels[rank::ranks])
 
 
 # From files
@@ -398,7 +390,8 @@ def test_streamed_pictures_are_fitted_to_the_network(files):
     fitted = split_of(files).images(size)
     for images, labels, _ in loader.epoch(0):
         expected = (torch.from_numpy(fitted[labels]).float() / 255 - MEAN[0]) / STD[0]
-        assert torch.allclose(images, expected, atol=1e-5) and images.shape[1:] == size
+        assert torch.allclose(images, expected, atol=1e-5)
+        assert images.shape[1:] == size
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -437,8 +430,6 @@ def test_pictures_are_kept_small_until_they_are_in_a_batch(files):
 def test_what_is_too_big_streams(monkeypatch):
     split = datasets.load("digits").splits["test"]
     monkeypatch.setattr(feeding, "MOST_IN_MEMORY", len(split) * 64)
-    assert (
-        not feeding.streams(split, (1, 8, 8))
-        and feeding.streams(split, (1, 8, 9))
-        and feeding.streams(split, (3, 8, 8))
-    )
+    assert not feeding.streams(split, (1, 8, 8))
+    assert feeding.streams(split, (1, 8, 9))
+    assert feeding.streams(split, (3, 8, 8))

@@ -49,9 +49,8 @@ def test_page_shows_its_picture(page, address, name):
     settled(page)
     no_error(page)
     pictures = "document.querySelectorAll(\"[data-testid='stImage'] img, .frame img\")"
-    page.wait_for_function(
-        f"() => [...{pictures}].every(image => image.naturalWidth)"
-    )  # every picture is decoded, if not at once
+    # every picture is decoded, if not at once
+    page.wait_for_function(f"() => [...{pictures}].every(image => image.naturalWidth)")
 
 
 def test_first_deep_link_on_a_fresh_server(page, start_server):
@@ -71,9 +70,8 @@ def test_click_and_keys_move_through_units_and_layers(page, address):
     page.wait_for_selector(".frame img")
     settled(page)
     box = page.locator(".frame img").first.bounding_box()
-    page.mouse.click(
-        box["x"] + box["width"] * 3.5 / 8, box["y"] + box["height"] * 0.75
-    )  # 16 maps in 8 columns
+    # 16 maps in 8 columns
+    page.mouse.click(box["x"] + box["width"] * 3.5 / 8, box["y"] + box["height"] * 0.75)
     page.wait_for_url("**unit=11*")
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**unit=12*")
@@ -112,7 +110,8 @@ def test_pointing_at_a_map_frames_what_it_sees(page, address):
             f"place ({row}, {column}) sees rows {2 * row} to {2 * row + 5}, columns "
             f"{2 * column} to {2 * column + 5} of the input"
         ).wait_for()
-        assert framed() == [2 * column, 2 * row, 6, 6] and "place=" not in page.url
+        assert framed() == [2 * column, 2 * row, 6, 6]
+        assert "place=" not in page.url
     page.mouse.click(*pointer(13, 4))
     page.wait_for_url("**place=13%2C4*")
     page.mouse.move(0, 0)
@@ -123,19 +122,15 @@ def test_pointing_at_a_map_frames_what_it_sees(page, address):
     page.locator(".choice input[value=heat]").check(force=True)
     page.locator(".heat").wait_for(state="visible")
     assert page.locator(".heat").evaluate("image => image.naturalWidth") > 0
-    assert (
-        page.locator("rect.dashed").is_visible()
-        and page.get_by_text("95 % of the influence on it comes from").is_visible()
-    )
+    assert page.locator("rect.dashed").is_visible()
+    assert page.get_by_text("95 % of the influence on it comes from").is_visible()
     page.locator("[data-testid='stNumberInput'] input").last.fill("3")
     page.keyboard.press("Enter")
     page.wait_for_url("**unit=3*")
     page.get_by_text("Unit 3", exact=True).wait_for()
-    assert (
-        page.locator(".choice input[value=heat]").is_checked()
-        and framed() == [10, 24, 6, 6]
-        and "place=12%2C5" in page.url
-    )
+    assert page.locator(".choice input[value=heat]").is_checked()
+    assert framed() == [10, 24, 6, 6]
+    assert "place=12%2C5" in page.url
     no_error(page)
 
 
@@ -151,9 +146,8 @@ def test_click_on_a_cell_of_the_matrix(page, address):
     page.wait_for_selector(".js-plotly-plot .nsewdrag")
     settled(page)
     box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
-    page.mouse.move(
-        box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.55
-    )  # fourth column, sixth row
+    # fourth column, sixth row
+    page.mouse.move(box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.55)
     page.wait_for_timeout(300)
     page.mouse.click(box["x"] + box["width"] * 0.35, box["y"] + box["height"] * 0.55)
     page.wait_for_url("**true_first=dog*")
@@ -190,18 +184,21 @@ def test_the_film_neither_blinks_nor_fills_the_history(page, address, name):
     page.evaluate("""() => {
         window.seen = [];
         setInterval(() => {
-            const all = [...document.querySelectorAll(".stPlotlyChart")].filter(one => !one.closest(".st-key-film_matrix_places"));  // which there is none of at first
-            const charts = all.filter(one => getComputedStyle(one).visibility == "visible" && one.querySelector(".main-svg"));
+            // the matrix apart, which there is none of at first
+            const all = [...document.querySelectorAll(".stPlotlyChart")]
+                .filter(one => !one.closest(".st-key-film_matrix_places"));
+            const charts = all.filter(one => getComputedStyle(one).visibility == "visible"
+                && one.querySelector(".main-svg"));
             window.seen.push(charts.map(one => Math.round(one.getBoundingClientRect().top)).join());
         }, 20);
     }""")
     before = page.evaluate("history.length")
     page.get_by_role("button", name="▶").click()
-    page.get_by_text(
-        re.compile(r"^Training step (1[6-9]|[2-9]\d|\d{3,})$")
-    ).wait_for()  # a busy browser leaves frames out
+    # a busy browser leaves frames out
+    page.get_by_text(re.compile(r"^Training step (1[6-9]|[2-9]\d|\d{3,})$")).wait_for()
     frames = set(page.evaluate("window.seen"))
-    assert len(frames) == 1 and "" not in frames, frames
+    assert len(frames) == 1, frames
+    assert "" not in frames, frames
     page.get_by_role("button", name="■").click()
     page.wait_for_url("**step=*")
     assert page.evaluate("history.length") <= before + 1
@@ -251,13 +248,11 @@ def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
         page.wait_for_function("() => !document.querySelector('[data-testid=\"stProgress\"]')")
         no_error(page)
         addresses.append(page.url)
-    assert (
-        "label=8" in addresses[1]
-        and "unit_layer=conv1" in addresses[2]
-        and "place=" in addresses[3]
-        and "predicted_first=8" in addresses[4]
-    ), addresses
-    for (title, _), expected in zip(steps[-2::-1], addresses[-2::-1]):
+    assert "label=8" in addresses[1], addresses
+    assert "unit_layer=conv1" in addresses[2], addresses
+    assert "place=" in addresses[3], addresses
+    assert "predicted_first=8" in addresses[4], addresses
+    for (title, _), expected in zip(steps[-2::-1], addresses[-2::-1], strict=True):
         page.go_back()
         page.wait_for_selector(f"h1:has-text('{title}')")
         settled(page)

@@ -42,24 +42,22 @@ def copied_run(runs_root, tiny_run):
 
 def test_a_real_process(interpreter, tmp_path):
     ended = interpreter("-m", "vizlib", "--help")
-    assert (
-        ended.returncode == 0
-        and "python -m vizlib check RUN" in ended.stdout
-        and ended.stderr == ""
-    )
+    assert ended.returncode == 0
+    assert "python -m vizlib check RUN" in ended.stdout
+    assert ended.stderr == ""
     ended = interpreter("-m", "vizlib", "check", "nonesuch", CONVSCOPE_RUNS=str(tmp_path))
-    assert ended.returncode == 2 and ended.stdout == ""
-    assert (
-        ended.stderr.startswith("convscope: There is no run named 'nonesuch'")
-        and ended.stderr.count("\n") == 1
-        and "Traceback" not in ended.stderr
-    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("convscope: There is no run named 'nonesuch'")
+    assert ended.stderr.count("\n") == 1
+    assert "Traceback" not in ended.stderr
 
 
 def test_version(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
-    assert ended.value.code == 0 and __version__ in capsys.readouterr().out
+    assert ended.value.code == 0
+    assert __version__ in capsys.readouterr().out
 
 
 def test_list(copied_run, capsys):
@@ -97,18 +95,14 @@ def test_train_evaluate_and_check(runs_root, capsys):
     ]
     assert main(["train", *arguments, "--name", "mine", "--batch-size", "32"]) == 0
     printed = capsys.readouterr().out
-    assert (
-        "100%  epoch   1.00" in printed
-        and f"written to {runs_root / 'mine'}" in printed
-        and "Not collapsed" in printed
-    )
+    assert "100%  epoch   1.00" in printed
+    assert f"written to {runs_root / 'mine'}" in printed
+    assert "Not collapsed" in printed
     run = runs.open_run("mine")
-    assert (
-        run.status == "finished"
-        and run.config["seed"] == 3
-        and run.config["title"] == "a title"
-        and run.config["recipe"]["batch_size"] == 32
-    )
+    assert run.status == "finished"
+    assert run.config["seed"] == 3
+    assert run.config["title"] == "a title"
+    assert run.config["recipe"]["batch_size"] == 32
 
     assert main(["train", *arguments, "--name", "mine"]) == 2
     assert "holds a run already" in capsys.readouterr().err
@@ -119,10 +113,8 @@ def test_train_evaluate_and_check(runs_root, capsys):
     assert "python -m vizlib evaluate mine" in capsys.readouterr().err
     assert main(["evaluate", "mine"]) == 0
     printed = capsys.readouterr().out
-    assert (
-        f"accuracy {predictions.accuracy:.4f} on 360 images" in printed
-        and printed.count("\n") >= 13
-    )
+    assert f"accuracy {predictions.accuracy:.4f} on 360 images" in printed
+    assert printed.count("\n") >= 13
     assert np.array_equal(
         load_predictions(run.path("predictions.npz"), 10).logits, predictions.logits
     )
@@ -162,7 +154,8 @@ def test_the_recipe_can_be_changed(runs_root, capsys):
         seconds=None,
         compile=False,
     )
-    assert {key: run.config["recipe"][key] for key in changed} == changed and (
+    assert {key: run.config["recipe"][key] for key in changed} == changed
+    assert (
         run.config["start"],
         run.config["frozen"],
     ) == (None, 0)
@@ -171,21 +164,18 @@ def test_the_recipe_can_be_changed(runs_root, capsys):
         == 0
     )
     run = runs.open_run("second")
-    assert (
-        run.config["recipe"]["seconds"] == 1
-        and (run.config["start"], run.config["frozen"]) == ({"run": "first"}, 1)
-        and run.rows("started")[0]["layers"] == ["conv2", "fc"]
-    )
+    assert run.config["recipe"]["seconds"] == 1
+    assert (run.config["start"], run.config["frozen"]) == ({"run": "first"}, 1)
+    assert run.rows("started")[0]["layers"] == ["conv2", "fc"]
     first, second = (
         load_weights(runs.open_run(name).path("model.safetensors"))["conv1.weight"]
         for name in ("first", "second")
     )
-    assert torch.equal(first, second) and run.rows("finished")[0]["seconds"] >= 1
+    assert torch.equal(first, second)
+    assert run.rows("finished")[0]["seconds"] >= 1
     capsys.readouterr()
-    assert (
-        main(["resume", "second"]) == 2
-        and "second cannot be resumed: it is finished." in capsys.readouterr().err
-    )
+    assert main(["resume", "second"]) == 2
+    assert "second cannot be resumed: it is finished." in capsys.readouterr().err
     for arguments in (["--start", "first", "--pretrained"], ["--freeze", "some"]):
         with pytest.raises(SystemExit):
             main([*begun, *arguments])
@@ -224,14 +214,12 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
     assert run.status == "training"
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    assert errors == ""
+    assert printed.endswith(f"written to {run.folder}\nstopped: python -m vizlib resume mine\n")
+    assert run.status == "stopped"
     assert (
-        process.returncode == 0
-        and errors == ""
-        and printed.endswith(f"written to {run.folder}\nstopped: python -m vizlib resume mine\n")
-    )
-    assert (
-        run.status == "stopped"
-        and run.events[-1]["reason"]
+        run.events[-1]["reason"]
         == "Stopped by hand. The best weights so far are kept, and it can be resumed."
     )
     step = max(row["step"] for row in run.events if "step" in row)
@@ -239,11 +227,9 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
         ("-1", "learning rate -1.0 is not possible"),
         ("nan", "learning rate nan is not possible"),
     ):
-        assert (
-            main(["resume", "mine", "--learning-rate", rate]) == 2
-            and words in capsys.readouterr().err
-            and run.status == "stopped"
-        )
+        assert main(["resume", "mine", "--learning-rate", rate]) == 2
+        assert words in capsys.readouterr().err
+        assert run.status == "stopped"
     requests.ask(run.folder, "stop")  # left over
     keeper = threading.Thread(
         target=lambda: until(lambda: run.rows("resumed")) and requests.ask(run.folder, "keep")
@@ -252,12 +238,11 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
     assert main(["resume", str(run.folder), "--learning-rate", "0.01", "--device", "cpu"]) == 0
     keeper.join()
     printed = capsys.readouterr().out
-    assert f"written to {run.folder}" in printed and "Not collapsed" in printed
-    assert (
-        run.status == "finished"
-        and run.rows("resumed")[0]["step"] >= step
-        and [row["learning_rate"] for row in run.rows("rate")] == [0.01]
-    )
+    assert f"written to {run.folder}" in printed
+    assert "Not collapsed" in printed
+    assert run.status == "finished"
+    assert run.rows("resumed")[0]["step"] >= step
+    assert [row["learning_rate"] for row in run.rows("rate")] == [0.01]
 
 
 def test_a_training_that_fails_is_one_line(runs_root, capsys):
@@ -279,18 +264,16 @@ def test_a_training_that_fails_is_one_line(runs_root, capsys):
     ]
     assert main(["train", *arguments]) == 2
     printed = capsys.readouterr().err
-    assert (
-        printed.startswith("convscope: The loss is not a number after") and printed.count("\n") == 1
-    )
-    assert runs.open_run("mine").status == "failed" and runs.open_run("mine").can_resume
+    assert printed.startswith("convscope: The loss is not a number after")
+    assert printed.count("\n") == 1
+    assert runs.open_run("mine").status == "failed"
+    assert runs.open_run("mine").can_resume
 
 
 def test_several_processes_need_a_name(runs_root, capsys, monkeypatch):
     monkeypatch.setenv("RANK", "0")
-    assert (
-        main(["train", "-a", "three_layer_module", "-d", "digits"]) == 2
-        and "Give a --name" in capsys.readouterr().err
-    )
+    assert main(["train", "-a", "three_layer_module", "-d", "digits"]) == 2
+    assert "Give a --name" in capsys.readouterr().err
     assert list(runs_root.iterdir()) == []
 
 
@@ -302,11 +285,9 @@ def test_check_of_a_collapsed_run(copied_run, capsys):
     )
     assert main(["check", "tiny"]) == 1
     printed = capsys.readouterr().out
-    assert (
-        "Collapsed: 100 % of 300 predictions are 4." in printed
-        and "Never answered: 0, 1, 2, 3, 5" in printed
-        and "Likely cause." in printed
-    )
+    assert "Collapsed: 100 % of 300 predictions are 4." in printed
+    assert "Never answered: 0, 1, 2, 3, 5" in printed
+    assert "Likely cause." in printed
 
 
 def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
@@ -355,18 +336,14 @@ def test_patterns(copied_run, tmp_path, capsys, monkeypatch):
         assert str(tmp_path / "sheets" / name) in printed
     found = strongest.load(runs.read_run(copied_run), datasets.load("digits"))["conv1"]
     lines = (tmp_path / "sheets/conv1-strongest-images.csv").read_text().splitlines()
-    assert (
-        lines[0] == "unit,rank,value,image_id,class,row,column"
-        and len(lines) == 1 + found.values.size
-    )
+    assert lines[0] == "unit,rank,value,image_id,class,row,column"
+    assert len(lines) == 1 + found.values.size
     split = datasets.load("digits").splits["test"]
     unit, rank, value, image_id, label, *place = lines[1 + 30 + 2].split(",")
-    assert (unit, rank, image_id.strip('"')) == ("1", "3", split.image_ids[found.rows[1, 2]]) and [
-        int(at) for at in place
-    ] == found.places[1, 2].tolist()
-    assert float(value) == pytest.approx(found.values[1, 2], rel=1e-4) and label.strip('"') == str(
-        split.labels[found.rows[1, 2]]
-    )
+    assert (unit, rank, image_id.strip('"')) == ("1", "3", split.image_ids[found.rows[1, 2]])
+    assert [int(at) for at in place] == found.places[1, 2].tolist()
+    assert float(value) == pytest.approx(found.values[1, 2], rel=1e-4)
+    assert label.strip('"') == str(split.labels[found.rows[1, 2]])
     with Image.open(tmp_path / "sheets/conv1-strongest-patch.png") as sheet:
         assert sheet.size[0] > 500
     monkeypatch.chdir(tmp_path)
@@ -390,7 +367,7 @@ def test_film(copied_run, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "arguments, words",
+    ("arguments", "words"),
     [
         (["check", "nonesuch"], "no run named 'nonesuch'"),
         (["check", "../etc"], "no run named '../etc'"),
@@ -528,12 +505,10 @@ def test_bad_input_is_one_line_and_status_2(copied_run, data_folder, capsys, arg
     before = sorted(path.name for path in copied_run.parent.parent.rglob("*"))
     assert main(arguments) == 2
     printed = capsys.readouterr()
-    assert (
-        printed.err.startswith("convscope: ")
-        and words in printed.err
-        and printed.err.count("\n") == 1
-        and printed.out == ""
-    )
+    assert printed.err.startswith("convscope: ")
+    assert words in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
     assert sorted(path.name for path in copied_run.parent.parent.rglob("*")) == before
 
 
@@ -552,16 +527,17 @@ def test_missing_arguments():
 def test_a_damaged_run_is_one_line(copied_run, capsys):
     config = json.loads((copied_run / "config.json").read_text())
     (copied_run / "config.json").write_text(json.dumps({**config, "class_names": ["only", "two"]}))
-    assert main(["check", "tiny"]) == 2 and "expected (360, 2)" in capsys.readouterr().err
-    assert main(["evaluate", "tiny"]) == 2 and "has 10 classes" in capsys.readouterr().err
+    assert main(["check", "tiny"]) == 2
+    assert "expected (360, 2)" in capsys.readouterr().err
+    assert main(["evaluate", "tiny"]) == 2
+    assert "has 10 classes" in capsys.readouterr().err
     (copied_run / "config.json").write_text(json.dumps(config))
     (copied_run / "model.safetensors").write_bytes(b"garbage")
-    assert (
-        main(["evaluate", "tiny"]) == 2
-        and "not a PyTorch or safetensors file" in capsys.readouterr().err
-    )
+    assert main(["evaluate", "tiny"]) == 2
+    assert "not a PyTorch or safetensors file" in capsys.readouterr().err
     (copied_run / "config.json").write_text("{")
-    assert main(["check", "tiny"]) == 2 and "cut short or damaged" in capsys.readouterr().err
+    assert main(["check", "tiny"]) == 2
+    assert "cut short or damaged" in capsys.readouterr().err
 
 
 def test_a_run_without_its_weights_is_one_line_with_the_way_to_them(weightless, capsys):
@@ -572,15 +548,13 @@ def test_a_run_without_its_weights_is_one_line_with_the_way_to_them(weightless, 
     ):
         assert main(arguments) == 2
         printed = capsys.readouterr()
-        assert (
-            printed.err == f"convscope: {weightless.missing_weights}\n"
-            and "python -m vizlib reproduce B1" in printed.err
-            and printed.out == ""
-        )
-    assert [path.name for path in weightless.folder.parent.iterdir()] == [
-        "weightless"
-    ] and weightless.path("predictions.npz").read_bytes() == before
-    assert main(["check", "weightless"]) == 0 and "Not collapsed" in capsys.readouterr().out
+        assert printed.err == f"convscope: {weightless.missing_weights}\n"
+        assert "python -m vizlib reproduce B1" in printed.err
+        assert printed.out == ""
+    assert [path.name for path in weightless.folder.parent.iterdir()] == ["weightless"]
+    assert weightless.path("predictions.npz").read_bytes() == before
+    assert main(["check", "weightless"]) == 0
+    assert "Not collapsed" in capsys.readouterr().out
 
 
 def test_evaluate_on_another_copy_keeps_what_the_run_reports(copied_run, capsys):
@@ -589,7 +563,8 @@ def test_evaluate_on_another_copy_keeps_what_the_run_reports(copied_run, capsys)
         json.dumps(config | {"dataset_note": "other test images"})
     )
     before = (copied_run / "predictions.npz").read_bytes()
-    assert main(["evaluate", "tiny"]) == 0 and "Not stored" in capsys.readouterr().out
+    assert main(["evaluate", "tiny"]) == 0
+    assert "Not stored" in capsys.readouterr().out
     assert (copied_run / "predictions.npz").read_bytes() == before
 
 
@@ -610,6 +585,5 @@ def test_a_run_cannot_be_named_like_one_that_ships(runs_root, capsys):
         )
         == 2
     )
-    assert (
-        "ships is named 'lenet'" in capsys.readouterr().err and not (runs_root / "lenet").exists()
-    )
+    assert "ships is named 'lenet'" in capsys.readouterr().err
+    assert not (runs_root / "lenet").exists()

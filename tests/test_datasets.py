@@ -29,24 +29,22 @@ def check(dataset):
     """What holds for every data set."""
     channels, height, width = dataset.image_size
     assert {"train", "test"} <= set(dataset.splits) <= {"train", "val", "test"}
-    assert (
-        channels in (1, 3)
-        and len(dataset.mean) == len(dataset.std) == channels
-        and all(0 < std <= 0.5 for std in dataset.std)
-    )
-    assert len(set(dataset.class_names)) == len(dataset.class_names) >= 2 and dataset.note
+    assert channels in (1, 3)
+    assert len(dataset.mean) == len(dataset.std) == channels
+    assert all(0 < std <= 0.5 for std in dataset.std)
+    assert len(set(dataset.class_names)) == len(dataset.class_names) >= 2
+    assert dataset.note
     ids = np.concatenate([split.image_ids for split in dataset.splits.values()])
     assert len(set(ids)) == len(ids)
     for split in dataset.splits.values():
         assert len(split) == len(split.pictures) == len(split.image_ids) > 0
-        assert (
-            split.labels.dtype == np.int64
-            and 0 <= split.labels.min()
-            and split.labels.max() < len(dataset.class_names)
-        )
+        assert split.labels.dtype == np.int64
+        assert split.labels.min() >= 0
+        assert split.labels.max() < len(dataset.class_names)
         rows = np.unique(np.linspace(0, len(split) - 1, 5).astype(int))
         images = split.take(rows).images(dataset.image_size)
-        assert images.shape == (len(rows), channels, height, width) and images.dtype == np.uint8
+        assert images.shape == (len(rows), channels, height, width)
+        assert images.dtype == np.uint8
         assert np.array_equal(split.take(rows).labels, split.labels[rows])
         assert np.array_equal(
             dataset.picture(split.image_ids[rows[-1]]), split.pictures[int(rows[-1])]
@@ -121,11 +119,9 @@ def test_folders_with_train_and_test(data_folder):
     (data_folder / "fruit" / "train" / "apple" / "notes.txt").write_text("not a picture")
     dataset = datasets.load("folder:fruit")
     check(dataset)
-    assert (
-        dataset.class_names == ["apple", "pear"]
-        and dataset.image_size == (3, 10, 12)
-        and not dataset.ordered
-    )
+    assert dataset.class_names == ["apple", "pear"]
+    assert dataset.image_size == (3, 10, 12)
+    assert not dataset.ordered
     assert {part: len(split) for part, split in dataset.splits.items()} == {
         "train": 8,
         "val": 2,
@@ -146,11 +142,9 @@ def test_folders_without_parts_hold_out_a_fifth(data_folder):
             write_picture(data_folder / "grades" / name / f"{number}.jpg", (9, number, 9))
     dataset = datasets.load("folder:grades")
     check(dataset)
-    assert (
-        (len(dataset.splits["train"]), len(dataset.splits["test"])) == (16, 4)
-        and not dataset.ordered
-        and "a fifth held out" in dataset.note
-    )
+    assert (len(dataset.splits["train"]), len(dataset.splits["test"])) == (16, 4)
+    assert not dataset.ordered
+    assert "a fifth held out" in dataset.note
     assert list(datasets.load("folder:grades").splits["test"].image_ids) == list(
         dataset.splits["test"].image_ids
     )
@@ -207,25 +201,23 @@ def test_headerless_lists_keep_the_first_row(data_folder, encoding):
         "train/11_left",
     ]
     assert list(dataset.splits["test"].labels) == [0, 3]
-    assert (
-        dataset.class_names == list("01234")
-        and dataset.ordered
-        and dataset.note == "retina, headerless lists"
-    )
-    assert datasets.names().count("csv:retina") == 1 and "folder:retina" not in datasets.names()
+    assert dataset.class_names == list("01234")
+    assert dataset.ordered
+    assert dataset.note == "retina, headerless lists"
+    assert datasets.names().count("csv:retina") == 1
+    assert "folder:retina" not in datasets.names()
 
 
 def test_listed_pictures_that_are_missing_are_counted(data_folder):
     write_lists(data_folder / "retina", LISTS, missing=("10_right", "12_left"))
     dataset = datasets.load("csv:retina")
     assert "; 2 listed pictures are not on this machine" in dataset.note
-    assert list(dataset.splits["train"].labels) == [0, 4] and list(
-        dataset.splits["test"].labels
-    ) == [3]
+    assert list(dataset.splits["train"].labels) == [0, 4]
+    assert list(dataset.splits["test"].labels) == [3]
 
 
 @pytest.mark.parametrize(
-    "name, content, words",
+    ("name", "content", "words"),
     [
         ("train_label.csv", "level\n0\n1\n", "'level': only whole numbers .*no header"),
         ("train_label.csv", "0\n-1\n2\n", "'-1': only whole numbers"),
@@ -262,9 +254,8 @@ def numbered(count):
 
 def test_hold_out_is_by_seed_and_disjoint():
     rest, held = hold_out(numbered(50), 20, seed=3)
-    assert (len(rest), len(held)) == (30, 20) and sorted([*rest.labels, *held.labels]) == list(
-        range(50)
-    )
+    assert (len(rest), len(held)) == (30, 20)
+    assert sorted([*rest.labels, *held.labels]) == list(range(50))
     assert (
         list(held.labels)
         == list(hold_out(numbered(50), 20, seed=3)[1].labels)
@@ -282,13 +273,10 @@ def test_channel_statistics_are_numpys():
     images = np.random.default_rng(0).integers(0, 256, (20, 3, 9, 7), dtype=np.uint8)
     images[:, 1] //= 3
     mean, std = channel_statistics(images)
-    assert np.allclose(mean, (images / 255).mean(axis=(0, 2, 3)), atol=5.1e-5) and np.allclose(
-        std, (images / 255).std(axis=(0, 2, 3)), atol=5.1e-5
-    )
-    assert channel_statistics(np.full((2, 1, 3, 3), 51, np.uint8)) == (
-        [0.2],
-        [0.001],
-    )  # never a division by zero
+    assert np.allclose(mean, (images / 255).mean(axis=(0, 2, 3)), atol=5.1e-5)
+    assert np.allclose(std, (images / 255).std(axis=(0, 2, 3)), atol=5.1e-5)
+    # never a division by zero
+    assert channel_statistics(np.full((2, 1, 3, 3), 51, np.uint8)) == ([0.2], [0.001])
 
 
 # CIFAR-10
@@ -312,8 +300,10 @@ def test_cifar_folders_of_one_numbering_are_all_training_rows(data_folder):
     check(dataset)
     assert list(dataset.splits["train"].image_ids) == [f"train/{row}" for row in range(20)]
     assert list(dataset.splits["test"].image_ids) == [f"train/{row}" for row in range(45000, 45013)]
-    assert dataset.picture("train/45012")[0, 0, 0] == 12 and dataset.splits["test"].labels[12] == 2
-    assert "rows 45,000 to 45,012" in dataset.note and "folder:cifar10" not in datasets.names()
+    assert dataset.picture("train/45012")[0, 0, 0] == 12
+    assert dataset.splits["test"].labels[12] == 2
+    assert "rows 45,000 to 45,012" in dataset.note
+    assert "folder:cifar10" not in datasets.names()
 
 
 def test_cifar_folders_of_two_numberings(data_folder):
@@ -341,9 +331,8 @@ def test_cifar_as_it_is_here():
     assert len(np.unique(train.labels)) == len(np.unique(test.labels)) == 10
     rows = np.linspace(0, len(train) - 1, 1500).astype(int)
     mean, std = channel_statistics(train.take(rows).images((3, 32, 32)))
-    assert mean == pytest.approx(dataset.mean, abs=0.01) and std == pytest.approx(
-        dataset.std, abs=0.01
-    )
+    assert mean == pytest.approx(dataset.mean, abs=0.01)
+    assert std == pytest.approx(dataset.std, abs=0.01)
 
 
 @pytest.mark.real_data
@@ -385,11 +374,9 @@ def test_graded_lists_are_thinned_where_there_are_enough(data_folder):
             == np.round(RETINOPATHY_COUNTS * 60 / RETINOPATHY_COUNTS[0]).astype(int).tolist()
             == [60, 6, 12, 2, 2]
         )
-    assert (
-        dataset.ordered
-        and dataset.splits["train"].image_ids[60] == "train/train60"
-        and "label shares of the retinopathy homework" in dataset.note
-    )
+    assert dataset.ordered
+    assert dataset.splits["train"].image_ids[60] == "train/train60"
+    assert "label shares of the retinopathy homework" in dataset.note
     with pytest.raises(UserError, match="not on this machine"):
         datasets.load("csv-imbalanced:rare")
 
@@ -409,7 +396,8 @@ def test_label_lists_are_read_again_only_where_they_changed(data_folder, monkeyp
         assert "csv-imbalanced:grades" in datasets.names()
     assert sorted(read) == ["test_label.csv", "train_label.csv"]
     (data_folder / "grades" / "test_label.csv").write_text("0\n1")
-    assert "csv-imbalanced:grades" not in datasets.names() and read[2:] == ["test_label.csv"]
+    assert "csv-imbalanced:grades" not in datasets.names()
+    assert read[2:] == ["test_label.csv"]
 
 
 def archive(path, content=b"pixels"):
@@ -425,7 +413,9 @@ def test_a_damaged_download_leaves_nothing(tmp_path, monkeypatch):
     said = []
     with pytest.raises(UserError, match="damaged on its way"):
         cifar10.download(tmp_path / "data", said.append)
-    assert list((tmp_path / "data").iterdir()) == [] and said and 0 <= said[-1] <= 1
+    assert list((tmp_path / "data").iterdir()) == []
+    assert said
+    assert 0 <= said[-1] <= 1
 
 
 def test_a_host_that_cannot_be_reached(tmp_path, monkeypatch):
@@ -442,9 +432,8 @@ def test_a_whole_download_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "ADDRESS", path.as_uri())
     monkeypatch.setattr(cifar10, "ARCHIVE_MD5", hashlib.md5(path.read_bytes()).hexdigest())
     cifar10.download(tmp_path / "data")
-    assert (tmp_path / "data/cifar-10-batches-py/data_batch_1").read_bytes() == b"pixels" and len(
-        list((tmp_path / "data").iterdir())
-    ) == 1
+    assert (tmp_path / "data/cifar-10-batches-py/data_batch_1").read_bytes() == b"pixels"
+    assert len(list((tmp_path / "data").iterdir())) == 1
 
 
 def test_splits_cannot_be_changed():
@@ -458,7 +447,9 @@ def test_numbers_that_begin_anew_in_each_class_are_no_rows(data_folder):
             write_picture(data_folder / "cifar10" / part / name / "0001.png", size=(32, 32))
     dataset = datasets.load("cifar10")
     ids = [*dataset.splits["train"].image_ids, *dataset.splits["test"].image_ids]
-    assert len(set(ids)) == 20 and "train/cat/0001" in ids and "test/cat/0001" in ids
+    assert len(set(ids)) == 20
+    assert "train/cat/0001" in ids
+    assert "test/cat/0001" in ids
 
 
 def test_classes_that_are_not_the_run_s_are_refused():

@@ -45,15 +45,14 @@ def rows_of(text):
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 7, 10, 13, 16, 31, 64, 97, 512, 2048])
 def test_every_tile_has_a_place(count):
     atlas = Atlas(np.zeros((count, 2, 2), np.uint8), "viridis")
-    assert (
-        1 <= atlas.columns <= count
-        and (atlas.rows - 1) * atlas.columns < count <= atlas.rows * atlas.columns
-    )
-    assert atlas.columns == columns_for(count) and (count < 4 or atlas.columns >= atlas.rows)
+    assert 1 <= atlas.columns <= count
+    assert (atlas.rows - 1) * atlas.columns < count <= atlas.rows * atlas.columns
+    assert atlas.columns == columns_for(count)
+    assert count < 4 or atlas.columns >= atlas.rows
 
 
 @pytest.mark.parametrize(
-    "count, height, width, colour",
+    ("count", "height", "width", "colour"),
     [
         (7, 5, 3, ()),
         (64, 8, 8, ()),
@@ -101,11 +100,9 @@ def test_each_pixel_is_where_a_click_looks_for_it(count, height, width, colour):
 def test_gaps_are_transparent_and_levels_are_not():
     tiles = np.arange(GAP, dtype=np.uint8).reshape(1, 15, 17)
     sheet = np.asarray(Image.open(io.BytesIO(Atlas(tiles, "viridis").png())).convert("RGBA"))
-    assert (
-        (sheet[:15, :17, 3] == 255).all()
-        and (sheet[15:, :, 3] == 0).all()
-        and (sheet[:, 17:, 3] == 0).all()
-    )
+    assert (sheet[:15, :17, 3] == 255).all()
+    assert (sheet[15:, :, 3] == 0).all()
+    assert (sheet[:, 17:, 3] == 0).all()
     assert np.array_equal(sheet[:15, :17, :3].reshape(-1, 3), palette("viridis")[:GAP])
 
 
@@ -116,7 +113,8 @@ def test_palette_ends_are_those_of_the_scale():
 
 def test_huge_layers_stay_below_the_limit_of_pixels():
     atlas = Atlas(np.zeros((2048, 7, 7), np.uint8), "viridis")
-    assert atlas.factor == 2 and np.prod(atlas.image().size) < 1.2 * MOST_PIXELS
+    assert atlas.factor == 2
+    assert np.prod(atlas.image().size) < 1.2 * MOST_PIXELS
     assert Atlas(np.zeros((64, 112, 112), np.uint8), "viridis").factor == 1
 
 
@@ -131,7 +129,8 @@ def test_quantise_by_hand():
 def test_quantise_takes_limits_by_tile():
     maps = noise(4, 6, 6)
     tiles = quantise(maps, maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True))
-    assert (tiles.min((1, 2)) == 0).all() and (tiles.max((1, 2)) == 254).all()
+    assert (tiles.min((1, 2)) == 0).all()
+    assert (tiles.max((1, 2)) == 254).all()
     for unit in range(4):
         assert np.array_equal(
             np.argsort(tiles[unit].ravel()[[maps[unit].argmin(), maps[unit].argmax()]]), [0, 1]
@@ -157,10 +156,12 @@ def atlas(request):
 def test_kept_figures_are_readable(atlas, caption):
     figure = Image.open(io.BytesIO(atlas.figure_png(caption)))
     figure.load()
-    assert figure.format == "PNG" and figure.width >= 600
+    assert figure.format == "PNG"
+    assert figure.width >= 600
     root = ElementTree.fromstring(atlas.figure_svg(caption))
     space = "{http://www.w3.org/2000/svg}"
-    assert root.tag == space + "svg" and {part.tag.removeprefix(space) for part in root.iter()} <= {
+    assert root.tag == space + "svg"
+    assert {part.tag.removeprefix(space) for part in root.iter()} <= {
         "svg",
         "image",
         "line",
@@ -171,14 +172,14 @@ def test_kept_figures_are_readable(atlas, caption):
     assert np.array_equal(
         np.asarray(Image.open(io.BytesIO(base64.b64decode(embedded)))), np.asarray(atlas.image())
     )
-    assert len(root.findall(space + "line")) == 2 * len(atlas.crossed) and len(
-        root.findall(space + "rect")
-    ) == len(atlas.bar_colours())
+    assert len(root.findall(space + "line")) == 2 * len(atlas.crossed)
+    assert len(root.findall(space + "rect")) == len(atlas.bar_colours())
 
 
 def test_a_hostile_caption_stays_text(atlas):
     text = atlas.figure_svg(HOSTILE)
-    assert "<script" not in text and "&lt;script&gt;" in text
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
     written = " ".join(
         part.text or ""
         for part in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")
@@ -198,11 +199,9 @@ def test_zero_is_one_colour_on_every_scale():
     display = FeatureMapsDisplay.from_activation(maps, (-20.0, 12.0))
     for scale in SCALES:
         tiles = display.atlas(scale).tiles
-        assert (
-            (tiles[maps == 0] == MIDDLE).all()
-            and (tiles[maps > 0] >= MIDDLE).all()
-            and (tiles[maps < 0] <= MIDDLE).all()
-        )
+        assert (tiles[maps == 0] == MIDDLE).all()
+        assert (tiles[maps > 0] >= MIDDLE).all()
+        assert (tiles[maps < 0] <= MIDDLE).all()
         assert display.atlas(scale).palette_name == "RdBu_r"
         alone = display.unit_atlas(2, scale)
         assert alone.low == -alone.high < 0
@@ -211,20 +210,19 @@ def test_zero_is_one_colour_on_every_scale():
 def test_limits_by_hand():
     signed = FeatureMapsDisplay.from_activation(np.array([[[-1.0, 3]], [[0.5, -4]]]), (-7, 5))
     assert [np.ravel(limit).tolist() for limit in signed.limits("map")] == [[-3, -4], [3, 4]]
-    assert signed.limits("layer") == (-4, 4) and signed.limits("network") == (-7, 7)
+    assert signed.limits("layer") == (-4, 4)
+    assert signed.limits("network") == (-7, 7)
     positive = FeatureMapsDisplay.from_activation(np.array([[[1.0, 3]], [[0, 8]]]), (-7, 9))
     assert [np.ravel(limit).tolist() for limit in positive.limits("map")] == [
         [0, 0],
         [3, 8],
-    ] and positive.limits("layer") == (0, 8)
+    ]
+    assert positive.limits("layer") == (0, 8)
     assert positive.limits("network") == (-9, 9)
-    assert (
-        positive.atlas("layer").palette_name == "viridis"
-        and positive.atlas("network").palette_name == "RdBu_r"
-    )
-    assert positive.atlas("map").bar_ends() == ["0", "each map's greatest"] and positive.atlas(
-        "layer"
-    ).bar_ends() == ["0", "8"]
+    assert positive.atlas("layer").palette_name == "viridis"
+    assert positive.atlas("network").palette_name == "RdBu_r"
+    assert positive.atlas("map").bar_ends() == ["0", "each map's greatest"]
+    assert positive.atlas("layer").bar_ends() == ["0", "8"]
     assert positive.atlas("map").tiles.tolist() == [[[85, 254]], [[0, 254]]]
 
 
@@ -233,12 +231,10 @@ def test_dead_maps_are_found_and_crossed():
     maps[[3, 7]] = 0
     display = FeatureMapsDisplay.from_activation(maps, (0, 5))
     atlas = display.atlas("map")
-    assert (
-        display.dead.tolist() == [3, 7]
-        and atlas.crossed == (3, 7)
-        and (atlas.tiles[[3, 7]] == 0).all()
-    )
-    for line, tile in zip(atlas.cross_lines(), (3, 3, 7, 7)):
+    assert display.dead.tolist() == [3, 7]
+    assert atlas.crossed == (3, 7)
+    assert (atlas.tiles[[3, 7]] == 0).all()
+    for line, tile in zip(atlas.cross_lines(), (3, 3, 7, 7), strict=True):
         assert (
             (int(line[1]), int(line[0]))
             == (int(line[3]), int(line[2]))
@@ -258,7 +254,8 @@ def test_dead_maps_are_found_and_crossed():
 
 def test_plain_features_are_maps_of_one_pixel():
     display = FeatureMapsDisplay.from_activation(np.array([0, 2.5, 0, 1], np.float32), (0, 3))
-    assert display.maps.shape == (4, 1, 1) and display.dead.tolist() == [0, 2]
+    assert display.maps.shape == (4, 1, 1)
+    assert display.dead.tolist() == [0, 2]
     assert display.atlas("layer").tiles.ravel().tolist() == [0, 254, 0, 102]
     with pytest.raises(ValueError, match=r"\(2, 3\)"):
         FeatureMapsDisplay.from_activation(np.zeros((2, 3)), (0, 1))
@@ -268,7 +265,8 @@ def test_one_unit_alone_has_the_colours_of_the_sheet():
     display = FeatureMapsDisplay.from_activation(noise(3, 4, 4), (-6, 4))
     for scale in SCALES:
         alone, sheet = display.unit_atlas(1, scale), display.atlas(scale)
-        assert (alone.tiles == sheet.tiles[1]).all() and alone.bar_colours() == sheet.bar_colours()
+        assert (alone.tiles == sheet.tiles[1]).all()
+        assert alone.bar_colours() == sheet.bar_colours()
         assert (
             alone.high
             == -alone.low
@@ -284,7 +282,10 @@ def test_strongest_place():
     maps = np.zeros((2, 3, 4), np.float32)
     maps[0, 2, 1], maps[0, 0, 3] = 5, -9
     display = FeatureMapsDisplay.from_activation(maps - 1, (-10, 4))
-    assert display.strongest(0) == (2, 1) and display.strongest(1) == (0, 0), (
+    assert display.strongest(0) == (2, 1), (
+        "the greatest, not the largest of either sign; the first of several"
+    )
+    assert display.strongest(1) == (0, 0), (
         "the greatest, not the largest of either sign; the first of several"
     )
 
@@ -292,7 +293,8 @@ def test_strongest_place():
 def test_heat_of_influence():
     influence = np.array([[0, 1], [4, 16]], np.float32)
     heat = np.asarray(Image.open(io.BytesIO(heat_png(influence))))
-    assert heat.shape == (2, 2, 4) and heat[..., 3].tolist() == [
+    assert heat.shape == (2, 2, 4)
+    assert heat[..., 3].tolist() == [
         [0, round(STRONGEST / 4)],
         [round(STRONGEST / 2), STRONGEST],
     ]
@@ -312,11 +314,9 @@ def test_overlay_is_the_grey_image_where_the_unit_is_silent():
     )
     assert np.abs(display.overlay(0, received) - grey).max() <= 0.5
     laid = display.overlay(1, received)
-    assert (
-        laid.shape == (16, 12, 3)
-        and laid.dtype == np.uint8
-        and np.abs(laid[:, :6] - grey[:, :6]).max() <= 0.5
-    )
+    assert laid.shape == (16, 12, 3)
+    assert laid.dtype == np.uint8
+    assert np.abs(laid[:, :6] - grey[:, :6]).max() <= 0.5
     assert np.abs(laid[:, -1] - (grey[:, -1] * 0.25 + palette("inferno")[254] * 0.75)).max() <= 0.51
     assert display.overlay(1, received[..., :1]).shape == (16, 12, 3)
 
@@ -327,7 +327,8 @@ def test_layers_on_one_scale_have_one_colour_for_one_value():
         for values in ([[0, 2, 4]], [[0, 4, 8]])
     )
     tiles = [atlas.tiles.ravel().tolist() for atlas in on_one_scale([weak, strong])]
-    assert tiles == [[0, 64, 127], [0, 127, 254]] and all(
+    assert tiles == [[0, 64, 127], [0, 127, 254]]
+    assert all(
         (atlas.low, atlas.high, atlas.palette_name) == (0, 8, "viridis")
         for atlas in on_one_scale([weak, strong])
     )
@@ -340,12 +341,11 @@ def test_layers_on_one_scale_have_one_colour_for_one_value():
         == (second.low, second.high, second.palette_name)
         == (-16, 16, "RdBu_r")
     )
-    assert (
-        first.tiles.ravel()[0] == second.tiles[0, 0, 1] == MIDDLE
-        and first.tiles.ravel()[2] == second.tiles[0, 1, 1]
-        and second.crossed == (1,)
-    )
-    assert on_one_scale([]) == [] and len(on_one_scale([signed])) == 1
+    assert first.tiles.ravel()[0] == second.tiles[0, 0, 1] == MIDDLE
+    assert first.tiles.ravel()[2] == second.tiles[0, 1, 1]
+    assert second.crossed == (1,)
+    assert on_one_scale([]) == []
+    assert len(on_one_scale([signed])) == 1
 
 
 def test_greatest_difference_of_two_layers():
@@ -397,38 +397,37 @@ def test_filters_share_one_scale_around_grey():
     weight[1] = 0
     display = FiltersDisplay.from_weight(weight)
     tiles = display.colour_atlas().tiles
-    assert display.limit == 9 and tiles[0, 0, 0, 0] == 255 and set(tiles[1].ravel()) <= {127, 128}
+    assert display.limit == 9
+    assert tiles[0, 0, 0, 0] == 255
+    assert set(tiles[1].ravel()) <= {127, 128}
     assert np.array_equal(
         tiles.astype(int), np.round((weight / 9 + 1) * 127.5).transpose(0, 2, 3, 1)
     )
-    assert (display.channel_atlas(2).tiles[1] == MIDDLE).all() and display.channel_atlas(
-        2
-    ).tiles.shape == (8, 5, 5)
+    assert (display.channel_atlas(2).tiles[1] == MIDDLE).all()
+    assert display.channel_atlas(2).tiles.shape == (8, 5, 5)
     assert (display.channel_atlas(0).low, display.filter_atlas(3).high) == (
         -9,
         9,
-    ) and display.filter_atlas(3).tiles.shape == (3, 5, 5)
+    )
+    assert display.filter_atlas(3).tiles.shape == (3, 5, 5)
     assert f"length {np.linalg.norm(weight[4]):.3g}" in display.colour_atlas().labels[4]
-    assert display.is_colour and not FiltersDisplay.from_weight(noise(4, 2, 3, 3)).is_colour
+    assert display.is_colour
+    assert not FiltersDisplay.from_weight(noise(4, 2, 3, 3)).is_colour
     with pytest.raises(ValueError, match="is .out, in, h, w."):
         FiltersDisplay.from_weight(noise(3, 3))
 
 
 def test_filters_that_are_all_zero():
     display = FiltersDisplay.from_weight(np.zeros((4, 3, 3, 3), np.float32))
-    assert (
-        set(display.colour_atlas().tiles.ravel()) <= {127, 128}
-        and (display.channel_atlas(0).tiles == MIDDLE).all()
-    )
+    assert set(display.colour_atlas().tiles.ravel()) <= {127, 128}
+    assert (display.channel_atlas(0).tiles == MIDDLE).all()
 
 
 def test_filters_as_csv():
     weight = noise(2, 3, 2, 2)
     header, *rows = rows_of(FiltersDisplay.from_weight(weight).csv())
-    assert (
-        header == ["filter", "input_channel", "row", "column", "weight"]
-        and len(rows) == weight.size
-    )
+    assert header == ["filter", "input_channel", "row", "column", "weight"]
+    assert len(rows) == weight.size
     for *place, value in rows:
         assert float(value) == pytest.approx(weight[tuple(map(int, place))], rel=1e-5)
 
@@ -455,11 +454,13 @@ def matrix(classes=4):
 def test_each_marker_is_its_cell(classes):
     display = matrix(classes)
     heat, numbers, markers = display.plot(selected=(2, 0)).data
-    assert np.allclose(heat.z, display.shares) and len(markers.x) == classes**2
+    assert np.allclose(heat.z, display.shares)
+    assert len(markers.x) == classes**2
     for x, y, (true, predicted), text in zip(
-        markers.x, markers.y, markers.customdata, markers.text
+        markers.x, markers.y, markers.customdata, markers.text, strict=True
     ):
-        assert (x, y) == (predicted, true) and f": {display.counts[true, predicted]:,} (" in text
+        assert (x, y) == (predicted, true)
+        assert f": {display.counts[true, predicted]:,} (" in text
         assert (
             f"true {display.class_names[true][:24]}, predicted "
             f"{display.class_names[predicted][:24]}"
@@ -471,20 +472,17 @@ def test_each_marker_is_its_cell(classes):
         0.5,
         1.5,
         2.5,
-    ) and not display.plot().layout.shapes
+    )
+    assert not display.plot().layout.shapes
 
 
 def test_shares_are_by_row():
     display = matrix()
-    assert (
-        display.shares.sum(axis=1) == pytest.approx([1, 0, 1, 1])
-        and display.shares[2, 3] == display.counts[2, 3] / display.counts[2].sum()
-    )
+    assert display.shares.sum(axis=1) == pytest.approx([1, 0, 1, 1])
+    assert display.shares[2, 3] == display.counts[2, 3] / display.counts[2].sum()
     written = display.plot().data[1].text
-    assert (
-        written[0].startswith(f"{display.counts[0, 0]:,}<br>{100 * display.shares[0, 0]:.0f} %")
-        and written[4] == ""
-    )
+    assert written[0].startswith(f"{display.counts[0, 0]:,}<br>{100 * display.shares[0, 0]:.0f} %")
+    assert written[4] == ""
 
 
 def test_confusion_as_csv():
@@ -500,11 +498,9 @@ def test_a_hostile_class_name_has_no_tags_in_the_figure():
         np.eye(2, dtype=int), ["<b>bold</b>", '<a href="http://x">y</a>']
     ).plot()
     texts = [*figure.data[2].text, *figure.layout.xaxis.ticktext, *figure.layout.yaxis.ticktext]
-    assert (
-        len(texts) == 8
-        and all("&lt;b&gt;" in text or "&lt;a href" in text for text in texts)
-        and not any("<" in text for text in texts)
-    )
+    assert len(texts) == 8
+    assert all("&lt;b&gt;" in text or "&lt;a href" in text for text in texts)
+    assert not any("<" in text for text in texts)
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -516,13 +512,12 @@ def test_difference_of_two_matrices(dark):
     )
     display = ConfusionDifference(first, second)
     expected = np.array([[0.05, -0.05, 0], [-0.25, 0.25, 0], [np.nan] * 3])
-    assert np.allclose(display.shares, expected, equal_nan=True) and display.limit == 0.25
+    assert np.allclose(display.shares, expected, equal_nan=True)
+    assert display.limit == 0.25
     heat, numbers, markers = display.plot(("one", "two"), dark).data
-    assert (
-        (heat.zmin, heat.zmax) == (-0.25, 0.25)
-        and heat.colorscale[1][0] == 0.5
-        and np.allclose(heat.z, expected, equal_nan=True)
-    )
+    assert (heat.zmin, heat.zmax) == (-0.25, 0.25)
+    assert heat.colorscale[1][0] == 0.5
+    assert np.allclose(heat.z, expected, equal_nan=True)
     assert (heat.colorscale[0][1], heat.colorscale[2][1]) == (COLOURS[1], COLOURS[0]), (
         "where the first answers more often it is the first's colour in the curves"
     )
@@ -530,24 +525,21 @@ def test_difference_of_two_matrices(dark):
     assert (
         markers.text[3]
         == "true &lt;b&gt;dog, predicted cat: one 0 %, two 25 % of the row: -25.0 points"
-        and "nan" not in "".join(markers.text)
     )
+    assert "nan" not in "".join(markers.text)
     assert np.allclose(ConfusionDifference(second, first).shares, -expected, equal_nan=True)
     header, *rows = rows_of(display.csv())
-    assert (
-        header[1:] == names
-        and [float(value) for value in rows[1][1:]] == [-0.25, 0.25, 0]
-        and rows[2] == ["owl", "", "", ""]
-    )
+    assert header[1:] == names
+    assert [float(value) for value in rows[1][1:]] == [-0.25, 0.25, 0]
+    assert rows[2] == ["owl", "", "", ""]
 
 
 def test_no_difference_has_a_scale_too():
     display = matrix()
     assert ConfusionDifference(display, display).limit == 1
     empty = ConfusionDisplay(np.zeros((2, 2), int), ["a", "b"])
-    assert ConfusionDifference(empty, empty).limit == 1 and set(
-        ConfusionDifference(empty, empty).plot(("a", "b")).data[1].text
-    ) == {""}
+    assert ConfusionDifference(empty, empty).limit == 1
+    assert set(ConfusionDifference(empty, empty).plot(("a", "b")).data[1].text) == {""}
 
 
 def test_half_a_page_has_whole_percents():
@@ -587,11 +579,9 @@ def test_smoothing_is_the_weighted_mean():
     for last, found in enumerate(smoothed(values, weight)):
         weights = weight ** np.arange(last, -1, -1)
         assert found == pytest.approx((weights * values[: last + 1]).sum() / weights.sum())
-    assert (
-        smoothed([3, 1, 4], 0.0) == [3, 1, 4]
-        and smoothed([2.5] * 9, 0.9) == pytest.approx([2.5] * 9)
-        and smoothed([], 0.5) == []
-    )
+    assert smoothed([3, 1, 4], 0.0) == [3, 1, 4]
+    assert smoothed([2.5] * 9, 0.9) == pytest.approx([2.5] * 9)
+    assert smoothed([], 0.5) == []
 
 
 def test_curves_by_quantity_and_axis():
@@ -603,12 +593,10 @@ def test_curves_by_quantity_and_axis():
         "run, validation",
         "run, best checkpoint",
     ]
-    assert list(traces["run, validation"].x) == [2.5, 5, 7.5] and list(
-        traces["run, validation"].y
-    ) == [1.25, 2.25, 3.25]
-    assert list(traces["run, step by step"].y) == smoothed(
-        [1 / n for n in range(1, 31)], 0.5**20
-    )  # thirty values stand for six hundred
+    assert list(traces["run, validation"].x) == [2.5, 5, 7.5]
+    assert list(traces["run, validation"].y) == [1.25, 2.25, 3.25]
+    # thirty values stand for six hundred
+    assert list(traces["run, step by step"].y) == smoothed([1 / n for n in range(1, 31)], 0.5**20)
     star = traces["run, best checkpoint"]
     assert (star.x[0], star.y[0]) == (5, 2.25)
     accuracy = display.plot("accuracy", "steps", log_scale=True)
@@ -616,9 +604,11 @@ def test_curves_by_quantity_and_axis():
         "run, training",
         "run, validation",
         "run, best checkpoint",
-    ] and accuracy.layout.yaxis.type == "log"
+    ]
+    assert accuracy.layout.yaxis.type == "log"
     rate = display.plot("learning rate", "epochs").data
-    assert [trace.name for trace in rate] == ["run, step by step"] and set(rate[0].y) == {0.1}
+    assert [trace.name for trace in rate] == ["run, step by step"]
+    assert set(rate[0].y) == {0.1}
     assert len(CurvesDisplay({"new": ([], [], None)}).plot("loss", "epochs").data[0].x) == 0
 
 
@@ -634,7 +624,8 @@ def test_curves_on_half_a_page_have_one_legend_entry_a_run():
         == lines["one, training"].color
         != lines["two, validation"].color
     )
-    assert lines["one, training"].dash == "dot" and lines["one, validation"].dash is None
+    assert lines["one, training"].dash == "dot"
+    assert lines["one, validation"].dash is None
 
 
 def test_curves_as_csv():
@@ -647,9 +638,8 @@ def test_curves_as_csv():
         ("two", "2", "0"),
         ("two", "3", "0"),
     ]
-    assert header[4:8] == ["train_loss", "train_accuracy", "val_loss", "val_accuracy"] and [
-        float(value) for value in rows[1][4:8]
-    ] == [2, 2.125, 2.25, 2.375]
+    assert header[4:8] == ["train_loss", "train_accuracy", "val_loss", "val_accuracy"]
+    assert [float(value) for value in rows[1][4:8]] == [2, 2.125, 2.25, 2.375]
 
 
 def test_curves_are_pale_after_the_moment_of_the_film():
@@ -663,14 +653,13 @@ def test_curves_are_pale_after_the_moment_of_the_film():
             for trace in display.plot("loss", "steps", until=until).data
             if trace.name == "run, validation"
         ]
-        assert list(lines[-1].x) == [10, 20, 30][:shown] and lines[-1].opacity is None
+        assert list(lines[-1].x) == [10, 20, 30][:shown]
+        assert lines[-1].opacity is None
         assert len(lines) == (1 if shown == 3 else 2)
         if shown < 3:
-            assert (
-                list(lines[0].x) == [10, 20, 30][max(0, shown - 1) :]
-                and lines[0].opacity == PALE
-                and not lines[0].showlegend
-            )
+            assert list(lines[0].x) == [10, 20, 30][max(0, shown - 1) :]
+            assert lines[0].opacity == PALE
+            assert not lines[0].showlegend
     star = [
         trace
         for trace in display.plot("loss", "steps", until=15).data
@@ -680,7 +669,8 @@ def test_curves_are_pale_after_the_moment_of_the_film():
 
 
 @pytest.mark.parametrize(
-    "axis, places", [("epochs", [1.5, 2.0, 2.5]), ("steps", [15, 20, 25]), ("seconds", [4.0, 5.0])]
+    ("axis", "places"),
+    [("epochs", [1.5, 2.0, 2.5]), ("steps", [15, 20, 25]), ("seconds", [4.0, 5.0])],
 )
 def test_marks_where_the_rate_was_changed_where_pictures_grew_and_where_it_was_resumed(
     axis, places
@@ -695,17 +685,13 @@ def test_marks_where_the_rate_was_changed_where_pictures_grew_and_where_it_was_r
         "height": 112,
         "width": 96,
     }
-    marks = [
-        rate,
-        grew,
-        {"event": "resumed", "step": 25, "epoch": 2.5},
-    ]  # the last without seconds: not drawn over them
+    # the last without seconds: not drawn over them
+    marks = [rate, grew, {"event": "resumed", "step": 25, "epoch": 2.5}]
     figure = CurvesDisplay({"<b>run": (epochs, steps, best, marks)}).plot(
         "accuracy", axis, log_scale=True
     )
-    assert [line.x0 for line in figure.layout.shapes] == places and all(
-        line.line.dash == "dash" for line in figure.layout.shapes
-    )
+    assert [line.x0 for line in figure.layout.shapes] == places
+    assert all(line.line.dash == "dash" for line in figure.layout.shapes)
     assert [note.text for note in figure.layout.annotations] == [
         "rate 0.0025",
         "112 × 96 pixels",
@@ -743,7 +729,8 @@ def test_curves_with_parts_of_epochs_and_accuracy_by_step():
         trace.name: trace
         for trace in CurvesDisplay({"run": (epochs, steps, best)}).plot("accuracy", "epochs").data
     }
-    assert list(traces["run, step by step"].x) == [0.02] and list(traces["run, validation"].x) == [
+    assert list(traces["run, step by step"].x) == [0.02]
+    assert list(traces["run, validation"].x) == [
         0.1,
         0.2,
     ]
@@ -779,16 +766,14 @@ def test_gradients_by_layer_and_step_are_their_logarithms():
     one.norms[1, 2] = 0
     display = GradientsDisplay({"run": one, "<i>two": two})
     left, right = display.plot_course(SIZES[0]).data
-    assert (
-        np.array(left.z, float)[:2] == pytest.approx(np.log10(one.norms.T[:2]), abs=1e-3)
-        and left.z[2][1] is None
-        and left.text[2][1] == "zero"
-    )
-    assert np.array(right.z).shape == (3, 2) and left.coloraxis == right.coloraxis == "coloraxis"
+    assert np.array(left.z, float)[:2] == pytest.approx(np.log10(one.norms.T[:2]), abs=1e-3)
+    assert left.z[2][1] is None
+    assert left.text[2][1] == "zero"
+    assert np.array(right.z).shape == (3, 2)
+    assert left.coloraxis == right.coloraxis == "coloraxis"
     layout = display.plot_course(SIZES[0], step=3).layout
-    assert layout.coloraxis.cmin == pytest.approx(-3) and layout.coloraxis.cmax == pytest.approx(
-        np.log10(0.8)
-    )
+    assert layout.coloraxis.cmin == pytest.approx(-3)
+    assert layout.coloraxis.cmax == pytest.approx(np.log10(0.8))
     assert list(layout.coloraxis.colorbar.ticktext) == [
         "10<sup>-3</sup>",
         "10<sup>-2</sup>",
@@ -797,21 +782,20 @@ def test_gradients_by_layer_and_step_are_their_logarithms():
     assert [line.x0 for line in layout.shapes] == [1, 1], (
         "the columns of steps 2 and 3, the last up to 3"
     )
-    assert layout.annotations[1].text == "&lt;i&gt;two" and layout.yaxis.autorange == "reversed"
+    assert layout.annotations[1].text == "&lt;i&gt;two"
+    assert layout.yaxis.autorange == "reversed"
     relative = display.plot_course(SIZES[1]).data[0]
     assert np.array(relative.z, float)[0] == pytest.approx(np.log10(one.norms[:, 0] / 2), abs=1e-3)
 
 
-@pytest.mark.parametrize("step, row", [(None, 3), (0, 0), (1, 0), (3, 1), (8, 3), (99, 3)])
+@pytest.mark.parametrize(("step", "row"), [(None, 3), (0, 0), (1, 0), (3, 1), (8, 3), (99, 3)])
 def test_gradients_by_depth_at_a_step(step, row):
     one = gradients()
     one.norms[:, 1] = 0
     line = GradientsDisplay({"run": one}).plot_depth(SIZES[0], step).data[0]
-    assert (
-        list(line.x) == [1, 2, 3]
-        and line.y[1] is None
-        and [line.y[0], line.y[2]] == pytest.approx([one.norms[row, 0], one.norms[row, 2]])
-    )
+    assert list(line.x) == [1, 2, 3]
+    assert line.y[1] is None
+    assert [line.y[0], line.y[2]] == pytest.approx([one.norms[row, 0], one.norms[row, 2]])
     assert line.name == f"run, step {one.steps[row]}"
 
 
@@ -840,38 +824,32 @@ def test_gradients_are_read_from_events():
         {"step": 3, "norms": "ab", "weights": "cd"},
     ]
     found = gradients_of(started, [*bad, good, good, dict(good, step=2)])
-    assert (
-        found.layers == ["a", "b"]
-        and found.steps == [2, 4]
-        and found.norms.tolist() == [[1, 0], [1, 0]]
-        and found.weights[0].tolist() == [2, 3]
-    )
+    assert found.layers == ["a", "b"]
+    assert found.steps == [2, 4]
+    assert found.norms.tolist() == [[1, 0], [1, 0]]
+    assert found.weights[0].tolist() == [2, 3]
     assert (
         gradients_of(started, bad) is gradients_of([], [good]) is gradients_of([{}], [good]) is None
     )
 
 
 def test_columns_are_spread_in_the_logarithm():
-    assert log_spaced(list(range(10)), 60) == list(range(10)) and log_spaced([5], 60) == [0]
+    assert log_spaced(list(range(10)), 60) == list(range(10))
+    assert log_spaced([5], 60) == [0]
     places = log_spaced(list(range(100_000)), 20)
-    assert (
-        len(places) <= 20
-        and (places[0], places[-1]) == (0, 99_999)
-        and places[len(places) // 2] < 2000
-    )
+    assert len(places) <= 20
+    assert (places[0], places[-1]) == (0, 99_999)
+    assert places[len(places) // 2] < 2000
 
 
 def test_gradients_as_csv():
     one = gradients()
     header, *rows = rows_of(GradientsDisplay({"run": one}).csv())
-    assert (
-        header == ["run", "step", "layer_number", "layer", "gradient", "weight"] and len(rows) == 12
-    )
-    assert (
-        rows[4][:4] == ["run", "2", "2", "a,b"]
-        and float(rows[4][4]) == pytest.approx(one.norms[1, 1])
-        and float(rows[4][5]) == 2
-    )
+    assert header == ["run", "step", "layer_number", "layer", "gradient", "weight"]
+    assert len(rows) == 12
+    assert rows[4][:4] == ["run", "2", "2", "a,b"]
+    assert float(rows[4][4]) == pytest.approx(one.norms[1, 1])
+    assert float(rows[4][5]) == 2
 
 
 # The architecture
@@ -888,14 +866,10 @@ def test_architecture_draws_and_lists_every_layer():
     ]
     display = ArchitectureDisplay(layers)
     figure = display.plot()
-    assert (
-        len(figure.data) == len(layers)
-        and len(figure.layout.annotations) == sum(layer.is_sum for layer in layers) == 15
-    )
+    assert len(figure.data) == len(layers)
+    assert len(figure.layout.annotations) == sum(layer.is_sum for layer in layers) == 15
     header, *rows = rows_of(display.csv())
-    assert (
-        len(header) == 8
-        and [row[0] for row in rows] == [layer.name for layer in layers]
-        and {len(row) for row in rows} == {8}
-    )
+    assert len(header) == 8
+    assert [row[0] for row in rows] == [layer.name for layer in layers]
+    assert {len(row) for row in rows} == {8}
     assert [int(row[3]) for row in rows] == [layer.parameters for layer in layers]

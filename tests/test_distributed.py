@@ -111,14 +111,12 @@ def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
     printed, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, errors
     two = runs.open_run("two")
-    assert (
-        printed.count("written to") == printed.count("test accuracy") == 1
-        and "Traceback" not in errors
-    )
-    assert {**two.config, "title": ""} == {**config, "title": ""} and two.status == "finished"
-    assert [row["processes"] for row in two.rows("started")] == [2] and [
-        row["processes"] for row in one.rows("started")
-    ] == [1]
+    assert printed.count("written to") == printed.count("test accuracy") == 1
+    assert "Traceback" not in errors
+    assert {**two.config, "title": ""} == {**config, "title": ""}
+    assert two.status == "finished"
+    assert [row["processes"] for row in two.rows("started")] == [2]
+    assert [row["processes"] for row in one.rows("started")] == [1]
     numbers = (
         "train_loss",
         "val_loss",
@@ -134,13 +132,11 @@ def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
     for row, expected in zip(two.rows("epoch"), one.rows("epoch"), strict=True):
         for key in ("train_loss", "val_loss"):
             assert row[key] == pytest.approx(expected[key], rel=1e-3), key
-        assert row["train_accuracy"] == pytest.approx(expected["train_accuracy"], abs=5e-3) and row[
-            "val_accuracy"
-        ] == pytest.approx(expected["val_accuracy"], abs=1 / 143)
+        assert row["train_accuracy"] == pytest.approx(expected["train_accuracy"], abs=5e-3)
+        assert row["val_accuracy"] == pytest.approx(expected["val_accuracy"], abs=1 / 143)
     for row, expected in zip(two.rows("gradients"), one.rows("gradients"), strict=True):
-        assert row["norms"] == pytest.approx(expected["norms"], rel=2e-3) and row[
-            "weights"
-        ] == pytest.approx(expected["weights"], rel=1e-4)
+        assert row["norms"] == pytest.approx(expected["norms"], rel=2e-3)
+        assert row["weights"] == pytest.approx(expected["weights"], rel=1e-4)
     last = f"conv1/{one.rows('epoch')[-1]['step']:08d}"
     for name, tensor in load_weights(one.path("model.safetensors")).items():
         assert torch.allclose(
@@ -167,7 +163,9 @@ def test_two_processes_stop_together_and_one_goes_on(torchrun, runs_root):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=DEADLINE)
     until(lambda: all(is_gone(pid) for pid in pids))
-    assert run.status == "stopped" and run.can_resume and run.has("last.pt"), errors
+    assert run.status == "stopped", errors
+    assert run.can_resume, errors
+    assert run.has("last.pt"), errors
     assert run.events[-1]["reason"].endswith(
         "The best weights so far are kept, and it can be resumed."
     )
@@ -176,7 +174,8 @@ def test_two_processes_stop_together_and_one_goes_on(torchrun, runs_root):
     requests.ask(run.folder, "keep")
     with EventLog(run.folder) as log:
         carry_on(run.folder, log, say=quiet)
-    assert run.status == "finished" and run.rows("resumed")[0]["step"] >= step > 0
+    assert run.status == "finished"
+    assert run.rows("resumed")[0]["step"] >= step > 0
 
 
 # In one process
@@ -187,11 +186,9 @@ def test_without_torchrun_a_process_is_a_group_of_one(monkeypatch):
     group, device = join("cpu")
     assert (group.leads, group.rank, group.size, device) == (True, 0, 1, "cpu")
     model, sums = torch.nn.Linear(2, 2), torch.tensor([1.0, 2.0])
-    assert (
-        group.wrapped(model, "cpu") is model
-        and group.total(sums).tolist() == [1, 2]
-        and group.decided([1, 2.5]) == [1, 2.5]
-    )
+    assert group.wrapped(model, "cpu") is model
+    assert group.total(sums).tolist() == [1, 2]
+    assert group.decided([1, 2.5]) == [1, 2.5]
     distributed.leave()
 
 

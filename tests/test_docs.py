@@ -16,7 +16,8 @@ def test_figures_are_those_of_the_run_folders(interpreter, tmp_path):
     ended = interpreter("-c", code, CONVSCOPE_RUNS=str(tmp_path))
     assert ended.returncode == 0, ended.stderr
     table, results = json.loads(ended.stdout)
-    assert table.count("\n") > 8 and table in README, "run: PYTHONPATH=. python docs/shipped.py"
+    assert table.count("\n") > 8, "run: PYTHONPATH=. python docs/shipped.py"
+    assert table in README, "run: PYTHONPATH=. python docs/shipped.py"
     assert results == (ROOT / "docs/results.md").read_text(encoding="utf-8"), (
         "run: PYTHONPATH=. python docs/results.py"
     )

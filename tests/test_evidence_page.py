@@ -105,12 +105,12 @@ def test_a_small_network_is_explained_at_once(is_right):
         for target in (answer, other)
     ]
     said = texts(app).replace("\\", "")
-    assert (
-        f"**{names[answer]}**, its answer{'' if is_right else ', and wrong'}" in said
-        and f"**{names[other]}**, {'the runner-up' if is_right else 'the truth'}" in said
-    )
-    assert f"logit {logits[answer]:.3g}" in said and f"logit {logits[other]:.3g}" in said
-    assert "conv2, whose maps are 8 × 8" in said and "a window of 2 × 2 pixels, moved by 1" in said
+    assert f"**{names[answer]}**, its answer{'' if is_right else ', and wrong'}" in said
+    assert f"**{names[other]}**, {'the runner-up' if is_right else 'the truth'}" in said
+    assert f"logit {logits[answer]:.3g}" in said
+    assert f"logit {logits[other]:.3g}" in said
+    assert "conv2, whose maps are 8 × 8" in said
+    assert "a window of 2 × 2 pixels, moved by 1" in said
     app = (
         opened(ROOT / "app.py", model=run.run_id, label=names[label], index=str(index))
         .switch_page("pages/5_Class_evidence.py")
@@ -143,10 +143,8 @@ def test_a_class_asked_for_and_the_control_are_in_the_address():
 
 def test_a_class_that_is_none_is_named():
     app = fine(opened(PAGE, model="digits_three_layer", **{"class": "dragon"}))
-    assert (
-        any("no class named 'dragon'" in box.value.replace("\\", "") for box in app.warning)
-        and len(pictures(app)) == 6
-    )
+    assert any("no class named 'dragon'" in box.value.replace("\\", "") for box in app.warning)
+    assert len(pictures(app)) == 6
 
 
 def test_slow_methods_come_by_themselves():
@@ -154,10 +152,10 @@ def test_slow_methods_come_by_themselves():
     once, as the library computes them.
     """
     app = fine(opened(PAGE, model="plain32"))
-    assert [text.partition(" for ")[0] for text in pictures(app)[:2]] == ["Grad-CAM"] * 2 and len(
-        jobs._jobs
-    ) == 4
-    assert len(pictures(ended(app))) == 6 and len(jobs._jobs) == 4
+    assert [text.partition(" for ")[0] for text in pictures(app)[:2]] == ["Grad-CAM"] * 2
+    assert len(jobs._jobs) == 4
+    assert len(pictures(ended(app))) == 6
+    assert len(jobs._jobs) == 4
     from vizlib import attribution, images
 
     run = runs.open_run("plain32")
@@ -186,11 +184,11 @@ assert not app.exception and not all(job.has_ended for job in jobs._jobs.values(
 
 def test_no_picture_and_no_weights(weightless):
     app = fine(opened(PAGE, model="digits_three_layer", source="upload"))
-    assert "Choose an image" in texts(app) and not pictures(app)
+    assert "Choose an image" in texts(app)
+    assert not pictures(app)
     app = fine(opened(PAGE, model="weightless"))
-    assert [box.value.replace("\\", "") for box in app.info] == [
-        weightless.missing_weights
-    ] and not pictures(app)
+    assert [box.value.replace("\\", "") for box in app.info] == [weightless.missing_weights]
+    assert not pictures(app)
 
 
 # The pictures
@@ -203,20 +201,18 @@ def test_gradient_picture():
     gradient = np.zeros((3, 20, 30), np.float32)
     gradient[0, 5, 5], gradient[2, 5, 6], gradient[1, 0, 0] = 2.0, -1.0, 50.0
     picture, scale = gradient_picture(gradient, (4, 4, 8, 8))
-    assert (
-        picture.shape == (4, 4, 3)
-        and picture.dtype == np.uint8
-        and scale == pytest.approx(np.quantile(np.abs(gradient[:, 4:8, 4:8]), 0.995))
-    )
-    assert (
-        picture[1, 1].tolist() == [255, 128, 128]
-        and (picture[3] == 128).all()
-        and picture[1, 2, 2] == round(127.5 - 127.5 / scale)
-    )
+    assert picture.shape == (4, 4, 3)
+    assert picture.dtype == np.uint8
+    assert scale == pytest.approx(np.quantile(np.abs(gradient[:, 4:8, 4:8]), 0.995))
+    assert picture[1, 1].tolist() == [255, 128, 128]
+    assert (picture[3] == 128).all()
+    assert picture[1, 2, 2] == round(127.5 - 127.5 / scale)
     whole, _ = gradient_picture(np.ones((1, 2, 2), np.float32))
-    assert whole.shape == (2, 2, 1) and (whole == 255).all()
+    assert whole.shape == (2, 2, 1)
+    assert (whole == 255).all()
     flat, scale = gradient_picture(np.zeros((1, 3, 3), np.float32))
-    assert (flat == 128).all() and scale == 0
+    assert (flat == 128).all()
+    assert scale == 0
     alone = np.zeros(1000)
     alone[7] = -3.0
     assert scale_of(alone) == 3.0, "where nearly all is zero, what is not is seen"
@@ -230,36 +226,26 @@ def test_evidence_is_on_one_scale():
         EvidenceDisplay(values, received, "signed"),
         EvidenceDisplay(np.abs(values), received, "heat"),
     )
-    assert (
-        signed.limit == heat.limit == 2.0
-        and signed.bar()[1:] == ("-2", "2")
-        and heat.bar()[1:] == ("0", "2")
-    )
+    assert signed.limit == heat.limit == 2.0
+    assert signed.bar()[1:] == ("-2", "2")
+    assert heat.bar()[1:] == ("0", "2")
     (red, _, blue), (red_against, _, blue_against) = (
         signed.pictures[0, 0, 0].astype(int),
         signed.pictures[1, 3, 5].astype(int),
     )
-    assert (
-        red > blue + 50
-        and blue_against > red_against + 20
-        and (signed.pictures[0, 1:] == 150).all()
-    ), "no evidence is the image in grey"
-    assert (
-        heat.pictures[0, 0, 0].sum() > heat.pictures[1, 3, 5].sum()
-        and (heat.pictures[1, 0] == 150).all()
-    )
+    assert red > blue + 50, "no evidence is the image in grey"
+    assert blue_against > red_against + 20, "no evidence is the image in grey"
+    assert (signed.pictures[0, 1:] == 150).all(), "no evidence is the image in grey"
+    assert heat.pictures[0, 0, 0].sum() > heat.pictures[1, 3, 5].sum()
+    assert (heat.pictures[1, 0] == 150).all()
     plain = EvidenceDisplay(values, received, "map")
-    assert np.ptp(plain.pictures[0, 1:]) < 5 and plain.pictures[0, 1, 1].min() > 240, (
-        "zero is nearly white"
-    )
-    assert (
-        signed.csv(["cat", 'a "dog", or two']).split("\n")[25] == '"a ""dog"", or two",0,0,0'
-        and len(signed.csv(["a", "b"]).split("\n")) == 50
-    )
+    assert np.ptp(plain.pictures[0, 1:]) < 5, "zero is nearly white"
+    assert plain.pictures[0, 1, 1].min() > 240, "zero is nearly white"
+    assert signed.csv(["cat", 'a "dog", or two']).split("\n")[25] == '"a ""dog"", or two",0,0,0'
+    assert len(signed.csv(["a", "b"]).split("\n")) == 50
     size = Image.open(io.BytesIO(figure_png([signed, heat], "Words."))).size
-    assert (
-        size[0] > 4 * 6 and (EvidenceDisplay(values * 0, received, "signed").pictures == 150).all()
-    )
+    assert size[0] > 4 * 6
+    assert (EvidenceDisplay(values * 0, received, "signed").pictures == 150).all()
 
 
 def test_rank_correlation():

@@ -15,10 +15,9 @@ from tests.test_live_pages import (
     fabricate,
     fine,
     opened,
-    root,
     step_row,
     texts,
-)  # noqa: F401 fixtures
+)
 from vizlib import moments, runs
 from vizlib.displays import film_frames
 from vizlib.displays.atlas import factor_within, palette
@@ -72,24 +71,20 @@ def shown(picture, atlas, panel):
     return np.asarray(picture.convert("RGB"))[y, x].astype(int)
 
 
-@pytest.mark.parametrize("step, at", [(0, 0), (8, 8), (39, 8), (40, 40)])
+@pytest.mark.parametrize(("step", "at"), [(0, 0), (8, 8), (39, 8), (40, 40)])
 def test_a_frame_shows_the_arrays_of_its_step(step, at):
     one = display()
     picture, greatest = (
         frame(one, step),
         max(np.abs(weight).max() for weight in one.filters.values()),
     )
-    expected = np.round(127.5 + 127.5 * one.filters[at] / greatest).transpose(
-        0, 2, 3, 1
-    )  # one scale over the film
-    assert (
-        picture.size == SIZE
-        and np.abs(shown(picture, one.filters_at(step)[1], "filters") - expected).max() <= 1
-    )
+    # one scale over the film
+    expected = np.round(127.5 + 127.5 * one.filters[at] / greatest).transpose(0, 2, 3, 1)
+    assert picture.size == SIZE
+    assert np.abs(shown(picture, one.filters_at(step)[1], "filters") - expected).max() <= 1
     values = one.maps[at].maps
-    levels = np.round((values / np.abs(values).max() + 1) / 2 * 254).astype(
-        int
-    )  # a scale of its own
+    # a scale of its own
+    levels = np.round((values / np.abs(values).max() + 1) / 2 * 254).astype(int)
     assert (
         np.abs(shown(picture, one.maps_at(step)[1], "maps") - palette("RdBu_r")[levels]).max() <= 4
     )
@@ -111,47 +106,48 @@ def test_the_matrix_has_the_counts_of_its_evaluation(monkeypatch):
     written.clear()
     assert frame(one, 39) != picture
     head = written.index("60% right, collapsed")
-    assert [text for text in written[head:] if text.isdigit()][:2] == [
-        "30",
-        "20",
-    ]  # a zero is not written
+    # a zero is not written
+    assert [text for text in written[head:] if text.isdigit()][:2] == ["30", "20"]
+    # nobody answered yes
     assert frame(one, 39).getpixel((PANELS["matrix"][2] - 10, PANELS["matrix"][3] - 10)) == (
         0xF8,
         0xFA,
         0xFC,
-    )  # nobody answered yes
+    )
 
 
 def test_curves_go_up_to_the_step():
     pictures = {step: np.asarray(frame(display(), step)).astype(int) for step in STEPS}
     left, top, right, bottom = PANELS["curves"]
+    # of the validation's line
     ink = [
         (np.abs(pictures[step][top:bottom, left:right] - (8, 145, 178)).sum(axis=2) < 20).sum()
         for step in STEPS
-    ]  # of the validation's line
+    ]
     assert ink[0] == 0 < ink[1] < ink[2]
     figure = display().plot_curve("loss", 8, 100)
-    assert (
-        figure.layout.shapes[0].x0 == 8
-        and figure.layout.xaxis.type == "log"
-        and figure.layout.xaxis.range == display().plot_curve("loss", 40, 100).layout.xaxis.range
-    )
+    assert figure.layout.shapes[0].x0 == 8
+    assert figure.layout.xaxis.type == "log"
+    assert figure.layout.xaxis.range == display().plot_curve("loss", 40, 100).layout.xaxis.range
 
 
 def test_the_animation_has_a_frame_for_each_step_and_holds_the_last():
     one, shares = display(), []
     with Image.open(io.BytesIO(animation(one, shares.append))) as picture:
         assert (picture.n_frames, picture.size, picture.info["loop"]) == (3, SIZE, 0)
-        for number, (step, milliseconds) in enumerate(zip(STEPS, (500, 500, 3000))):
+        for number, (step, milliseconds) in enumerate(zip(STEPS, (500, 500, 3000), strict=True)):
             picture.seek(number)
             assert picture.info["duration"] == milliseconds
             there = np.abs(
                 np.asarray(picture.convert("RGB")).astype(int) - np.asarray(frame(one, step))
             )
-            assert there.mean() < 1 and picture.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+            assert there.mean() < 1
+            assert picture.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
             expected = shown(frame(one, step), one.filters_at(step)[1], "filters")
             assert np.abs(shown(picture, one.filters_at(step)[1], "filters") - expected).max() <= 8
-    assert shares == sorted(shares) and 0 < shares[0] and shares[-1] <= 1
+    assert shares == sorted(shares)
+    assert shares[0] > 0
+    assert shares[-1] <= 1
     with pytest.raises(KeyboardInterrupt):
         animation(one, lambda share: (_ for _ in ()).throw(KeyboardInterrupt))
 
@@ -167,16 +163,14 @@ def test_a_picture_of_256_colours_keeps_them():
 @pytest.mark.parametrize("count", [1, 2, 19, 20, 21, 40, 500])
 def test_frames_are_spread_from_the_first_to_the_last(count):
     found = moments.frames(list(range(count)))
-    assert (
-        len(found) == len(set(found)) == min(count, 20)
-        and found == sorted(found)
-        and (found[0], found[-1]) == (0, count - 1)
-    )
+    assert len(found) == len(set(found)) == min(count, 20)
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (0, count - 1)
     assert np.ptp(np.diff(found)) <= 1 if count > 1 else found == [0]
 
 
 @pytest.mark.parametrize(
-    "count, height, width",
+    ("count", "height", "width"),
     [
         (1, 1, 1),
         (6, 5, 5),
@@ -193,7 +187,8 @@ def test_any_sheet_fits_its_panel(count, height, width):
     one = display(filters={0: np.ones((count, 3, height, width), np.float32)})
     sheet, (left, top) = film_frames._sheet(one.filters_at(0)[1], "filters")
     assert (left, top) == (PANELS["filters"][0], PANELS["filters"][1] + HEAD)
-    assert left + sheet.width <= PANELS["filters"][2] and top + sheet.height <= PANELS["filters"][3]
+    assert left + sheet.width <= PANELS["filters"][2]
+    assert top + sheet.height <= PANELS["filters"][3]
 
 
 LACKING = {
@@ -235,9 +230,8 @@ def test_names_from_files_and_any_number_of_classes_are_drawn(classes):
     )
     picture = frame(one, 0)
     assert len(picture.crop(PANELS["matrix"]).getcolors(1 << 20)) > classes
-    assert picture.crop((0, 80, 20, 724)).getcolors() == [
-        (20 * 644, (255, 255, 255))
-    ]  # nothing is written beyond the panels
+    # nothing is written beyond the panels
+    assert picture.crop((0, 80, 20, 724)).getcolors() == [(20 * 644, (255, 255, 255))]
 
 
 def test_before_the_first_evaluation_that_is_said():
@@ -247,14 +241,12 @@ def test_before_the_first_evaluation_that_is_said():
         display(evaluations=[], growing=True).matrix_at(7)
 
 
-def test_a_film_is_read_from_its_folder(root):  # noqa: F811
+def test_a_film_is_read_from_its_folder(root):
     run = runs.read_run(fabricate(root, "mine", GROWING))
     one = FilmDisplay.from_run(run)
-    assert (
-        one.layer == "conv1"
-        and list(one.filters) == list(one.maps) == [0, 8, 32]
-        and one.steps == [0, 1, 2, 4, 8, 16, 32, 40]
-    )
+    assert one.layer == "conv1"
+    assert list(one.filters) == list(one.maps) == [0, 8, 32]
+    assert one.steps == [0, 1, 2, 4, 8, 16, 32, 40]
     assert FilmDisplay.from_run(run, "conv2").maps[8].maps.shape == (10, 10, 10)
     with pytest.raises(UserError, match="no stored layer named 'fc1'. Possible: conv1, conv2"):
         FilmDisplay.from_run(run, "fc1")
@@ -262,7 +254,7 @@ def test_a_film_is_read_from_its_folder(root):  # noqa: F811
         FilmDisplay.from_run(runs.read_run(fabricate(root, "empty", [STARTED], snapshots=False)))
 
 
-def test_layers_are_in_the_order_of_the_network(root):  # noqa: F811
+def test_layers_are_in_the_order_of_the_network(root):
     run = runs.read_run(
         fabricate(root, "mine", [STARTED | {"layers": ["stem", "b", "a"]}], snapshots=False)
     )
@@ -303,7 +295,7 @@ def headings(app):
     return tuple(found[name] for name in ("filters", "maps", "matrix", "curves"))
 
 
-def test_the_slider_moves_all_four(root):  # noqa: F811
+def test_the_slider_moves_all_four(root):
     collapsed = np.zeros((10, 10), int)
     collapsed[:, 3] = 100
     fabricate(root, "mine", [*GROWING, epoch_row(80, confusion=collapsed.tolist())])
@@ -313,45 +305,44 @@ def test_the_slider_moves_all_four(root):  # noqa: F811
         0,
         None,
         0,
-    ) and "Not yet: the first evaluation is of step 40" in texts(app)
+    )
+    assert "Not yet: the first evaluation is of step 40" in texts(app)
     assert headings(fine(app.select_slider(key="step").set_value("16").run())) == (8, 8, None, 16)
     assert headings(fine(app.select_slider(key="step").set_value("40").run())) == (
         32,
         32,
         40,
         40,
-    ) and "not collapsed" in texts(app)
+    )
+    assert "not collapsed" in texts(app)
     assert headings(fine(app.select_slider(key="step").set_value("end").run())) == (
         32,
         32,
         80,
         80,
-    ) and "10% right, :red[collapsed]" in texts(app)
+    )
+    assert "10% right, :red[collapsed]" in texts(app)
     assert "Maps of conv2" in texts(fine(app.selectbox(key="film_layer").set_value("conv2").run()))
 
 
-def test_runs_that_lack_parts(root):  # noqa: F811
+def test_runs_that_lack_parts(root):
     fabricate(root, "bare", GROWING, weights=False, snapshots=False)
     young = fabricate(root, "young", [STARTED, *(step_row(step) for step in (1, 2, 3))])
     new = fabricate(root, "new", [STARTED], weights=False, snapshots=False)
     app = fine(opened(PAGE, model="bare"))
-    assert (
-        headings(app) == (None, None, 40, 40)
-        and "No filters are stored along this training." in texts(app)
-        and not app.get("download_button")
-    )
+    assert headings(app) == (None, None, 40, 40)
+    assert "No filters are stored along this training." in texts(app)
+    assert not app.get("download_button")
     with alive(young):
         app = fine(opened(PAGE, model="young"))
-        assert (
-            headings(app) == (32, 32, None, 32)
-            and "No evaluation is stored yet." in texts(app)
-            and "Once it has ended" in texts(app)
-        )
+        assert headings(app) == (32, 32, None, 32)
+        assert "No evaluation is stored yet." in texts(app)
+        assert "Once it has ended" in texts(app)
     with alive(new):
         assert "has just begun" in texts(fine(opened(PAGE, model="new")))
 
 
-def test_the_animated_picture_is_made_when_asked_for(root, monkeypatch):  # noqa: F811
+def test_the_animated_picture_is_made_when_asked_for(root, monkeypatch):
     import time
 
     monkeypatch.setattr(moments, "FRAMES", 2)
@@ -361,6 +352,5 @@ def test_the_animated_picture_is_made_when_asked_for(root, monkeypatch):  # noqa
     while not app.get("download_button"):
         time.sleep(0.05)
         fine(app.run())
-    assert app.get("download_button")[0].proto.label == "GIF" and "2 steps, 0.5 s each" in texts(
-        app
-    )
+    assert app.get("download_button")[0].proto.label == "GIF"
+    assert "2 steps, 0.5 s each" in texts(app)

@@ -1,5 +1,6 @@
 """Pictures as they come from students' folders, and the numbers a network gets for them."""
 
+import contextlib
 import io
 import struct
 import subprocess
@@ -53,7 +54,8 @@ def huge_png():
 def refusal(data, words):
     with pytest.raises(UserError, match=words) as caught:
         open_image(data)
-    assert len(str(caught.value)) < 200 and "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP", "BMP", "TIFF"])
@@ -66,7 +68,8 @@ def test_lossless_formats_come_back_bit_exact(file_format):
             **({"lossless": True} if file_format == "WEBP" else {}),
         )
     )
-    assert opened.dtype == np.uint8 and np.array_equal(opened, pixels)
+    assert opened.dtype == np.uint8
+    assert np.array_equal(opened, pixels)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +120,8 @@ def test_huge_picture_is_refused_at_once_in_little_memory():
     tracemalloc.start()
     start = time.perf_counter()
     refusal(data, "25 million")
-    assert time.perf_counter() - start < 0.5 and tracemalloc.get_traced_memory()[1] < 5_000_000
+    assert time.perf_counter() - start < 0.5
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
 
 
@@ -130,10 +134,8 @@ def test_no_byte_of_a_damaged_file_gets_past_as_another_error():
         data = bytearray(files[trial % len(files)])
         for place in rng.integers(0, min(len(data), 400), 3):
             data[place] = rng.integers(256)
-        try:
+        with contextlib.suppress(UserError):
             assert open_image(bytes(data)).ndim == 3
-        except UserError:
-            pass
 
 
 @pytest.mark.parametrize(("top", "file_format"), [(65535, "PNG"), (4095, "PNG"), (65535, "TIFF")])
@@ -157,11 +159,9 @@ def test_transparency_lies_over_white():
     pixels[0, 0] = (255, 0, 0, 255)
     pixels[1, 1] = (0, 0, 0, 51)
     opened = open_image(saved(Image.fromarray(pixels)))
-    assert (
-        opened[0, 0].tolist() == [255, 0, 0]
-        and opened[0, 1].tolist() == [255] * 3
-        and opened[1, 1].tolist() == [204] * 3
-    )
+    assert opened[0, 0].tolist() == [255, 0, 0]
+    assert opened[0, 1].tolist() == [255] * 3
+    assert opened[1, 1].tolist() == [204] * 3
     palette = Image.new("P", (2, 1), 0)
     palette.putpalette([0, 0, 0, 0, 0, 255])
     palette.putpixel((1, 0), 1)
@@ -190,7 +190,9 @@ def test_other_colour_modes_keep_their_colour(mode, file_format):
     else:
         picture = plain.convert(mode)
     red, green, blue = open_image(saved(picture, file_format))[8, 8].astype(int)
-    assert red > 150 and green < 110 and blue < 110
+    assert red > 150
+    assert green < 110
+    assert blue < 110
 
 
 def test_one_bit_pictures_are_black_and_white():
@@ -206,21 +208,27 @@ def test_exif_orientation_is_followed():
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: the left of the file is the top of the picture
     opened = open_image(saved(Image.fromarray(pixels), "JPEG", quality=95, exif=exif))
-    assert opened.shape == (32, 16, 3) and opened[:12].min() > 240 and opened[20:].max() < 15
+    assert opened.shape == (32, 16, 3)
+    assert opened[:12].min() > 240
+    assert opened[20:].max() < 15
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "TIFF"])
 def test_of_several_frames_the_first_is_taken(file_format):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
     opened = open_image(saved(frames[0], file_format, save_all=True, append_images=frames[1:]))
-    assert opened.shape == (8, 8, 3) and opened[4, 4, 0] > 240 and opened[4, 4, 1:].max() < 15
+    assert opened.shape == (8, 8, 3)
+    assert opened[4, 4, 0] > 240
+    assert opened[4, 4, 1:].max() < 15
 
 
 def test_photographs_are_there_and_only_by_their_names():
     assert {"temple", "flower"} <= set(photograph_names())
     for name in photograph_names():
         picture = photograph(name)
-        assert picture.dtype == np.uint8 and min(picture.shape[:2]) >= 224 and picture.std() > 20
+        assert picture.dtype == np.uint8
+        assert min(picture.shape[:2]) >= 224
+        assert picture.std() > 20
     with pytest.raises(UserError, match="flower"):
         photograph("../../etc/passwd")
 
@@ -253,11 +261,9 @@ def test_tensor_equals_torchvision():
     picture = noise(224, 224)
     received, tensor = to_network_input(picture, (3, 224, 224), MEAN, STD)
     expected = Compose([ToTensor(), Normalize(MEAN, STD)])(Image.fromarray(picture))
-    assert (
-        np.array_equal(received, picture)
-        and tensor.shape == (1, 3, 224, 224)
-        and tensor.dtype == expected.dtype
-    )
+    assert np.array_equal(received, picture)
+    assert tensor.shape == (1, 3, 224, 224)
+    assert tensor.dtype == expected.dtype
     assert (tensor[0] - expected).abs().max() < 1e-6
 
 
@@ -267,11 +273,9 @@ def test_received_is_what_the_tensor_encodes(shape, size):
     picture = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
     mean, std = (0.4,) * size[0], (0.3,) * size[0]
     received, tensor = to_network_input(picture, size, mean, std)
-    assert (
-        received.dtype == np.uint8
-        and received.shape == (size[1], size[2], size[0])
-        and tensor.shape == (1, *size)
-    )
+    assert received.dtype == np.uint8
+    assert received.shape == (size[1], size[2], size[0])
+    assert tensor.shape == (1, *size)
     assert np.abs((tensor[0].permute(1, 2, 0).numpy() * 0.3 + 0.4) * 255 - received).max() < 1e-3
 
 
@@ -293,7 +297,8 @@ def test_the_middle_is_cut_out_and_averaged():
 def test_grey_and_colour_are_converted():
     grey = noise(28, 28, 1)
     received, tensor = to_network_input(grey, (1, 28, 28), (0.0,), (1.0,))
-    assert np.array_equal(received, grey) and tensor.max() <= 1
+    assert np.array_equal(received, grey)
+    assert tensor.max() <= 1
     assert np.array_equal(
         to_network_input(grey[..., 0], (3, 28, 28), MEAN, STD)[0], grey.repeat(3, axis=2)
     )
@@ -326,8 +331,7 @@ def test_network_of_two_channels_is_refused():
 def test_png_enlarges_each_pixel_sharply(shape):
     pixels = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
     with Image.open(io.BytesIO(png_bytes(pixels, 4))) as picture:
-        assert picture.format == "PNG" and np.array_equal(
-            np.asarray(picture), pixels.repeat(4, 0).repeat(4, 1)
-        )
+        assert picture.format == "PNG"
+        assert np.array_equal(np.asarray(picture), pixels.repeat(4, 0).repeat(4, 1))
     with pytest.raises(UserError, match="whole number"):
         png_bytes(pixels, 0)

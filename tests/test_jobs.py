@@ -86,13 +86,16 @@ def test_a_quick_one_is_there_at_once():
 def test_two_sessions_wait_for_one_computation_and_the_page_goes_on_meanwhile():
     work = Work()
     first, second = opened(work), opened(work)
-    assert "nothing yet" in said(first) and "nothing yet" in said(second)
-    assert first.title[0].value == "before" and "Counting: " in first.get("progress")[0].proto.text
+    assert "nothing yet" in said(first)
+    assert "nothing yet" in said(second)
+    assert first.title[0].value == "before"
+    assert "Counting: " in first.get("progress")[0].proto.text
     work.may_end.set()
     ended(first, "the value")
     ended(second, "the value")
     assert work.calls == 1
-    assert jobs.ready(("a", 1)) == "the value" and jobs.ready(("b", 1)) is None
+    assert jobs.ready(("a", 1)) == "the value"
+    assert jobs.ready(("b", 1)) is None
 
 
 def test_it_ends_when_the_last_one_cancels_and_can_be_begun_again():
@@ -102,7 +105,8 @@ def test_it_ends_when_the_last_one_cancels_and_can_be_begun_again():
     assert not work.left.wait(0.2), "the other one still waits for it"
     cancel(second)
     assert work.left.wait(5)
-    assert first.run().button[0].label == "Counting" and work.calls == 1
+    assert first.run().button[0].label == "Counting"
+    assert work.calls == 1
     work.may_end.set()
     ended(first.button[0].click().run(), "the value")
     assert work.calls == 2
@@ -114,7 +118,7 @@ def cancel(app):
 
 
 @pytest.mark.parametrize(
-    "error, sentence",
+    ("error", "sentence"),
     [
         (ValueError("no such thing\nin detail"), "The computation failed: no such thing"),
         (None, "the value"),
@@ -148,16 +152,19 @@ def test_it_ends_when_its_page_asks_for_something_else_unless_it_is_to_go_on():
         other,
     )
     app.run().run()
-    assert work.calls == 1 and not work.left.wait(0.1)
+    assert work.calls == 1
+    assert not work.left.wait(0.1)
     app.session_state["wanted"] = False
     assert not app.run().exception
-    assert work.left.wait(5) and not other.left.wait(0.2)
+    assert work.left.wait(5)
+    assert not other.left.wait(0.2)
     app.session_state["wanted"] = True
     app.run()
     assert (work.calls, other.calls) == (2, 1)
     work.may_end.set()
     other.may_end.set()
-    assert work.left.wait(5) and other.left.wait(5)
+    assert work.left.wait(5)
+    assert other.left.wait(5)
 
 
 def test_results_are_not_kept_without_end(monkeypatch):
@@ -170,4 +177,5 @@ def test_results_are_not_kept_without_end(monkeypatch):
             assert jobs.result(number, lambda say, number=number: number, "Counting")[0] == number
 
     assert not AppTest.from_function(many, default_timeout=20).run().exception
-    assert 3 <= len(jobs._jobs) <= 4 and jobs.ready(8) == 8
+    assert 3 <= len(jobs._jobs) <= 4
+    assert jobs.ready(8) == 8

@@ -114,7 +114,8 @@ def test_one_trains_at_a_time_in_the_order_of_asking(place):
             start(name, **changes)
             for name, changes in [("e", LONG), ("d", {}), ("c", {}), ("b", {}), ("a", {})]
         ]
-        assert [run.status for run in found] == ["queued"] * 5 and other.status == "training"
+        assert [run.status for run in found] == ["queued"] * 5
+        assert other.status == "training"
         until(lambda: all(run.rows("queued") for run in found))
         assert [
             launcher.place_in_queue(run, launcher.active_runs()) for run in (*found, other)
@@ -143,19 +144,18 @@ def test_one_trains_at_a_time_in_the_order_of_asking(place):
             0,
             0,
             3,
-        ] and found[2].can_resume
+        ]
+        assert found[2].can_resume
         log.write("stopped", reason="Enough.")
     until(lambda: found[0].rows("epoch"))
     assert [run.status for run in found] == ["training", "queued", "stopped", "stopped", "queued"]
     launcher._processes[-5].send_signal(signal.SIGTERM)
     until(lambda: found[0].status == "stopped")
-    assert (
-        reason(found[0]).startswith(
-            "The process was asked to end. The best weights so far are kept"
-        )
-        and found[0].has(STATE)
-        and found[0].can_resume
+    assert reason(found[0]).startswith(
+        "The process was asked to end. The best weights so far are kept"
     )
+    assert found[0].has(STATE)
+    assert found[0].can_resume
     until(lambda: found[1].rows("started"))
     launcher.request(found[4], "stop")
     until(lambda: found[1].status == "finished" and found[4].status == "stopped")
@@ -163,32 +163,26 @@ def test_one_trains_at_a_time_in_the_order_of_asking(place):
         other.events[-1]["time"],
         *(row["time"] for run in found[:2] for row in (run.rows("starting")[0], run.events[-1])),
     ]
-    assert (
-        times == sorted(times) and found[4].rows("starting") == []
-    )  # no two at a time, and in order
+    assert times == sorted(times)
+    assert found[4].rows("starting") == []
     for process in launcher._processes[-5:]:
         assert process.wait(DEADLINE) == 0
     names = [row["event"] for row in found[1].events]
-    assert (
-        names[:3] == ["queued", "starting", "started"]
-        and names[-1] == "finished"
-        and found[1].rows("queued")[0]["device"] == "cpu"
-    )
+    assert names[:3] == ["queued", "starting", "started"]
+    assert names[-1] == "finished"
+    assert found[1].rows("queued")[0]["device"] == "cpu"
     log = found[1].path("log.txt").read_text()
-    assert (
-        "epoch   1.00  train loss" in log
-        and "test accuracy 0." in log
-        and "Traceback" not in log
-        and "Warning" not in log
-    )
+    assert "epoch   1.00  train loss" in log
+    assert "test accuracy 0." in log
+    assert "Traceback" not in log
+    assert "Warning" not in log
 
 
 def test_a_full_queue_says_so(runs_root, tiny_run):
     for number in range(launcher.MOST_WAITING):
         (runs_root / f"waiting{number}").mkdir()
-        (runs_root / f"waiting{number}" / "config.json").write_text(
-            json.dumps(tiny_run.config)
-        )  # just made: its process has not come so far
+        # just made: its process has not come so far
+        (runs_root / f"waiting{number}" / "config.json").write_text(json.dumps(tiny_run.config))
     with pytest.raises(UserError, match="10 trainings wait already"):
         start("more")
     assert not (runs_root / "more").exists()
@@ -215,7 +209,8 @@ def test_what_cannot_be_started_leaves_nothing_behind(runs_root, changes):
     before = list(launcher._processes)
     with pytest.raises(UserError):
         launcher.start_new(**arguments)
-    assert list(runs_root.iterdir()) == [] and launcher._processes == before
+    assert list(runs_root.iterdir()) == []
+    assert launcher._processes == before
 
 
 def test_names_that_are_taken_get_a_number(runs_root, monkeypatch):
@@ -223,16 +218,14 @@ def test_names_that_are_taken_get_a_number(runs_root, monkeypatch):
     monkeypatch.setattr(
         launcher, "_spawn", lambda folder, device: spawned.append((folder.name, device))
     )
-    assert [start("mine").run_id for _ in range(3)] == ["mine", "mine-2", "mine-3"] and spawned == [
-        (name, "cpu") for name in ("mine", "mine-2", "mine-3")
-    ]
+    assert [start("mine").run_id for _ in range(3)] == ["mine", "mine-2", "mine-3"]
+    assert spawned == [(name, "cpu") for name in ("mine", "mine-2", "mine-3")]
     assert start(None).run_id.startswith("three_layer_module-digits")
 
 
 def test_devices():
-    assert launcher.devices()[-1] == "cpu" and all(
-        re.fullmatch(r"cuda:\d+", name) for name in launcher.devices()[:-1]
-    )
+    assert launcher.devices()[-1] == "cpu"
+    assert all(re.fullmatch(r"cuda:\d+", name) for name in launcher.devices()[:-1])
 
 
 # Ending, and going on
@@ -245,12 +238,16 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
     run = start("run", **LONG)
     first = newest()
     until(lambda: run.rows("epoch") and run.has(STATE))
-    assert run.status == "training" and run.is_active and not run.can_resume
+    assert run.status == "training"
+    assert run.is_active
+    assert not run.can_resume
     with pytest.raises(UserError, match="^run cannot be resumed: it is training[.]$"):
         launcher.resume(run)
     first.kill()
     first.wait()
-    assert run.status == "interrupted" and run.can_resume and not run.is_active
+    assert run.status == "interrupted"
+    assert run.can_resume
+    assert not run.is_active
     with pytest.raises(UserError, match="not possible"):
         launcher.resume(run, learning_rate=-1.0)
     requests.ask(run.folder, "keep")  # left over
@@ -261,9 +258,8 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
             run.rows("resumed") and run.rows("epoch")[-1]["step"] > run.rows("resumed")[0]["step"]
         )
     )
-    assert run.rows("resumed")[0]["step"] > 0 and [
-        row["learning_rate"] for row in run.rows("rate")
-    ] == [0.005]
+    assert run.rows("resumed")[0]["step"] > 0
+    assert [row["learning_rate"] for row in run.rows("rate")] == [0.005]
     twice = subprocess.run(
         [sys.executable, "-m", "vizlib.training.worker", str(run.folder)],
         cwd=ROOT,
@@ -271,11 +267,9 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
         text=True,
         check=False,
     )
-    assert (
-        twice.returncode == 1
-        and twice.stderr == "run is being trained already.\n"
-        and run.status == "training"
-    )
+    assert twice.returncode == 1
+    assert twice.stderr == "run is being trained already.\n"
+    assert run.status == "training"
     for rate in (-1, 101, float("nan")):
         with pytest.raises(UserError, match="is not possible: between 0 and 100"):
             launcher.change_rate(run, rate)
@@ -283,21 +277,19 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
     until(lambda: len(run.rows("rate")) == 2)
     launcher.request(run, "pause")
     until(lambda: run.status == "paused")
-    assert run.is_active and not run.can_resume
+    assert run.is_active
+    assert not run.can_resume
     launcher.request(run, "continue")
     until(lambda: run.status == "training")
     launcher.request(run, "keep")
     until(lambda: run.status == "finished")
-    assert (
-        second.wait(DEADLINE) == 0
-        and run.rows("finished")[0]["kept"] is True
-        and not run.has(STATE)
-        and not run.can_resume
-    )
+    assert second.wait(DEADLINE) == 0
+    assert run.rows("finished")[0]["kept"] is True
+    assert not run.has(STATE)
+    assert not run.can_resume
     used = [row["learning_rate"] for row in run.rows("epoch")]
-    assert {0.02, 0.005} <= set(used) <= {0.02, 0.005, 0.0025} and used == sorted(
-        used, reverse=True
-    )
+    assert {0.02, 0.005} <= set(used) <= {0.02, 0.005, 0.0025}
+    assert used == sorted(used, reverse=True)
     for event in ("step", "epoch", "gradients"):
         steps = [row["step"] for row in run.rows(event)]
         assert steps == sorted(set(steps)), event
@@ -339,7 +331,8 @@ def test_when_the_app_is_gone_its_trainings_end(place):
             )
         )
         until(lambda: waits.status == "queued")
-        assert trains.status == "training" and len(pids) == 2
+        assert trains.status == "training"
+        assert len(pids) == 2
         parent.kill()
         parent.wait()
         until(lambda: trains.status == waits.status == "stopped")
@@ -351,9 +344,10 @@ def test_when_the_app_is_gone_its_trainings_end(place):
     assert (
         reason(trains)
         == "The app was closed. The best weights so far are kept, and it can be resumed."
-        and trains.can_resume
     )
-    assert reason(waits) == "The app was closed. It was waiting in the queue." and waits.can_resume
+    assert trains.can_resume
+    assert reason(waits) == "The app was closed. It was waiting in the queue."
+    assert waits.can_resume
     assert "Traceback" not in trains.path("log.txt").read_text() + waits.path("log.txt").read_text()
 
 
@@ -400,15 +394,12 @@ def test_what_fails_is_noted_and_one_line(runs_root, in_process, capsys, tiny_ru
     (folder / "config.json").write_text(json.dumps(tiny_run.config | {"dataset": "folder:gone"}))
     assert in_process(folder) == 1
     printed = capsys.readouterr().err
-    assert printed.count("\n") == 1 and printed.startswith(
-        "The data set 'folder:gone' is not on this machine."
-    )
+    assert printed.count("\n") == 1
+    assert printed.startswith("The data set 'folder:gone' is not on this machine.")
     run = open_run("run")
-    assert (
-        run.status == "failed"
-        and reason(run) + "\n" == printed
-        and [row["event"] for row in run.events] == ["queued", "starting", "failed"]
-    )
+    assert run.status == "failed"
+    assert reason(run) + "\n" == printed
+    assert [row["event"] for row in run.events] == ["queued", "starting", "failed"]
 
 
 def test_a_run_that_has_finished_meanwhile_is_left_alone(runs_root, in_process, tiny_run):
@@ -419,12 +410,10 @@ def test_a_run_that_has_finished_meanwhile_is_left_alone(runs_root, in_process, 
     before = (runs_root / "done" / "model.safetensors").stat().st_mtime_ns
     in_process(runs_root / "done")
     run = open_run("done")
-    assert (
-        run.status == "finished"
-        and len(run.rows("started")) == 1
-        and run.rows("resumed") == []
-        and run.path("model.safetensors").stat().st_mtime_ns == before
-    )
+    assert run.status == "finished"
+    assert len(run.rows("started")) == 1
+    assert run.rows("resumed") == []
+    assert run.path("model.safetensors").stat().st_mtime_ns == before
 
 
 def test_what_ends_the_training_before_ends_the_waiting_one_too(
@@ -458,9 +447,8 @@ def test_what_ends_the_training_before_ends_the_waiting_one_too(
     monkeypatch.setattr(worker.launcher, "is_next", is_next)
     assert in_process(folder) == 0
     run = open_run("run")
-    assert reason(run) == "The app was closed. It was waiting in the queue." and [
-        row["event"] for row in run.events
-    ] == ["queued", "stopped"]
+    assert reason(run) == "The app was closed. It was waiting in the queue."
+    assert [row["event"] for row in run.events] == ["queued", "stopped"]
 
 
 # How long it will take
@@ -484,20 +472,22 @@ def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
         for step, epoch, time in ((1, 0.5, 100.0), (9, 2.5, 104.0))
     ]
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    # two thousand images in four seconds
     seconds, source = estimate(
         "three_layer_module", "digits", recipe("sgd", epochs=7), "cpu", **digits
-    )  # two thousand images in four seconds
-    assert (
-        seconds == pytest.approx(7 * 1437 / 500 + START_SECONDS)
-        and source == "from earlier runs here"
     )
+    assert seconds == pytest.approx(7 * 1437 / 500 + START_SECONDS)
+    assert source == "from earlier runs here"
+    # which that run was not on
     seconds, source = estimate(
         "three_layer_module", "digits", recipe("sgd", epochs=7), "cuda:0", **digits
-    )  # which that run was not on
-    assert source == "guessed from its size" and 0 < seconds - START_SECONDS < np.inf
+    )
+    assert source == "guessed from its size"
+    assert 0 < seconds - START_SECONDS < np.inf
     assert estimate("three_layer_module", "digits", recipe("sgd", epochs=14), "cuda:0", **digits)[
         0
     ] - START_SECONDS == pytest.approx(2 * (seconds - START_SECONDS))
+    # which it did not get
     larger = estimate(
         "three_layer_module",
         "digits",
@@ -505,7 +495,7 @@ def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
         "cpu",
         images=1437,
         input_size=(1, 16, 16),
-    )  # which it did not get
+    )
     assert larger[1] == "guessed from its size"
     with pytest.raises(UserError):
         estimate("nonesuch", "digits", recipe("sgd"), "cpu", **digits)

@@ -51,9 +51,8 @@ def test_blocks_stand_before_their_children(name, tables):
     around = []  # names of the open blocks
     for row in rows:
         del around[row.depth :]
-        assert len(around) == row.depth and all(
-            row.name.startswith(block + ".") for block in around
-        )
+        assert len(around) == row.depth
+        assert all(row.name.startswith(block + ".") for block in around)
         if row.is_block:
             around.append(row.name)
     called = {row.name.partition("#")[0] for row in rows}
@@ -63,11 +62,9 @@ def test_blocks_stand_before_their_children(name, tables):
 @pytest.mark.parametrize("name", NAMES)
 def test_last_row_gives_the_logits(name, tables):
     _, rows = tables(name)
-    assert (
-        rows[-1].output_shape == (10,)
-        and rows[-1].receptive_field == architectures.get(name).input_size[1:]
-        and rows[-1].stride is None
-    )
+    assert rows[-1].output_shape == (10,)
+    assert rows[-1].receptive_field == architectures.get(name).input_size[1:]
+    assert rows[-1].stride is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,7 +94,8 @@ def test_a_sum_where_a_block_adds(tables):
         ("resnet50_three_stage", 13),
     ):
         sums = [row for row in tables(name)[1] if row.is_sum]
-        assert len(sums) == blocks and {row.kind for row in sums} <= {
+        assert len(sums) == blocks
+        assert {row.kind for row in sums} <= {
             "BasicBlock",
             "Bottleneck",
             "BottleneckBlock",
@@ -234,24 +232,25 @@ def test_other_shapes_of_module():
 
         def forward(self, images):
             maps = self.act(self.first(images))
-            maps = maps + nn.functional.conv2d(
-                maps, maps.new_ones(4, 4, 1, 1)
-            )  # a sum of the network, not of a block
+            # a sum of the network, not of a block
+            maps = maps + nn.functional.conv2d(maps, maps.new_ones(4, 4, 1, 1))
             maps = self.act(self.squeeze(maps))
             return self.last(maps.amax((2, 3)))
 
     model = Net()
     rows = {row.name: row for row in layer_table(model, (1, 20, 24))}
     assert list(rows) == ["first", "act", "squeeze", "squeeze.narrow", "act#2", "last"]
-    assert (
-        rows["first"].output_shape == (4, 16, 10)
-        and rows["first"].geometry == "3x5, stride 1x2, padding 0, dilation 2x1"
-    )
-    assert rows["first"].receptive_field == (5, 5) and rows["first"].stride == (1, 2)
-    assert rows["squeeze"].receptive_field == (20, 24) and rows["squeeze"].stride == (1, 2)
+    assert rows["first"].output_shape == (4, 16, 10)
+    assert rows["first"].geometry == "3x5, stride 1x2, padding 0, dilation 2x1"
+    assert rows["first"].receptive_field == (5, 5)
+    assert rows["first"].stride == (1, 2)
+    assert rows["squeeze"].receptive_field == (20, 24)
+    assert rows["squeeze"].stride == (1, 2)
     assert not any(row.is_sum for row in rows.values())
-    assert rows["act"].geometry == "" and rows["last"].multiply_adds == 12
-    assert model.act.inplace and model.training  # only a copy was prepared
+    assert rows["act"].geometry == ""
+    assert rows["last"].multiply_adds == 12
+    assert model.act.inplace
+    assert model.training
 
 
 def test_shared_weights_count_once():
@@ -259,9 +258,8 @@ def test_shared_weights_count_once():
     model = nn.Sequential(nn.Conv2d(3, 4, 1), shared, nn.ReLU(), shared, nn.Flatten())
     rows = layer_table(model, (3, 8, 8))
     assert [row.name for row in rows] == ["0", "1", "2", "1#2", "4"]
-    assert [row.parameters for row in rows] == [16, 148, 0, 0, 0] and rows[3].multiply_adds == rows[
-        1
-    ].multiply_adds == 64 * 144
+    assert [row.parameters for row in rows] == [16, 148, 0, 0, 0]
+    assert rows[3].multiply_adds == rows[1].multiply_adds == 64 * 144
 
 
 def test_a_block_called_twice():
@@ -308,11 +306,9 @@ def test_leaves_nothing_behind(prepared):
     with pytest.raises(UserError, match="cannot take images of 3 x 20 x 20"):
         layer_table(model, (3, 20, 20))
     assert traces(model) == before
-    assert (
-        _get_current_dispatch_mode_stack() == []
-        and not is_in_torch_dispatch_mode()
-        and not torch.is_inference_mode_enabled()
-    )
+    assert _get_current_dispatch_mode_stack() == []
+    assert not is_in_torch_dispatch_mode()
+    assert not torch.is_inference_mode_enabled()
 
 
 def test_many_threads_get_the_same_table():
@@ -330,7 +326,8 @@ def test_many_threads_get_the_same_table():
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [expected] * 12 and not is_in_torch_dispatch_mode()
+    assert found == [expected] * 12
+    assert not is_in_torch_dispatch_mode()
 
 
 def test_a_network_without_convolutions():
@@ -341,7 +338,7 @@ def test_a_network_without_convolutions():
 
 
 @pytest.mark.parametrize(
-    "name, size", [("lenet", 32), ("resnet32", 32), ("three_layer_functional", 32)]
+    ("name", "size"), [("lenet", 32), ("resnet32", 32), ("three_layer_functional", 32)]
 )
 def test_relative_depth_runs_from_the_first_convolution_to_the_last(name, size):
     rows = layer_table(architectures.create(name), (3, size, size))

@@ -125,25 +125,14 @@ def fabricate(root, name, events, *, weights=True, snapshots=True, architecture=
         }
         for step in (0, 8, 32):
             tensors[f"conv1/{step:08d}"] = torch.full((6, 3, 5, 5), step / 64 + 0.01)
-            for layer, shape in (
-                ("conv1", (6, 28, 28)),
-                ("conv2", (10, 10, 10)),
-            ):  # of sixteen maps ten
+            # of sixteen maps ten
+            for layer, shape in (("conv1", (6, 28, 28)), ("conv2", (10, 10, 10))):
                 tensors[f"probe/{step:08d}/{layer}"] = (
                     torch.arange(int(np.prod(shape))).reshape(shape).remainder(256).to(torch.uint8)
                 )
                 tensors[f"range/{step:08d}/{layer}"] = torch.tensor([-1.0, step + 1.0])
         save_weights(tensors, folder / "snapshots.safetensors", dtype=None)
     return folder
-
-
-@pytest.fixture
-def root(runs_root):
-    import streamlit as st
-
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    return runs_root
 
 
 @contextlib.contextmanager
@@ -211,7 +200,7 @@ def test_every_page_in_every_state(root, state):
             elif state == "queued":
                 assert "waits for its turn" in said
             elif state in ("stopped", "failed", "failed_early"):
-                assert file.stem in ("6_Training_curves",) or events[-1]["reason"].replace(
+                assert file.stem == "6_Training_curves" or events[-1]["reason"].replace(
                     "*", ""
                 ) in said.replace("*", "")
 
@@ -227,11 +216,9 @@ def test_a_run_in_every_state_beside_a_finished_one(root, state):
         is_alive,
     ):
         said = texts(fine(opened(ROOT / "pages/10_Compare.py", model="plain32", other=state)))
-    assert (
-        "**plain32**: 82.8% of 5,000 images right" in said
-        and "convolution 1 of 31" in said
-        and "| 464,042 |" in said
-    )
+    assert "**plain32**: 82.8% of 5,000 images right" in said
+    assert "convolution 1 of 31" in said
+    assert "| 464,042 |" in said
     has_evaluation = any(row["event"] == "epoch" for row in events)
     assert (
         ("first evaluation will show" in said or "ended before its first evaluation" in said)
@@ -244,18 +231,14 @@ def test_a_run_in_every_state_beside_a_finished_one(root, state):
 def test_a_growing_run_says_how_far_it_is(root):
     with alive(fabricate(root, "mine", GROWING)):
         said = texts(fine(opened(ROOT / "pages/2_Filters.py", model="mine")))
-        assert (
-            "Training 3%" in said
-            and "step 60" in said
-            and "64.0%" in said
-            and "those of step 40, the best so far" in said
-        )
+        assert "Training 3%" in said
+        assert "step 60" in said
+        assert "64.0%" in said
+        assert "those of step 40, the best so far" in said
         said = texts(fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="mine")))
-        assert (
-            "as it answered at step 40 (epoch 0.1)" in said
-            and "no images of a cell" in said
-            and "Not collapsed" in said
-        )
+        assert "as it answered at step 40 (epoch 0.1)" in said
+        assert "no images of a cell" in said
+        assert "Not collapsed" in said
         said = texts(fine(opened(ROOT / "pages/6_Training_curves.py", model="mine")))
         assert "6,400 training images a second" in said
         said = texts(fine(opened(ROOT / "app.py")))
@@ -267,11 +250,9 @@ def test_a_collapse_shows_while_it_trains(root):
     answers_first[:, 0] = 100
     with alive(fabricate(root, "mine", [STARTED, epoch_row(40, confusion=answers_first.tolist())])):
         app = opened(ROOT / "pages/8_Confusion_matrix.py", model="mine")
-        assert (
-            not app.exception
-            and len(app.error) == 1
-            and "Collapsed: 100 %" in app.error[0].value.replace("\\", "")
-        )
+        assert not app.exception
+        assert len(app.error) == 1
+        assert "Collapsed: 100 %" in app.error[0].value.replace("\\", "")
 
 
 @pytest.mark.parametrize(
@@ -294,10 +275,10 @@ def test_the_film_shows_the_filters_of_its_step(root):
     fabricate(root, "mine", GROWING)
     app = fine(opened(ROOT / "pages/2_Filters.py", model="mine", step="8"))
     slider = app.select_slider(key="step")
-    assert slider.value == "8" and list(slider.options)[:4] == ["0", "1", "2", "4"]
-    assert "As they were at step 8." in texts(app) and "greatest absolute weight 0.135" in texts(
-        app
-    )
+    assert slider.value == "8"
+    assert list(slider.options)[:4] == ["0", "1", "2", "4"]
+    assert "As they were at step 8." in texts(app)
+    assert "greatest absolute weight 0.135" in texts(app)
     assert "the last stored before 16" in texts(fine(slider.set_value("16").run()))
     assert "only conv1 is stored" in texts(
         fine(app.selectbox(key="filter_layer").set_value("conv2").run())
@@ -307,17 +288,13 @@ def test_the_film_shows_the_filters_of_its_step(root):
 def test_the_film_shows_the_maps_of_the_probe_picture(root):
     fabricate(root, "mine", GROWING)
     app = fine(opened(ROOT / "pages/3_Feature_maps.py", model="mine", step="40", layer="conv1"))
-    assert (
-        "As it was at step 32." in texts(app)
-        and "not yours" in texts(app)
-        and "**6 maps**" in texts(app)
-    )
+    assert "As it was at step 32." in texts(app)
+    assert "not yours" in texts(app)
+    assert "**6 maps**" in texts(app)
     app.selectbox(key="layer").set_value("fc1").run()
-    assert (
-        "Of fc1 nothing is stored, so conv2 is shown" in texts(fine(app))
-        and "**10 maps**" in texts(app)
-        and "first 10 of 16" in texts(app)
-    )
+    assert "Of fc1 nothing is stored, so conv2 is shown" in texts(fine(app))
+    assert "**10 maps**" in texts(app)
+    assert "first 10 of 16" in texts(app)
     assert "It answers" in texts(fine(app.select_slider(key="step").set_value("end").run()))
 
 
@@ -326,11 +303,9 @@ def test_probe_maps_have_their_values_back(root):
 
     fabricate(root, "mine", GROWING)
     display = caches.probe_maps(runs.open_run("mine"), 32, "conv1")
-    assert (
-        display.maps.min() == -1
-        and display.maps.max() == pytest.approx(33)
-        and display.network_range == (-1, 33)
-    )
+    assert display.maps.min() == -1
+    assert display.maps.max() == pytest.approx(33)
+    assert display.network_range == (-1, 33)
     assert display.maps[0, 1, 23] == pytest.approx(-1 + 51 * 34 / 255)
 
 
@@ -347,7 +322,8 @@ def test_shipped_runs_say_what_is_not_stored():
     said = texts(
         fine(opened(ROOT / "pages/3_Feature_maps.py", model="digits_three_layer", step="64"))
     )
-    assert "no feature maps are stored" in said and "It answers" in said
+    assert "no feature maps are stored" in said
+    assert "It answers" in said
     said = texts(
         fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="digits_three_layer", step="84"))
     )
@@ -356,7 +332,7 @@ def test_shipped_runs_say_what_is_not_stored():
 
 
 @pytest.mark.parametrize(
-    "wanted, found, is_said",
+    ("wanted", "found", "is_said"),
     [
         ("1000000", "1720", False),
         ("3", "2", False),
@@ -407,8 +383,10 @@ def test_the_film_plays_to_its_end(root):
     shown = [frame_of(app)]
     while frame_of(fine(app.run())):
         shown.append(frame_of(app))
-    assert shown == options[:-1] and shown[0] == "0"  # and the last frame is the slider's own
-    assert app.select_slider(key="step").value == "end" and app.button(key="play").label == "▶"
+    assert shown == options[:-1]
+    assert shown[0] == "0"
+    assert app.select_slider(key="step").value == "end"
+    assert app.button(key="play").label == "▶"
 
 
 def test_a_film_that_is_stopped_stays_where_it_is(root):
@@ -420,11 +398,9 @@ def test_a_film_that_is_stopped_stays_where_it_is(root):
     fine(app.run())
     assert (frame_of(app), app.button(key="play").label) == (options[1], "■")
     app.button(key="play").click().run()
-    assert (
-        fine(app).select_slider(key="step").value == options[1]
-        and app.button(key="play").label == "▶"
-        and frame_of(app) is None
-    )
+    assert fine(app).select_slider(key="step").value == options[1]
+    assert app.button(key="play").label == "▶"
+    assert frame_of(app) is None
     app.button(key="play").click().run()
     assert frame_of(fine(app)) == options[0]
     app.switch_page("pages/1_Architecture.py").run()  # which has no film
@@ -462,7 +438,8 @@ def test_gradients_of_two_runs(root):
     fabricate(root, "plain", GROWING, architecture="lenet")
     fabricate(root, "mine", GROWING)
     app = fine(opened(ROOT / "pages/9_Gradients.py", model="mine", against="plain", step="16"))
-    assert "at step 16" in texts(app) and len(app.get("plotly_chart")) == 2
+    assert "at step 16" in texts(app)
+    assert len(app.get("plotly_chart")) == 2
     fine(app.segmented_control(key="size").set_value("gradient / weight").run())
 
 
@@ -473,7 +450,8 @@ def test_a_run_without_gradients_says_how_to_get_them():
 
 def test_shipped_plain_and_residual_stand_beside_one_another():
     said = texts(fine(opened(ROOT / "pages/9_Gradients.py", model="resnet32")))
-    assert "plain32" in said and "no gradients" not in said
+    assert "plain32" in said
+    assert "no gradients" not in said
 
 
 # In a browser
@@ -522,9 +500,8 @@ def test_a_growing_run_moves_the_curve_and_leaves_an_open_box_alone(page, served
             page.locator("[data-testid='stMultiSelect'] input").click()
             page.keyboard.type("len")
             page.wait_for_function(f"([first]) => ({points})() > first + 8", arg=[first])
-            assert len(drawn) > 1 and all(drawn), (
-                "only the part that follows the run is drawn again"
-            )
+            assert len(drawn) > 1, "only the part that follows the run is drawn again"
+            assert all(drawn), "only the part that follows the run is drawn again"
             assert page.locator("[data-testid='stMultiSelect'] input").input_value() == "len"
             assert page.locator("[role=option]").first.is_visible()
             no_error(page)

@@ -34,10 +34,10 @@ def test_with_everything_off_the_best_input_is_the_saturated_filter(layer_name, 
         by_hand.network(), layer_name, range(len(patterns)), **BY_HAND, **OFF, steps=400
     )
     levels = found.pictures[..., 0].astype(int)
-    assert found.pictures.dtype == np.uint8 and levels.shape == patterns.shape
-    assert (np.abs(levels - 255 * (patterns > 0))[patterns != 0] <= 3).all() and (
-        np.abs(levels - 127.5)[patterns == 0] <= 3
-    ).all()
+    assert found.pictures.dtype == np.uint8
+    assert levels.shape == patterns.shape
+    assert (np.abs(levels - 255 * (patterns > 0))[patterns != 0] <= 3).all()
+    assert (np.abs(levels - 127.5)[patterns == 0] <= 3).all()
     np.testing.assert_allclose(found.values, edges * (6 + by_hand.BIAS), rtol=0.02)
 
 
@@ -51,7 +51,7 @@ def test_the_best_input_looks_like_the_filter_and_beats_every_planted_picture(
     layer_name, patterns, switches
 ):
     found = maximise(by_hand.network(), layer_name, range(len(patterns)), **BY_HAND, **switches)
-    for picture, pattern in zip(found.pictures[..., 0], patterns):
+    for picture, pattern in zip(found.pictures[..., 0], patterns, strict=True):
         assert np.corrcoef(picture[pattern != 0], pattern[pattern != 0])[0, 1] > 0.95
     assert (found.values > greatest(layer_name, by_hand.planted(patterns)[0])).all()
 
@@ -86,9 +86,8 @@ def test_values_are_those_of_the_picture_anywhere_in_a_whole_input(name, layer_n
     torch.manual_seed(0)
     model, outputs = architectures.create(name).eval(), []
     for weight in [weight for weight in model.parameters() if weight.dim() == 4]:
-        torch.nn.init.kaiming_normal_(
-            weight
-        )  # one architecture begins with identities, which see less
+        # one architecture begins with identities, which see less
+        torch.nn.init.kaiming_normal_(weight)
     found = maximise(
         model, layer_name, [3, 1], **COLOUR | dict(input_size=(3, size, size)), steps=3
     )
@@ -137,11 +136,9 @@ def test_a_dead_unit_has_a_picture_and_its_value():
     model = by_hand.network()
     model.conv1.bias.data.fill_(-100)
     found = maximise(model, "conv2", [0], **BY_HAND, steps=3)
-    assert (
-        found.values.tolist() == [0]
-        and found.pictures.shape == (1, 7, 7, 1)
-        and (np.abs(found.pictures - 127.5) < 5).all()
-    )
+    assert found.values.tolist() == [0]
+    assert found.pictures.shape == (1, 7, 7, 1)
+    assert (np.abs(found.pictures - 127.5) < 5).all()
 
 
 @pytest.mark.parametrize(
@@ -173,5 +170,7 @@ def test_leaves_nothing_behind(prepared):
     for _ in range(20):  # more than there are slots: each must be given back
         with pytest.raises(InterruptedError):
             maximise(model, "fc", [0, 1], **BY_HAND, say=cancel)
-    assert by_hand.state(model) == before and torch.equal(torch.get_rng_state(), random)
-    assert activations._observer.get() is None and torch.is_grad_enabled()
+    assert by_hand.state(model) == before
+    assert torch.equal(torch.get_rng_state(), random)
+    assert activations._observer.get() is None
+    assert torch.is_grad_enabled()

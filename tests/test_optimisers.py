@@ -24,7 +24,8 @@ def test_a_step_of_muon_goes_equally_far_in_all_directions(shape):
     left, _, right = torch.linalg.svd(torch.randn(*shape, generator=generator), full_matrices=False)
     values = torch.logspace(0, -1.5, min(shape))
     found = left.T @ orthogonal(left @ values.diag() @ right) @ right.T
-    assert found.diagonal().min() > 0.3 and found.diagonal().max() < 1.3
+    assert found.diagonal().min() > 0.3
+    assert found.diagonal().max() < 1.3
     assert (found - found.diagonal().diag()).abs().max() < 0.05  # bfloat16
 
 
@@ -57,9 +58,9 @@ def test_each_parameter_of_airbench_has_its_optimiser():
     assert {id(parameter) for parameter in [*filters, *others]} == {
         id(parameter) for parameter in model.parameters() if parameter.requires_grad
     }
-    assert (
-        all(parameter.ndim == 4 for parameter in filters) and len(filters) == 6 and len(others) == 7
-    )
+    assert all(parameter.ndim == 4 for parameter in filters)
+    assert len(filters) == 6
+    assert len(others) == 7
     shares = {group["params"][0].ndim: group["share"] for group in companion.param_groups}
     assert shares == {
         1: pytest.approx(500 * BIAS_SHARE),
@@ -76,15 +77,12 @@ def test_what_are_no_filters_learns_at_a_share_of_the_filters_rate():
     model, chosen = architectures.create("vgg16_slim"), recipe("muon", companion_share=0.3)
     muon, companion = make_optimisers(model, chosen)
     (filters,), (others,) = muon.param_groups, companion.param_groups
-    assert {parameter.ndim for parameter in filters["params"]} == {4} and {
-        parameter.ndim for parameter in others["params"]
-    } == {1, 2}
+    assert {parameter.ndim for parameter in filters["params"]} == {4}
+    assert {parameter.ndim for parameter in others["params"]} == {1, 2}
     assert len(filters["params"]) + len(others["params"]) == len(list(model.parameters()))
-    assert (
-        filters["share"] == 1
-        and others["share"] == 0.3
-        and others["momentum"] == COMPANION_MOMENTUM
-    )
+    assert filters["share"] == 1
+    assert others["share"] == 0.3
+    assert others["momentum"] == COMPANION_MOMENTUM
 
 
 def test_the_first_layer_of_airbench_whitens_patches():
@@ -92,9 +90,8 @@ def test_the_first_layer_of_airbench_whitens_patches():
     other twelve are their negatives.
     """
     generator = torch.Generator().manual_seed(0)
-    images = F.avg_pool2d(
-        torch.randn(500, 3, 18, 18, generator=generator), 3, 1
-    )  # neighbours are alike, as in pictures
+    # neighbours are alike, as in pictures
+    images = F.avg_pool2d(torch.randn(500, 3, 18, 18, generator=generator), 3, 1)
     model = architectures.create("airbench")
     model.fit_to(images)
     with torch.no_grad():
@@ -102,9 +99,8 @@ def test_the_first_layer_of_airbench_whitens_patches():
     assert torch.allclose(answers[:12], -answers[12:], atol=1e-5)
     products = answers[:12] @ answers[:12].T / answers.shape[1]
     assert (products - products.diagonal().diag()).abs().max() < 0.02
-    assert (
-        0.9 < products.diagonal().min() and products.diagonal().max() < 1.01
-    )  # a little below one by what is added to each variance
+    assert products.diagonal().min() > 0.9
+    assert products.diagonal().max() < 1.01
 
 
 @pytest.fixture

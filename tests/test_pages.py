@@ -87,11 +87,12 @@ def test_every_page_from_home_keeps_the_model():
 def test_every_shipped_model_on_every_page(data_folder, run_id):
     """Of its own folder alone: with no other data than the digits, which are always there."""
     for app, page in every_page(model=run_id):
-        is_verdict = (
-            "Confusion" in page and judge_run(runs.open_run(run_id)).level == COLLAPSED
-        )  # a red box, on purpose
-        assert not app.exception and len(app.error) == is_verdict, (page, app.exception, app.error)
-        assert app.title[0].value and app.selectbox(key="model").value == run_id, page
+        # a red box, on purpose
+        is_verdict = "Confusion" in page and judge_run(runs.open_run(run_id)).level == COLLAPSED
+        assert not app.exception, (page, app.exception, app.error)
+        assert len(app.error) == is_verdict, (page, app.exception, app.error)
+        assert app.title[0].value, page
+        assert app.selectbox(key="model").value == run_id, page
 
 
 def test_every_layer_of_a_network():
@@ -122,18 +123,18 @@ def test_unknown_names_in_the_address_are_named_and_the_page_goes_on():
     )
     fine(app)
     said = " ".join(box.value.replace("\\", "") for box in app.warning)
-    assert (
-        "no model named 'resnet33'" in said
-        and "no layer named 'conv99'" in said
-        and "no photograph named 'dragon'" in said
-    )
-    assert "resnet32" in said and "conv1" in said
+    assert "no model named 'resnet33'" in said
+    assert "no layer named 'conv99'" in said
+    assert "no photograph named 'dragon'" in said
+    assert "resnet32" in said
+    assert "conv1" in said
     assert app.selectbox(key="layer").value == "conv1"
 
 
 def test_home_says_the_verdict_of_the_collapsed_model():
     said = texts(fine(opened(ROOT / "app.py")))
-    assert "collapsed" in said and "of predictions" not in said
+    assert "collapsed" in said
+    assert "of predictions" not in said
     assert "balanced accuracy 0" in said.replace("\\", "")
 
 
@@ -147,24 +148,19 @@ def test_home_says_what_was_reported_beside_ours(fresh_caches):
         for run in map(runs.open_run, SHIPPED)
         if run.config.get("system") and not run.run_id.endswith("_start")
     )
-    assert sorted(re.findall(r"reported (\w+): ", said)) == sorted(
-        [*expected, "B2"]
-    )  # a start for others is of no report
-    assert (
-        said.count("reported B2: 81.3% validation") == 2
-        and "reported C18: collapses, retina" in said
-        and said.count("docs/results.md") == 1
-    )
+    # a start for others is of no report
+    assert sorted(re.findall(r"reported (\w+): ", said)) == sorted([*expected, "B2"])
+    assert said.count("reported B2: 81.3% validation") == 2
+    assert "reported C18: collapses, retina" in said
+    assert said.count("docs/results.md") == 1
 
 
 def test_collapsed_model_is_called_so_on_its_page():
     app = opened(ROOT / "pages/8_Confusion_matrix.py", model="collapsed_lenet")
     assert not app.exception
-    assert (
-        len(app.error) == 1
-        and "Collapsed" in app.error[0].value
-        and "Imbalance" in app.error[0].value
-    )
+    assert len(app.error) == 1
+    assert "Collapsed" in app.error[0].value
+    assert "Imbalance" in app.error[0].value
 
 
 def test_click_on_a_cell_opens_it():
@@ -190,7 +186,7 @@ def test_two_runs_side_by_side():
 
 
 @pytest.mark.parametrize(
-    "data, reason",
+    ("data", "reason"),
     [
         (b"this is no picture", "not a picture"),
         ((ROOT / "vizlib/photographs/cat.jpg").read_bytes()[:2000], "damaged"),
@@ -200,9 +196,9 @@ def test_upload_that_is_no_picture(data, reason):
     app = opened(ROOT / "app.py", source="upload").switch_page("pages/3_Feature_maps.py")
     fine(app.run())
     app.file_uploader(key="upload").set_value(("../../x.png", data, "image/png")).run()
-    assert (
-        not app.exception and len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
-    )
+    assert not app.exception
+    assert len(app.error) == 1
+    assert reason in app.error[0].value.replace("\\", "")
     app.file_uploader(key="upload").set_value(
         ("cat.jpg", (ROOT / "vizlib/photographs/cat.jpg").read_bytes(), "image/jpeg")
     ).run()
@@ -239,7 +235,8 @@ def test_download_of_a_missing_data_set(monkeypatch, tmp_path):
     app = fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="lenet", source="data set"))
     assert "not on this machine" in " ".join(box.value for box in app.info)
     app.button(key="download cifar10 sidebar").click().run()
-    assert not app.exception and "could not be downloaded" in app.error[0].value
+    assert not app.exception
+    assert "could not be downloaded" in app.error[0].value
     assert list((tmp_path / "data").iterdir()) == []
 
     monkeypatch.setattr(cifar10, "ADDRESS", (tmp_path / "served.tar.gz").as_uri())
@@ -248,9 +245,8 @@ def test_download_of_a_missing_data_set(monkeypatch, tmp_path):
     )
     app.button(key="download cifar10 sidebar").click().run()
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["cifar-10-batches-py"]
-    assert (
-        not app.exception and "incomplete" in app.error[0].value
-    )  # the archive served here holds no pictures
+    assert not app.exception
+    assert "incomplete" in app.error[0].value
 
 
 def broken(folder, name, **files):
@@ -264,7 +260,7 @@ def broken(folder, name, **files):
 
 
 @pytest.mark.parametrize(
-    "name, files, reason",
+    ("name", "files", "reason"),
     [
         (
             "half-weights",
@@ -302,7 +298,8 @@ def test_run_with_bad_weights(fresh_caches, name, files, reason):
             "5_Class_evidence",
             "10_Compare",
         ):
-            assert len(app.error) == 1 and reason in app.error[0].value.replace("\\", "")
+            assert len(app.error) == 1
+            assert reason in app.error[0].value.replace("\\", "")
         else:
             fine(app)  # what needs no weights is still shown
 
@@ -317,17 +314,18 @@ def infos(app):
 def test_every_page_of_a_run_without_its_weights(weightless):
     for app, page in every_page(model="weightless"):
         said = texts(fine(app)).replace("\\", "")
+        # nothing is stored of what they show
         expected = [weightless.missing_weights] * (
             page in ("4_Unit", "5_Class_evidence", "10_Compare")
-        )  # nothing is stored of what they show
-        lacks_images = (
-            page == "8_Confusion_matrix" and "cifar10" not in datasets.names()
-        )  # of its cells
+        )
+        # of its cells
+        lacks_images = page == "8_Confusion_matrix" and "cifar10" not in datasets.names()
         assert (
             infos(app)
             == expected + ["The data set 'cifar10' is not on this machine."] * lacks_images
         ), page
-        assert "ended before" not in said and ("comes without its weights" in said) == (
+        assert "ended before" not in said, page
+        assert ("comes without its weights" in said) == (
             page in ("2_Filters", "3_Feature_maps", "4_Unit", "5_Class_evidence", "10_Compare")
         ), page
 
@@ -338,14 +336,14 @@ def test_home_says_what_a_run_without_its_weights_needs(weightless):
     shipped = [run for run in map(runs.open_run, SHIPPED) if run.is_weightless]
     assert [box.value for box in app.code][1:] == [run.reproducing_command for run in shipped]
     said = texts(app).replace("\\", "")
-    assert "no weights" in said and "which took 48 min (CPU, 1 thread)" in said
+    assert "no weights" in said
+    assert "which took 48 min (CPU, 1 thread)" in said
     as_good = sum(
         f"{run.rows('finished')[-1]['test_accuracy']:.1%}" == "82.8%"
         for run in map(runs.open_run, SHIPPED)
     )
-    assert (
-        said.count("**82.8%** held-out accuracy") == as_good + 1 == said.count("Accuracy 0.828")
-    )  # like the card of the run that it is a copy of
+    # like the card of the run that it is a copy of
+    assert said.count("**82.8%** held-out accuracy") == as_good + 1 == said.count("Accuracy 0.828")
 
 
 def test_layers_are_known_without_weights(weightless):
@@ -359,28 +357,27 @@ def test_filters_without_weights_are_those_stored(weightless):
     assert f"step 5,160, the last stored. {weightless.missing_weights}" in texts(app).replace(
         "\\", ""
     )
-    assert app.select_slider(
-        key="step"
-    ).value == "end" and "Filter 0, its 3 input channels" in texts(app)
+    assert app.select_slider(key="step").value == "end"
+    assert "Filter 0, its 3 input channels" in texts(app)
     app.select_slider(key="step").set_value("64").run()
     assert "As they were at step 64." in texts(fine(app))
     for layer in app.selectbox(key="filter_layer").options[1:4]:
         app.selectbox(key="filter_layer").set_value(layer).run()
-        assert infos(fine(app)) == [weightless.missing_weights] and "Filter 0" not in texts(app)
+        assert infos(fine(app)) == [weightless.missing_weights]
+        assert "Filter 0" not in texts(app)
 
 
 def test_maps_without_weights_are_those_of_the_probe_picture(weightless):
     app = fine(opened(ROOT / "pages/3_Feature_maps.py", model="weightless"))
     said = texts(app).replace("\\", "")
-    assert (
-        "As it was at step 5,160" in said
-        and "and not yours" in said
-        and weightless.missing_weights in said
-        and "**8 maps**" in said
-    )
+    assert "As it was at step 5,160" in said
+    assert "and not yours" in said
+    assert weightless.missing_weights in said
+    assert "**8 maps**" in said
     app.selectbox(key="layer").set_value("stage3.block5.conv2").run()
     app.select_slider(key="step").set_value("64").run()
-    assert "As it was at step 64" in texts(fine(app)) and "**64 maps**" in texts(app)
+    assert "As it was at step 64" in texts(fine(app))
+    assert "**64 maps**" in texts(app)
 
 
 def test_maps_without_weights_and_without_stored_ones(weightless):
@@ -402,7 +399,8 @@ def test_a_run_of_ones_own_without_weights(fresh_caches):
         json.dumps(json.loads((folder / "config.json").read_text()) | {"system": None})
     )
     for app, page in every_page(model="bare"):
-        assert "ended before" not in texts(fine(app)) and "reproduce" not in texts(app), page
+        assert "ended before" not in texts(fine(app)), page
+        assert "reproduce" not in texts(app), page
     said = texts(opened(ROOT / "pages/3_Feature_maps.py", model="bare")).replace("\\", "")
     assert "'bare' comes without its weights. There is no model.safetensors in its folder." in said
 
@@ -413,11 +411,9 @@ def test_unknown_architecture(fresh_caches):
     }
     broken(fresh_caches, "foreign", config__json=json.dumps(config).encode())
     app = opened(ROOT / "pages/3_Feature_maps.py", model="foreign")
-    assert (
-        not app.exception
-        and "no architecture named" in app.error[0].value
-        and "resnet32" in app.error[0].value
-    )
+    assert not app.exception
+    assert "no architecture named" in app.error[0].value
+    assert "resnet32" in app.error[0].value
 
 
 def test_run_folder_cut_short_is_said_on_home_and_leaves_the_rest(fresh_caches):
@@ -534,18 +530,20 @@ def place_view(app):
 def test_a_unit_opens_on_its_strongest_place():
     view, values = place_view(opened(MAPS, model="lenet", layer="conv2", unit="3"))
     row, column = view["place"]
-    assert values.shape == (10, 10) and values[row, column] == values.max()
+    assert values.shape == (10, 10)
+    assert values[row, column] == values.max()
     assert (
         view["rows"] == view["columns"] == [[2 * place, 2 * place + 14] for place in range(10)]
     ), "two 5x5 and a pool between, none padded"
     top, left, bottom, right = view["tight"]
-    assert 2 * row <= top < bottom <= 2 * row + 14 and 2 * column <= left < right <= 2 * column + 14
+    assert 2 * row <= top < bottom <= 2 * row + 14
+    assert 2 * column <= left < right <= 2 * column + 14
     share = (bottom - top) * (right - left) / 14**2
     assert (
         f"rows {top} to {bottom - 1}, columns {left} to {right - 1}: {share:.0%} of the pixels"
         in view["more"]
-        and view["heat"]
     )
+    assert view["heat"]
 
 
 def test_the_effective_field_is_that_of_the_place_in_the_address():
@@ -565,7 +563,8 @@ def test_the_effective_field_is_that_of_the_place_in_the_address():
     view, _ = place_view(
         opened(MAPS, model="resnet32", photo="coffee", layer="stage2.block1", unit="6", place="3,5")
     )
-    assert view["place"] == [3, 5] and tuple(view["tight"]) == expected
+    assert view["place"] == [3, 5]
+    assert tuple(view["tight"]) == expected
 
 
 def test_a_silent_value_has_no_effective_field():
@@ -574,11 +573,9 @@ def test_a_silent_value_has_no_effective_field():
     row, column = (int(place[0]) for place in (values == 0).nonzero())
     app.text_input(key="place").set_value(f"{row},{column}").run()
     view, _ = place_view(app)
-    assert (
-        view["place"] == [row, column]
-        and view["tight"] is None
-        and "silent for this image" in view["more"]
-    )
+    assert view["place"] == [row, column]
+    assert view["tight"] is None
+    assert "silent for this image" in view["more"]
 
 
 @pytest.mark.parametrize(
@@ -587,21 +584,21 @@ def test_a_silent_value_has_no_effective_field():
 def test_a_place_that_is_none_is_one_sentence(place):
     app = opened(MAPS, model="lenet", place=place)
     view, values = place_view(app)
-    assert len(app.warning) == 1 and "is no place on a map" in app.warning[0].value
+    assert len(app.warning) == 1
+    assert "is no place on a map" in app.warning[0].value
     assert values[tuple(view["place"])] == values.max()
     app.text_input(key="place").set_value("4, 2").run()
-    assert not fine(app).warning and place_view(app)[0]["place"] == [4, 2]
+    assert not fine(app).warning
+    assert place_view(app)[0]["place"] == [4, 2]
 
 
 @pytest.mark.parametrize("place", ["10,0", "0,10", "99999,99999"])
 def test_a_place_too_large_gives_way_to_the_strongest(place):
     app = opened(MAPS, model="lenet", layer="conv2", place=place)
     view, values = place_view(app)
-    assert (
-        not app.warning
-        and app.text_input(key="place").value == ""
-        and values[tuple(view["place"])] == values.max()
-    )
+    assert not app.warning
+    assert app.text_input(key="place").value == ""
+    assert values[tuple(view["place"])] == values.max()
 
 
 def test_a_place_is_kept_from_layer_to_layer_as_long_as_it_fits():
@@ -618,25 +615,22 @@ def test_a_place_is_kept_from_layer_to_layer_as_long_as_it_fits():
             view["place"] == expected if expected else values[tuple(view["place"])] == values.max()
         )
     app.selectbox(key="layer").set_value("fc1").run()
-    assert place_view(app) is None and "to the whole image" in texts(app)
+    assert place_view(app) is None
+    assert "to the whole image" in texts(app)
 
 
 def test_maps_stored_along_the_training_have_places_without_a_gradient(weightless):
     for model, query in (("weightless", {}), ("plain32", {"step": "64"}), ("knee_resnet18", {})):
         app = opened(MAPS, model=model, layer="conv1", **query)
         view, _ = place_view(app)
-        assert (
-            not view["heat"]
-            and not view["tight"]
-            and not view["more"]
-            and "theoretical" in texts(app)
-            and "effective" not in texts(app)
-        )
-        assert (
-            view["size"] == list(runs.open_run(model).input_size[1:])
-            and view["rows"][0][0] == 0
-            and view["rows"][-1][1] == view["size"][0]
-        )
+        assert not view["heat"]
+        assert not view["tight"]
+        assert not view["more"]
+        assert "theoretical" in texts(app)
+        assert "effective" not in texts(app)
+        assert view["size"] == list(runs.open_run(model).input_size[1:])
+        assert view["rows"][0][0] == 0
+        assert view["rows"][-1][1] == view["size"][0]
 
 
 def test_a_run_that_goes_while_in_view_is_named(fresh_caches):
@@ -647,10 +641,8 @@ def test_a_run_that_goes_while_in_view_is_named(fresh_caches):
     shutil.rmtree(fresh_caches / "mine")
     st.cache_resource.clear()
     app.run()
-    assert (
-        "'mine' is not there any more" in fine(app).warning[0].value
-        and app.selectbox(key="model").value == "resnet32"
-    )
+    assert "'mine' is not there any more" in fine(app).warning[0].value
+    assert app.selectbox(key="model").value == "resnet32"
 
 
 # Two runs compared
@@ -672,29 +664,21 @@ def test_compare_says_what_two_runs_have_and_lack():
         "| not collapsed | not collapsed |",
     ):
         assert figure in said
-    assert (
-        "resnet32 minus plain32" in said
-        and "gains the most in **bird**" in said
-        and "tested on different images" not in said
-    )
+    assert "resnet32 minus plain32" in said
+    assert "gains the most in **bird**" in said
+    assert "tested on different images" not in said
     resnet, plain = (runs.open_run(name) for name in ("resnet32", "plain32"))
     both = [
         predictions.predicted_labels == predictions.labels
         for predictions in map(answers_of, (resnet, plain))
     ]
-    assert (
-        f"| both | {sum(both[0] & both[1]):,} |" in said
-        and f"| only **plain32** | {sum(~both[0] & both[1]):,} |" in said
-        and "exact McNemar test" in said
-    )
-    assert (
-        "convolution 17 of 33: 32 × 16 × 16" in said
-        and "convolution 16 of 31: 32 × 16 × 16" in said
-    )
-    assert (
-        "One colour scale for both halves" in said
-        and "The shapes are the same, the values are not" in said
-    )
+    assert f"| both | {sum(both[0] & both[1]):,} |" in said
+    assert f"| only **plain32** | {sum(~both[0] & both[1]):,} |" in said
+    assert "exact McNemar test" in said
+    assert "convolution 17 of 33: 32 × 16 × 16" in said
+    assert "convolution 16 of 31: 32 × 16 × 16" in said
+    assert "One colour scale for both halves" in said
+    assert "The shapes are the same, the values are not" in said
 
 
 def answers_of(run):
@@ -704,7 +688,7 @@ def answers_of(run):
 
 
 @pytest.mark.parametrize(
-    "model, other",
+    ("model", "other"),
     [
         ("resnet32", "plain32"),
         ("plain32", "resnet32"),
@@ -741,23 +725,22 @@ def test_the_three_forms_compute_the_same():
         app.selectbox(key="other").set_value(other).run()
         app.toggle(key="same_weights").set_value(True).run()
         said = said_by(app)
-        assert "Both compute the same" in said and f"{other} with the other's weights" in said
-        assert (
-            len(answers := re.findall(r"It answers [^.]+\.", said)) == 2
-            and answers[0] == answers[1]
-        )
+        assert "Both compute the same" in said
+        assert f"{other} with the other's weights" in said
+        assert len(answers := re.findall(r"It answers [^.]+\.", said)) == 2
+        assert answers[0] == answers[1]
     app.selectbox(key="other").set_value("lenet").run()
     assert not fine(app).toggle, "its weights have other shapes"
 
 
 def test_compare_runs_tested_on_other_images_and_of_other_sizes():
     said = said_by(opened(COMPARE, model="digits_three_layer", other="resnet32"))
-    assert (
-        "tested on different images" in said
-        and "There is no difference of the two matrices" in said
-        and "Nothing can be counted image by image" in said
-    )
-    assert "gets 8 × 8" in said and "gets 32 × 32" in said and "different shapes" in said
+    assert "tested on different images" in said
+    assert "There is no difference of the two matrices" in said
+    assert "Nothing can be counted image by image" in said
+    assert "gets 8 × 8" in said
+    assert "gets 32 × 32" in said
+    assert "different shapes" in said
 
 
 @pytest.mark.parametrize(
@@ -766,34 +749,31 @@ def test_compare_runs_tested_on_other_images_and_of_other_sizes():
 def test_compare_with_what_is_no_other_run(other):
     app = opened(COMPARE, model="resnet32", other=other)
     assert fine(app).selectbox(key="other").value == "plain32"
-    assert len(app.warning) == (1 if other else 0) and all(
-        "no second run named" in box.value for box in app.warning
-    )
+    assert len(app.warning) == (1 if other else 0)
+    assert all("no second run named" in box.value for box in app.warning)
 
 
 @pytest.mark.parametrize("at", ["-1", "101", "1e400", "nan", "x", "50.5", "", "9" * 400])
 def test_compare_at_a_depth_that_is_none(at):
     app = opened(COMPARE, at=at)
-    assert not app.exception and len(app.error) <= 1 and 0 <= app.slider(key="at").value <= 100
+    assert not app.exception
+    assert len(app.error) <= 1
+    assert 0 <= app.slider(key="at").value <= 100
 
 
 def test_compare_with_a_run_that_has_half_of_it(fresh_caches):
     """What one lacks is said in its half; the other half is there."""
     broken(fresh_caches, "half", model__safetensors=None, predictions__npz=None)
     app = opened(COMPARE, model="plain32", other="half")
-    assert (
-        not app.exception
-        and len(app.error) == len(app.info) == 1
-        and "predictions" in app.error[0].value
-        and "without its weights" in app.info[0].value
-    )
+    assert not app.exception
+    assert len(app.error) == len(app.info) == 1
+    assert "predictions" in app.error[0].value
+    assert "without its weights" in app.info[0].value
     said = texts(app).replace("\\", "")
-    assert (
-        "**plain32**: 82.8% of 5,000" in said
-        and "convolution 1 of 31" in said
-        and "62,006" in said
-        and "One colour scale" not in said
-    )
+    assert "**plain32**: 82.8% of 5,000" in said
+    assert "convolution 1 of 31" in said
+    assert "62,006" in said
+    assert "One colour scale" not in said
 
 
 def test_compare_needs_a_second_run(monkeypatch, fresh_caches):

@@ -189,7 +189,8 @@ def test_closed_it_costs_nothing_and_needs_no_torch(interpreter):
     )
     assert ended.stdout == "[]\n", ended.stdout + ended.stderr
     app = drawn()
-    assert [box.label for box in app.sidebar.expander] == ["Train a model"] and keys(app) == []
+    assert [box.label for box in app.sidebar.expander] == ["Train a model"]
+    assert keys(app) == []
 
 
 def test_it_opens_on_what_learns_digits_in_seconds(calls):
@@ -200,8 +201,11 @@ def test_it_opens_on_what_learns_digits_in_seconds(calls):
     ) == ("three_layer_module", "digits")
     assert field(app, "recipe", PAIR).value == "small_set"
     said = texts(app)
-    assert "1,437 images of 8 × 8" in said and "15,706 parameters" in said and "about" in said
-    assert RECIPES["small_set"].summary in said and "nn.Module" in said
+    assert "1,437 images of 8 × 8" in said
+    assert "15,706 parameters" in said
+    assert "about" in said
+    assert RECIPES["small_set"].summary in said
+    assert "nn.Module" in said
     app.button(key="train_press").click().run()
     settings = calls[0][1]
     assert settings == dict(
@@ -225,7 +229,8 @@ def test_a_run_without_its_weights_is_no_start(fabricate):
     fabricate("weightless", STARTED, *ended)
     fabricate("whole", STARTED, *ended, files=["model.safetensors"])
     options = field(drawn(settings=True), "start", "three_layer_module").options
-    assert "whole" in options and "weightless" not in options
+    assert "whole" in options
+    assert "weightless" not in options
 
 
 def test_settings_reach_the_launcher_exactly(calls, fabricate):
@@ -295,42 +300,39 @@ def test_a_network_for_large_pictures_can_get_smaller_ones(calls):
         224,
         8,
         224,
-    ) and "64 makes a large network 12 times faster" in side.help
+    )
+    assert "64 makes a large network 12 times faster" in side.help
     assert "1,437 images of 224 × 224" in texts(app)
     whole = minutes()
     field(app, "side", "resnet18 digits").set_value(112).run()
-    assert "1,437 images of 112 × 112" in texts(fine(app)) and minutes() == pytest.approx(
-        whole / 4, rel=0.1
-    )
+    assert "1,437 images of 112 × 112" in texts(fine(app))
+    assert minutes() == pytest.approx(whole / 4, rel=0.1)
     app.button(key="train_press").click().run()
-    assert calls[0][1]["side"] == 112 and calls[0][1]["architecture"] == "resnet18"
+    assert calls[0][1]["side"] == 112
+    assert calls[0][1]["architecture"] == "resnet18"
     app.session_state[train_settings.OPEN] = True
     app.run().selectbox(key="train_architecture").select("resnet32").run()
-    assert "Side of the pictures" not in [
-        widget.label for widget in fine(app).number_input
-    ] and "images of 8 × 8" in texts(app)
+    assert "Side of the pictures" not in [widget.label for widget in fine(app).number_input]
+    assert "images of 8 × 8" in texts(app)
 
 
 def test_a_press_puts_the_new_run_in_view(calls):
     app = drawn(settings=True)
     app.button(key="train_press").click().run()
-    assert (
-        app.selectbox(key="model").value == "new-1" and not app.session_state[train_settings.OPEN]
-    )
-    assert "new-1" in texts(again(app)) and "about to start" in texts(app)
+    assert app.selectbox(key="model").value == "new-1"
+    assert not app.session_state[train_settings.OPEN]
+    assert "new-1" in texts(again(app))
+    assert "about to start" in texts(app)
 
 
 def test_another_recipe_brings_its_own_values(calls):
     app = drawn(settings=True)
     field(app, "recipe", PAIR).select("one_cycle").run()
-    assert (
-        field(fine(app), "epochs", "one_cycle").value == 20
-        and field(app, "learning_rate", "one_cycle").value == 0.15
-    )
+    assert field(fine(app), "epochs", "one_cycle").value == 20
+    assert field(app, "learning_rate", "one_cycle").value == 0.15
     field(app, "recipe", PAIR).select("minute").run()
-    assert field(fine(app), "seconds", "minute").value == 60 and "Epochs" not in [
-        widget.label for widget in app.number_input
-    ]
+    assert field(fine(app), "seconds", "minute").value == 60
+    assert "Epochs" not in [widget.label for widget in app.number_input]
     field(app, "seconds", "minute").set_value(20)
     app.button(key="train_press").click().run()
     assert calls[0][1]["recipe"] == recipe("minute", seconds=20)
@@ -343,7 +345,9 @@ def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
         field(app.run(), "recipe", PAIR).select(name).run()
         app.session_state["train_pressed"] = -math.inf
         app.button(key="train_press").click().run()
-        assert fine(app) and len(calls) == number and calls[-1][1]["recipe"] == RECIPES[name]
+        assert fine(app)
+        assert len(calls) == number
+        assert calls[-1][1]["recipe"] == RECIPES[name]
 
 
 def test_another_architecture_brings_the_recipe_that_suits_it():
@@ -375,7 +379,8 @@ def test_what_the_launcher_refuses_is_said_once(monkeypatch):
     assert [box.value.replace("\\", "") for box in fine(app).error] == [
         "10 trainings wait already."
     ]
-    assert app.selectbox(key="model").value == "lenet" and not fine(app.run()).error
+    assert app.selectbox(key="model").value == "lenet"
+    assert not fine(app.run()).error
 
 
 def test_what_nobody_foresaw_is_a_sentence(monkeypatch):
@@ -385,7 +390,8 @@ def test_what_nobody_foresaw_is_a_sentence(monkeypatch):
     monkeypatch.setattr(launcher, "start_new", broken)
     app = drawn(settings=True)
     app.button(key="train_press").click().run()
-    assert "could not be started" in fine(app).error[0].value and "secret" not in texts(app)
+    assert "could not be started" in fine(app).error[0].value
+    assert "secret" not in texts(app)
 
 
 def test_a_double_click_starts_once(calls):
@@ -408,22 +414,20 @@ def test_a_training_is_drawn_with_its_figures(fabricate):
     for model in ("alive", "lenet"):
         app = drawn(model)
         said = texts(app)
-        assert (
-            "alive" in said
-            and "Training" in said
-            and "1,234 images a second" in said
-            and "18 s left" in said
-        )
+        assert "alive" in said
+        assert "Training" in said
+        assert "1,234 images a second" in said
+        assert "18 s left" in said
         assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["epoch 4.0 of 10"]
         readout = next(
             element.proto.body
             for element in app.sidebar.get("html")
             if "training loss" in element.proto.body
         )
-        assert "87.5%" in readout and readout.count("<img") == 2
-        assert {"pause alive", "stop alive", "keep alive", "apply alive"} <= set(keys(app)) and (
-            "view alive" in keys(app)
-        ) == (model == "lenet")
+        assert "87.5%" in readout
+        assert readout.count("<img") == 2
+        assert {"pause alive", "stop alive", "keep alive", "apply alive"} <= set(keys(app))
+        assert ("view alive" in keys(app)) == (model == "lenet")
 
 
 def test_a_training_by_the_clock_counts_seconds(fabricate):
@@ -434,13 +438,12 @@ def test_a_training_by_the_clock_counts_seconds(fabricate):
 def test_one_that_just_started_has_nothing_to_show_yet(fabricate):
     fabricate("young", QUEUED, STARTED, alive=True)
     app = drawn()
-    assert [bar.proto.text for bar in app.sidebar.get("progress")] == [
-        "preparing"
-    ] and "on their way" in texts(app)
+    assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["preparing"]
+    assert "on their way" in texts(app)
 
 
 @pytest.mark.parametrize(
-    "request_key, wish", [("pause", "pause"), ("stop", "stop"), ("keep", "keep")]
+    ("request_key", "wish"), [("pause", "pause"), ("stop", "stop"), ("keep", "keep")]
 )
 def test_a_button_asks_the_right_run(fabricate, calls, request_key, wish):
     for name in ("one", "two"):
@@ -460,18 +463,20 @@ def test_a_paused_run_can_go_on(fabricate, calls):
         files=["pause"],
     )
     app = drawn()
-    assert "Paused" in texts(app) and "images a second" not in texts(app)
+    assert "Paused" in texts(app)
+    assert "images a second" not in texts(app)
     app.button(key="continue resting").click().run()
     assert calls == [("continue", "resting")]
 
 
 @pytest.mark.parametrize(
-    "file, word", [("stop", "Stopping"), ("keep", "Ending"), ("pause", "Pausing")]
+    ("file", "word"), [("stop", "Stopping"), ("keep", "Ending"), ("pause", "Pausing")]
 )
 def test_a_wish_not_yet_obeyed_is_seen_by_everybody(fabricate, file, word):
     fabricate("asked", QUEUED, STARTED, step(1), alive=True, files=[file])
     app = drawn()
-    assert word in texts(app) and app.button(key="stop asked").disabled == (file != "pause")
+    assert word in texts(app)
+    assert app.button(key="stop asked").disabled == (file != "pause")
 
 
 def test_the_learning_rate_of_a_running_training(fabricate, calls):
@@ -497,11 +502,9 @@ def test_the_queue(fabricate, calls):
     for place in (1, 2, 3, 4):
         fabricate(f"waiting-{place}", QUEUED | dict(time=1.0 + place), alive=True)
     said = texts(drawn())
-    assert (
-        "1st in the queue for the CPU" in said
-        and "2nd in the queue for the CPU" in said
-        and "and 1 more" in said
-    )
+    assert "1st in the queue for the CPU" in said
+    assert "2nd in the queue for the CPU" in said
+    assert "and 1 more" in said
     app = drawn("waiting-4")  # the one in view is always among those shown
     assert "4th in the queue" in texts(app)
     app.button(key="stop waiting-4").click().run()
@@ -516,7 +519,8 @@ def test_the_one_in_view_comes_first_and_others_can_be_viewed(fabricate):
         "stop e",
         "stop a",
         "stop b",
-    ] and "and 2 more" in texts(app)
+    ]
+    assert "and 2 more" in texts(app)
     app.button(key="view b").click().run()
     assert fine(app).selectbox(key="model").value == "b"
 
@@ -530,8 +534,11 @@ def test_a_finished_run_is_praised_while_it_is_in_view(fabricate):
         dict(event="finished", test_accuracy=0.9861, seconds=7.2, kept=True),
     )
     said = texts(drawn("done"))
-    assert "98.6%" in said and "7 s of training" in said and "kept" in said
-    assert not drawn("lenet").success and not drawn("digits_three_layer").success
+    assert "98.6%" in said
+    assert "7 s of training" in said
+    assert "kept" in said
+    assert not drawn("lenet").success
+    assert not drawn("digits_three_layer").success
 
 
 def test_what_can_go_on_is_offered(fabricate, calls):
@@ -559,11 +566,9 @@ def test_what_can_go_on_is_offered(fabricate, calls):
         "resume gone",
         "resume failed",
     ]
-    assert (
-        "not a number" in texts(app)
-        and "ended without a word" in texts(app)
-        and "epoch 3.0" in texts(app)
-    )
+    assert "not a number" in texts(app)
+    assert "ended without a word" in texts(app)
+    assert "epoch 3.0" in texts(app)
     app = drawn("stopped")
     assert "Stopped by hand." in texts(app)
     app.button(key="resume stopped").click().run()
@@ -572,10 +577,8 @@ def test_what_can_go_on_is_offered(fabricate, calls):
     assert app.number_input(key="resume rate failed").value == 0.002
     app.number_input(key="resume rate failed").set_value(0.0004)
     app.button(key="resume failed").click().run()
-    assert (
-        calls[1:] == [("resume", "failed", 0.0004)]
-        and fine(app).selectbox(key="model").value == "failed"
-    )
+    assert calls[1:] == [("resume", "failed", 0.0004)]
+    assert fine(app).selectbox(key="model").value == "failed"
 
 
 def test_what_cannot_be_resumed_is_said(fabricate, monkeypatch):
@@ -586,9 +589,8 @@ def test_what_cannot_be_resumed_is_said(fabricate, monkeypatch):
     fabricate("stopped", QUEUED, STARTED, step(2), dict(event="stopped", reason="Stopped by hand."))
     app = drawn()
     app.button(key="resume stopped").click().run()
-    assert [box.value.replace("\\", "") for box in fine(app).error] == [
-        "Its state is damaged."
-    ] and app.selectbox(key="model").value == "lenet"
+    assert [box.value.replace("\\", "") for box in fine(app).error] == ["Its state is damaged."]
+    assert app.selectbox(key="model").value == "lenet"
 
 
 def test_nonsense_in_files_is_drawn_letter_by_letter_or_left_out(fabricate):
@@ -621,7 +623,8 @@ def test_nonsense_in_files_is_drawn_letter_by_letter_or_left_out(fabricate):
     )
     fabricate("bare", dict(event="failed", reason=[1, 2]), recipe={})
     app = drawn("odd")
-    assert not app.error and not any(
+    assert not app.error
+    assert not any(
         hostile in element.value for kind in ("markdown", "caption") for element in app.get(kind)
     )
 
@@ -632,7 +635,8 @@ def test_a_run_that_ends_while_it_is_watched(fabricate, place):
     assert "Training" in texts(app)
     with open(run.path("events.jsonl"), "a") as events:
         events.write(json.dumps(dict(event="finished", test_accuracy=0.99, seconds=30.0)) + "\n")
-    assert "99.0%" in texts(again(app)) and not [key for key in keys(app) if key.startswith("stop")]
+    assert "99.0%" in texts(again(app))
+    assert not [key for key in keys(app) if key.startswith("stop")]
 
 
 # Figures
@@ -646,20 +650,17 @@ def test_a_sparkline_is_made_of_numbers_and_stays_small():
             sparkline(points, highest, "#123456").partition("base64,")[2].partition('"')[0]
         ).decode()
 
-    assert (
-        drawing([]).count("<path") == 1
-        and drawing([(0.5, math.nan), (math.inf, 1.0)]).count("<path") == 1
-    )
+    assert drawing([]).count("<path") == 1
+    assert drawing([(0.5, math.nan), (math.inf, 1.0)]).count("<path") == 1
     assert "M2.0 34.0L118.0 2.0" in drawing([(0, 0), (1, 1)])
     assert drawing([(number / 10_000, 0.5) for number in range(10_000)]).count("L") <= 2 * POINTS
-    assert (
-        drawing([(0.5, 5.0)]).count("<path") == 4
-        and drawing([(0.5, 5.0)], highest=0.0).count("<path") == 1
-    )
+    assert drawing([(0.5, 5.0)]).count("<path") == 4
+    assert drawing([(0.5, 5.0)], highest=0.0).count("<path") == 1
 
 
 @pytest.mark.parametrize(
-    "seconds, said", [(0, "1 s"), (12.4, "12 s"), (119, "2 min"), (5399, "90 min"), (9000, "2.5 h")]
+    ("seconds", "said"),
+    [(0, "1 s"), (12.4, "12 s"), (119, "2 min"), (5399, "90 min"), (9000, "2.5 h")],
 )
 def test_durations(seconds, said):
     assert readout.duration(seconds) == said
@@ -697,9 +698,8 @@ def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_serv
     ten_epochs = outlook.inner_text()
     mine.get_by_role("spinbutton", name="Epochs").fill("30")
     mine.keyboard.press("Enter")
-    expect(outlook).not_to_have_text(
-        ten_epochs, timeout=60_000
-    )  # the form is drawn again: a press in that moment may miss
+    # the form is drawn again: a press in that moment may miss
+    expect(outlook).not_to_have_text(ten_epochs, timeout=60_000)
     settled(mine)
     mine.get_by_role("button", name="Train", exact=True).dblclick()  # twice: it must start once
     mine.wait_for_url("**model=three_layer_module-digits*")

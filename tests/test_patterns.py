@@ -28,7 +28,7 @@ def coordinates(height=32, width=32):
 
 
 @pytest.mark.parametrize(
-    "name, layer, stands",
+    ("name", "layer", "stands"),
     [
         ("lenet", "conv2", "conv2"),
         ("lenet", "relu1", "conv1"),
@@ -69,7 +69,8 @@ def test_field_is_the_receptive_fields_box_and_more_only_over_the_border(name):
 
 def test_a_part_is_cut_out_where_it_is_and_grey_outside():
     part = patterns.cut(coordinates(), (-2, 5, 3, 9))
-    assert part.shape == (5, 4, 3) and np.all(part[:2] == patterns.OUTSIDE)
+    assert part.shape == (5, 4, 3)
+    assert np.all(part[:2] == patterns.OUTSIDE)
     assert np.array_equal(part[2:], coordinates()[0:3, 5:9])
     assert np.array_equal(patterns.cut(coordinates(), (0, 0, 32, 32)), coordinates())
 
@@ -81,9 +82,8 @@ def test_patches_are_of_the_strongest_image_and_place(lenet):
     found = patterns.patches(
         pictures, named(lenet, "conv1"), Strongest(np.zeros((6, 2)), rows, places), (3, 32, 32)
     )
-    assert np.array_equal(found[0], pictures[1][3:8, 4:9]) and np.array_equal(
-        found[1], pictures[0][27:32, 0:5]
-    )
+    assert np.array_equal(found[0], pictures[1][3:8, 4:9])
+    assert np.array_equal(found[1], pictures[0][27:32, 0:5])
     whole = patterns.patches(
         pictures,
         named(lenet, "fc3"),
@@ -96,17 +96,20 @@ def test_patches_are_of_the_strongest_image_and_place(lenet):
 def test_a_sheet_of_many_large_parts_is_shrunk():
     assert patterns.fitting([coordinates()] * 10).shape == (10, 32, 32, 3)
     many = patterns.fitting([coordinates(200, 200)] * 500)
-    assert many.shape[1] * many.shape[2] * 500 <= patterns.MOST_PIXELS and many.shape[1] > 60
+    assert many.shape[1] * many.shape[2] * 500 <= patterns.MOST_PIXELS
+    assert many.shape[1] > 60
 
 
 def test_what_is_marked_keeps_its_colours_and_the_rest_is_darker():
     picture = np.full((32, 32, 3), 200, np.uint8)
     drawn = units.marked(picture, (8, 8, 16, 16), size=160)
     assert drawn.shape == (160, 160, 3)
-    assert np.all(drawn[40:80, 40:80] == 200) and np.all(drawn[:36, :] == 110)
+    assert np.all(drawn[40:80, 40:80] == 200)
+    assert np.all(drawn[:36, :] == 110)
     assert tuple(drawn[38, 60]) == units.LINE == tuple(drawn[60, 81])
     over_the_border = units.marked(picture[:, :, :1], (-4, -4, 4, 4), size=160)
-    assert np.all(over_the_border[:20, :20] == 200) and np.all(over_the_border[30:, 30:] == 110)
+    assert np.all(over_the_border[:20, :20] == 200)
+    assert np.all(over_the_border[30:, 30:] == 110)
 
 
 def test_classes_of_images_are_counted_the_commonest_first():
@@ -121,8 +124,6 @@ def test_sheet_of_grey_pictures():
     atlas = units.sheet(
         np.arange(4, dtype=np.uint8).repeat(25).reshape(4, 5, 5, 1), ["a", "b", "c", "d"]
     )
-    assert (
-        atlas.tiles.shape == (4, 5, 5, 3)
-        and atlas.image().mode == "RGBA"
-        and atlas.labels == ("a", "b", "c", "d")
-    )
+    assert atlas.tiles.shape == (4, 5, 5, 3)
+    assert atlas.image().mode == "RGBA"
+    assert atlas.labels == ("a", "b", "c", "d")

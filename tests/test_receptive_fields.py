@@ -71,9 +71,8 @@ def lit_spans(model, side, width, axis):
     """{layer: [(first, end) of the pixel rows, or columns, that light each row, or column, of its
     map]}, of `side` rows or columns.
     """
-    images = torch.eye(side)[:, None, :, None].expand(
-        side, 3, side, width
-    )  # the n-th image has its n-th row lit
+    # the n-th image has its n-th row lit
+    images = torch.eye(side)[:, None, :, None].expand(side, 3, side, width)
     found = {}
 
     def keep(name, module, output):
@@ -103,9 +102,8 @@ def test_every_place_of_every_layer_sees_what_lights_it(name):
     rows = layer_table(architectures.create(name, **sized), (3, side, side))
     model = transparent(architectures.create(name, **sized))
     for axis in (0, 1):
-        lit = lit_spans(
-            model, side, side if sized else 32, axis
-        )  # others take images of any width, and narrow ones are quick
+        # others take images of any width, and narrow ones are quick
+        lit = lit_spans(model, side, side if sized else 32, axis)
         for row in rows:
             assert spans(row, (3, side, side))[axis] == lit[row.name], (row.name, axis)
 
@@ -174,7 +172,7 @@ def computed_boxes(model, layer_names, input_size):
 
 
 @pytest.mark.parametrize(
-    "name, side, layer_names",
+    ("name", "side", "layer_names"),
     [
         ("airbench", 16, ["conv1", "stage1.conv1", "stage1.pool", "stage1.conv2", "stage2.conv1"]),
         (
@@ -286,12 +284,10 @@ def test_where_a_box_is_not_the_smallest_it_holds_all():
     for name, places in moving_boxes(model, ["0", "1", "2"], 13, channels=1).items():
         for place, found in computed_boxes(model, [name], (1, 13, 13))[name].items():
             (top, left, bottom, right), inner = found, places[place]
-            assert (
-                top <= inner[0] <= top + 2
-                and left <= inner[1] <= left + 2
-                and bottom - 2 <= inner[2] <= bottom
-                and right - 2 <= inner[3] <= right
-            )
+            assert top <= inner[0] <= top + 2
+            assert left <= inner[1] <= left + 2
+            assert bottom - 2 <= inner[2] <= bottom
+            assert right - 2 <= inner[3] <= right
 
 
 def test_squeezed_maps_see_the_whole_image():
@@ -310,7 +306,8 @@ def test_squeezed_maps_see_the_whole_image():
         (1, 9, 12),
     )
     assert [box(row, (0, 0), (1, 9, 12)) for row in table] == [(0, 0, 3, 3), *[(0, 0, 9, 12)] * 4]
-    assert table[2].stride == (2, 2) and box(table[4], (), (1, 9, 12)) == (0, 0, 9, 12)
+    assert table[2].stride == (2, 2)
+    assert box(table[4], (), (1, 9, 12)) == (0, 0, 9, 12)
 
 
 def test_a_place_outside_is_said():
@@ -326,9 +323,10 @@ def test_places_of_a_map_averaged_down():
     """A cell sees what the places see that it is the mean of, as adaptive pools take them."""
     row = layer_table(architectures.create("lenet"), (3, 32, 32))[0]
     places, cells = (spans(row, (3, 32, 32), shape)[0] for shape in (None, (5, 9)))
+    # (cells, places)
     means = F.adaptive_avg_pool2d(torch.eye(28)[:, None, :, None].expand(28, 1, 28, 9), (5, 9))[
         :, 0, :, 0
-    ].T  # (cells, places)
+    ].T
     expected = [
         (places[int(mean.nonzero()[0])][0], places[int(mean.nonzero()[-1])][1]) for mean in means
     ]
@@ -363,7 +361,7 @@ def by_differences(model, image, layer_name, unit, place, step=1e-6):
 
 
 @pytest.mark.parametrize(
-    "name, arguments, layer_name, unit, place",
+    ("name", "arguments", "layer_name", "unit", "place"),
     [
         ("three_layer_functional", {"image_size": 16}, "relu2", 3, (0, 11)),
         ("lenet", {"image_size": 16}, "pool1", 2, (5, 0)),
@@ -376,7 +374,9 @@ def test_effective_is_the_gradient(name, arguments, layer_name, unit, place):
     model = prepare(architectures.create(name, **arguments).double())
     image = torch.randn(1, 3, 16, 16, dtype=torch.float64)
     found = effective(model, image, layer_name, unit, place)
-    assert found.dtype == np.float32 and found.shape == (16, 16) and found.max() > 0
+    assert found.dtype == np.float32
+    assert found.shape == (16, 16)
+    assert found.max() > 0
     assert np.allclose(
         found, by_differences(model, image, layer_name, unit, place), rtol=1e-4, atol=1e-6
     )
@@ -391,9 +391,8 @@ def test_effective_of_the_second_call_lies_in_its_box():
     table = {row.name: row for row in layer_table(model, (3, 12, 12))}
     for name, found in (("0", first), ("0#2", second)):
         top, left, bottom, right = box(table[name], (4, 6), (3, 12, 12))
-        assert found[top:bottom, left:right].all() and np.count_nonzero(found) == (bottom - top) * (
-            right - left
-        )
+        assert found[top:bottom, left:right].all()
+        assert np.count_nonzero(found) == (bottom - top) * (right - left)
     assert np.count_nonzero(second) > np.count_nonzero(first)
 
 
@@ -401,7 +400,8 @@ def test_effective_of_a_silent_unit_is_zero():
     model = nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU())
     nn.init.constant_(model[0].bias, -99)
     found = effective(model, torch.rand(1, 1, 6, 6), "1", 0, (2, 2))
-    assert not found.any() and tight_box(found) is None
+    assert not found.any()
+    assert tight_box(found) is None
 
 
 @pytest.mark.parametrize("prepared", [False, True])
@@ -420,23 +420,26 @@ def test_effective_leaves_nothing_behind(prepared):
             effective(model, image, *wrong)
     with pytest.raises(RuntimeError):
         effective(model, torch.rand(1, 3, 4, 4), "fc1", 0, ())
-    assert traces(model) == before and not image.requires_grad and image.grad is None
-    assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
+    assert traces(model) == before
+    assert not image.requires_grad
+    assert image.grad is None
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
 
 
 def test_tight_box_is_the_smallest_of_all():
     random = np.random.default_rng(0)
-    for trial in range(20):
+    for _ in range(20):
         influence = (random.random((7, 6)) ** 8 * (random.random((7, 6)) < 0.5)).astype(np.float32)
         top, left, bottom, right = tight_box(influence)
         needed = 0.95 * influence.astype(float).sum()
         sizes = [
-            ((b - t) * (r - l), -influence[t:b, l:r].astype(float).sum())
+            ((b - t) * (r - left_), -influence[t:b, left_:r].astype(float).sum())
             for t in range(7)
             for b in range(t + 1, 8)
-            for l in range(6)
-            for r in range(l + 1, 7)
-            if influence[t:b, l:r].astype(float).sum() >= needed
+            for left_ in range(6)
+            for r in range(left_ + 1, 7)
+            if influence[t:b, left_:r].astype(float).sum() >= needed
         ]
         assert (
             (bottom - top) * (right - left),
@@ -447,9 +450,7 @@ def test_tight_box_is_the_smallest_of_all():
 def test_tight_box_by_hand():
     influence = np.zeros((9, 9), np.float32)
     influence[4, 5], influence[4, 6], influence[0, 0] = 90, 6, 4
-    assert (
-        tight_box(influence) == (4, 5, 5, 7)
-        and tight_box(influence, 0.9) == (4, 5, 5, 6)
-        and tight_box(influence, 0.97) == (0, 0, 5, 7)
-    )
+    assert tight_box(influence) == (4, 5, 5, 7)
+    assert tight_box(influence, 0.9) == (4, 5, 5, 6)
+    assert tight_box(influence, 0.97) == (0, 0, 5, 7)
     assert tight_box(np.full((5, 5), np.nan)) is None

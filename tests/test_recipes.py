@@ -27,25 +27,24 @@ from vizlib.training.recipes import (
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_possible(name):
     chosen = recipe(name)
-    assert (
-        chosen == RECIPES[name] == checked(chosen)
-        and chosen.name == name
-        and chosen.optimiser in OPTIMISERS
-        and chosen.schedule in SCHEDULES
-    )
-    assert chosen.summary.endswith(".") and all(
+    assert chosen == RECIPES[name] == checked(chosen)
+    assert chosen.name == name
+    assert chosen.optimiser in OPTIMISERS
+    assert chosen.schedule in SCHEDULES
+    assert chosen.summary.endswith(".")
+    assert all(
         getattr(chosen, key) is None or low <= getattr(chosen, key) <= high
         for key, (low, high) in LIMITS.items()
     )
     rates = [learning_rate(chosen, progress / 1000) for progress in range(1001)]
-    assert max(rates) == pytest.approx(chosen.learning_rate) and min(rates) >= 0
-    assert (
-        from_config({"recipe": json.loads(json.dumps(dataclasses.asdict(chosen)))}) == chosen
-    )  # as a run stores it
+    assert max(rates) == pytest.approx(chosen.learning_rate)
+    assert min(rates) >= 0
+    # as a run stores it
+    assert from_config({"recipe": json.loads(json.dumps(dataclasses.asdict(chosen)))}) == chosen
 
 
 @pytest.mark.parametrize(
-    "schedule, shares",
+    ("schedule", "shares"),
     [
         ("constant", {0: 1, 0.3: 1, 1: 1}),
         ("linear", {0: 1, 0.25: 0.75, 0.9: 0.1, 1: 0}),
@@ -91,8 +90,8 @@ def test_changes_and_the_limits():
         for value in (low - 1e-3, low - 1, high * 1.001, high + 1, math.nan, math.inf, -math.inf):
             with pytest.raises(
                 UserError,
-                match=f"^{key.replace('_', ' ')} {value} is not possible: (a whole number )?between "
-                f"{low:g} and {high:,}[.]$",
+                match=f"^{key.replace('_', ' ')} {value} is not possible: (a whole number )?"
+                f"between {low:g} and {high:,}[.]$",
             ):
                 recipe("sgd", **{key: value})
     with pytest.raises(UserError, match="needs a momentum"):
@@ -103,15 +102,11 @@ def test_changes_and_the_limits():
 
 
 def test_epochs_take_the_place_of_seconds():
-    assert (
-        recipe("minute").seconds == 60
-        and recipe("minute", epochs=3).seconds is None
-        and recipe("minute", epochs=3).epochs == 3
-    )
-    assert (
-        recipe("minute", learning_rate=0.1).seconds == 60
-        and recipe("sgd", seconds=5).seconds == recipe("sgd", seconds=5, epochs=2).seconds == 5
-    )
+    assert recipe("minute").seconds == 60
+    assert recipe("minute", epochs=3).seconds is None
+    assert recipe("minute", epochs=3).epochs == 3
+    assert recipe("minute", learning_rate=0.1).seconds == 60
+    assert recipe("sgd", seconds=5).seconds == recipe("sgd", seconds=5, epochs=2).seconds == 5
 
 
 # Stored ones

@@ -57,12 +57,10 @@ def check_run(run):
     """What holds for every finished run."""
     from vizlib.weights import load_into, load_weights
 
-    assert (
-        run.status == "finished"
-        and run.config["title"]
-        and run.config["recipe"]["name"]
-        and run.config["dataset_note"]
-    )
+    assert run.status == "finished"
+    assert run.config["title"]
+    assert run.config["recipe"]["name"]
+    assert run.config["dataset_note"]
     model = architectures.create(run.config["architecture"], **run.config["arguments"])
     assert (
         sum(parameter.numel() for parameter in model.parameters())
@@ -71,7 +69,8 @@ def check_run(run):
     if run.has("model.safetensors"):
         load_into(model, load_weights(run.path("model.safetensors")))
     else:  # they are too large to ship: one command trains them anew
-        assert run.config["system"] in SYSTEMS and run.reproducing_command in run.missing_weights
+        assert run.config["system"] in SYSTEMS
+        assert run.reproducing_command in run.missing_weights
     predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
     accuracy = np.mean(np.argmax(predictions.logits, axis=1) == predictions.labels)
     assert run.rows("finished")[-1]["test_accuracy"] == round(float(accuracy), 5)
@@ -84,21 +83,18 @@ def check_run(run):
         if name.startswith("conv1/")
     }
     epochs, recipe = run.rows("epoch"), run.config["recipe"]
-    assert (
-        min(filters) == 0
-        and max(filters) == epochs[-1]["step"]
-        and {value.shape for value in filters.values()} == {first.shape}
-    )
+    assert min(filters) == 0
+    assert max(filters) == epochs[-1]["step"]
+    assert {value.shape for value in filters.values()} == {first.shape}
     check_film(
         run,
         {name: value for name, value in snapshots.items() if not name.startswith("conv1/")},
         filters,
     )
     found = [row["epoch"] for row in epochs]
-    assert found == sorted(set(found)) and (
-        recipe.get("seconds")
-        or found[-1] == recipe["epochs"]
-        and set(range(1, recipe["epochs"] + 1)) <= set(found)
+    assert found == sorted(set(found))
+    assert recipe.get("seconds") or (
+        found[-1] == recipe["epochs"] and set(range(1, recipe["epochs"] + 1)) <= set(found)
     )
     assert run.best["val_accuracy"] == max(row["val_accuracy"] for row in epochs)
     assert all(np.sum(row["confusion"]) == run.rows("started")[0]["val_images"] for row in epochs)
@@ -111,7 +107,8 @@ def check_film(run, snapshots, steps):
     if not snapshots:
         return
     picture, channels = snapshots.pop("probe/picture"), run.input_size[0]
-    assert picture.shape == (*run.input_size[1:], channels) and (picture % 1 == 0).all()
+    assert picture.shape == (*run.input_size[1:], channels)
+    assert (picture % 1 == 0).all()
     maps = {
         name.removeprefix("probe/"): value
         for name, value in snapshots.items()
@@ -122,21 +119,18 @@ def check_film(run, snapshots, steps):
         for name, value in snapshots.items()
         if name.startswith("range/")
     }
-    assert (
-        maps.keys() == ranges.keys()
-        and len(maps) + len(ranges) == len(snapshots)
-        and {0, max(steps)} <= (stored := {int(name.split("/")[0]) for name in maps}) <= set(steps)
-    )
+    assert maps.keys() == ranges.keys()
+    assert len(maps) + len(ranges) == len(snapshots)
+    assert {0, max(steps)} <= (stored := {int(name.split("/")[0]) for name in maps}) <= set(steps)
     layers = {name.partition("/")[2] for name in maps}
-    assert 1 <= len(layers) <= 5 and len(maps) == len(layers) * len(stored)
+    assert 1 <= len(layers) <= 5
+    assert len(maps) == len(layers) * len(stored)
     for name, value in maps.items():
         least, greatest = ranges[name].tolist()
-        assert (
-            value.ndim == 3
-            and max(value.shape[1:]) <= 32
-            and 0 <= value.min() <= value.max() <= 255
-            and least <= greatest
-        )
+        assert value.ndim == 3
+        assert max(value.shape[1:]) <= 32
+        assert 0 <= value.min() <= value.max() <= 255
+        assert least <= greatest
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -167,9 +161,8 @@ def test_a_run_without_its_weights_keeps_all_the_rest(weightless):
 
 def test_all_shipped_runs_are_listed():
     listed, problems = list_runs()
-    assert set(SHIPPED) <= {run.run_id for run in listed} and not [
-        problem for problem in problems if any(name in problem for name in SHIPPED)
-    ]
+    assert set(SHIPPED) <= {run.run_id for run in listed}
+    assert not [problem for problem in problems if any(name in problem for name in SHIPPED)]
 
 
 def test_the_repository_stays_small():
@@ -213,7 +206,8 @@ def test_a_damaged_config_is_a_sentence(runs_root, fault):
     with pytest.raises(UserError, match="^'bad' cannot be read: .*config.json.*[.]$"):
         read_run(folder)
     listed, problems = list_runs()
-    assert "good" in {run.run_id for run in listed} and "bad" not in {run.run_id for run in listed}
+    assert "good" in {run.run_id for run in listed}
+    assert "bad" not in {run.run_id for run in listed}
     assert [problem for problem in problems if "'bad'" in problem]
 
 
@@ -229,7 +223,8 @@ def test_folders_that_are_no_run(runs_root, tmp_path):
     assert not {"no-config", "binary", "nested", ".hidden", "linked"} & {
         run.run_id for run in listed
     }
-    assert len(problems) == 3 and not any("linked" in problem for problem in problems)
+    assert len(problems) == 3
+    assert not any("linked" in problem for problem in problems)
     for name in ("no-config", "binary", "nested", "linked"):
         with pytest.raises(UserError):
             open_run(name)
@@ -267,9 +262,8 @@ def test_shipped_runs_come_before_ones_of_the_same_name(runs_root, tmp_path, mon
     monkeypatch.setattr(runs, "SHIPPED", tmp_path / "shipped")
     shipped = write_run(tmp_path / "shipped", "same")
     write_run(runs_root, "same")
-    assert open_run("same").folder == shipped and [run.folder for run in list_runs()[0]] == [
-        shipped
-    ]
+    assert open_run("same").folder == shipped
+    assert [run.folder for run in list_runs()[0]] == [shipped]
 
 
 # Without weights
@@ -282,12 +276,11 @@ def test_a_run_says_how_to_come_by_its_weights(weightless, runs_root):
         "thread), with: python -m vizlib reproduce B1"
     )
     weightless.path("model.safetensors").touch()
-    assert weightless.missing_weights == "" and not weightless.is_weightless
+    assert weightless.missing_weights == ""
+    assert not weightless.is_weightless
     waiting = read_run(write_run(runs_root, "waiting"))
-    assert (
-        waiting.missing_weights == "'waiting' has no weights yet: it is queued."
-        and not waiting.is_weightless
-    )
+    assert waiting.missing_weights == "'waiting' has no weights yet: it is queued."
+    assert not waiting.is_weightless
 
 
 @pytest.mark.parametrize("system", [None, "", 3, ["B1"], "B1; rm -rf /", "B1\n", "--table"])
@@ -300,9 +293,9 @@ def test_what_is_no_system_gets_into_no_command(runs_root, system):
             [{"event": "finished", "test_accuracy": 0.5, "seconds": 9}],
         )
     )
+    assert run.is_weightless
     assert (
-        run.is_weightless
-        and run.missing_weights
+        run.missing_weights
         == "'bare' comes without its weights. There is no model.safetensors in its folder."
     )
 
@@ -359,7 +352,8 @@ ODD = [
 def test_events_without_their_figures_are_left_out(runs_root, event):
     """Every page counts on the figures of an epoch, a step and a checkpoint."""
     run = read_run(write_run(runs_root, "odd", events=[STARTED, event, EPOCH]))
-    assert run.events == [STARTED, EPOCH] and run.best is None
+    assert run.events == [STARTED, EPOCH]
+    assert run.best is None
 
 
 def test_events_are_read_again_when_the_file_grows(runs_root):
@@ -377,7 +371,7 @@ FIGURES = {"parameters": 9, "test_accuracy": 0.5, "seconds": 1, "step": 0}
 
 
 @pytest.mark.parametrize(
-    "names, alive, gone",
+    ("names", "alive", "gone"),
     [
         (["queued"], "queued", "interrupted"),
         (["queued", "starting"], "training", "interrupted"),
@@ -399,12 +393,12 @@ def test_status_is_derived_from_the_events_and_the_lock(runs_root, names, alive,
     with EventLog(folder) as log:
         for name in names:
             log.write(name, **FIGURES)
-        assert (
-            run.status == alive
-            and run.is_active == (alive in ("queued", "training", "paused"))
-            and not (run.is_active and run.can_resume)
-        )
-    assert run.status == gone and not run.is_active and run.can_resume == (gone != "finished")
+        assert run.status == alive
+        assert run.is_active == (alive in ("queued", "training", "paused"))
+        assert not (run.is_active and run.can_resume)
+    assert run.status == gone
+    assert not run.is_active
+    assert run.can_resume == (gone != "finished")
 
 
 def test_a_run_just_made_waits_for_its_process(runs_root):
@@ -412,10 +406,13 @@ def test_a_run_just_made_waits_for_its_process(runs_root):
     folder = write_run(runs_root, "run")
     (folder / "events.jsonl").unlink()
     run = read_run(folder)
-    assert run.status == "queued" and run.is_active and run.events == []
+    assert run.status == "queued"
+    assert run.is_active
+    assert run.events == []
     when = time.time() - runs.STARTING_SECONDS - 1
     os.utime(folder / "config.json", (when, when))
-    assert run.status == "interrupted" and run.can_resume
+    assert run.status == "interrupted"
+    assert run.can_resume
     with EventLog(folder):
         assert run.status == "queued"
 
@@ -435,17 +432,17 @@ def rows_of(*events):
         {
             "event": name,
             **FIGURES,
-            **{
-                key: 1
-                for key in (
+            **dict.fromkeys(
+                (
                     "epoch",
                     "train_loss",
                     "train_accuracy",
                     "val_loss",
                     "val_accuracy",
                     "learning_rate",
-                )
-            },
+                ),
+                1,
+            ),
             "step": step,
         }
         for name, step in events
@@ -484,7 +481,8 @@ def test_a_resume_undoes_what_came_after_the_saved_state(tmp_path):
         ("paused", 20),
         ("resumed", 10),
     ]
-    assert read(*before, ("resumed", 10)) == kept and read(*before, ("resumed", 10), *after) == [
+    assert read(*before, ("resumed", 10)) == kept
+    assert read(*before, ("resumed", 10), *after) == [
         *kept,
         *after,
     ]
@@ -505,9 +503,11 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
         runs.write_json(path, {"new": object()})
     assert json.loads(path.read_text()) == {"old": 1}
     runs.write_json(path, {"new": 2})
-    assert json.loads(path.read_text()) == {"new": 2} and os.listdir(tmp_path) == ["config.json"]
+    assert json.loads(path.read_text()) == {"new": 2}
+    assert os.listdir(tmp_path) == ["config.json"]
 
 
 def test_a_copied_run_is_the_same_run(tiny_run, runs_root):
     shutil.copytree(tiny_run.folder, runs_root / "copy")
-    assert open_run("copy").config == tiny_run.config and open_run("copy").events == tiny_run.events
+    assert open_run("copy").config == tiny_run.config
+    assert open_run("copy").events == tiny_run.events

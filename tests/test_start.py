@@ -56,16 +56,12 @@ def test_a_start_from_a_run_has_its_weights(runs_root, first):
         load_weights(first.path("model.safetensors")),
         load_weights(run.path("model.safetensors")),
     )
-    assert kept.keys() == begun.keys() and all(
-        torch.equal(kept[name], begun[name]) for name in kept
-    )
-    assert torch.equal(snapshot(run), kept["conv1.weight"]) and not torch.equal(
-        snapshot(first), kept["conv1.weight"]
-    )
-    assert (
-        run.config["start"] == {"run": "first"}
-        and run.rows("finished")[0]["test_accuracy"] == first.rows("finished")[0]["test_accuracy"]
-    )
+    assert kept.keys() == begun.keys()
+    assert all(torch.equal(kept[name], begun[name]) for name in kept)
+    assert torch.equal(snapshot(run), kept["conv1.weight"])
+    assert not torch.equal(snapshot(first), kept["conv1.weight"])
+    assert run.config["start"] == {"run": "first"}
+    assert run.rows("finished")[0]["test_accuracy"] == first.rows("finished")[0]["test_accuracy"]
 
 
 def test_other_classes_keep_all_but_the_head(runs_root, first):
@@ -75,7 +71,8 @@ def test_other_classes_keep_all_but_the_head(runs_root, first):
         load_weights(first.path("model.safetensors")),
         load_weights(run.path("model.safetensors")),
     )
-    assert begun["fc.weight"].shape == (3, 1024) and begun["fc.bias"].shape == (3,)
+    assert begun["fc.weight"].shape == (3, 1024)
+    assert begun["fc.bias"].shape == (3,)
     assert all(torch.equal(kept[name], begun[name]) for name in kept if not name.startswith("fc."))
     torch.manual_seed(4)
     random = architectures.create("three_layer_module", **run.config["arguments"]).state_dict()
@@ -83,7 +80,7 @@ def test_other_classes_keep_all_but_the_head(runs_root, first):
 
 
 @pytest.mark.parametrize(
-    "beginning, words",
+    ("beginning", "words"),
     [
         ({"run": "nonesuch"}, "no run named 'nonesuch'"),
         ({"run": "../first"}, "no run named '../first'"),
@@ -125,8 +122,8 @@ def test_a_run_of_other_pictures_does_not_fit(runs_root, first, tmp_path):
     save_weights(wide.state_dict(), runs_root / "wide" / "model.safetensors")
     with pytest.raises(
         UserError,
-        match="These weights do not fit this network. Of another shape: conv1.weight is 32x2x5x5 in "
-        "the file and 32x1x5x5",
+        match="These weights do not fit this network. Of another shape: conv1.weight is "
+        "32x2x5x5 in the file and 32x1x5x5",
     ):
         train(runs_root / "bad", config, dataset, say=quiet)
     assert not (runs_root / "bad").exists()
@@ -144,7 +141,8 @@ def test_resuming_needs_the_start_no_more(runs_root, first):
     with EventLog(folder) as log:
         carry_on(folder, log, dataset, say=quiet)
     run = runs.read_run(folder)
-    assert run.status == "finished" and torch.equal(snapshot(run), begun)
+    assert run.status == "finished"
+    assert torch.equal(snapshot(run), begun)
 
 
 def test_the_head_is_the_last_layer_of_every_architecture():
@@ -162,9 +160,8 @@ def test_the_head_is_the_last_layer_of_every_architecture():
         other = [
             key for key, tensor in source.state_dict().items() if tensor.shape != after[key].shape
         ]
-        assert {key.rpartition(".")[0] for key in other} == {
-            other[0].rpartition(".")[0]
-        } and 1 <= len(other) <= 2
+        assert {key.rpartition(".")[0] for key in other} == {other[0].rpartition(".")[0]}
+        assert 1 <= len(other) <= 2
         for key, tensor in source.state_dict().items():
             assert torch.equal(after[key], before[key] if key in other else tensor), (name, key)
 
@@ -221,11 +218,9 @@ def test_torchvisions_weights_come_from_its_cache(cache):
     source = resnet18().state_dict()
     cache(source)
     config = make_config("resnet18", pictures(), BRIEF, start={"pretrained": "torchvision"})
-    assert (
-        config["mean"] == [0.485, 0.456, 0.406]
-        and config["std"] == [0.229, 0.224, 0.225]
-        and config["input_size"] == [3, 224, 224]
-    )
+    assert config["mean"] == [0.485, 0.456, 0.406]
+    assert config["std"] == [0.229, 0.224, 0.225]
+    assert config["input_size"] == [3, 224, 224]
     model = start.starting_model(config, images=None).state_dict()
     assert model["fc.weight"].shape == (2, 512)
     assert all(
@@ -265,10 +260,8 @@ def test_a_start_for_colours_answers_to_grey_as_to_three_equal_channels(cache):
     config = make_config(
         "resnet18", pictures(channels=1), BRIEF, start={"pretrained": "torchvision"}
     )
-    assert (
-        config["mean"] == [pytest.approx((0.485 + 0.456 + 0.406) / 3, abs=1e-4)]
-        and len(config["std"]) == 1
-    )
+    assert config["mean"] == [pytest.approx((0.485 + 0.456 + 0.406) / 3, abs=1e-4)]
+    assert len(config["std"]) == 1
     model = start.starting_model(config, images=None)
     grey = torch.randn(2, 1, 64, 64)
     torch.testing.assert_close(
@@ -309,21 +302,17 @@ def test_frozen_layers_and_their_statistics_do_not_change(tmp_path):
             assert same, name
         elif name.endswith(("weight", "running_mean", "num_batches_tracked")):
             assert not same, name
-    assert (
-        run.rows("started")[0]["layers"] == [*convolutions[frozen:], modules[-1]]
-        and len(run.rows("gradients")[0]["norms"]) == len(convolutions) - frozen + 1
-    )
+    assert run.rows("started")[0]["layers"] == [*convolutions[frozen:], modules[-1]]
+    assert len(run.rows("gradients")[0]["norms"]) == len(convolutions) - frozen + 1
 
 
 def test_all_convolutions_frozen_leaves_the_last_layer(tmp_path):
     dataset = noise()
     config = make_config("three_layer_module", dataset, recipe("adamw", epochs=1), frozen=2)
     run = train(tmp_path / "run", config, dataset, say=quiet)
-    assert (
-        run.rows("started")[0]["layers"] == ["fc"]
-        and torch.equal(snapshot(run), snapshot(run, 1))
-        and run.status == "finished"
-    )
+    assert run.rows("started")[0]["layers"] == ["fc"]
+    assert torch.equal(snapshot(run), snapshot(run, 1))
+    assert run.status == "finished"
 
 
 @pytest.mark.parametrize("count", [-1, 3, 99])
@@ -348,7 +337,8 @@ def test_every_architecture_can_be_frozen():
                 parameter.requires_grad_(True)
             freeze(model, frozen)
             weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-            assert weights[-1].requires_grad and not weights[0].requires_grad, (name, frozen)
+            assert weights[-1].requires_grad, (name, frozen)
+            assert not weights[0].requires_grad, (name, frozen)
             assert (
                 sum(not weight.requires_grad for weight in weights if weight.ndim == 4) == frozen
             ), (name, frozen)

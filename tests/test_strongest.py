@@ -118,7 +118,8 @@ def test_equals_brute_force(name, monkeypatch):
         total=23,
         say=shares.append,
     )
-    assert list(found) == layer_names and shares == [count / 23 for count in (5, 8, 13, 16, 21, 23)]
+    assert list(found) == layer_names
+    assert shares == [count / 23 for count in (5, 8, 13, 16, 21, 23)]
     expected = brute_force(model, next(received(images, mean, std, 23)), layer_names)
     for layer_name in layer_names:
         everywhere, one = expected[layer_name], found[layer_name]
@@ -160,18 +161,16 @@ def test_equal_values_come_by_row_and_what_is_no_number_last(batch, monkeypatch)
     model = nn.Sequential(nn.Conv2d(1, 1, 1), Logarithm(), nn.Flatten())
     model[0].weight.data.fill_(1)
     model[0].bias.data.zero_()
-    images = np.array([128, 0, 255, 0, 64, 255, 128, 255], np.uint8).reshape(
-        -1, 1, 1, 1
-    )  # about 0, minus one for 0: no logarithm
+    # about 0, minus one for 0: no logarithm
+    images = np.array([128, 0, 255, 0, 64, 255, 128, 255], np.uint8).reshape(-1, 1, 1, 1)
     found = strongest.find(model, images, ["0", "1"], mean=[0.1], std=[1.0])
-    assert (
-        found["0"].rows.tolist() == [[2, 5, 7, 0, 6, 4, 1, 3]] == found["1"].rows.tolist()
-    )  # fewer images than asked for: all
-    assert (
-        np.isnan(found["1"].values[0, -2:]).all() and not np.isnan(found["1"].values[0, :-2]).any()
-    )
+    # fewer images than asked for: all
+    assert found["0"].rows.tolist() == [[2, 5, 7, 0, 6, 4, 1, 3]] == found["1"].rows.tolist()
+    assert np.isnan(found["1"].values[0, -2:]).all()
+    assert not np.isnan(found["1"].values[0, :-2]).any()
     few = strongest.find(model, images, ["1"], mean=[0.1], std=[1.0], count=2)["1"]
-    assert few.rows.tolist() == [[2, 5]] and few.places.shape == (1, 2, 2)
+    assert few.rows.tolist() == [[2, 5]]
+    assert few.places.shape == (1, 2, 2)
 
 
 class Cancelled(Exception):
@@ -210,7 +209,7 @@ def run_and_data(tiny_run, tmp_path):
 def same(one, other):
     return all(
         np.array_equal(*parts)
-        for parts in zip(dataclasses.astuple(one), dataclasses.astuple(other))
+        for parts in zip(dataclasses.astuple(one), dataclasses.astuple(other), strict=True)
     )
 
 
@@ -232,17 +231,20 @@ def test_the_index_of_a_run_is_kept_and_read_layer_by_layer(run_and_data, monkey
     monkeypatch.setattr(strongest, "safe_open", Recorded)
     assert strongest.load(run, dataset) is None
     made, kept = strongest.of_run(run, dataset), strongest.load(run, dataset)
-    assert kept.layer_names == made.layer_names == ["conv1", "conv2", "fc"] and not read
+    assert kept.layer_names == made.layer_names == ["conv1", "conv2", "fc"]
+    assert not read
     assert (kept.images, kept.seconds) == (
         len(dataset.splits["test"]),
         pytest.approx(made.seconds, abs=1e-3),
     )
-    assert same(kept["conv2"], made["conv2"]) and read == [
+    assert same(kept["conv2"], made["conv2"])
+    assert read == [
         "conv2/values",
         "conv2/rows",
         "conv2/places",
     ]
-    assert made["conv2"].rows.shape == (16, strongest.COUNT) and not list(run.folder.glob("*.tmp"))
+    assert made["conv2"].rows.shape == (16, strongest.COUNT)
+    assert not list(run.folder.glob("*.tmp"))
     with pytest.raises(UserError, match="no layer named 'conv9'. Possible: conv1, conv2, fc"):
         kept["conv9"]
     logits = made["fc"].values[:, 0]  # the stored answers are those of the same weights, in float16

@@ -55,18 +55,19 @@ def said(runs_root, monkeypatch):
 
 @pytest.mark.parametrize("system", SYSTEMS.values(), ids=str)
 def test_every_system_can_be_trained_in_no_more_epochs(system):
-    assert system.architecture in architectures.names() and runs.new_run_folder(f"{system.run}-2")
+    assert system.architecture in architectures.names()
+    assert runs.new_run_folder(f"{system.run}-2")
     chosen = recipe(system.recipe, **system.changes)
-    assert chosen.seconds is None and (system.epochs is None or chosen.epochs <= system.epochs)
+    assert chosen.seconds is None
+    assert system.epochs is None or chosen.epochs <= system.epochs
     assert system.start is None or SYSTEMS[system.start].architecture == system.architecture
     assert system.reported is None or 0 < system.reported < 1
 
 
 def test_systems_are_named_by_id_or_its_beginning():
     assert [system.id for system in systems.named(["b"])] == ["B1", "B2", "B3"]
-    assert [system.id for system in systems.named(["F2", "A1"])] == ["A1", "F2"] and [
-        system.id for system in systems.named(["C18"])
-    ] == ["C18"]
+    assert [system.id for system in systems.named(["F2", "A1"])] == ["A1", "F2"]
+    assert [system.id for system in systems.named(["C18"])] == ["C18"]
     with pytest.raises(UserError, match="^There is no system named 'X9'. Possible: A1, "):
         systems.named(["A1", "X9"])
 
@@ -76,10 +77,8 @@ def test_systems_are_named_by_id_or_its_beginning():
 )
 def test_a_shipped_run_is_what_its_system_says(run):
     system = SYSTEMS[run.config["system"]]
-    stored, chosen = (
-        from_config(run.config),
-        recipe(system.recipe, **system.changes),
-    )  # settings that came later are at their defaults in older runs
+    # settings that came later are at their defaults in older runs
+    stored, chosen = (from_config(run.config), recipe(system.recipe, **system.changes))
     assert dataclasses.replace(stored, summary="") == dataclasses.replace(chosen, summary="")
     assert (run.run_id, run.config["architecture"], run.config["dataset"]) == (
         system.run,
@@ -128,9 +127,8 @@ def test_shipped_weights_have_the_accuracy_that_is_told_of_them(run):
         dataset, splits=dataset.splits | {"test": dataset.splits["test"].take(rows)}
     )
     again = evaluate(run.folder, run.config, some)
-    assert np.array_equal(again.labels, stored.labels[rows]) and np.array_equal(
-        again.image_ids, stored.image_ids[rows]
-    )
+    assert np.array_equal(again.labels, stored.labels[rows])
+    assert np.array_equal(again.image_ids, stored.image_ids[rows])
     assert np.mean(again.predicted_labels == stored.predicted_labels[rows]) >= 0.997
 
 
@@ -138,15 +136,14 @@ def test_shipped_weights_have_the_accuracy_that_is_told_of_them(run):
 
 
 def test_what_is_missing_is_trained_and_told(said):
-    assert "| T1 |" in systems.table() and systems.table().count("*not yet run*") == 2
+    assert "| T1 |" in systems.table()
+    assert systems.table().count("*not yet run*") == 2
     assert reproduce([TINY, SECOND], say=said.append)
     (first,), (second,) = finished_runs(TINY), finished_runs(SECOND)
-    assert (
-        first.run_id == "tiny"
-        and first.config["system"] == "T1"
-        and first.config["title"] == "Tiny"
-        and second.config["start"] == {"run": "tiny"}
-    )
+    assert first.run_id == "tiny"
+    assert first.config["system"] == "T1"
+    assert first.config["title"] == "Tiny"
+    assert second.config["start"] == {"run": "tiny"}
     line = next(line for line in systems.table().splitlines() if line.startswith("| T1 "))
     for figure in (
         f"**{first.rows('finished')[0]['test_accuracy']:.1%}**",
@@ -157,14 +154,11 @@ def test_what_is_missing_is_trained_and_told(said):
     ):
         assert f"| {figure} |" in line
     del said[:]
-    assert reproduce(
-        [TINY], again=True, say=said.append
-    )  # one that was trained here is not trained twice
-    assert (
-        len(said) == 1
-        and said[0].startswith("T1 is there: tiny, ")
-        and len(runs.list_runs(shipped=False)[0]) == 2
-    )
+    # one that was trained here is not trained twice
+    assert reproduce([TINY], again=True, say=said.append)
+    assert len(said) == 1
+    assert said[0].startswith("T1 is there: tiny, ")
+    assert len(runs.list_runs(shipped=False)[0]) == 2
 
 
 def test_one_that_was_stopped_goes_on(said, monkeypatch):
@@ -184,11 +178,9 @@ def test_one_that_was_stopped_goes_on(said, monkeypatch):
     (found[0].folder / "stop").touch()  # as a press in the app leaves it
     assert reproduce([TINY], say=said.append)
     (run,) = finished_runs(TINY)
-    assert (
-        run.run_id == "tiny"
-        and len(run.rows("started")) == len(run.rows("resumed")) == 1
-        and run.rows("resumed")[0]["step"] > 0
-    )
+    assert run.run_id == "tiny"
+    assert len(run.rows("started")) == len(run.rows("resumed")) == 1
+    assert run.rows("resumed")[0]["step"] > 0
 
 
 def test_what_cannot_be_trained_says_why_and_the_next_follows(said, data_folder):
@@ -201,11 +193,9 @@ def test_what_cannot_be_trained_says_why_and_the_next_follows(said, data_folder)
         "reproduce T1"
     )
     assert said[1].startswith("T3: The data set 'folder:gone' is not on this machine.")
-    assert (
-        finished_runs(TINY)
-        and not finished_runs(elsewhere)
-        and len(runs.list_runs(shipped=False)[0]) == 1
-    )
+    assert finished_runs(TINY)
+    assert not finished_runs(elsewhere)
+    assert len(runs.list_runs(shipped=False)[0]) == 1
 
 
 def test_shipped_ones_are_trained_again_only_if_named(
@@ -217,27 +207,24 @@ def test_shipped_ones_are_trained_again_only_if_named(
     shutil.copytree(tiny_run.folder, shipped / "tiny")
     (shipped / "tiny" / "config.json").write_text(json.dumps(tiny_run.config | {"system": "T1"}))
     monkeypatch.setattr(runs, "SHIPPED", shipped)
-    assert reproduce([TINY], say=said.append) and not list(runs_root.iterdir())
-    assert reproduce([TINY], again=True, say=said.append) and [
-        path.name for path in runs_root.iterdir()
-    ] == ["tiny-2"]
-    assert [run.folder.name for run in finished_runs(TINY)] == ["tiny", "tiny-2"] and finished_runs(
-        TINY
-    )[0].folder == shipped / "tiny"
-    assert reproduce([TINY], again=True, say=said.append) and "T1 is there: tiny-2" in said[-1]
+    assert reproduce([TINY], say=said.append)
+    assert not list(runs_root.iterdir())
+    assert reproduce([TINY], again=True, say=said.append)
+    assert [path.name for path in runs_root.iterdir()] == ["tiny-2"]
+    assert [run.folder.name for run in finished_runs(TINY)] == ["tiny", "tiny-2"]
+    assert finished_runs(TINY)[0].folder == shipped / "tiny"
+    assert reproduce([TINY], again=True, say=said.append)
+    assert "T1 is there: tiny-2" in said[-1]
     (runs_root / "tiny-2" / "model.safetensors").unlink()
-    assert reproduce([TINY], again=True, say=said.append) and sorted(
-        path.name for path in runs_root.iterdir()
-    ) == ["tiny-2", "tiny-3"]
-    (
-        shipped / "tiny" / "model.safetensors"
-    ).unlink()  # what starts from its weights takes those that were trained here
-    assert reproduce([SECOND], say=said.append) and finished_runs(SECOND)[0].config["start"] == {
-        "run": "tiny-3"
-    }
+    assert reproduce([TINY], again=True, say=said.append)
+    assert sorted(path.name for path in runs_root.iterdir()) == ["tiny-2", "tiny-3"]
+    # what starts from its weights takes those that were trained here
+    (shipped / "tiny" / "model.safetensors").unlink()
+    assert reproduce([SECOND], say=said.append)
+    assert finished_runs(SECOND)[0].config["start"] == {"run": "tiny-3"}
 
 
-@pytest.mark.parametrize("side, size", [(None, [1, 8, 8]), (16, [1, 16, 16])])
+@pytest.mark.parametrize(("side", "size"), [(None, [1, 8, 8]), (16, [1, 16, 16])])
 def test_pictures_come_in_the_side_that_is_asked_for(tmp_path, side, size):
     from vizlib.training.config import make_config
     from vizlib.training.loop import train
@@ -246,6 +233,7 @@ def test_pictures_come_in_the_side_that_is_asked_for(tmp_path, side, size):
     config = make_config("three_layer_module", dataset, recipe("adamw", epochs=1), side=side)
     assert config["input_size"] == size
     run = train(tmp_path / "run", config, dataset, say=lambda line: None)
-    assert run.status == "finished" and np.isfinite(run.best["val_accuracy"])
+    assert run.status == "finished"
+    assert np.isfinite(run.best["val_accuracy"])
     with pytest.raises(UserError, match="^Pictures of 0 x 0 are not possible"):
         make_config("three_layer_module", dataset, recipe("adamw"), side=0)

@@ -2,6 +2,7 @@
 however it ends.
 """
 
+import contextlib
 import errno
 import json
 import math
@@ -120,12 +121,11 @@ def tensors(folder):
 def test_it_learns(tmp_path):
     said = []
     run = train(tmp_path / "run", digits_config(epochs=3), say=said.append)
-    assert run.best["val_accuracy"] > 0.8 and run.rows("finished")[0]["test_accuracy"] > 0.8
-    assert (
-        len(said) == 12 + 1
-        and said[0].startswith(" 10%  epoch   0.29  train loss")
-        and said[-1].startswith("test accuracy 0.")
-    )
+    assert run.best["val_accuracy"] > 0.8
+    assert run.rows("finished")[0]["test_accuracy"] > 0.8
+    assert len(said) == 12 + 1
+    assert said[0].startswith(" 10%  epoch   0.29  train loss")
+    assert said[-1].startswith("test accuracy 0.")
 
 
 FIELDS = {
@@ -145,56 +145,49 @@ FIELDS = {
 
 def test_events_come_in_order_with_all_their_fields(tiny_run):
     names = [row["event"] for row in tiny_run.events]
-    assert (
-        names[0] == "started"
-        and names[-1] == "finished"
-        and names.count("started") == names.count("finished") == 1
-        and set(names) == set(FIELDS)
-    )
+    assert names[0] == "started"
+    assert names[-1] == "finished"
+    assert names.count("started") == names.count("finished") == 1
+    assert set(names) == set(FIELDS)
     for row in tiny_run.events:
         assert set(row) == {"event", "time", *FIELDS[row["event"]].split()}
     steps = [row["step"] for row in tiny_run.events if "step" in row]
     times, seconds = (
         [row[key] for row in tiny_run.events if key in row] for key in ("time", "seconds")
     )
-    assert steps == sorted(steps) and times == sorted(times) and seconds == sorted(seconds)
+    assert steps == sorted(steps)
+    assert times == sorted(times)
+    assert seconds == sorted(seconds)
     started = tiny_run.rows("started")[0]
     assert (
         started["train_images"] + started["val_images"]
         == sum(started["train_counts"]) + 143
         == 1437
-        and started["test_images"] == 360
     )
-    assert (
-        started["steps"] == tiny_run.rows("epoch")[-1]["step"] == 2 * math.ceil(1294 / 64)
-        and started["processes"] == 1
-    )
-    assert started["parameters"] == 32 * 26 + 16 * (32 * 9 + 1) + 10 * (16 * 64 + 1) and started[
-        "layers"
-    ] == ["conv1", "conv2", "fc"]
+    assert started["test_images"] == 360
+    assert started["steps"] == tiny_run.rows("epoch")[-1]["step"] == 2 * math.ceil(1294 / 64)
+    assert started["processes"] == 1
+    assert started["parameters"] == 32 * 26 + 16 * (32 * 9 + 1) + 10 * (16 * 64 + 1)
+    assert started["layers"] == ["conv1", "conv2", "fc"]
     first = tiny_run.rows("step")[0]
-    assert (
-        first["step"] == 1
-        and first["learning_rate"] == pytest.approx(0.05 * 2e-3)
-        and first["train_loss"] > 1
-        and first["images_per_second"] > 0
-    )
+    assert first["step"] == 1
+    assert first["learning_rate"] == pytest.approx(0.05 * 2e-3)
+    assert first["train_loss"] > 1
+    assert first["images_per_second"] > 0
     for row in (*tiny_run.rows("step"), *tiny_run.rows("epoch")):
-        assert row["progress"] == pytest.approx(row["step"] / 42, abs=1e-5) and row[
-            "epoch"
-        ] == pytest.approx(row["step"] / 21, abs=1e-5)
+        assert row["progress"] == pytest.approx(row["step"] / 42, abs=1e-5)
+        assert row["epoch"] == pytest.approx(row["step"] / 21, abs=1e-5)
     for row in tiny_run.rows("epoch"):
         confusion = np.array(row["confusion"])
-        assert confusion.sum() == 143 and row["val_accuracy"] == pytest.approx(
-            np.trace(confusion) / 143, abs=1e-5
-        )
+        assert confusion.sum() == 143
+        assert row["val_accuracy"] == pytest.approx(np.trace(confusion) / 143, abs=1e-5)
     assert [row["step"] for row in tiny_run.rows("gradients")] == sorted(
         {1, 2, 3, 4, 6, 8, 12, 16, 24, 32} | {row["step"] for row in tiny_run.rows("epoch")}
     )
 
 
 @pytest.mark.parametrize(
-    "epochs, batch_size, marks", [(1, 3, 10), (3, 4, 12), (12, 20, 12), (2, 40, 2), (1, 8, 5)]
+    ("epochs", "batch_size", "marks"), [(1, 3, 10), (3, 4, 12), (12, 20, 12), (2, 40, 2), (1, 8, 5)]
 )
 def test_short_trainings_are_evaluated_ten_times_and_at_the_end_of_each_epoch(
     tmp_path, epochs, batch_size, marks
@@ -208,11 +201,9 @@ def test_short_trainings_are_evaluated_ten_times_and_at_the_end_of_each_epoch(
         say=quiet,
     )
     found = [row["epoch"] for row in run.rows("epoch")]
-    assert (
-        len(found) == marks
-        and set(range(1, epochs + 1)) <= set(found)
-        and found == sorted(set(found))
-    )
+    assert len(found) == marks
+    assert set(range(1, epochs + 1)) <= set(found)
+    assert found == sorted(set(found))
     steps = -(-40 // batch_size) * epochs  # each mark is taken at the first step that reaches it
     assert [row["step"] for row in run.rows("epoch")] == [
         -(-mark * steps // marks) for mark in range(1, marks + 1)
@@ -228,14 +219,12 @@ def test_marks_of_trainings_of_any_length():
             total = epochs * length
             marks = measures.Marks(recipe("sgd", epochs=epochs), total, 0.0)
             found = [step for step in range(1, total + 1) if marks.is_due(step / total)]
-            assert min(10, total) <= len(found) <= 301 and found[-1] == total, (epochs, length)
+            assert min(10, total) <= len(found) <= 301, (epochs, length)
+            assert found[-1] == total, (epochs, length)
             if epochs <= 300:
                 assert set(range(length, total + 1, length)) <= set(found), (epochs, length)
-            for place in (
-                0,
-                len(found) // 2,
-                len(found) - 1,
-            ):  # one that goes on from a mark, or from just before it, takes the others
+            # one that goes on from a mark, or from just before it, takes the others
+            for place in (0, len(found) // 2, len(found) - 1):
                 for step in {found[place], found[place] - 1}:
                     later = measures.Marks(recipe("sgd", epochs=epochs), total, step / total)
                     assert [other for other in found if other > step] == [
@@ -270,51 +259,49 @@ def test_a_training_by_seconds(tmp_path, monkeypatch):
         dataset,
         say=quiet,
     )
-    assert run.rows("started")[0]["steps"] is None and 1 <= run.rows("finished")[0]["seconds"] < 5
+    assert run.rows("started")[0]["steps"] is None
+    assert 1 <= run.rows("finished")[0]["seconds"] < 5
     evaluated = run.rows("epoch")
-    assert (
-        evaluated[-1]["progress"] == 1
-        and 2 <= len(evaluated) <= 10
-        and evaluated[-1]["step"] == max(row["step"] for row in run.events if "step" in row)
-    )
+    assert evaluated[-1]["progress"] == 1
+    assert 2 <= len(evaluated) <= 10
+    assert evaluated[-1]["step"] == max(row["step"] for row in run.events if "step" in row)
     for row in evaluated:
         assert 0.03 * (1 - row["progress"]) - 1e-6 <= row["learning_rate"] <= 0.03
     rates = [row["learning_rate"] for row in evaluated]
-    assert rates == sorted(rates, reverse=True) and rates[0] > rates[-1] and len(looks) > 10
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] > rates[-1]
+    assert len(looks) > 10
     assert [found for found in looks if len(found) > 1] == []
 
 
 def test_step_events_are_few(tmp_path, monkeypatch):
     now = iter(range(10**9))
-    monkeypatch.setattr(
-        "vizlib.training.events.time.monotonic", lambda: next(now)
-    )  # a second each time it is asked
+    # a second each time it is asked
+    monkeypatch.setattr("vizlib.training.events.time.monotonic", lambda: next(now))
     with EventLog(tmp_path) as log:
         assert (
             sum(log.step_is_due(step / 10**6) for step in range(1, 50_000)) == 50_000 * 600 // 10**6
         )
     monkeypatch.setattr("vizlib.training.events.time.monotonic", lambda: next(now) / 100)
     with EventLog(tmp_path) as log:
-        assert sum(log.step_is_due(step / 1000) for step in range(1000)) == pytest.approx(
-            50, abs=2
-        )  # ten seconds
+        # ten seconds
+        assert sum(log.step_is_due(step / 1000) for step in range(1000)) == pytest.approx(50, abs=2)
 
 
 def test_the_configuration_says_all():
     dataset = datasets.load("digits")
     config = digits_config()
     assert json.loads(json.dumps(config)) == config
-    assert config["arguments"] == {"num_classes": 10, "in_channels": 1, "image_size": 8} and config[
-        "input_size"
-    ] == [1, 8, 8]
-    assert (
-        config["validation"] == 143
-        and config["recipe"]["epochs"] == 2
-        and (config["mean"], config["std"]) == (dataset.mean, dataset.std)
-    )
-    assert config["start"] is None and config["frozen"] == 0
+    assert config["arguments"] == {"num_classes": 10, "in_channels": 1, "image_size": 8}
+    assert config["input_size"] == [1, 8, 8]
+    assert config["validation"] == 143
+    assert config["recipe"]["epochs"] == 2
+    assert (config["mean"], config["std"]) == (dataset.mean, dataset.std)
+    assert config["start"] is None
+    assert config["frozen"] == 0
     large = make_config("resnet18", dataset, recipe("sgd"), validation=7, title="t", seed=5)
-    assert large["input_size"] == [1, 224, 224] and (
+    assert large["input_size"] == [1, 224, 224]
+    assert (
         large["validation"],
         large["title"],
         large["seed"],
@@ -323,10 +310,8 @@ def test_the_configuration_says_all():
 
 def test_one_seed_gives_one_run(tmp_path, tiny_run):
     again = train(tmp_path / "again", digits_config(), say=quiet)
-    assert (
-        without_times(again.events) == without_times(tiny_run.events)
-        and again.config == tiny_run.config
-    )
+    assert without_times(again.events) == without_times(tiny_run.events)
+    assert again.config == tiny_run.config
     assert (
         again.path("model.safetensors").read_bytes()
         == tiny_run.path("model.safetensors").read_bytes()
@@ -373,7 +358,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    "weighed, smoothing", [(False, 0.0), (True, 0.0), (False, 0.2), (True, 0.1)]
+    ("weighed", "smoothing"), [(False, 0.0), (True, 0.0), (False, 0.2), (True, 0.1)]
 )
 def test_losses_and_gradients_are_pytorchs(tmp_path, monkeypatch, whole_floats, weighed, smoothing):
     """Rows of steps and of epochs hold means since the last such row; gradient norms are those of
@@ -445,11 +430,9 @@ def test_the_rate_follows_the_schedule_and_the_factor(tmp_path, monkeypatch):
         [learning_rate(chosen, step / 42) * (0.25 if step >= changed else 1) for step in range(42)],
         abs=1e-9,
     )
-    assert (
-        changed == 22
-        and run.rows("rate")[0]["learning_rate"] == 0.005
-        and run.rows("rate")[0]["epoch"] == pytest.approx(22 / 21, abs=1e-5)
-    )
+    assert changed == 22
+    assert run.rows("rate")[0]["learning_rate"] == 0.005
+    assert run.rows("rate")[0]["epoch"] == pytest.approx(22 / 21, abs=1e-5)
     for row in (*run.rows("step"), *run.rows("epoch")):
         assert row["learning_rate"] == pytest.approx(used[row["step"] - 1], abs=1e-9)
 
@@ -472,10 +455,8 @@ def test_weight_decay_acts_on_weights_only(tmp_path, monkeypatch, whole_floats):
     (*_, before, plain, _), (*_, decayed, _) = steps
     for name, tensor in before.items():
         difference = 0.1 * 0.25 * tensor if name.endswith("weight") else torch.zeros_like(tensor)
-        assert (
-            torch.allclose(plain[name] - decayed[name], difference, atol=1e-6)
-            and tensor.shape == plain[name].shape
-        )
+        assert torch.allclose(plain[name] - decayed[name], difference, atol=1e-6)
+        assert tensor.shape == plain[name].shape
     assert before["conv1.weight"].abs().max() > 0.01
 
 
@@ -535,11 +516,9 @@ def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
     run = train(tmp_path / "run", config, say=quiet)
     rows = run.rows("epoch")
     accuracies = [row["val_accuracy"] for row in rows]
-    assert (
-        accuracies[-1] < max(accuracies)
-        and run.best["step"] == rows[int(np.argmax(accuracies))]["step"]
-        and run.best["val_accuracy"] == max(accuracies)
-    )
+    assert accuracies[-1] < max(accuracies)
+    assert run.best["step"] == rows[int(np.argmax(accuracies))]["step"]
+    assert run.best["val_accuracy"] == max(accuracies)
     assert [row["val_accuracy"] for row in run.rows("checkpoint")] == sorted(
         {*np.maximum.accumulate(accuracies)}
     )
@@ -552,9 +531,8 @@ def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
         predict(model, held_out.images((1, 8, 8)), dataset.mean, dataset.std).argmax(1)
         == held_out.labels
     )
-    assert right.mean() == pytest.approx(
-        max(accuracies), abs=1.5 / len(right)
-    )  # the weights are kept in float16
+    # the weights are kept in float16
+    assert right.mean() == pytest.approx(max(accuracies), abs=1.5 / len(right))
 
 
 def test_predictions_are_those_of_the_saved_weights(tiny_run):
@@ -571,9 +549,8 @@ def test_predictions_are_those_of_the_saved_weights(tiny_run):
         )
     predictions = load_predictions(tiny_run.path("predictions.npz"), 10)
     assert np.allclose(predictions.logits, logits, rtol=2e-3, atol=2e-2)
-    assert np.array_equal(predictions.labels, test.labels) and list(predictions.image_ids) == list(
-        test.image_ids
-    )
+    assert np.array_equal(predictions.labels, test.labels)
+    assert list(predictions.image_ids) == list(test.image_ids)
     assert tiny_run.rows("finished")[0]["test_accuracy"] == pytest.approx(
         (logits.argmax(1).numpy() == test.labels).mean(), abs=1.5 / 360
     )
@@ -582,7 +559,7 @@ def test_predictions_are_those_of_the_saved_weights(tiny_run):
 
 
 @pytest.mark.parametrize(
-    "architecture, side, half",
+    ("architecture", "side", "half"),
     [
         ("mobilenet", 8, False),
         ("resnet18", 8, False),
@@ -601,7 +578,8 @@ def test_no_two_byte_numbers_where_pictures_are_too_small(monkeypatch, architect
     assert half_type(torch.device("cpu"), model, (1, side, side)) is (
         torch.bfloat16 if half else None
     )
-    assert model.training and not any(module._forward_pre_hooks for module in model.modules())
+    assert model.training
+    assert not any(module._forward_pre_hooks for module in model.modules())
 
 
 @pytest.mark.parametrize("architecture", ["mobilenet", "resnet18"])
@@ -612,9 +590,8 @@ def test_large_networks_learn_from_tiny_pictures(tmp_path, architecture):
         noise(),
         say=quiet,
     )
-    assert run.status == "finished" and all(
-        math.isfinite(norm) for row in run.rows("gradients") for norm in row["norms"]
-    )
+    assert run.status == "finished"
+    assert all(math.isfinite(norm) for row in run.rows("gradients") for norm in row["norms"])
 
 
 def test_growing_pictures(tmp_path, monkeypatch):
@@ -637,7 +614,8 @@ def test_growing_pictures(tmp_path, monkeypatch):
     steps = 3 * -(-len(dataset.splits["train"]) // 8)
     stopped_after(tmp_path / "run", config, steps // 2 + 1, dataset)
     run = resume(tmp_path / "run", dataset)
-    assert run.status == "finished" and len(sides) == steps
+    assert run.status == "finished"
+    assert len(sides) == steps
     assert sides == [
         (side, side)
         for side in [8] * math.ceil(steps / 2)
@@ -647,13 +625,16 @@ def test_growing_pictures(tmp_path, monkeypatch):
     assert [(row["step"], row["height"], row["width"]) for row in run.rows("pictures")] == [
         (sides.index((side, side)), side, side) for side in (8, 14, 28)
     ]
-    assert run.input_size == (1, 28, 28) and 0 < relative_cost(recipe("growing")) == pytest.approx(
-        (1 / 2) * (2 / 7) ** 2 + (1 / 3) * (1 / 2) ** 2 + 1 / 6
+    assert run.input_size == (1, 28, 28)
+    assert (
+        0
+        < relative_cost(recipe("growing"))
+        == pytest.approx((1 / 2) * (2 / 7) ** 2 + (1 / 3) * (1 / 2) ** 2 + 1 / 6)
     )
 
 
 @pytest.mark.parametrize(
-    "architecture, side", [("lenet", 32), ("vgg16_slim", 64), ("three_layer_module", 32)]
+    ("architecture", "side"), [("lenet", 32), ("vgg16_slim", 64), ("three_layer_module", 32)]
 )
 def test_a_network_for_one_side_cannot_have_growing_pictures(tmp_path, architecture, side):
     config = make_config(architecture, noise(), recipe("growing"), side=side)
@@ -686,9 +667,8 @@ def test_mirrored_answers_are_the_mean_of_both(tmp_path, mirrors):
             ), model(images.flip(3))
 
     logits, mirrored = answers(dataset.splits["test"])
-    assert np.allclose(
-        load_predictions(run.path("predictions.npz"), 2).logits, logits, atol=1e-2
-    ) and not torch.allclose(logits, mirrored, atol=1e-2)
+    assert np.allclose(load_predictions(run.path("predictions.npz"), 2).logits, logits, atol=1e-2)
+    assert not torch.allclose(logits, mirrored, atol=1e-2)
     row = next(row for row in run.rows("epoch") if row["step"] == run.best["step"])
     loss = F.cross_entropy(
         answers(dataset.splits["val"])[0], torch.from_numpy(dataset.splits["val"].labels)
@@ -804,10 +784,8 @@ def stopped_after(folder, config, step, dataset=None, end="asked"):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.Training, "_learn", watched)
-        try:
+        with contextlib.suppress(Killed):
             train(folder, config, dataset, requests=wishes, say=quiet)
-        except Killed:
-            pass
     return read_run(folder)
 
 
@@ -837,7 +815,7 @@ def whole_runs(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name, step",
+    ("name", "step"),
     [
         ("momentum", 21),
         ("momentum", 30),
@@ -853,25 +831,26 @@ def test_resumed_is_as_if_it_had_never_ended(tmp_path, whole_runs, name, step):
     """
     whole, folder = whole_runs(name), tmp_path / "run"
     run = stopped_after(folder, whole.config, step)
-    assert run.status == "stopped" and run.can_resume and not run.is_active
+    assert run.status == "stopped"
+    assert run.can_resume
+    assert not run.is_active
     assert (
         run.rows("stopped")[-1]["reason"]
         == "Enough. The best weights so far are kept, and it can be resumed."
     )
-    assert (
-        max(row["step"] for row in run.events if "step" in row) <= step
-        and not run.has("predictions.npz")
-        and run.has(state.NAME)
-    )
+    assert max(row["step"] for row in run.events if "step" in row) <= step
+    assert not run.has("predictions.npz")
+    assert run.has(state.NAME)
     run = resume(folder)
-    assert run.rows("resumed")[0]["step"] == step and run.rows("resumed")[0][
-        "epoch"
-    ] == pytest.approx(step / 21, abs=1e-5)
+    assert run.rows("resumed")[0]["step"] == step
+    assert run.rows("resumed")[0]["epoch"] == pytest.approx(step / 21, abs=1e-5)
     between = [row for row in run.events if row["event"] not in ("stopped", "resumed")]
     assert without_times(between) == without_times(whole.events)
     for file in ("model.safetensors", "predictions.npz", "snapshots.safetensors"):
         assert run.path(file).read_bytes() == whole.path(file).read_bytes(), file
-    assert run.status == "finished" and not run.can_resume and not run.has(state.NAME)
+    assert run.status == "finished"
+    assert not run.can_resume
+    assert not run.has(state.NAME)
     seconds = [row["seconds"] for row in run.events if "seconds" in row]
     assert seconds == sorted(seconds)
 
@@ -882,7 +861,9 @@ def test_killed_rows_after_the_saved_state_are_undone_once(tmp_path, whole_runs)
     """
     whole, folder = whole_runs("momentum"), tmp_path / "run"
     run = stopped_after(folder, whole.config, 30, end="killed")
-    assert run.status == "interrupted" and run.can_resume and run.rows("epoch")[-1]["step"] == 30
+    assert run.status == "interrupted"
+    assert run.can_resume
+    assert run.rows("epoch")[-1]["step"] == 30
     run = resume(folder)
     saved = run.rows("resumed")[0]["step"]
     assert saved == whole.rows("epoch")[0]["step"] == 5
@@ -897,9 +878,8 @@ def test_killed_rows_after_the_saved_state_are_undone_once(tmp_path, whole_runs)
         {row["step"] for row in run.rows("step")}
     )
     best = {row["step"]: row["val_accuracy"] for row in whole.rows("checkpoint")}
-    assert {
-        row["step"]: row["val_accuracy"] for row in run.rows("checkpoint")
-    } == best and run.best["step"] == whole.best["step"]
+    assert {row["step"]: row["val_accuracy"] for row in run.rows("checkpoint")} == best
+    assert run.best["step"] == whole.best["step"]
     assert (
         run.path("model.safetensors").read_bytes() == whole.path("model.safetensors").read_bytes()
     )
@@ -908,11 +888,9 @@ def test_killed_rows_after_the_saved_state_are_undone_once(tmp_path, whole_runs)
 def test_killed_before_anything_was_saved_it_starts_anew(tmp_path, whole_runs):
     whole, folder = whole_runs("momentum"), tmp_path / "run"
     run = stopped_after(folder, whole.config, 3, end="killed")
-    assert (
-        not run.has(state.NAME)
-        and run.can_resume
-        and {name: tensor.shape for name, tensor in tensors(folder).items()}
-    )
+    assert not run.has(state.NAME)
+    assert run.can_resume
+    assert {name: tensor.shape for name, tensor in tensors(folder).items()}
     run = resume(folder)
     assert run.rows("resumed")[0]["step"] == 0
     for event in ("epoch", "gradients", "checkpoint", "finished"):
@@ -940,9 +918,8 @@ def test_resumed_at_another_rate(tmp_path, monkeypatch):
         carry_on(folder, log, requests=wishes, say=quiet)
     monkeypatch.setattr(loop.Training, "_obey", obey)
     run = resume(folder)
-    assert [(row["step"], row["learning_rate"]) for row in run.rows("rate")] == [(10, 0.002)] and [
-        row["step"] for row in run.rows("resumed")
-    ] == [
+    assert [(row["step"], row["learning_rate"]) for row in run.rows("rate")] == [(10, 0.002)]
+    assert [row["step"] for row in run.rows("resumed")] == [
         10,
         20,
     ]
@@ -962,16 +939,12 @@ def test_the_saved_state_is_plain_and_complete(tmp_path, monkeypatch):
         lambda *arguments, **options: opened.append(options) or load(*arguments, **options),
     )
     saved = state.load_state(folder)
-    assert (
-        [options["weights_only"] for options in opened] == [True]
-        and saved["step"] == 4
-        and saved["factor"] == 1
-        and saved["seconds"] > 0
-    )
-    assert (
-        all(tensor.dtype == torch.float32 for tensor in saved["model"].values())
-        and len(saved["optimisers"][0]["state"]) == 6
-    )
+    assert [options["weights_only"] for options in opened] == [True]
+    assert saved["step"] == 4
+    assert saved["factor"] == 1
+    assert saved["seconds"] > 0
+    assert all(tensor.dtype == torch.float32 for tensor in saved["model"].values())
+    assert len(saved["optimisers"][0]["state"]) == 6
     assert state.load_state(tmp_path) is None
 
 
@@ -999,26 +972,26 @@ def test_a_damaged_state_is_one_sentence(tmp_path):
         try:
             assert state.load_state(folder)["step"] == 4  # a flip in a tensor's padding
         except UserError as error:
-            assert str(error).startswith("The saved state of this run is damaged. Remove last.pt")
+            sentence = "The saved state of this run is damaged. Remove last.pt"
+            assert str(error).startswith(sentence)  # noqa: PT017
     for content in ([1, 2], {"step": 3}, torch.zeros(3), 5):
         torch.save(content, folder / state.NAME)
         with pytest.raises(
             UserError,
-            match="^The saved state of this run is damaged. Remove last.pt from its folder to train "
-            "it from the beginning.$",
+            match="^The saved state of this run is damaged. Remove last.pt from its folder to "
+            "train it from the beginning.$",
         ):
             state.load_state(folder)
     with pytest.raises(UserError, match="Remove last.pt"):
         resume(folder)
     run = read_run(folder)
-    assert (
-        run.status == "failed"
-        and run.rows("failed")[0]["reason"].startswith("The saved state of this run is damaged.")
-        and run.can_resume
-    )
+    assert run.status == "failed"
+    assert run.rows("failed")[0]["reason"].startswith("The saved state of this run is damaged.")
+    assert run.can_resume
     (folder / state.NAME).unlink()
     run = resume(folder)
-    assert run.status == "finished" and [row["step"] for row in run.rows("epoch")] == sorted(
+    assert run.status == "finished"
+    assert [row["step"] for row in run.rows("epoch")] == sorted(
         {row["step"] for row in run.rows("epoch")}
     )
 
@@ -1030,11 +1003,9 @@ def test_a_torn_last_line_is_no_hindrance(tmp_path):
     with open(folder / "events.jsonl", "ab") as file:
         file.write(b'{"event": "epoch", "time": 1.0, "st')
     run = resume(folder)
-    assert (
-        run.events[: len(before)] == before
-        and run.events[len(before)]["event"] == "resumed"
-        and run.status == "finished"
-    )
+    assert run.events[: len(before)] == before
+    assert run.events[len(before)]["event"] == "resumed"
+    assert run.status == "finished"
 
 
 def test_a_run_is_never_overwritten(tiny_run):
@@ -1062,9 +1033,9 @@ def asked_for(folder, wish, at):
 def test_stop_and_keep_by_file(tmp_path):
     folder = tmp_path / "run"
     run = train(folder, digits_config(4), say=asked_for(folder, "stop", " 33%"))
+    assert run.status == "stopped"
     assert (
-        run.status == "stopped"
-        and run.rows("stopped")[0]["reason"]
+        run.rows("stopped")[0]["reason"]
         == "Stopped by hand. The best weights so far are kept, and it can be resumed."
     )
     assert run.rows("epoch")[-1]["progress"] < 0.36
@@ -1074,14 +1045,11 @@ def test_stop_and_keep_by_file(tmp_path):
         requests.forget(folder)
         carry_on(folder, log, say=asked_for(folder, "keep", " 75%"))
     run = read_run(folder)
-    assert (
-        run.status == "finished"
-        and run.rows("finished")[0]["kept"] is True
-        and not run.has(state.NAME)
-    )
-    assert 0.74 < run.rows("epoch")[-1]["progress"] < 0.8 and run.rows("epoch")[-1]["step"] == max(
-        row["step"] for row in run.events if "step" in row
-    )
+    assert run.status == "finished"
+    assert run.rows("finished")[0]["kept"] is True
+    assert not run.has(state.NAME)
+    assert 0.74 < run.rows("epoch")[-1]["progress"] < 0.8
+    assert run.rows("epoch")[-1]["step"] == max(row["step"] for row in run.events if "step" in row)
     predictions = load_predictions(run.path("predictions.npz"), 10)
     assert run.rows("finished")[0]["test_accuracy"] == round(predictions.accuracy, 5) > 0.5
     assert np.array_equal(
@@ -1098,12 +1066,10 @@ def test_leftover_requests_end_a_training_that_does_not_forget_them(tmp_path):
     folder.mkdir()
     requests.ask(folder, "stop")
     run = train(folder, digits_config(1), say=quiet)
-    assert (
-        run.status == "stopped"
-        and run.rows("epoch") == run.rows("gradients") == []
-        and run.has(state.NAME)
-        and run.has("model.safetensors")
-    )
+    assert run.status == "stopped"
+    assert run.rows("epoch") == run.rows("gradients") == []
+    assert run.has(state.NAME)
+    assert run.has("model.safetensors")
     assert resume(folder).status == "finished"
 
 
@@ -1112,11 +1078,9 @@ def test_keeping_before_the_first_step_tests_the_start(tmp_path):
     folder.mkdir()
     requests.ask(folder, "keep")
     run = train(folder, digits_config(1), say=quiet)
-    assert (
-        run.status == "finished"
-        and run.rows("epoch") == []
-        and run.rows("finished")[0]["kept"] is True
-    )
+    assert run.status == "finished"
+    assert run.rows("epoch") == []
+    assert run.rows("finished")[0]["kept"] is True
     assert run.rows("finished")[0]["test_accuracy"] == pytest.approx(0.1, abs=0.15)
 
 
@@ -1145,12 +1109,11 @@ def test_a_pause_takes_no_seconds_and_can_be_ended(tmp_path):
     thread.join()
     assert seen[-4:] == ["paused", "paused", True, True]
     (paused,), (continued,) = run.rows("paused"), run.rows("continued")
-    assert (
-        continued["time"] - paused["time"] >= 0.5
-        and continued["seconds"] == paused["seconds"]
-        and paused["step"] == continued["step"]
-    )
-    assert run.status == "finished" and len(run.rows("epoch")) == 10
+    assert continued["time"] - paused["time"] >= 0.5
+    assert continued["seconds"] == paused["seconds"]
+    assert paused["step"] == continued["step"]
+    assert run.status == "finished"
+    assert len(run.rows("epoch")) == 10
 
 
 def test_a_pause_can_end_in_a_stop(tmp_path):
@@ -1170,7 +1133,8 @@ def test_a_pause_can_end_in_a_stop(tmp_path):
         "paused",
         "continued",
         "stopped",
-    ] and run.can_resume
+    ]
+    assert run.can_resume
 
 
 @pytest.mark.parametrize(
@@ -1178,16 +1142,16 @@ def test_a_pause_can_end_in_a_stop(tmp_path):
 )
 def test_a_rate_that_is_nonsense_is_ignored(tmp_path, content):
     (tmp_path / "rate").write_bytes(content)
-    assert Requests(tmp_path).take_rate() is None and not (tmp_path / "rate").exists()
+    assert Requests(tmp_path).take_rate() is None
+    assert not (tmp_path / "rate").exists()
 
 
 def test_a_rate_is_taken_once(tmp_path):
     assert Requests(tmp_path).take_rate() is None
     requests.ask_rate(tmp_path, 0.25)
     requests.ask_rate(tmp_path, 0.125)
-    assert [Requests(tmp_path).take_rate() for _ in range(2)] == [0.125, None] and os.listdir(
-        tmp_path
-    ) == []
+    assert [Requests(tmp_path).take_rate() for _ in range(2)] == [0.125, None]
+    assert os.listdir(tmp_path) == []
     for rate in (-0.1, 101, math.nan, math.inf):
         with pytest.raises(
             UserError, match=f"^learning rate {rate} is not possible: between 0 and 100[.]$"
@@ -1205,11 +1169,9 @@ def ended(folder):
     """
     run = read_run(folder)
     ends = [row for row in run.events if row["event"] in ("finished", "stopped", "failed")]
-    assert (
-        ends == run.events[-1:]
-        and ends[0]["reason"].endswith(".")
-        and "\n" not in ends[0]["reason"]
-    )
+    assert ends == run.events[-1:]
+    assert ends[0]["reason"].endswith(".")
+    assert "\n" not in ends[0]["reason"]
     assert not list(folder.glob("*.tmp"))
     return run, ends[0]
 
@@ -1219,17 +1181,16 @@ def test_divergence_is_one_sentence_and_keeps_what_was_there(tmp_path):
     with pytest.raises(UserError, match="diverged"):
         train(folder, digits_config(name="nesterov", learning_rate=100, epochs=20), say=quiet)
     run, end = ended(folder)
-    assert (
-        run.status == "failed"
-        and end["reason"].startswith("The loss is not a number after")
-        and "Resume it with a learning rate below" in end["reason"]
-    )
+    assert run.status == "failed"
+    assert end["reason"].startswith("The loss is not a number after")
+    assert "Resume it with a learning rate below" in end["reason"]
     assert load_weights(folder / "snapshots.safetensors")["conv1/00000000"].shape == (
         32,
         1,
         5,
         5,
-    ) and tensors(folder)
+    )
+    assert tensors(folder)
 
 
 @pytest.mark.parametrize(
@@ -1247,24 +1208,21 @@ def test_divergence_later_keeps_the_best_weights_and_can_be_resumed(tmp_path, mo
         with pytest.raises(UserError, match="diverged"):
             train(folder, digits_config(), say=quiet)
     run, end = ended(folder)
-    assert (
-        run.status == "failed"
-        and len(run.rows("epoch")) == len(run.rows("checkpoint")) == 1
-        and run.best["step"] == 5
-        and "after 9 steps" in end["reason"]
-    )
+    assert run.status == "failed"
+    assert len(run.rows("epoch")) == len(run.rows("checkpoint")) == 1
+    assert run.best["step"] == 5
+    assert "after 9 steps" in end["reason"]
     kept = tensors(folder)
     requests.ask_rate(folder, 5e-4)
-    assert run.can_resume and state.load_state(folder)["step"] == 5
+    assert run.can_resume
+    assert state.load_state(folder)["step"] == 5
     with EventLog(folder) as log:
         carry_on(folder, log, say=lambda line: None)
     run = read_run(folder)
-    assert (
-        run.status == "finished"
-        and run.rows("resumed")[0]["step"] == 5
-        and run.rows("rate")[0]["learning_rate"] == 5e-4
-        and run.best["val_accuracy"] > 0.7
-    )
+    assert run.status == "finished"
+    assert run.rows("resumed")[0]["step"] == 5
+    assert run.rows("rate")[0]["learning_rate"] == 5e-4
+    assert run.best["val_accuracy"] > 0.7
     assert any(not torch.equal(kept[name], tensor) for name, tensor in tensors(folder).items())
 
 
@@ -1292,13 +1250,14 @@ def test_a_stop_right_after_divergence_can_be_resumed(tmp_path, wish):
         try:
             train(folder, digits_config(), requests=wishes, say=quiet)
         except UserError as error:
-            assert "diverged" in str(error)  # saying so is as good
+            assert "diverged" in str(error)  # saying so is as good  # noqa: PT017
     assert read_run(folder).can_resume
     requests.forget(folder)
     requests.ask_rate(folder, 1e-3)
     with EventLog(folder) as log:
         carry_on(folder, log, say=quiet)
-    assert read_run(folder).status == "finished" and read_run(folder).best["val_accuracy"] > 0.7
+    assert read_run(folder).status == "finished"
+    assert read_run(folder).best["val_accuracy"] > 0.7
 
 
 def test_interrupted_by_the_keyboard(tmp_path):
@@ -1311,13 +1270,11 @@ def test_interrupted_by_the_keyboard(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(folder, digits_config(1), say=stop)
     run, end = ended(folder)
-    assert (
-        run.status == "stopped"
-        and run.can_resume
-        and "kept" in end["reason"]
-        and run.best["step"]
-        and tensors(folder)
-    )
+    assert run.status == "stopped"
+    assert run.can_resume
+    assert "kept" in end["reason"]
+    assert run.best["step"]
+    assert tensors(folder)
     assert resume(folder).status == "finished"
 
 
@@ -1331,15 +1288,15 @@ def test_a_full_disk_is_one_sentence_and_can_be_resumed(tmp_path, monkeypatch, w
     place = {"the state": "state.save_state", "snapshots": "Snapshots.take"}.get(what, what)
     with monkeypatch.context() as patch:
         patch.setattr(f"vizlib.training.loop.{place}", full_disk)
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="No space left"):
             train(folder, digits_config(1), say=quiet)
     run, end = ended(folder)
+    assert run.status == "failed"
     assert (
-        run.status == "failed"
-        and end["reason"]
+        end["reason"]
         == "The disk is full. What was written before is kept; make room, then resume."
-        and run.can_resume
     )
+    assert run.can_resume
     assert resume(folder).status == "finished"
 
 
@@ -1373,15 +1330,15 @@ def test_events_on_a_full_disk_are_whole_or_missing(tmp_path, monkeypatch, room)
 
     with monkeypatch.context() as patch:
         patch.setattr(EventLog, "_open", lambda self: (real(self), opened.append(self))[0])
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="No space left"):
             train(folder, digits_config(1), say=fill)
     _, end = ended(folder)
-    assert end["reason"].startswith("The disk is full.") and not (folder / "spare.tmp").exists()
+    assert end["reason"].startswith("The disk is full.")
+    assert not (folder / "spare.tmp").exists()
     lines = (folder / "events.jsonl").read_text().splitlines()
     damaged = [line for line in lines if line and not _is_json(line)]
-    assert len(damaged) <= 1 and all(
-        line.startswith('{"event"') and line.count('"event"') == 1 for line in damaged
-    )
+    assert len(damaged) <= 1
+    assert all(line.startswith('{"event"') and line.count('"event"') == 1 for line in damaged)
     assert resume(folder).status == "finished"
 
 
@@ -1418,13 +1375,13 @@ def test_on_a_real_disk_that_is_full(small_disk):
     with pytest.raises(OSError, match="No space left"):
         train(folder, digits_config(4), say=quiet)
     run, end = ended(folder)
-    assert (
-        run.status == "failed" and end["reason"].startswith("The disk is full.") and tensors(folder)
-    )
+    assert run.status == "failed"
+    assert end["reason"].startswith("The disk is full.")
+    assert tensors(folder)
 
 
 @pytest.mark.parametrize(
-    "error, reason",
+    ("error", "reason"),
     [
         (
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"),
@@ -1457,11 +1414,9 @@ def test_an_error_in_the_loop_is_named(tmp_path, monkeypatch, error, reason):
     with pytest.raises(type(error)):
         train(tmp_path / "run", noise_config(dataset), dataset, say=quiet)
     run, end = ended(tmp_path / "run")
-    assert (
-        run.status == "failed"
-        and end["reason"].startswith(reason)
-        and "Traceback" not in end["reason"]
-    )
+    assert run.status == "failed"
+    assert end["reason"].startswith(reason)
+    assert "Traceback" not in end["reason"]
 
 
 def test_pictures_that_vanish_before_the_test(tmp_path):
@@ -1470,24 +1425,21 @@ def test_pictures_that_vanish_before_the_test(tmp_path):
     with pytest.raises(UserError, match="cannot be read any more"):
         train(folder, noise_config(dataset), dataset, say=quiet)
     run, end = ended(folder)
-    assert (
-        run.status == "failed"
-        and end["reason"].startswith("The picture 'a.png' cannot be read any more")
-        and run.can_resume
-        and run.has(state.NAME)
-    )
+    assert run.status == "failed"
+    assert end["reason"].startswith("The picture 'a.png' cannot be read any more")
+    assert run.can_resume
+    assert run.has(state.NAME)
     trained = without_times(run.events)[:-1]
     run = resume(folder, noise())
-    assert run.status == "finished" and without_times(run.events)[: len(trained)] == trained
+    assert run.status == "finished"
+    assert without_times(run.events)[: len(trained)] == trained
     assert [row["event"] for row in run.events if row["event"] != "step"][len(trained) :] == [
         "failed",
         "resumed",
         "finished",
     ]
-    assert (
-        run.rows("finished")[0]["kept"] is False
-        and len(load_predictions(run.path("predictions.npz"), 2).labels) == 8
-    )
+    assert run.rows("finished")[0]["kept"] is False
+    assert len(load_predictions(run.path("predictions.npz"), 2).labels) == 8
 
 
 def test_what_cannot_be_trained_leaves_nothing_behind(tmp_path):

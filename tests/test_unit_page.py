@@ -50,7 +50,8 @@ def opened(file=UNIT, until="", **query):
 def drawn(app, until):
     for _ in range(200):
         app.run()
-        assert not app.exception and not app.error, [box.value for box in app.error]
+        assert not app.exception, [box.value for box in app.error]
+        assert not app.error, [box.value for box in app.error]
         if until in texts(app) and not app.get("progress"):
             return app
         time.sleep(0.05)
@@ -95,11 +96,8 @@ def test_the_nine_strongest_are_those_of_all_held_out_images_and_lead_to_their_m
     app = opened(until="looked up once", unit_layer="conv2", unit_number="3")
     values, split = brute_force(runs.read_run(own_runs), "conv2", 3)
     order = np.argsort(-values, kind="stable")[:9]
-    in_view = {
-        "label": app.selectbox(key="label").value,
-        "index": "0",
-        "source": "data set",
-    }  # what is in view already is in the address without the link
+    # what is in view already is in the address without the link
+    in_view = {"label": app.selectbox(key="label").value, "index": "0", "source": "data set"}
     shown = [in_view | one for one in links(app, "Feature_maps") if one.get("place")]
     names = runs.read_run(own_runs).class_names
     assert [(one["label"], int(one["index"])) for one in shown] == [
@@ -110,11 +108,9 @@ def test_the_nine_strongest_are_those_of_all_held_out_images_and_lead_to_their_m
         (one["layer"], one["unit"], one["source"]) == ("conv2", "3", "data set") for one in shown
     )
     assert f"{values[order[0]]:.3g} →" in [link.proto.label for link in app.get("page_link")]
-    assert (
-        "Deconvnet" in texts(app)
-        and "Guided backpropagation" in texts(app)
-        and "random weights" not in texts(app)
-    )
+    assert "Deconvnet" in texts(app)
+    assert "Guided backpropagation" in texts(app)
+    assert "random weights" not in texts(app)
 
 
 def test_the_control_stands_beside_each_gradient_picture_and_the_made_one():
@@ -139,7 +135,8 @@ def test_the_index_is_kept_in_the_run_folder_and_used_again(own_runs, monkeypatc
 
 def test_a_class_is_a_unit(own_runs):
     app = opened(until="looked up once", unit_layer="fc", unit_number="7")
-    assert "What excites the class 7" in texts(app) and "the whole image" in texts(app)
+    assert "What excites the class 7" in texts(app)
+    assert "the whole image" in texts(app)
     assert links(app, "Confusion_matrix")[-1]["predicted_first"] == "7"
     assert {one["label"] for one in links(app, "Feature_maps") if "label" in one} == {"7"}
 
@@ -168,9 +165,8 @@ def test_feature_maps_lead_to_the_unit_of_the_convolution(own_runs):
 
 def test_without_the_pictures_it_says_so_and_makes_its_own():
     app = opened(until="the unit answers", model="resnet32")
-    assert "the pictures of the data set are needed" in texts(app) and not any(
-        "index" in one for one in links(app, "Feature_maps")
-    )
+    assert "the pictures of the data set are needed" in texts(app)
+    assert not any("index" in one for one in links(app, "Feature_maps"))
     assert any(button.label.startswith("Download") for button in app.button)
 
 
@@ -194,7 +190,8 @@ def test_nonsense_in_the_address_is_named():
         random="maybe",
         fourier="no",
     )
-    assert "no layer named 'conv99'" in texts(app) and app.selectbox(key="unit_layer").value in (
+    assert "no layer named 'conv99'" in texts(app)
+    assert app.selectbox(key="unit_layer").value in (
         "conv1",
         "conv2",
     )

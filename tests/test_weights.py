@@ -2,6 +2,7 @@
 nothing.
 """
 
+import contextlib
 import io
 import os
 import pickle
@@ -18,9 +19,8 @@ from vizlib import weights
 from vizlib.errors import UserError
 from vizlib.weights import load_into, load_weights, save_weights
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore"
-)  # torch warns of sparse tensors and of TorchScript, which these files are about
+# torch warns of sparse tensors and of TorchScript, which these files are about
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def network(classes=10):
@@ -75,7 +75,9 @@ def refusal(data, words):
     with pytest.raises(UserError, match=words) as caught:
         load_weights(data)
     message = str(caught.value)
-    assert len(message) < 250 and message.isprintable() and "weights_only" not in message
+    assert len(message) < 250
+    assert message.isprintable()
+    assert "weights_only" not in message
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
@@ -136,11 +138,9 @@ PARALLEL = {f"module.{name}": tensor for name, tensor in STATE.items()}
 )
 def test_ordinary_files_open_exactly(data):
     tensors = load_weights(data)
-    assert (
-        same(tensors, network())
-        and tensors["conv1.weight"].dtype == torch.float32
-        and tensors["bn1.num_batches_tracked"].dtype == torch.int64
-    )
+    assert same(tensors, network())
+    assert tensors["conv1.weight"].dtype == torch.float32
+    assert tensors["bn1.num_batches_tracked"].dtype == torch.int64
     assert not any(tensor.requires_grad for tensor in tensors.values())
 
 
@@ -154,17 +154,16 @@ def test_other_floats_become_float32(dtype):
             }
         )
     )
-    assert tensors["fc.weight"].dtype == torch.float32 and same(tensors, network(), 0.01)
+    assert tensors["fc.weight"].dtype == torch.float32
+    assert same(tensors, network(), 0.01)
 
 
 def test_transposed_and_tied_tensors_open():
     matrix = torch.arange(6.0).reshape(2, 3)
     tensors = load_weights(written({"a": matrix.T, "b": matrix}))
-    assert (
-        tensors["a"].is_contiguous()
-        and torch.equal(tensors["a"], matrix.T)
-        and torch.equal(tensors["b"], matrix)
-    )
+    assert tensors["a"].is_contiguous()
+    assert torch.equal(tensors["a"], matrix.T)
+    assert torch.equal(tensors["b"], matrix)
 
 
 class Payload:
@@ -316,23 +315,18 @@ def test_no_damaged_byte_gets_past_as_another_error(kind):
         damaged = bytearray(data)
         for place in torch.randint(min(len(data), 1200), (3,), generator=generator):
             damaged[place] = int(torch.randint(256, (), generator=generator))
-        try:
+        with contextlib.suppress(UserError):
             load_weights(bytes(damaged))
-        except UserError:
-            pass
 
 
 def test_saved_is_small_and_comes_back(tmp_path):
     path = tmp_path / "model.safetensors"
     save_weights(STATE, path)
     inside = safetensors.torch.load_file(path)
-    assert (
-        inside["fc.weight"].dtype == torch.float16
-        and inside["bn1.num_batches_tracked"].dtype == torch.int64
-    )
-    assert same(load_weights(path), network(), 1e-3) and os.listdir(tmp_path) == [
-        "model.safetensors"
-    ]
+    assert inside["fc.weight"].dtype == torch.float16
+    assert inside["bn1.num_batches_tracked"].dtype == torch.int64
+    assert same(load_weights(path), network(), 1e-3)
+    assert os.listdir(tmp_path) == ["model.safetensors"]
     save_weights(STATE, path, dtype=None)
     assert same(load_weights(str(path)), network())
 
@@ -347,7 +341,8 @@ def test_values_that_float16_cannot_hold_stay_float32(tmp_path):
         tmp_path / "w",
     )
     tensors = load_weights(tmp_path / "w")
-    assert tensors["running_var"].item() == 1e6 and tensors["tied"].shape == (8, 10)
+    assert tensors["running_var"].item() == 1e6
+    assert tensors["tied"].shape == (8, 10)
 
 
 def test_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -361,13 +356,15 @@ def test_failed_save_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(OSError, match="No space"):
         save_weights(network(5).state_dict(), path)
-    assert path.read_bytes() == before and os.listdir(tmp_path) == ["model.safetensors"]
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["model.safetensors"]
 
 
 def test_load_into_fills_the_network():
     model = network()
     nn.init.zeros_(model.fc.weight)
-    assert load_into(model, load_weights(written(PARALLEL))) is model and same(STATE, model)
+    assert load_into(model, load_weights(written(PARALLEL))) is model
+    assert same(STATE, model)
 
 
 def test_old_files_without_step_counts_fit():

@@ -17,9 +17,8 @@ import torch
 from vizlib.errors import unknown
 
 _observer = ContextVar("vizlib_observer", default=None)
-slots = threading.BoundedSemaphore(
-    os.cpu_count() or 1
-)  # `with slots:` around each pass: more at a time than cores only slow one another
+# `with slots:` around each pass: more at a time than cores only slow one another
+slots = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 def prepare(model):
@@ -82,7 +81,7 @@ def forward(model, images, observer=None):
         return model(images)
 
 
-class call_names:
+class CallNames:
     """Names the calls of one forward pass: a module called again, as torchvision's shared ReLUs
     are, becomes "name#2", "name#3".
     """
@@ -102,7 +101,7 @@ def capture(model, images, layer_names):
     dictionary from each layer name to its output, a clone. "name#2" is the second call of a module.
     UserError if a layer does not exist or is not reached.
     """
-    wanted, found, all_names, called = set(layer_names), {}, [], call_names()
+    wanted, found, all_names, called = set(layer_names), {}, [], CallNames()
 
     def keep(name, module, output):
         name = called(name)

@@ -17,16 +17,14 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from vizlib import architectures
-from vizlib.activations import call_names, forward, observing, prepare, slots, twin
+from vizlib.activations import CallNames, forward, observing, prepare, slots, twin
 from vizlib.errors import UserError, unknown
 from vizlib.layers import layer_table
 
 UNIT_METHODS = ("deconvnet", "guided backpropagation")
 CLASS_METHODS = ("Grad-CAM", "integrated gradients", "occlusion")
-STEPS = (
-    64,
-    256,
-)  # of integrated gradients: the second where the first leaves more than TOLERANCE unaccounted for
+# of integrated gradients: the second where the first leaves more than TOLERANCE unaccounted for
+STEPS = (64, 256)
 TOLERANCE = 0.01  # of the difference of logits
 PIXELS_AT_ONCE = 100_000  # in one pass, so that a pass takes some tenths of a second at most
 SEED = 0
@@ -84,7 +82,7 @@ def _values_of(model, layer_name, units, places):
     """The function from images (N, C, H, W) to the value (N,) of each image's unit at its place."""
 
     def values(images):
-        found, called = {}, call_names()
+        found, called = {}, CallNames()
         with observing(lambda name, module, output: found.update({called(name): output})):
             model(images)
         if layer_name not in found:
@@ -104,7 +102,9 @@ def _place_in(layer_name, shape, unit, place):
     """Where a unit's value stands in a layer's output of this shape. UserError if it does not."""
     place = None if len(shape) == 1 else place
     index = (unit, *((0,) * (len(shape) - 1) if place is None else place))
-    is_there = len(index) == len(shape) and all(0 <= at < size for at, size in zip(index, shape))
+    is_there = len(index) == len(shape) and all(
+        0 <= at < size for at, size in zip(index, shape, strict=True)
+    )
     if not is_there or (place is None and max(shape[1:], default=1) > 1):
         where = "with no place" if place is None else f"at {tuple(place)}"
         raise UserError(
@@ -233,9 +233,8 @@ def _grad_cam(model, image, target, say):
     from captum.attr import LayerAttribution, LayerGradCam
 
     row = last_maps(layer_table(model, tuple(image.shape[1:])))
-    module = model.get_submodule(
-        row.name.partition("#")[0]
-    )  # of a module called twice Captum keeps the last call, which is the one that ends last
+    # of a module called twice Captum keeps the last call, which is the one that ends last
+    module = model.get_submodule(row.name.partition("#")[0])
     with slots:
         maps = LayerGradCam(model, module).attribute(image, target, relu_attributions=True)
         values = LayerAttribution.interpolate(maps.detach(), tuple(image.shape[2:]), "bilinear")
@@ -270,7 +269,9 @@ def _occlusion(model, image, target, say):
     channels, *size = image.shape[1:]
     window = tuple(min(side, max(2, side // 5)) for side in size)
     stride = tuple(max(1, side // 3) for side in window)
-    places = math.prod(math.ceil((side - w) / s) + 1 for side, w, s in zip(size, window, stride))
+    places = math.prod(
+        math.ceil((side - w) / s) + 1 for side, w, s in zip(size, window, stride, strict=True)
+    )
     at_once = _at_once(image)
     method = Occlusion(_paced(model, 1 + math.ceil(places / at_once), say))
     shapes = dict(sliding_window_shapes=(channels, *window), strides=(channels, *stride))

@@ -12,19 +12,22 @@ from vizlib import __version__
 from vizlib.errors import UserError, unknown
 
 DESCRIPTION = """\
-Convscope on the command line: train small image classifiers, evaluate them, check them for class collapse.
+Convscope on the command line: train small image classifiers, evaluate them, check them for class
+collapse.
 
-  python -m vizlib list                                       what there is: runs, architectures, data sets, recipes
-  python -m vizlib train -a three_layer_module -d digits   train into runs/, on a CPU or a GPU
-  python -m vizlib resume RUN                                 go on with one that ended too early
-  python -m vizlib evaluate RUN                               answer the held-out images again, print the scores
-  python -m vizlib check RUN                                  does it answer one class? exit status 1 if it does
-  python -m vizlib patterns RUN --layer L                     what each unit of a layer looks for, as pictures
-  python -m vizlib film RUN                                   how it learned, as an animated picture for your slides
-  python -m vizlib reproduce                                  train the networks of the reports, one after another
-  python -m vizlib download cifar10                           fetch CIFAR-10 (170 MB) into the data folder
+  python -m vizlib list                                runs, architectures, data sets, recipes
+  python -m vizlib train -a three_layer_module -d digits
+                                                       train into runs/
+  python -m vizlib resume RUN                          go on with one that ended too early
+  python -m vizlib evaluate RUN                        answer the held-out images again
+  python -m vizlib check RUN                           does it answer one class? exits with 1
+  python -m vizlib patterns RUN --layer L              what each unit of a layer looks for
+  python -m vizlib film RUN                            how it learned, as an animation
+  python -m vizlib reproduce                           train the networks of the reports
+  python -m vizlib download cifar10                    fetch CIFAR-10 (170 MB)
 
-RUN is a name from `list`, or the path of a run folder. Pictures are looked for in the folder CONVSCOPE_DATA names, else in data/.
+RUN is a name from `list`, or the path of a run folder. Pictures are looked for in the folder that
+CONVSCOPE_DATA names, else in data/.
 """
 
 
@@ -293,9 +296,8 @@ def _train(options):
     process.end_in_order(requests)
     group, device = distributed.join(_device(options.device))
     if group.size > 1:
-        process.end_after(
-            process.wait_for_parent, requests, "Its launcher is gone."
-        )  # torchrun leaves its processes behind where it is killed
+        # torchrun leaves its processes behind where it is killed
+        process.end_after(process.wait_for_parent, requests, "Its launcher is gone.")
     try:
         train(
             folder,
@@ -386,7 +388,9 @@ def _evaluate(options):
     print(f"{run.run_id} on {dataset.note}")
     print(f"accuracy {predictions.accuracy:.4f} on {len(predictions.labels):,} images\n")
     print(f"  {'class':16} {'precision':>9} {'recall':>9} {'images':>9}")
-    for class_name, precision, recall, count in zip(run.class_names, *class_scores(confusion)):
+    for class_name, precision, recall, count in zip(
+        run.class_names, *class_scores(confusion), strict=True
+    ):
         print(f"  {class_name[:16]:16} {precision:9.3f} {recall:9.3f} {count:9,}")
 
 

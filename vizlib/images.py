@@ -69,9 +69,8 @@ def _too_large(pixels):
 
 
 def _as_rgb(picture):
-    if picture.mode.startswith(
-        ("I", "F")
-    ):  # Pillow would clip these at 255: nearly all of a 16-bit picture would be white
+    # Pillow would clip these at 255: nearly all of a 16-bit picture would be white
+    if picture.mode.startswith(("I", "F")):
         grey = _stretched(np.asarray(picture))
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.has_transparency_data:
@@ -197,7 +196,7 @@ def _drawable(array):
     if (
         array.dtype != np.uint8
         or array.size == 0
-        or not (array.ndim == 2 or array.ndim == 3 and array.shape[2] == 3)
+        or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3))
     ):
         raise UserError(
             f"A picture is uint8 (H, W), (H, W, 1) or (H, W, 3); this is {array.dtype} "
@@ -214,7 +213,6 @@ def png_bytes(array, scale=1):
         raise UserError(f"The enlargement is a whole number from 1; this is {scale}.")
     enlarged = _drawable(array).repeat(int(scale), axis=0).repeat(int(scale), axis=1)
     file = io.BytesIO()
-    Image.fromarray(enlarged).save(
-        file, "PNG", compress_level=1
-    )  # twice as fast as the default, hardly larger
+    # twice as fast as the default, hardly larger
+    Image.fromarray(enlarged).save(file, "PNG", compress_level=1)
     return file.getvalue()

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import torch
 
-from vizlib.activations import call_names, forward, prepare
+from vizlib.activations import CallNames, forward, prepare
 from vizlib.errors import UserError
 from vizlib.tracing import WHOLE, Operations, Seen
 
-_one_at_a_time = (
-    threading.Lock()
-)  # a dispatch mode belongs to its thread, yet entering one also sets flags of the whole process
+# a dispatch mode belongs to its thread, yet entering one also sets flags of the whole process
+_one_at_a_time = threading.Lock()
 
 
 @dataclass
@@ -43,9 +42,8 @@ class Layer:
     # when it is the whole image
     start: tuple | None
     end: tuple | None  # (bottom, right) where that field ends, the first pixels after it
-    stride: (
-        tuple | None
-    )  # input pixels between neighbours, (vertical, horizontal); None when there is no map left
+    # input pixels between neighbours, (vertical, horizontal); None when there is no map left
+    stride: tuple | None
     is_sum: bool  # it adds two activations itself: the sum of a residual block
     geometry: str  # "5x5, stride 1, padding 2"; empty if it has none
     is_convolution: bool
@@ -129,7 +127,7 @@ class _Table:
     def __init__(self, operations):
         self.rows = []
         self._operations = operations
-        self._called = call_names()
+        self._called = CallNames()
         self._counted = set()  # ids of the parameters in the table
         self._sums = []  # (output, how many rows there were) of sums that no layer has claimed
 
@@ -155,7 +153,9 @@ class _Table:
             parameters=sum(parameter.numel() for parameter in own)
             + sum(child.parameters for child in direct),
             multiply_adds=done.multiply_adds + sum(child.multiply_adds for child in direct),
-            receptive_field=tuple(math.floor(v - u) for u, v in zip(seen.start, seen.end))
+            receptive_field=tuple(
+                math.floor(v - u) for u, v in zip(seen.start, seen.end, strict=True)
+            )
             if seen.start
             else self._operations.image_size,
             start=seen.start,

@@ -18,11 +18,13 @@ from itertools import count
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+# the function: the class imports PyTorch's compiler, which takes seconds
 from torch.optim.adam import (
     adam,
-)  # the function: the class imports PyTorch's compiler, which takes seconds
+)
 
-from vizlib.activations import call_names, observing, prepare, slots, twin
+from vizlib.activations import CallNames, observing, prepare, slots, twin
 from vizlib.errors import UserError, unknown
 from vizlib.layers import layer_table
 
@@ -31,10 +33,8 @@ DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
 MOST_BYTES = 256_000_000  # of maps and their gradients at a time
 # In each step a picture is moved to either side by up to:
 DEGREES, GROWTH = 8.0, 0.1
-SHIFT_OF_STRIDE, SHIFT_OF_INPUT = (
-    1 / 2,
-    1 / 11,
-)  # the smaller: farther off another place is in charge, and fine patterns would become a blur
+# the smaller: farther off another place is in charge, and fine patterns would become a blur
+SHIFT_OF_STRIDE, SHIFT_OF_INPUT = (1 / 2, 1 / 11)
 # How the colours of natural images vary, a column an axis: the root of their covariance, from
 # Lucid, lucid/optvis/param/color.py.
 COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
@@ -105,7 +105,7 @@ def maximise(
                 lambda share, at=done, some=some: say((at + share * len(some)) / len(units)),
             )
         )
-    pictures, values = (torch.cat(parts) for parts in zip(*made))
+    pictures, values = (torch.cat(parts) for parts in zip(*made, strict=True))
     return Maximised(
         pictures[(..., *seen)].permute(0, 2, 3, 1).contiguous().numpy(), values.numpy()
     )
@@ -159,7 +159,7 @@ class _Layer:
         """What all units answer at the central place, (N, units), to images in [0, 1]; `see` is
         given each output on the way.
         """
-        called = call_names()
+        called = CallNames()
 
         def observe(name, module, output):
             see(output)
@@ -215,20 +215,21 @@ def _canvas(layer, row, input_size, room):
     """
     channels, *whole = input_size
     fields = row.receptive_field
-    if all(field >= side for field, side in zip(fields, whole)):
+    if all(field >= side for field, side in zip(fields, whole, strict=True)):
         return input_size, (slice(None), slice(None))
     for more in count():
         size = [
             min(side, (-(-(field + 2 * room) // stride) + more) * stride)
-            for side, field, stride in zip(whole, fields, row.stride)
+            for side, field, stride in zip(whole, fields, row.stride, strict=True)
         ]
         seen = layer.seen((channels, *size))
         fits = [
             one.start >= room and one.stop + room <= side and one.stop - one.start == field
-            for one, side, field in zip(seen, size, fields)
+            for one, side, field in zip(seen, size, fields, strict=True)
         ]
-        if all(fit or side == most for fit, side, most in zip(fits, size, whole)):
+        if all(fit or side == most for fit, side, most in zip(fits, size, whole, strict=True)):
             return (channels, *size), seen
+    return None
 
 
 class _Painting:

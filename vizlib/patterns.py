@@ -21,10 +21,11 @@ def unit_layer(rows, name, unit_layers):
     rows: of a layer table.
     """
     at = next(number for number, row in enumerate(rows) if row.name == name)
+    # a block stands before its layers
     end = next(
         (later for later in range(at + 1, len(rows)) if rows[later].depth <= rows[at].depth),
         len(rows),
-    )  # a block stands before its layers
+    )
     fitting = [
         row.name
         for row in rows[:end]
@@ -36,7 +37,7 @@ def unit_layer(rows, name, unit_layers):
 def sees_part(row, input_size):
     """Whether a unit of this Layer sees less than the whole image of (channels, height, width)."""
     return len(row.output_shape) == 3 and any(
-        seen < side for seen, side in zip(row.receptive_field, input_size[1:])
+        seen < side for seen, side in zip(row.receptive_field, input_size[1:], strict=True)
     )
 
 
@@ -49,7 +50,8 @@ def field(row, place, input_size):
     if not sees_part(row, input_size):
         return 0, 0, *input_size[1:]
     top, left = (
-        math.ceil(start + at * stride) for start, at, stride in zip(row.start, place, row.stride)
+        math.ceil(start + at * stride)
+        for start, at, stride in zip(row.start, place, row.stride, strict=True)
     )
     return top, left, top + row.receptive_field[0], left + row.receptive_field[1]
 
@@ -74,7 +76,7 @@ def patches(pictures, row, best, input_size, say=lambda share: None):
     pictures: the test split's. best: the layer's Strongest. They are shrunk as `fitting` says.
     """
     found = []
-    for unit, (at, place) in enumerate(zip(best.rows[:, 0], best.places[:, 0])):
+    for unit, (at, place) in enumerate(zip(best.rows[:, 0], best.places[:, 0], strict=True)):
         say(unit / len(best.rows))
         received = fit(pictures[int(at)], input_size)
         found.append(cut(received, field(row, tuple(map(int, place)), input_size)))
@@ -86,8 +88,10 @@ def csv(best, split, class_names):
     and column of the map.
     """
     lines = ["unit,rank,value,image_id,class,row,column"]
-    for unit, (values, rows, places) in enumerate(zip(best.values, best.rows, best.places)):
-        for rank, (value, row, place) in enumerate(zip(values, rows, places), 1):
+    for unit, (values, rows, places) in enumerate(
+        zip(best.values, best.rows, best.places, strict=True)
+    ):
+        for rank, (value, row, place) in enumerate(zip(values, rows, places, strict=True), 1):
             class_name = class_names[split.labels[row]].replace('"', '""')
             lines.append(
                 f'{unit},{rank},{value:.6g},"{split.image_ids[row]}","{class_name}",{place[0]},{place[1]}'

@@ -55,9 +55,8 @@ def _axis(layer, axis, pixels, places, cells):
     if layer.start is None:
         return [(0, pixels)] * cells
     start, end, stride = layer.start[axis], layer.end[axis], layer.stride[axis]
-    ends = [
-        (cell * places // cells, -(-(cell + 1) * places // cells) - 1) for cell in range(cells)
-    ]  # the first and the last place of each cell
+    # the first and the last place of each cell
+    ends = [(cell * places // cells, -(-(cell + 1) * places // cells) - 1) for cell in range(cells)]
     limits = [
         (math.ceil(start + first * stride), math.floor(end + last * stride)) for first, last in ends
     ]
@@ -74,11 +73,11 @@ def effective(model, image, layer_name, unit, place):
     """
     import torch
 
-    from vizlib.activations import call_names, observing, prepare, slots, twin
+    from vizlib.activations import CallNames, observing, prepare, slots, twin
 
     pixels, called, all_names, found = (
         image.detach().clone().requires_grad_(True),
-        call_names(),
+        CallNames(),
         [],
         [],
     )
@@ -103,7 +102,9 @@ class _Reached(Exception):
 
 
 def _value(maps, layer_name, at):
-    if len(at) != maps.dim() or not all(0 <= index < size for index, size in zip(at, maps.shape)):
+    if len(at) != maps.dim() or not all(
+        0 <= index < size for index, size in zip(at, maps.shape, strict=True)
+    ):
         raise UserError(
             f"There is no value {', '.join(map(str, at))} in {layer_name}: it gives "
             f"{' x '.join(map(str, maps.shape))}, counted from 0."
@@ -122,10 +123,11 @@ def tight_box(influence, share=SHARE):
     needed, best = share * sums[-1, -1], (math.inf, 0, None)
     if not needed > 0:
         return None
+    # the rows that have any
     begin, last = (
         int(np.searchsorted(sums[:, -1], 0, "right")) - 1,
         int(np.searchsorted(sums[:, -1], sums[-1, -1])),
-    )  # the rows that have any
+    )
     for top in range(begin, last):
         first = top + int(np.searchsorted(sums[top:, -1] - sums[top, -1], needed))
         for bottom in range(first, last + 1):
@@ -142,9 +144,8 @@ def _narrowest(sums, needed, top, bottom):
     columns up to each, (W + 1,).
     """
     lefts = np.arange(np.searchsorted(sums, sums[-1] - needed, "right"))
-    rights = np.minimum(
-        np.searchsorted(sums, sums[lefts] + needed), len(sums) - 1
-    )  # rounding may leave the last a hair short
+    # rounding may leave the last a hair short
+    rights = np.minimum(np.searchsorted(sums, sums[lefts] + needed), len(sums) - 1)
     pixels, held = (rights - lefts) * (bottom - top), sums[rights] - sums[lefts]
     left = np.lexsort((-held, pixels))[0]
     return int(pixels[left]), -held[left], (top, int(lefts[left]), bottom, int(rights[left]))

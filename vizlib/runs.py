@@ -2,12 +2,10 @@
 thing on disk.
 
     <run>/config.json             what was trained on what, and how: enough to rebuild it
-          events.jsonl            a line for each thing that happened, appended by the training
-          process only
+          events.jsonl            a line for each thing that happened, by the training process only
           model.safetensors       the best weights, float16; large networks ship without
           predictions.npz         labels and logits of the held-out images
-          strongest.safetensors   which held-out images excite each unit most, once somebody has
-          asked
+          strongest.safetensors   which held-out images excite each unit most, if somebody asked
           snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
           last.pt                 what resuming needs, gone once finished
           alive.lock              held by the training process as long as it lives
@@ -129,13 +127,10 @@ class Run:
             found = path.stat()
         except OSError:
             return []
-        state = (
-            found.st_mtime_ns,
-            found.st_size,
-        )  # two lines may be written within one tick of the file system's clock
-        if (
-            _latest_events.get(path, (None,))[0] != state
-        ):  # of each file only the newest state is kept: a growing one has hundreds
+        # two lines may be written within one tick of the file system's clock
+        state = (found.st_mtime_ns, found.st_size)
+        # of each file only the newest state is kept: a growing one has hundreds
+        if _latest_events.get(path, (None,))[0] != state:
             _latest_events[path] = state, read_events(path)
         return _latest_events[path][1]
 
@@ -231,11 +226,12 @@ class Run:
     def reproducing_command(self):
         """The command that trains it anew, where it is one of the reports' systems; else empty."""
         system = self.config.get("system")
+        # nothing else is for a shell
         return (
             f"python -m vizlib reproduce {system}"
             if isinstance(system, str) and system.isalnum()
             else ""
-        )  # nothing else is for a shell
+        )
 
     @property
     def device(self):
@@ -287,12 +283,10 @@ def read_events(path):
         except (ValueError, RecursionError):
             continue
         if _is_event(row):
-            if (
-                row["event"] == "resumed"
-            ):  # from a state saved earlier: what came after that has not been
-                undone = (
-                    _UNDONE if row["step"] else (*_UNDONE, "checkpoint")
-                )  # a checkpoint's weights are there still, unless all begins anew
+            # from a state saved earlier: what came after that has not been
+            if row["event"] == "resumed":
+                # a checkpoint's weights are there still, unless all begins anew
+                undone = _UNDONE if row["step"] else (*_UNDONE, "checkpoint")
                 rows = [
                     old
                     for old in rows

@@ -15,6 +15,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,9 +114,9 @@ class _Search:
 
     def begin(self):
         """The observer of one forward pass."""
-        from vizlib.activations import call_names
+        from vizlib.activations import CallNames
 
-        self._called, self._reached = call_names(), []
+        self._called, self._reached = CallNames(), []
         return self._observe
 
     def end(self, images):
@@ -154,7 +155,7 @@ def _first(parts, count):
     """
     import torch
 
-    values, rows, places = (torch.cat(tensors, 1) for tensors in zip(*parts))
+    values, rows, places = (torch.cat(tensors, 1) for tensors in zip(*parts, strict=True))
     order = values.neg().sort(dim=1, stable=True).indices[:, :count]
     return (
         values.gather(1, order),
@@ -194,20 +195,11 @@ def of_run(run, dataset, say=lambda share: None):
         say=say,
     )
     seconds = time.perf_counter() - start
-    try:
-        _write(
-            run.path(FILE),
-            found,
-            {
-                **_marks(run, weights, dataset),
-                "layers": json.dumps(layer_names),
-                "seconds": f"{seconds:.3f}",
-            },
-        )
+    facts = {"layers": json.dumps(layer_names), "seconds": f"{seconds:.3f}"}
     # in a folder that cannot be written nothing is kept, and nothing is lost but the time of
     # whoever asks next
-    except OSError:
-        pass
+    with suppress(OSError):
+        _write(run.path(FILE), found, {**_marks(run, weights, dataset), **facts})
     return Index(layer_names, len(split), seconds, found.__getitem__)
 
 

@@ -44,9 +44,8 @@ class System:
 
 
 _KNEE = dict(dataset="csv-imbalanced:knee", side=64, epochs=10)
-_AS_REPORTED = dict(
-    augment=False, augment_only_rare=False
-)  # before anything was done against the collapse
+# before anything was done against the collapse
+_AS_REPORTED = dict(augment=False, augment_only_rare=False)
 _C = "report_c"
 _ALL = [
     System(

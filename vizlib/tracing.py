@@ -35,13 +35,13 @@ class Seen:
         """
         if self.jump is None:
             return self
-        jump = tuple(j * s for j, s in zip(self.jump, stride))
+        jump = tuple(j * s for j, s in zip(self.jump, stride, strict=True))
         if self.start is None:
             return Seen(None, None, jump)
-        start = tuple(u - p * j for u, p, j in zip(self.start, padding, self.jump))
+        start = tuple(u - p * j for u, p, j in zip(self.start, padding, self.jump, strict=True))
         end = tuple(
             v + ((k - 1) * d - p) * j
-            for v, k, d, p, j in zip(self.end, kernel, dilation, padding, self.jump)
+            for v, k, d, p, j in zip(self.end, kernel, dilation, padding, self.jump, strict=True)
         )
         return Seen(start, end, jump)
 
@@ -51,7 +51,9 @@ class Seen:
             self
             if self.jump is None
             else Seen(
-                self.start, self.end, tuple(Fraction(j, f) for j, f in zip(self.jump, factor))
+                self.start,
+                self.end,
+                tuple(Fraction(j, f) for j, f in zip(self.jump, factor, strict=True)),
             )
         )
 
@@ -63,13 +65,19 @@ def _together(all_seen):
     """Of values made from several tensors: the smallest field that holds the fields of all, on the
     coarsest grid. Branches need not have one centre.
     """
-    starts, ends, jumps = zip(*((seen.start, seen.end, seen.jump) for seen in all_seen))
+    starts, ends, jumps = zip(
+        *((seen.start, seen.end, seen.jump) for seen in all_seen), strict=True
+    )
     jumps = [jump for jump in jumps if jump]
-    jump = tuple(map(max, zip(*jumps))) if jumps else None
+    jump = tuple(map(max, zip(*jumps, strict=True))) if jumps else None
     return (
         Seen(None, None, jump)
         if None in starts
-        else Seen(tuple(map(min, zip(*starts))), tuple(map(max, zip(*ends))), jump)
+        else Seen(
+            tuple(map(min, zip(*starts, strict=True))),
+            tuple(map(max, zip(*ends, strict=True))),
+            jump,
+        )
     )
 
 
@@ -107,9 +115,8 @@ class Operations(TorchDispatchMode):
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         packet = operation.overloadpacket
-        if (
-            packet not in _RULES
-        ):  # in inference mode compound operations arrive whole: take them apart
+        # in inference mode compound operations arrive whole: take them apart
+        if packet not in _RULES:
             with self:
                 result = operation.decompose(*args, **kwargs)
             if result is not NotImplemented:
@@ -178,7 +185,9 @@ def _convolution(done, inputs, args, kwargs, output):
             .through(
                 kernel,
                 dilation=dilation,
-                padding=[(k - 1) * d - p for k, d, p in zip(kernel, dilation, padding)],
+                padding=[
+                    (k - 1) * d - p for k, d, p in zip(kernel, dilation, padding, strict=True)
+                ],
             )
         )
     return inputs[0].seen.through(kernel, stride, dilation, padding)
@@ -188,9 +197,8 @@ def _pool(done, inputs, args, kwargs, output):
     kernel = _pair(args[1])
     stride = _pair(args[2]) if len(args) > 2 and args[2] else kernel
     padding = _pair(args[3]) if len(args) > 3 else (0, 0)
-    dilation = (
-        _pair(args[4]) if len(args) > 4 and isinstance(args[4], (tuple, list)) else (1, 1)
-    )  # an average pool has none
+    # an average pool has none
+    dilation = _pair(args[4]) if len(args) > 4 and isinstance(args[4], (tuple, list)) else (1, 1)
     done.geometry = _geometry(kernel, stride, padding, dilation)
     return inputs[0].seen.through(kernel, stride, dilation, padding)
 
@@ -199,12 +207,13 @@ def _adaptive_pool(done, inputs, args, kwargs, output):
     sizes, cells = inputs[0].shape[-2:], output.shape[-2:]
     if tuple(cells) == (1, 1):
         return WHOLE
-    stride = [Fraction(size, count) for size, count in zip(sizes, cells)]
+    stride = [Fraction(size, count) for size, count in zip(sizes, cells, strict=True)]
+    # what rounding adds to a cell that ends between two places
     slack = [
-        1 - Fraction(math.gcd(size, count), count) for size, count in zip(sizes, cells)
-    ]  # what rounding adds to a cell that ends between two places
+        1 - Fraction(math.gcd(size, count), count) for size, count in zip(sizes, cells, strict=True)
+    ]
     return inputs[0].seen.through(
-        [s + 2 * more for s, more in zip(stride, slack)], stride, padding=slack
+        [s + 2 * more for s, more in zip(stride, slack, strict=True)], stride, padding=slack
     )
 
 

@@ -54,9 +54,8 @@ def save_weights(state_dict, path, dtype=torch.float16):
 
 
 def _to_save(tensor, dtype):
-    tensor = (
-        tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-    )  # safetensors refuses tensors that share memory
+    # safetensors refuses tensors that share memory
+    tensor = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
     if dtype is None or not tensor.is_floating_point():
         return tensor
     smaller = tensor.to(dtype)
@@ -132,9 +131,8 @@ def _reader(data):
     if data.startswith(b"PK\x03\x04"):
         return _read_zip
     if LEGACY_MAGIC in data[:32]:
-        return lambda data: _load(
-            data, io.BytesIO(data), 4
-        )  # a magic number, the version, the machine, then the content
+        # a magic number, the version, the machine, then the content
+        return lambda data: _load(data, io.BytesIO(data), 4)
     if data[8:9] == b"{":
         return safetensors.torch.load
     if data.startswith(b"\x80"):
@@ -234,9 +232,8 @@ def _checked(name, tensor):
 
 
 def _without_prefixes(tensors):
-    for prefix in (
-        prefix for prefix in PREFIXES * 2 if tensors
-    ):  # twice: "module." may stand around "_orig_mod." and the other way round
+    # twice: "module." may stand around "_orig_mod." and the other way round
+    for prefix in (prefix for prefix in PREFIXES * 2 if tensors):
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors

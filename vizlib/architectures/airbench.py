@@ -84,12 +84,10 @@ class Airbench(nn.Module):
         of an activation is lost in a GELU, hence the negatives. Source: airbench, after Page, How
         to train your ResNet, https://myrtle.ai/learn/how-to-train-your-resnet-8-bag-of-tricks/
         """
-        patches = (
-            F.unfold(images.float(), PATCH).transpose(1, 2).flatten(0, 1)
-        )  # (N x places, C x PATCH x PATCH)
-        variances, directions = torch.linalg.eigh(
-            patches.T @ patches / len(patches)
-        )  # ascending; the directions are columns
+        # (N x places, C x PATCH x PATCH)
+        patches = F.unfold(images.float(), PATCH).transpose(1, 2).flatten(0, 1)
+        # ascending; the directions are columns
+        variances, directions = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (
             (directions / (variances + EPSILON).sqrt())
             .T.flip(0)

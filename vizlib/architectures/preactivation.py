@@ -51,9 +51,8 @@ class PreactivationNet(nn.Module):
     def __init__(self, block, num_classes, in_channels, widths, blocks):
         super().__init__()
         first, second, third = widths
-        self.conv1 = nn.Conv2d(
-            in_channels, first, 3, padding=1
-        )  # no batch norm follows, so it has a bias
+        # no batch norm follows, so it has a bias
+        self.conv1 = nn.Conv2d(in_channels, first, 3, padding=1)
         self.relu1 = nn.ReLU()
         self.stage1 = _stage(block, first, first, blocks, downsample=False)
         self.stage2 = _stage(block, first, second, blocks, downsample=True)
@@ -115,9 +114,8 @@ class BottleneckBlock(nn.Module):
         inner = out_channels // 4
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.relu1 = nn.ReLU()
-        self.conv1 = nn.Conv2d(
-            in_channels, inner, 1, stride=2 if downsample else 1, bias=False
-        )  # the first 1x1 carries the stride
+        # the first 1x1 carries the stride
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, stride=2 if downsample else 1, bias=False)
         self.bn2 = nn.BatchNorm2d(inner)
         self.relu2 = nn.ReLU()
         self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)

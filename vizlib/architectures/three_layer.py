@@ -136,9 +136,8 @@ class ThreeLayerModule(nn.Module):
 
 def _initialised(build):
     """The network that build() makes, with Kaiming-normal weights and zero biases."""
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # PyTorch's own weights, which only two of the forms draw, must not count
+    # PyTorch's own weights, which only two of the forms draw, must not count
+    with torch.random.fork_rng(devices=[]):
         model = build()
     for name, parameter in model.named_parameters():
         if name.endswith("weight"):

@@ -115,9 +115,8 @@ class Reader:
     find: Callable
     read: Callable
     missing: str  # what to do where it is not on this machine
-    download: (
-        Callable | None
-    )  # download(root, say) fetches it; say(share) is told the progress in [0, 1]
+    # download(root, say) fetches it; say(share) is told the progress in [0, 1]
+    download: Callable | None
 
 
 def register(name, *, find, missing, download=None):
@@ -205,6 +204,6 @@ def channel_statistics(images):
     means = [float((values * counts).sum() / counts.sum()) for counts in levels]
     stds = [
         float(np.sqrt((np.square(values - mean) * counts).sum() / counts.sum()))
-        for mean, counts in zip(means, levels)
+        for mean, counts in zip(means, levels, strict=True)
     ]
     return [round(mean, 4) for mean in means], [round(max(std, 1e-3), 4) for std in stds]

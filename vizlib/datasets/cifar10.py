@@ -25,10 +25,8 @@ CLASS_NAMES = [
     "ship",
     "truck",
 ]
-MEAN, STD = (
-    [0.4914, 0.4822, 0.4465],
-    [0.2470, 0.2435, 0.2616],
-)  # of the 50,000 official training pictures
+# of the 50,000 official training pictures
+MEAN, STD = ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])
 MISSING = (
     "Get it with `python -m vizlib download cifar10` (170 MB), or put it as "
     "DATA/cifar10/{train,test}/CLASS/*.png (DATA is CONVSCOPE_DATA or data/)."
@@ -88,9 +86,8 @@ def _read_folders(root):
         of_training = (
             part == "train" or min(rows["test"], default=-1) > max(rows["train"], default=-1) > 0
         )
-        official = min(rows[part], default=-1) >= 0 and len(set(rows[part])) == len(
-            files
-        )  # else the numbers begin anew in each class
+        # else the numbers begin anew in each class
+        official = min(rows[part], default=-1) >= 0 and len(set(rows[part])) == len(files)
         names = rows[part] if official else [f"{file.parent.name}/{file.stem}" for file in files]
         ids = np.array(
             [f"{'train' if of_training and official else part}/{name}" for name in names]
@@ -131,9 +128,8 @@ def download(root, say=lambda share: None):
     import urllib.request
 
     root.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(
-        suffix=".tmp", dir=root
-    )  # of its own, since two may download at once
+    # of its own, since two may download at once
+    handle, partial = tempfile.mkstemp(suffix=".tmp", dir=root)
     digest, done = hashlib.md5(usedforsecurity=False), 0
     try:
         with urllib.request.urlopen(ADDRESS, timeout=20) as source, open(handle, "wb") as target:

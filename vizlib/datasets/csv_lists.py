@@ -28,9 +28,8 @@ def find_lists(root):
 
 def _column(path):
     try:
-        with open(
-            path, newline="", encoding="utf-8-sig"
-        ) as file:  # spreadsheets write a mark first, which would lose the first picture
+        # spreadsheets write a mark first, which would lose the first picture
+        with open(path, newline="", encoding="utf-8-sig") as file:
             return [row[0].strip() for row in csv.reader(file) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(

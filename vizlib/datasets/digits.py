@@ -26,9 +26,8 @@ def _file():
     missing="It comes with scikit-learn: pip install scikit-learn.",
 )
 def read_digits(name, root):
-    rows = np.loadtxt(
-        _file(), delimiter=",", dtype=np.uint8
-    )  # 64 levels from 0 to 16, and the label
+    # 64 levels from 0 to 16, and the label
+    rows = np.loadtxt(_file(), delimiter=",", dtype=np.uint8)
     pictures = np.round(rows[:, :64].reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
     ids = np.array([f"digits/{row}" for row in range(len(pictures))])
     train, test = hold_out(Split(pictures, rows[:, 64].astype(np.int64), ids), TEST_IMAGES, seed=0)

@@ -119,8 +119,8 @@ def describe(name, class_names, splits, note, ordered=False):
 @register(
     "folder",
     find=find_folders,
-    missing="Put pictures into DATA/NAME/CLASS/, or DATA/NAME/train/CLASS/ and DATA/NAME/test/CLASS/, "
-    "where DATA is CONVSCOPE_DATA or data/.",
+    missing="Put pictures into DATA/NAME/CLASS/, or DATA/NAME/train/CLASS/ and "
+    "DATA/NAME/test/CLASS/, where DATA is CONVSCOPE_DATA or data/.",
 )
 def read_folders(name, root):
     folder = root / name.partition(":")[2]

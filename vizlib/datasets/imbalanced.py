@@ -16,9 +16,8 @@ from vizlib.datasets.cifar10 import MISSING, download, find_cifar10, read_cifar1
 from vizlib.datasets.csv_lists import LISTS, find_lists, labels_of, read_lists
 from vizlib.errors import UserError
 
-RETINOPATHY_COUNTS = np.array(
-    [20655, 1954, 4209, 698, 581]
-)  # training labels 0 to 4 of the homework's lists
+# training labels 0 to 4 of the homework's lists
+RETINOPATHY_COUNTS = np.array([20655, 1954, 4209, 698, 581])
 SHARES = "in the label shares of the retinopathy homework, taken from"
 
 

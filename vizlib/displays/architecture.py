@@ -72,9 +72,9 @@ class ArchitectureDisplay:
         for layer in self.layers:
             field = "x".join(map(str, layer.receptive_field)) if layer.receptive_field else ""
             stride = "x".join(map(str, layer.stride)) if layer.stride else ""
-            rows.append(
-                f"{layer.name},{layer.kind},{'x'.join(map(str, layer.output_shape))},{layer.parameters},{layer.multiply_adds},{field},{stride},{int(layer.is_sum)}"
-            )
+            output = "x".join(map(str, layer.output_shape))
+            figures = f"{output},{layer.parameters},{layer.multiply_adds},{field},{stride}"
+            rows.append(f"{layer.name},{layer.kind},{figures},{int(layer.is_sum)}")
         return "\n".join(rows) + "\n"
 
 

@@ -212,9 +212,8 @@ class Atlas:
         ).convert("RGB")
         scale = max(1, round(1200 / sheet.width))
         sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
-        lines = _wrapped(
-            caption.replace("×", "x"), sheet.width // 7
-        )  # Pillow's own font has no such sign
+        # Pillow's own font has no such sign
+        lines = _wrapped(caption.replace("×", "x"), sheet.width // 7)
         figure = Image.new("RGB", (sheet.width + 20, sheet.height + 60 + 16 * len(lines)), "white")
         figure.paste(sheet, (10, 10))
         draw = ImageDraw.Draw(figure)
@@ -272,13 +271,12 @@ class Atlas:
             f'<text x="0" y="{height + 34 + 16 * number}">{html.escape(line)}</text>'
             for number, line in enumerate(texts)
         ]
-        return "\n".join(parts + ["</svg>"])
+        return "\n".join([*parts, "</svg>"])
 
 
 def _wrapped(text, width):
     import textwrap
 
-    printable = "".join(
-        letter if letter.isprintable() else " " for letter in text
-    )  # XML takes no control characters
+    # XML takes no control characters
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return textwrap.wrap(printable, max(20, width))

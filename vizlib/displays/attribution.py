@@ -83,7 +83,7 @@ class EvidenceDisplay:
         return np.stack(
             [
                 laid_over(self.received, strength, colour)
-                for strength, colour in zip(strengths, colours)
+                for strength, colour in zip(strengths, colours, strict=True)
             ]
         )
 
@@ -101,7 +101,7 @@ class EvidenceDisplay:
     def csv(self, names):
         """One row a pixel and class: class, row, column, evidence. names: K words."""
         lines = ["class,row,column,evidence"]
-        for name, values in zip(names, self.values):
+        for name, values in zip(names, self.values, strict=True):
             quoted = '"' + name.replace('"', '""') + '"'
             lines += [
                 f"{quoted},{row},{column},{value:.6g}"

@@ -52,7 +52,7 @@ class ConfusionDisplay:
             colours=DARK if dark else LIGHT,
             text=[
                 write(count, share) if count else ""
-                for count, share in zip(self.counts.ravel(), shares.ravel())
+                for count, share in zip(self.counts.ravel(), shares.ravel(), strict=True)
             ],
             letters=["#f8fafc" if dark or share > 0.62 else "#0f172a" for share in shares.ravel()],
             hover=[
@@ -72,7 +72,10 @@ class ConfusionDisplay:
                 line=dict(color="#f97316", width=3),
             )
         if not narrow:
-            totals = [f"{name}  ({total:,})" for name, total in zip(names, self.counts.sum(axis=1))]
+            totals = [
+                f"{name}  ({total:,})"
+                for name, total in zip(names, self.counts.sum(axis=1), strict=True)
+            ]
             figure.update_yaxes(title="true (images)", ticktext=totals)
         return figure
 
@@ -110,13 +113,19 @@ class ConfusionDifference:
         names: of the two. Written are whole percentage points, from half a one on.
         """
         shares, limit = self.shares, self.limit
-        each = zip(shares.ravel(), self.first.shares.ravel(), self.second.shares.ravel())
+        each = zip(
+            shares.ravel(), self.first.shares.ravel(), self.second.shares.ravel(), strict=True
+        )
         return _matrix(
             _shown(self.first.class_names),
             shares,
             ends=(-limit, limit),
             colours=list(
-                zip((0, 0.5, 1), (COLOURS[1], "#111827" if dark else "#f8fafc", COLOURS[0]))
+                zip(
+                    (0, 0.5, 1),
+                    (COLOURS[1], "#111827" if dark else "#f8fafc", COLOURS[0]),
+                    strict=True,
+                )
             ),
             text=[f"{100 * share:+.0f}" if abs(share) >= 0.005 else "" for share in shares.ravel()],
             letters="#f8fafc"
@@ -170,7 +179,7 @@ def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
         customdata=np.stack([true, predicted], axis=1),
         text=[
             f"true {names[t]}, predicted {names[p]}: {said}"
-            for t, p, said in zip(true, predicted, hover)
+            for t, p, said in zip(true, predicted, hover, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
         selected=dict(marker=dict(opacity=0)),
@@ -198,9 +207,8 @@ def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
         zeroline=False,
     )
     if narrow:
-        figure.update_xaxes(
-            tickangle=-60, ticklabeloverflow="allow"
-        )  # at the angle that Plotly would choose, neighbours touch
+        # at the angle that Plotly would choose, neighbours touch
+        figure.update_xaxes(tickangle=-60, ticklabeloverflow="allow")
         figure.update_layout(margin_r=30)
     figure.update_yaxes(
         title="true",
@@ -216,21 +224,19 @@ def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
         dragmode=False,
         showlegend=False,
     )
-    figure.update_layout(
-        hovermode="closest", hoverdistance=-1
-    )  # wherever a cell is pointed at, its marker is the nearest
+    # wherever a cell is pointed at, its marker is the nearest
+    figure.update_layout(hovermode="closest", hoverdistance=-1)
     return figure
 
 
 def _shown(class_names):
-    return [
-        html.escape(name[:24], quote=False) for name in class_names
-    ]  # Plotly draws tags and links
+    # Plotly draws tags and links
+    return [html.escape(name[:24], quote=False) for name in class_names]
 
 
 def _table(class_names, rows):
     quoted = ['"' + name.replace('"', '""') + '"' for name in class_names]
-    lines = [",".join([name, *map(str, row)]) for name, row in zip(quoted, rows)]
+    lines = [",".join([name, *map(str, row)]) for name, row in zip(quoted, rows, strict=True)]
     return "\n".join([",".join(["true \\ predicted", *quoted]), *lines]) + "\n"
 
 

@@ -24,11 +24,12 @@ COLOURS = (
 )
 FULL = 600  # steps that a long training notes
 PALE = 0.35  # how much is left of what comes after the moment of the film
+# events drawn as a vertical line, and what it says
 MARKS = {
     "rate": "rate {learning_rate:.3g}",
     "resumed": "resumed",
     "pictures": "{height} × {width} pixels",
-}  # events drawn as a vertical line, and what it says
+}
 
 
 class History(NamedTuple):
@@ -90,9 +91,8 @@ class CurvesDisplay:
                     sum(row["step"] <= until for row in rows) if until is not None else len(rows),
                 )
                 common = dict(name=f"{name}, {line}", legendgroup=f"{name}, {line}", **style)
-                if shown < len(
-                    rows
-                ):  # the rest stays on the axes and begins where the shown part ends
+                # the rest stays on the axes and begins where the shown part ends
+                if shown < len(rows):
                     rest, pale = (
                         max(0, shown - 1),
                         dict(
@@ -142,9 +142,8 @@ class CurvesDisplay:
         """What is drawn of a run: (what it is, its events, their key, its style)."""
         epochs, steps, best, _ = History(*history)
         train_key, val_key = QUANTITIES[quantity]
-        steps = [
-            row for row in steps if isinstance(row.get(train_key), (int, float))
-        ]  # older runs noted no accuracy by step
+        # older runs noted no accuracy by step
+        steps = [row for row in steps if isinstance(row.get(train_key), (int, float))]
         if steps:
             yield (
                 "step by step",
@@ -195,10 +194,8 @@ class CurvesDisplay:
             label = (f"{html.escape(name[:24], quote=False)}: " if several else "") + ", ".join(
                 words
             )
-            line, right = (
-                dict(color=colour, width=1.5, dash="dash"),
-                number % 2,
-            )  # a second run's labels stand on the other side of their lines
+            # a second run's labels stand on the other side of their lines
+            line, right = (dict(color=colour, width=1.5, dash="dash"), number % 2)
             place = dict(
                 annotation_position="top right" if right else "top left",
                 annotation_textangle=-90,
@@ -225,15 +222,9 @@ class CurvesDisplay:
         for name, history in self.histories.items():
             epochs, _, best, _ = History(*history)
             for row in epochs:
-                rows.append(
-                    ",".join(
-                        [
-                            name,
-                            *(str(row.get(column, "")) for column in columns),
-                            str(int(bool(best) and is_checkpoint(row, best))),
-                        ]
-                    )
-                )
+                figures = (str(row.get(column, "")) for column in columns)
+                is_best = int(bool(best) and is_checkpoint(row, best))
+                rows += [",".join([name, *figures, str(is_best)])]
         return "\n".join(rows) + "\n"
 
 

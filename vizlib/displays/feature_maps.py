@@ -64,9 +64,8 @@ class FeatureMapsDisplay:
             least, greatest = (np.float32(value) for value in self.network_range)
         if self.is_signed(scale):
             greatest = np.maximum(np.abs(least), np.abs(greatest))
-            greatest = np.where(greatest > 0, greatest, 1)[
-                ()
-            ]  # a dead map among signed ones has the colour of zero too
+            # a dead map among signed ones has the colour of zero too
+            greatest = np.where(greatest > 0, greatest, 1)[()]
             return -greatest, greatest
         return np.zeros_like(greatest), greatest
 
@@ -87,7 +86,7 @@ class FeatureMapsDisplay:
             else (),  # one value shows that it is zero
             labels=tuple(
                 f"unit {unit}: {low:.3g} to {high:.3g}"
-                for unit, (low, high) in enumerate(zip(self.least, self.greatest))
+                for unit, (low, high) in enumerate(zip(self.least, self.greatest, strict=True))
             ),
         )
 

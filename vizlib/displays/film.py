@@ -17,10 +17,8 @@ from vizlib.displays.feature_maps import FeatureMapsDisplay
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.errors import UserError, unknown
 
-SHEETS = {
-    "filters": (470, 278),
-    "maps": (396, 278),
-}  # width and height, in pixels, that tiles fill in a panel
+# width and height, in pixels, that tiles fill in a panel
+SHEETS = {"filters": (470, 278), "maps": (396, 278)}
 NOW = "#ea580c"  # of the line at the step in view
 
 
@@ -148,7 +146,7 @@ class FilmDisplay:
         )
         values = smoothed([value for _, value in train], weight_for(0.8, len(train)))
         return {
-            "training": list(zip([step for step, _ in train], values)),
+            "training": list(zip([step for step, _ in train], values, strict=True)),
             "validation": validation,
         }
 

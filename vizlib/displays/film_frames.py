@@ -16,12 +16,13 @@ from vizlib.displays.film import NOW, SHEETS
 from vizlib.errors import UserError
 
 SIZE = (1000, 760)
+# left, top, right, bottom
 PANELS = {
     "filters": (20, 84, 490, 396),
     "maps": (510, 84, 980, 396),
     "matrix": (20, 412, 490, 724),
     "curves": (510, 412, 980, 724),
-}  # left, top, right, bottom
+}
 HEAD, LAST_SECONDS = 34, 3.0  # pixels of a panel's heading; how long the last frame stays
 THUMB, GAP = 64, 10  # pixels of the probe picture, and beside it
 INK, GREY, PALE, THIN = "#0f172a", "#64748b", "#e2e8f0", "#7dd3e6"
@@ -245,8 +246,12 @@ def _sheet(atlas, panel):
 
 def _cell_colour(share):
     """The matrix's colour for a share of its row, as on the page."""
-    places, colours = zip(*((place, ImageColor.getrgb(colour)) for place, colour in LIGHT))
-    return tuple(round(float(np.interp(share, places, channel))) for channel in zip(*colours))
+    places, colours = zip(
+        *((place, ImageColor.getrgb(colour)) for place, colour in LIGHT), strict=True
+    )
+    return tuple(
+        round(float(np.interp(share, places, channel))) for channel in zip(*colours, strict=True)
+    )
 
 
 def _quantised(picture):

@@ -100,9 +100,8 @@ class GradientsDisplay:
             )
             shown = _spread(len(gradients.layers), 17)
             ticks = [html.escape(gradients.layers[at][-24:], quote=False) for at in shown]
-            side = (
-                "left" if column == 1 else "right"
-            )  # the names of the second stay clear of the first
+            # the names of the second stay clear of the first
+            side = "left" if column == 1 else "right"
             figure.update_yaxes(
                 tickvals=shown,
                 ticktext=ticks,
@@ -138,7 +137,7 @@ class GradientsDisplay:
         import plotly.graph_objects as go
 
         figure = go.Figure()
-        for colour, (name, gradients) in zip(COLOURS, self.histories.items()):
+        for colour, (name, gradients) in zip(COLOURS, self.histories.items(), strict=False):
             row = gradients.row(step)
             figure.add_scatter(
                 x=list(range(1, len(gradients.layers) + 1)),
@@ -150,9 +149,8 @@ class GradientsDisplay:
                 line=dict(color=colour, width=2.5),
                 marker_size=6,
             )
-        low, high = self.decades(
-            size
-        )  # the same for all steps, so that the film moves the lines and not the axis
+        # the same for all steps, so that the film moves the lines and not the axis
+        low, high = self.decades(size)
         figure.update_yaxes(
             title=size,
             type="log",
@@ -195,9 +193,8 @@ class GradientsDisplay:
                     quoted = (
                         '"' + layer.replace('"', '""') + '"' if set(layer) & set(',"\n') else layer
                     )
-                    rows.append(
-                        f"{name},{step},{number + 1},{quoted},{gradients.norms[at, number]:.6g},{gradients.weights[at, number]:.6g}"
-                    )
+                    sizes = f"{gradients.norms[at, number]:.6g},{gradients.weights[at, number]:.6g}"
+                    rows.append(f"{name},{step},{number + 1},{quoted},{sizes}")
         return "\n".join(rows) + "\n"
 
 

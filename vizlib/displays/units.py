@@ -21,7 +21,7 @@ def marked(picture, box, size=160):
     factor = max(1, size // max(height, width))
     top, left, bottom, right = (
         min(max(0, edge), limit) * factor
-        for edge, limit in zip(box, (height, width, height, width))
+        for edge, limit in zip(box, (height, width, height, width), strict=True)
     )
     large = as_colours(picture).repeat(factor, axis=0).repeat(factor, axis=1)
     inside = large[top:bottom, left:right].copy()
@@ -68,7 +68,9 @@ def plot_spread(found, most=8):
     import plotly.graph_objects as go
 
     rest = sum(count for _, count in found[most:])
-    names, counts = zip(*found[:most], *([(f"{len(found) - most} others", rest)] if rest else []))
+    names, counts = zip(
+        *found[:most], *([(f"{len(found) - most} others", rest)] if rest else []), strict=True
+    )
     bars = go.Bar(
         x=counts,
         y=names,

@@ -130,10 +130,8 @@ def resized(images, size):
     """uint8 images (N, C, H, W) as whole floats (N, C, *size) in [0, 255]: what `images.fit` makes
     of each, but all at once, on any device.
     """
-    for axis, side in (
-        (3, size[1]),
-        (2, size[0]),
-    ):  # first the rows and then the columns, each rounded, as Pillow does it
+    # first the rows and then the columns, each rounded, as Pillow does it
+    for axis, side in ((3, size[1]), (2, size[0])):
         weights = _weights(images.shape[axis], side).to(images.device)
         images = (
             (images.float().transpose(axis, 3) @ weights.T).transpose(axis, 3).round().clamp(0, 255)
@@ -168,9 +166,8 @@ def windows(images, border, reflect):
     border around, black or reflected.
     """
     height, width = images.shape[2:]
-    if (
-        border and reflect
-    ):  # reflection takes no bytes: a chunk at a time, so that the floats need little memory
+    # reflection takes no bytes: a chunk at a time, so that the floats need little memory
+    if border and reflect:
         padded = torch.cat(
             [
                 F.pad(
@@ -243,7 +240,7 @@ class Batches:
         orders = self._order(number).tensor_split(len(self))[skip:]
         own = [rows[self.rank :: self.ranks] for rows in orders]
         for step, (rows, (crops, at)) in enumerate(
-            zip(orders, self.source.windows(own)), number * len(self) + skip
+            zip(orders, self.source.windows(own), strict=True), number * len(self) + skip
         ):
             yield (
                 self._augmented(crops, at, rows, number, step, size() if size else None),
@@ -282,9 +279,8 @@ class Batches:
         )
         images = (images - self.mean) / self.scale
         if self.recipe.cutout:
-            images = images * ~(
-                self._squares(images, len(rows), own) & changes.view(-1, 1, 1, 1)
-            )  # zero is the mean colour
+            # zero is the mean colour
+            images = images * ~(self._squares(images, len(rows), own) & changes.view(-1, 1, 1, 1))
         return images.contiguous(memory_format=torch.channels_last)
 
     def _squares(self, images, count, own):

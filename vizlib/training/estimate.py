@@ -64,9 +64,8 @@ def _measured_speed(architecture, dataset_name, device, input_size):
             and run.config["dataset"] == dataset_name
             and run.input_size == input_size
         )
-        went_on = run.rows("paused") or run.rows(
-            "resumed"
-        )  # the time between its steps is not that of training alone
+        # the time between its steps is not that of training alone
+        went_on = run.rows("paused") or run.rows("resumed")
         if (
             same
             and queued

@@ -29,14 +29,12 @@ class EventLog:
 
     def __enter__(self):
         try:
-            self._lock.acquire(
-                timeout=2
-            )  # whoever looks whether the run is alive holds it for a moment
+            # whoever looks whether the run is alive holds it for a moment
+            self._lock.acquire(timeout=2)
         except Timeout:
             raise UserError(f"{self._folder.name} is being trained already.") from None
-        if any(
-            row["event"] == "finished" for row in read_events(self._folder / "events.jsonl")
-        ):  # while this process was on its way here
+        # while this process was on its way here
+        if any(row["event"] == "finished" for row in read_events(self._folder / "events.jsonl")):
             self._lock.release()
             raise UserError(f"{self._folder.name} is finished already.")
         for left in self._folder.glob("*.tmp"):  # by a process that was killed while it wrote

@@ -88,9 +88,8 @@ def _spawn(folder, device):
     kill -9.
     """
     with _spawning:
-        for process in [
-            process for process in _processes if process.poll() is not None
-        ]:  # which also reaps the ended ones
+        # which also reaps the ended ones
+        for process in [process for process in _processes if process.poll() is not None]:
             _processes.remove(process)
     command = [
         sys.executable,

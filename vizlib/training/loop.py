@@ -162,9 +162,8 @@ class Training:
                     self._take_snapshot()
                 if evaluations.is_due(self._progress()):
                     self._evaluate()
-                while (
-                    ending == "pause"
-                ):  # after all that belongs to the step, which the state saved then has behind it
+                # after all that belongs to the step, which the state saved then has behind it
+                while ending == "pause":
                     self._pause()
                     ending = self._obey()
                 if ending or self._progress() >= 1:
@@ -218,9 +217,8 @@ class Training:
         self.held_out, self.val_images = validation, feeding.reader(validation, self.size)
 
         self.resumes = (self.folder / state.NAME).exists()
-        plain = (
-            dict(config, start=None) if self.resumes else config
-        )  # the run it started from may be gone by now
+        # the run it started from may be gone by now
+        plain = dict(config, start=None) if self.resumes else config
         self.model = starting_model(
             plain, lambda count: feeding.normalised(training, count, self.size, self.mean, self.std)
         )
@@ -270,13 +268,11 @@ class Training:
 
     def _note_beginning(self):
         run = read_run(self.folder)
-        if self.resumes or run.rows(
-            "started"
-        ):  # if it ended before anything was saved, it resumes from the beginning
+        # if it ended before anything was saved, it resumes from the beginning
+        if self.resumes or run.rows("started"):
             self._note("resumed", epoch=self._epoch(), device=_device_name(self.device))
-            self.best = max(
-                (row["val_accuracy"] for row in run.rows("checkpoint")), default=-1.0
-            )  # of those that this leaves
+            # of those that this leaves
+            self.best = max((row["val_accuracy"] for row in run.rows("checkpoint")), default=-1.0)
         sizes = [
             (row["height"], row["width"])
             for row in run.rows("pictures")
@@ -406,15 +402,13 @@ class Training:
         total = (
             len(all_labels) if self.class_weights is None else self.class_weights[all_labels].sum()
         )
-        loss = (
-            F.cross_entropy(logits.float(), labels, reduction="sum", **weighed) / total
-        )  # the processes' shares add up to the batch's mean
+        # the processes' shares add up to the batch's mean
+        loss = F.cross_entropy(logits.float(), labels, reduction="sum", **weighed) / total
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self.rate * group["share"]
-        self.scaler.scale(
-            loss * self.group.size
-        ).backward()  # which DistributedDataParallel divides by the size again
+        # which DistributedDataParallel divides by the size again
+        self.scaler.scale(loss * self.group.size).backward()
         norms = (
             [weight.grad.norm() for _, weight in self.layers]
             if note_gradients and self.group.leads
@@ -432,9 +426,8 @@ class Training:
         if norms:
             with self.clock.stopped():
                 scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
-                sizes = [
-                    float(f"{norm / scale:.5g}") for norm in torch.stack(norms).tolist()
-                ]  # digits that count: vanishing ones are the point
+                # digits that count: vanishing ones are the point
+                sizes = [float(f"{norm / scale:.5g}") for norm in torch.stack(norms).tolist()]
                 weights = torch.stack(
                     [weight.detach().norm() for _, weight in self.layers]
                 ).tolist()
@@ -503,9 +496,8 @@ class Training:
             train_loss=_rounded(train_loss),
             train_accuracy=_rounded(train_accuracy),
         )
-        val_accuracy = _rounded(
-            answers.accuracy
-        )  # as it is compared with later, after a resume too
+        # as it is compared with later, after a resume too
+        val_accuracy = _rounded(answers.accuracy)
         row |= dict(
             val_loss=_rounded(val_loss),
             val_accuracy=val_accuracy,
@@ -542,9 +534,10 @@ class Training:
             self.folder / "predictions.npz",
             evaluate(self.folder, self.config, self.dataset, self.device),
         )
+        # what is stored is what is reported
         predictions = load_predictions(
             self.folder / "predictions.npz", len(self.config["class_names"])
-        )  # what is stored is what is reported
+        )
         self.log.write(
             "finished",
             test_accuracy=_rounded(predictions.accuracy),

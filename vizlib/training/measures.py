@@ -6,10 +6,8 @@ from math import inf
 
 import torch
 
-EVALUATIONS, MOST_EVALUATIONS = (
-    10,
-    300,
-)  # a training is looked at so often at least and at most, however short or long it is
+# a training is looked at so often at least and at most, however short or long it is
+EVALUATIONS, MOST_EVALUATIONS = (10, 300)
 
 
 class Clock:
@@ -76,15 +74,14 @@ class Meter:
 
     def __init__(self, group):
         self._group, self._total, self._images = group, torch.zeros(2, dtype=torch.float64), 0
-        self._looks = {name: (self._total, 0, 0.0) for name in ("step", "epoch")}
+        self._looks = dict.fromkeys(("step", "epoch"), (self._total, 0, 0.0))
 
     def add(self, loss, right, count):
         """loss: this process's share of the mean of a batch of `count` pictures; right: how many it
         had right.
         """
-        sums = torch.stack(
-            [loss * count, right]
-        ).double()  # float would not tell a small difference of large sums
+        # float would not tell a small difference of large sums
+        sums = torch.stack([loss * count, right]).double()
         self._total = self._total.to(sums.device) + sums
         self._images += count
 

@@ -9,11 +9,8 @@ import torch
 # inputs after the product, and here before it, which changes the rate by its square.
 BIAS_SHARE, MATRIX_SHARE, COMPANION_MOMENTUM = 0.053 / 0.24, 0.67 / 0.24, 0.85
 ITERATIONS = 3
-COEFFICIENTS = (
-    3.4445,
-    -4.7750,
-    2.0315,
-)  # of the polynomial that drives singular values to about one (Jordan et al. 2024)
+# of the polynomial that drives singular values to about one (Jordan et al. 2024)
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def make_optimisers(model, recipe):

@@ -29,7 +29,7 @@ def _strides_over_a_point(model, picture_size):
     found = []
 
     def look(module, inputs):
-        windows = zip(inputs[0].shape[2:], module.kernel_size, module.stride)
+        windows = zip(inputs[0].shape[2:], module.kernel_size, module.stride, strict=True)
         found.append(
             any(side == 1 and kernel > 1 and stride > 1 for side, kernel, stride in windows)
         )

@@ -2,11 +2,10 @@
 steps, in snapshots.safetensors.
 
 conv1/STEP          float16 (out, in, h, w), at steps 0, 1, 2, 3, 4, 6, 8, 12, ... and at the end
-probe/picture       uint8 (H, W, C), the first picture held out for validation probe/STEP/LAYER
-uint8 (maps, h, w) of about five convolutions from first to last, at most 32 pixels a side and SHOWN
-values, at every
-                    second of these steps, 0, 1, 2, 4, 8, ... and the end: with all, twenty shipped
-                    runs would be 20 MB
+probe/picture       uint8 (H, W, C), the first picture held out for validation
+probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to last, at most 32
+                    pixels a side and SHOWN values, at every second of these steps, 0, 1, 2, 4, 8,
+                    ... and the end: with all, twenty shipped runs would be 20 MB
 range/STEP/LAYER    float32 (2,), the values that 0 and 255 stand for
 """
 

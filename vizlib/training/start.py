@@ -137,9 +137,8 @@ def freeze(model, count):
         for module in model.modules()
         if not list(module.children()) and list(module.parameters())
     ]
-    ranks = [
-        getattr(getattr(module, "weight", None), "ndim", 0) for module in leaves
-    ]  # 4 in a convolution, 2 in a linear layer
+    # 4 in a convolution, 2 in a linear layer
+    ranks = [getattr(getattr(module, "weight", None), "ndim", 0) for module in leaves]
     convolutions = [place for place, rank in enumerate(ranks) if rank == 4]
     if not 0 < count <= len(convolutions):
         raise UserError(

@@ -15,9 +15,8 @@ NAME = "last.pt"
 def save_state(folder, **state):
     """Write the state so that a reader finds the old file or the whole new one."""
     buffer = io.BytesIO()
-    torch.save(
-        state, buffer
-    )  # into memory first: on a full disk PyTorch's own writer does not say what is wrong
+    # into memory first: on a full disk PyTorch's own writer does not say what is wrong
+    torch.save(state, buffer)
     write_whole(folder / NAME, buffer.getbuffer())
 
 

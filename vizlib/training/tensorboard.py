@@ -45,7 +45,10 @@ class TensorBoard:
                 ("accuracy/validation", row["val_accuracy"]),
             ]
         return (
-            [(f"gradient/{layer}", norm) for layer, norm in zip(self.layers, row["norms"])]
+            [
+                (f"gradient/{layer}", norm)
+                for layer, norm in zip(self.layers, row["norms"], strict=True)
+            ]
             if event == "gradients"
             else []
         )

@@ -7,10 +7,8 @@ from statistics import median
 import torch
 
 SMALL_BATCH = 16_384  # pixels; 128 pictures of CIFAR-10 are eight times as many
-TRIAL, LATEST = (
-    3,
-    5,
-)  # steps that a number of threads is tried for, and of which the median tells how fast it is
+# steps that a number of threads is tried for, and of which the median tells how fast it is
+TRIAL, LATEST = (3, 5)
 LOOK_AGAIN = 30  # seconds without them after which all threads are tried again
 
 
@@ -59,9 +57,8 @@ class Threads:
             self._all_used = time.monotonic()
         elif time.monotonic() - self._all_used > LOOK_AGAIN:
             self._taken[self._usual] = []
-        if (
-            number != torch.get_num_threads()
-        ):  # setting it makes oneDNN forget the code it has compiled for each layer
+        # setting it makes oneDNN forget the code it has compiled for each layer
+        if number != torch.get_num_threads():
             torch.set_num_threads(number)
         start = time.perf_counter()
         yield

@@ -38,16 +38,14 @@ def main(arguments=None):
     )
     options = parser.parse_args(arguments)
     options.folder = options.folder.resolve()
-    os.environ["CONVSCOPE_RUNS"] = str(
-        options.folder.parent
-    )  # its queue is made of the runs beside it
+    # its queue is made of the runs beside it
+    os.environ["CONVSCOPE_RUNS"] = str(options.folder.parent)
     requests = Requests(options.folder)
     process.end_in_order(requests)
     if options.with_parent:
         pipe = _own_copy_of_standard_input()
-        process.end_after(
-            lambda: os.read(pipe, 1), requests, "The app was closed."
-        )  # which writes nothing into it: reading ends with the app
+        # which writes nothing into it: reading ends with the app
+        process.end_after(lambda: os.read(pipe, 1), requests, "The app was closed.")
     if hasattr(os, "nice") and options.device == "cpu":
         os.nice(NICENESS)
     try:
@@ -63,9 +61,8 @@ def _train_in_turn(options, log, requests):
     log.write("queued", device=options.device, asked=options.asked)
     while True:
         is_next = launcher.is_next(run)
-        if (
-            requests.stop
-        ):  # asked after the look: what ends the one before may be meant for this one as well
+        # asked after the look: what ends the one before may be meant for this one as well
+        if requests.stop:
             log.write("stopped", reason=f"{requests.stop} It was waiting in the queue.")
             return 0
         if is_next and carry_on:

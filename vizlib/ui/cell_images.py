@@ -39,7 +39,7 @@ def show(run, predictions, confusion, keys, across):
         return
     data, places, missing = caches.dataset(run), st.columns(across), 0
     held_out = {image_id: row for row, image_id in enumerate(data.splits["test"].image_ids)}
-    for number, (row, share) in enumerate(zip(rows[:MOST_SHOWN], confidence)):
+    for number, (row, share) in enumerate(zip(rows[:MOST_SHOWN], confidence, strict=False)):
         image_id = predictions.image_ids[row]
         try:
             picture = data.picture(image_id)

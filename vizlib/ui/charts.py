@@ -2,16 +2,15 @@
 
 import streamlit as st
 
-CAMERA = {
-    "displaylogo": False,
-    "toImageButtonOptions": {"scale": 2},
-}  # saves twice as many pixels as are on the screen
+# saves twice as many pixels as are on the screen
+CAMERA = {"displaylogo": False, "toImageButtonOptions": {"scale": 2}}
 CAMERA_ONLY = CAMERA | {"modeBarButtons": [["toImage"]]}
 _STYLE = """<style>
 .st-key-{key}_places {{display: grid; grid-template-columns: minmax(0, 1fr)}}
 .st-key-{key}_places > * {{grid-area: 1 / 1; visibility: hidden; min-width: 0}}
 .st-key-{key}_places > .st-key-{key}_{before} {{visibility: visible}}
-.st-key-{key}_places:has(.st-key-{key}_{now} .main-svg) > .st-key-{key}_{before} {{visibility: hidden}}
+.st-key-{key}_places:has(.st-key-{key}_{now} .main-svg) > .st-key-{key}_{before}
+  {{visibility: hidden}}
 .st-key-{key}_places > .st-key-{key}_{now} {{visibility: visible}}
 </style>"""
 
@@ -31,9 +30,8 @@ def steady(figure, *, key, on_select=None, **given):
     places = st.container(key=f"{key}_places")
     places.html(_STYLE.format(key=key, now=number, before=number - 1))
     drawn = [(number - 1, before), (number, figure)]
-    for place, one in (
-        drawn if number % 2 else reversed(drawn)
-    ):  # each stays where it is in the page when the next one comes
+    # each stays where it is in the page when the next one comes
+    for place, one in drawn if number % 2 else reversed(drawn):
         if one is None:
             places.empty()
             continue

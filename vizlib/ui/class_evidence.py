@@ -15,25 +15,25 @@ from vizlib.ui.pickers import plain
 
 # multiply-adds, about a tenth of a second; what takes more is computed beside the page
 AT_ONCE = 1_500_000_000
-PASSES = {
-    "Grad-CAM": 3,
-    "integrated gradients": 3 * 64,
-    "occlusion": 200,
-}  # about, a backward pass counted as two
+# about, a backward pass counted as two
+PASSES = {"Grad-CAM": 3, "integrated gradients": 3 * 64, "occlusion": 200}
 STYLES = {"Grad-CAM": "heat", "integrated gradients": "map", "occlusion": "signed"}
 WORDS = {
     "Grad-CAM": (
         "**Grad-CAM** shows at which places the last maps raise the class's score. It is no finer "
         "than those maps, and shows nothing of what speaks against the class."
     ),
-    "integrated gradients": "**Integrated gradients** show what each pixel adds to the score (red) or takes from it "
-    "(blue) on the way from a picture of one colour, "
-    "the data set's mean, to this one. They do not show which pixels count only together, and "
-    "from another colour they would look otherwise.",
-    "occlusion": "**Occlusion** shows how far the score falls (red) or rises (blue) when a patch of the "
-    "data set's mean colour covers a place. "
-    "It does not show what is there twice, as the other one still counts, and the patch is "
-    "something that the network sees, too.",
+    "integrated gradients": (
+        "**Integrated gradients** show what each pixel adds to the score (red) or takes from it "
+        "(blue) on the way from a picture of one colour, the data set's mean, to this one. They do "
+        "not show which pixels count only together, and from another colour they would look "
+        "otherwise."
+    ),
+    "occlusion": (
+        "**Occlusion** shows how far the score falls (red) or rises (blue) when a patch of the "
+        "data set's mean colour covers a place. It does not show what is there twice, as the other "
+        "one still counts, and the patch is something that the network sees, too."
+    ),
 }
 
 
@@ -67,7 +67,7 @@ def show(run, picture, method, sides):
         displays |= {side: (display, place) for place, side in enumerate(group)}
     with st.container(key=f"stacks_{method}"):
         left, right = st.columns([len(sides), 1.1], gap="medium")
-    for column, side in zip(left.columns(len(sides)), sides):
+    for column, side in zip(left.columns(len(sides)), sides, strict=True):
         if side in displays:
             draw(column, run, method, side, *displays[side], found[side].facts)
     if controls and trained:

@@ -16,7 +16,9 @@ from vizlib.ui.sentences import sentences
 def show(first, second):
     st.markdown("#### What they confuse")
     found = []
-    for place, (column, run) in enumerate(zip(st.columns(2, gap="medium"), (first, second))):
+    for place, (column, run) in enumerate(
+        zip(st.columns(2, gap="medium"), (first, second), strict=True)
+    ):
         with column, sentences(*page.IN_PAGE):
             answered = answers.at(run)
             display = ConfusionDisplay(answered.counts, list(run.class_names))
@@ -86,7 +88,7 @@ def gains(names, display, most=3):
     as one line.
     """
     gained, said = np.nan_to_num(display.shares.diagonal()), []
-    for name, sign in zip(names, (1, -1)):
+    for name, sign in zip(names, (1, -1), strict=True):
         best = [
             label
             for label in np.argsort(-sign * gained, kind="stable")[:most]

@@ -8,10 +8,11 @@ import streamlit as st
 
 from vizlib.displays.feature_maps import greatest_difference, on_one_scale
 from vizlib.images import fit, png_bytes
-from vizlib.ui import atlas_view, caches, one_answer, page
+from vizlib.ui import caches, one_answer, page
 from vizlib.ui.downloads import caption
 from vizlib.ui.pickers import plain
 from vizlib.ui.sentences import sentences
+from vizlib.ui.widgets import atlas_view
 
 ANSWERS = 5
 
@@ -56,14 +57,16 @@ def show(first, second, picture):
         ),
     )
     halves = {}
-    for place, (column, (run, name, seen)) in enumerate(zip(st.columns(2, gap="medium"), sides)):
+    for place, (column, (run, name, seen)) in enumerate(
+        zip(st.columns(2, gap="medium"), sides, strict=True)
+    ):
         with column, sentences(*page.IN_PAGE):
             halves[place] = name, *half(run, name, seen, share / 100)
-    displays, columns = (
-        [display for *_, display in halves.values()],
-        st.columns(2, gap="medium"),
-    )  # new ones, so that the maps begin at one height
-    for (place, (name, row, number, display)), atlas in zip(halves.items(), on_one_scale(displays)):
+    # new ones, so that the maps begin at one height
+    displays, columns = ([display for *_, display in halves.values()], st.columns(2, gap="medium"))
+    for (place, (name, row, number, display)), atlas in zip(
+        halves.items(), on_one_scale(displays), strict=True
+    ):
         with columns[place]:
             dead = (
                 f", {len(display.dead)} dead (crossed)"
@@ -109,9 +112,10 @@ def half(run, name, picture, share):
     """Draw what a network receives and answers; returns the Layer at this share of its depth, which
     one it is, in words, and its FeatureMapsDisplay.
     """
+    # here, so that what needs no torch is drawn before it is imported
     from vizlib.layers import (
         at_depth,
-    )  # here, so that what needs no torch is drawn before it is imported
+    )
 
     answer = one_answer.sentence(run, picture, ANSWERS)
     row, number, count = at_depth(caches.layers(run), share)

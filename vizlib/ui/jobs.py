@@ -152,9 +152,8 @@ def _progress(job, words, name, cancel):
     """A bar that moves by itself; when the computation has ended the whole page is drawn once
     more.
     """
-    with st.container(
-        horizontal=True, vertical_alignment="bottom"
-    ):  # in a narrow place the button goes below
+    # in a narrow place the button goes below
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         st.progress(job.share, f"{words}: {job.share:.0%}", width=360)
         is_cancelled = st.button("Cancel", key=f"{name}_cancel")
     if is_cancelled:

@@ -10,8 +10,9 @@ import streamlit as st
 from vizlib.displays.influence import heat_png
 from vizlib.images import png_bytes
 from vizlib.patterns import unit_layer
-from vizlib.ui import caches, page, place_view
+from vizlib.ui import caches, page
 from vizlib.ui.pickers import as_addressed, plain
+from vizlib.ui.widgets import place_view
 
 
 def show(run, picture, row, display, unit, scale, *, is_stored):

@@ -5,6 +5,7 @@ own address on a fresh server it does all that the others do. The menu is read f
 new file is a new page.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -12,7 +13,7 @@ from streamlit.errors import StreamlitPageNotFoundError
 
 from vizlib import moments
 from vizlib.errors import UserError
-from vizlib.ui import caches, charts, film, jobs, panel, pickers, standing
+from vizlib.ui import caches, charts, film, jobs, panel, pickers, standing, widgets
 from vizlib.ui.scope import of_all_pages
 from vizlib.ui.sentences import sentences
 
@@ -20,39 +21,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FOLLOW_SECONDS = 1.0
 IN_PAGE = ("this page", "Try another model, layer or image.")  # what sentences() say of a page
 ICON = Path(__file__).with_name("icon.png")  # an icon by name would be fetched from another host
-_STYLE = """<style>
-[data-testid="stImage"] img {image-rendering: pixelated}
-[data-testid="stMainBlockContainer"] {padding-top: 2.2rem; padding-bottom: 3rem}
-[data-testid="stSidebarUserContent"] {padding-top: 0}
-[data-testid="stMarkdownContainer"] :is(th, td:first-child) {overflow-wrap: anywhere}
-h1 {letter-spacing: -.02em}
-[data-testid="stPageLink"] p {white-space: normal}
-[data-testid="stMetricLabel"] p, [data-testid="stMetricValue"] div {white-space: normal; overflow: visible}
-@media (max-width: 1250px) {
-  [data-testid="stMetricValue"] {font-size: 1.6rem}
-  [class*="st-key-stacks_"] > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] {flex-direction: column}
-  [class*="st-key-stacks_"] > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"] > [data-testid="stColumn"] {width: 100%; flex: none}
-}
-.st-key-strongest [data-testid="stPageLink-NavLink"] {padding-left: 0; padding-right: 0}
-.st-key-film {min-height: 4.9rem; justify-content: flex-end}
-</style>"""
+_STYLE = widgets.WIDGETS / "page.css"
 # Streamlit adds a step to the browser's history whenever it writes an address anew, and writes the
 # next page's choices into the address of the page that is left. Back then leads through the same
 # page again and again, and never to what was there. With this each page is one step, as it was
 # left.
-_ONE_STEP_A_PAGE = """<script>
-if (!window.convscopeHistory) {
-  const push = window.convscopeHistory = history.pushState.bind(history), replace = history.replaceState.bind(history);
-  let left = null;
-  document.addEventListener('click', event => { if (event.target.closest('a')) left = location.href; }, true);
-  history.pushState = (state, title, url) => {
-    const isSamePage = new URL(url, location.href).pathname === location.pathname;
-    if (!isSamePage && left) replace(state, title, left);
-    left = isSamePage ? left : null;
-    (isSamePage ? replace : push)(state, title, url);
-  };
-}
-</script>"""
+_ONE_STEP_A_PAGE = f"<script>{widgets.text('history.js')}</script>"
 
 
 def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
@@ -168,23 +142,22 @@ def link(title, label, /, **parameters):
         else next(f"pages/{file.name}" for file in _pages() if _title(file) == title)
     )
     keys = st.session_state.kept_by_page.get(title, ())
-    now = {
-        key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys
-    }  # a widget takes its value from the address when it is drawn
+    # a widget takes its value from the address when it is drawn
+    now = {key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys}
     kept = {key: value for key, value in now.items() if value not in (None, [])} | parameters
+    # else it would stand there twice
     kept = {
         key: value
         for key, value in kept.items()
         if key not in pickers.OF_ALL_PAGES or str(value) != str(st.session_state.get(key))
-    }  # else it would stand there twice
+    }
     texts = {
         key: [str(one) for one in value] if isinstance(value, list) else str(value)
         for key, value in kept.items()
     }
-    try:
+    # `streamlit run pages/...`: a page that runs by itself has no others beside it
+    with suppress(StreamlitPageNotFoundError):
         st.page_link(target, label=label, query_params=texts)
-    except StreamlitPageNotFoundError:
-        pass  # `streamlit run pages/...`: a page that runs by itself has no others beside it
 
 
 def _pages():

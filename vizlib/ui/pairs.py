@@ -1,18 +1,11 @@
 """Which runs say most beside one another."""
 
-SHORTCUTS = {
-    "resnet32": ("plain32",),
-    "plain32": ("resnet32",),
-}  # the same depth with and without them
-_FORMS = (
-    "three_layer_functional",
-    "three_layer_module",
-    "three_layer_sequential",
-)  # one network written in three ways
-_SCALES = {
-    "res2net18": ("resnet18_cifar",),
-    "resnet18_cifar": ("res2net18",),
-}  # one layout, with four scales in a block and with one
+# the same depth with and without them
+SHORTCUTS = {"resnet32": ("plain32",), "plain32": ("resnet32",)}
+# one network written in three ways
+_FORMS = ("three_layer_functional", "three_layer_module", "three_layer_sequential")
+# one layout, with four scales in a block and with one
+_SCALES = {"res2net18": ("resnet18_cifar",), "resnet18_cifar": ("res2net18",)}
 PAIRS = (
     SHORTCUTS
     | _SCALES

@@ -5,16 +5,11 @@ The settings and the trainings are fragments of their own: only the trainings ti
 
 import streamlit as st
 
-from vizlib.ui import train_settings, trainings
+from vizlib.ui import train_settings, trainings, widgets
 
-TICK_SECONDS, IDLE_SECONDS = (
-    1,
-    5,
-)  # while something runs on this machine, and to notice that somebody else has begun something
-_STYLE = """<style>
-.st-key-trainings button[kind="tertiary"] {min-height: 1.6rem; padding-top: 0; padding-bottom: 0; justify-content: flex-start; text-align: left}
-.st-key-trainings button[kind="tertiary"] * {text-align: left; justify-content: flex-start}
-</style>"""
+# while something runs on this machine, and to notice that somebody else has begun something
+TICK_SECONDS, IDLE_SECONDS = (1, 5)
+_STYLE = widgets.WIDGETS / "panel.css"
 
 
 def show(run):

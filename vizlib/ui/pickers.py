@@ -16,13 +16,8 @@ from vizlib.images import fit, open_image, photograph, photograph_names, png_byt
 from vizlib.ui import caches
 
 OPENS_ON = "resnet32"
-OF_ALL_PAGES = (
-    "model",
-    "source",
-    "photo",
-    "label",
-    "index",
-)  # in the sidebar, and in the address of each page
+# in the sidebar, and in the address of each page
+OF_ALL_PAGES = ("model", "source", "photo", "label", "index")
 SOURCES = ("photograph", "data set", "upload", "camera")
 # pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions
 # fit in memory
@@ -76,10 +71,8 @@ def chosen(label, options, *, key, default=None, notes=None, help=None, word=Non
             default,
             plain(unknown(word or label.lower(), wanted, _near(wanted, options))),
         )
-    if key in refused and refused[key][:2] == (
-        here,
-        st.session_state.get(key, default),
-    ):  # a page that follows a training is drawn again each second
+    # a page that follows a training is drawn again each second
+    if key in refused and refused[key][:2] == (here, st.session_state.get(key, default)):
         (notes or st).warning(refused[key][2])
     else:
         refused.pop(key, None)

@@ -78,7 +78,11 @@ def html(steps, epochs):
     total = [(number(row, "progress"), number(row, "train_loss")) for row in steps]
     known = [(x, y) for x, y in total if math.isfinite(x) and math.isfinite(y)]
     losses = list(
-        zip([x for x, _ in known], smoothed([y for _, y in known], weight_for(0.8, len(known))))
+        zip(
+            [x for x, _ in known],
+            smoothed([y for _, y in known], weight_for(0.8, len(known))),
+            strict=True,
+        )
     )
     accuracies = [(number(row, "progress"), number(row, "val_accuracy")) for row in epochs]
     accuracy = f"{accuracies[-1][1]:.1%}" if accuracies else "–"

@@ -51,9 +51,8 @@ def found(run):
             "Looking for the strongest images of all units, once",
             to_the_end=True,
         )
-        index = (
-            done and done[0]
-        )  # not read anew: where its file cannot be written it is kept all the same
+        # not read anew: where its file cannot be written it is kept all the same
+        index = done and done[0]
     return index
 
 
@@ -82,7 +81,7 @@ def nine(run, row, unit, index):
             place,
             field(row, place, run.input_size),
         )
-        for at, value, place in zip(best.rows[unit], best.values[unit], places)
+        for at, value, place in zip(best.rows[unit], best.values[unit], places, strict=False)
     ]
 
 
@@ -107,7 +106,7 @@ def show(run, row, unit, index, control):
                 "; marked: where 95 % of its gradient lies",
             )
         pictures = (
-            [marked(seen.received, box or seen.box) for seen, box in zip(best, boxes)]
+            [marked(seen.received, box or seen.box) for seen, box in zip(best, boxes, strict=True)]
             if boxes
             else [seen.received for seen in best]
         )
@@ -138,7 +137,9 @@ def show(run, row, unit, index, control):
 def line(words, pictures, alt):
     """Pictures, uint8 (h, w, 1 or 3) each, beside one another below some words."""
     st.markdown(words)
-    for number, (column, picture) in enumerate(zip(st.columns(SHOWN, gap="small"), pictures), 1):
+    for number, (column, picture) in enumerate(
+        zip(st.columns(SHOWN, gap="small"), pictures, strict=False), 1
+    ):
         column.image(
             png_bytes(picture, max(1, TILE // max(picture.shape[:2]))),
             alt=f"{alt} {number}",
@@ -149,7 +150,7 @@ def line(words, pictures, alt):
 
 def links(data, row, unit, best):
     """Under each image the true class and the unit's value, as a link to the image's maps."""
-    for column, seen in zip(st.columns(SHOWN, gap="small"), best):
+    for column, seen in zip(st.columns(SHOWN, gap="small"), best, strict=False):
         with column:
             at = {"place": ",".join(map(str, seen.place))} if len(row.output_shape) == 3 else {}
             st.caption(plain(data.class_names[data.splits["test"].labels[seen.row]]))
@@ -165,7 +166,7 @@ def links(data, row, unit, best):
 
 def gradients(run, best, found):
     for (method, is_control), attributions in found.items():
-        parts = [part_of(one, seen.box) for one, seen in zip(attributions, best)]
+        parts = [part_of(one, seen.box) for one, seen in zip(attributions, best, strict=True)]
         line(
             ":gray[the same with random weights]" if is_control else f"**{method.capitalize()}**",
             parts,

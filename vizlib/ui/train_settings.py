@@ -37,9 +37,8 @@ def show():
     box = st.expander(
         "Train a model", icon=":material/model_training:", key=OPEN, on_change="rerun"
     )
-    if (
-        not box.open
-    ):  # what is in it takes torch to draw: nothing of it is made before somebody looks
+    # what is in it takes torch to draw: nothing of it is made before somebody looks
+    if not box.open:
         return
     with box, sentences():
         architecture, dataset, name = _what()

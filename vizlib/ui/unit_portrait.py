@@ -25,7 +25,7 @@ def show(run, row, unit, index, control):
     with made, st.container(key="made_picture"):
         st.markdown("**The picture made to excite it most**")
         chosen = made_pictures.switches()
-        for column, is_control in zip(st.columns(1 + control), (False, True)):
+        for column, is_control in zip(st.columns(1 + control), (False, True), strict=False):
             with column:
                 draw_made(
                     made_pictures.of_unit(run, row, unit, chosen, is_control),

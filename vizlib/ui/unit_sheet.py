@@ -6,8 +6,9 @@ import streamlit as st
 
 from vizlib import patterns
 from vizlib.displays.units import sheet
-from vizlib.ui import atlas_view, caches, jobs, made_pictures
+from vizlib.ui import caches, jobs, made_pictures
 from vizlib.ui.downloads import caption
+from vizlib.ui.widgets import atlas_view
 
 PATCHES, MADE = "strongest patch", "made picture"
 

@@ -1,0 +1,18 @@
+"""What runs in the browser: each component a .py beside its .html, .css and .js; and the styles."""
+
+from pathlib import Path
+
+import streamlit as st
+
+WIDGETS = Path(__file__).parent
+
+
+def text(name):
+    """What a file of this folder holds."""
+    return (WIDGETS / name).read_text(encoding="utf-8")
+
+
+def component(name):
+    """The component of name.html, name.css and name.js, a function that mounts it on a page."""
+    parts = {kind: text(f"{name}.{kind}") for kind in ("html", "css", "js")}
+    return st.components.v2.component(f"convscope_{name}", **parts)

@@ -1,0 +1,77 @@
+"""One map beside the picture it was made from: point at a place, and the pixels that it sees are
+framed in the picture, at once, in the browser.
+"""
+
+import base64
+
+import numpy as np
+import streamlit as st
+
+from vizlib.ui.widgets import component
+
+_component = component("place_view")
+
+
+def show(
+    *,
+    key,
+    name,
+    values,
+    colours,
+    picture,
+    over,
+    size,
+    spans,
+    place,
+    on_pick,
+    heat=None,
+    tight=None,
+    more="",
+):
+    """Show a map beside its picture; on_pick(place) is called before the rerun when another place
+    is fixed, by a click or an arrow key.
+
+    name: what the map is called. values: its float array (h, w); colours: the same as an Atlas of
+    one tile. picture, over, heat: PNG bytes, the picture, the map laid over it, and the influence
+    on the fixed `place` (row, column), to be laid over it. size: the picture's (height, width) in
+    input pixels. spans: as receptive_fields.spans gives them. tight: the box that holds most of the
+    influence, or None; more: what else to say of the fixed place.
+    """
+    state = f"{key}_component"
+
+    def picked():
+        wanted = st.session_state[state].get("place")
+        is_pair = (
+            isinstance(wanted, (list, tuple))
+            and len(wanted) == 2
+            and all(isinstance(index, (int, float)) for index in wanted)
+        )
+        if is_pair and all(
+            0 <= index < length for index, length in zip(wanted, values.shape, strict=True)
+        ):
+            on_pick(tuple(map(int, wanted)))
+
+    _component(
+        key=state,
+        data=dict(
+            name=name,
+            values=base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode(),
+            map=_address(colours.tile_png(0)),
+            bar=colours.bar_colours(),
+            ends=colours.bar_ends(),
+            picture=_address(picture),
+            over=_address(over),
+            heat=_address(heat) if heat else "",
+            size=list(size),
+            rows=[list(span) for span in spans[0]],
+            columns=[list(span) for span in spans[1]],
+            place=list(place),
+            tight=list(tight) if tight else None,
+            more=more,
+        ),
+        on_place_change=picked,
+    )
+
+
+def _address(png):
+    return "data:image/png;base64," + base64.b64encode(png).decode()

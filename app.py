@@ -2,11 +2,13 @@
 
 import streamlit as st
 
-from vizlib import systems
-from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.errors import UserError
-from vizlib.ui import answers, caches, page, standing
-from vizlib.ui.pickers import plain
+from vizlib.reports import systems
+from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
+from vizlib.ui import page
+from vizlib.ui.data import answers, caches
+from vizlib.ui.frame import links, status
+from vizlib.ui.frame.plain import plain
 
 COLUMNS = 4
 COLLAPSED_RUN = "collapsed_lenet"  # ships as the example of an accuracy that hides a collapse
@@ -80,7 +82,7 @@ def card(run):
     figure = (
         f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy"
         if finished
-        else standing.badge(run)
+        else status.badge(run)
     )
     figure += (
         f" **{scores[-1]['val_accuracy']:.1%}** validation accuracy so far"
@@ -98,7 +100,7 @@ def card(run):
         )
         if run.reproducing_command:
             st.code(run.reproducing_command, language=None, wrap_lines=True)
-    page.link("Feature maps", "Look inside →", model=run.run_id)
+    links.link("Feature maps", "Look inside →", model=run.run_id)
     return place
 
 
@@ -154,7 +156,7 @@ def questions():
         )
     for column, (question, target, parameters) in zip(st.columns(len(asked)), asked, strict=True):
         with column:
-            page.link(target, question, **parameters)
+            links.link(target, question, **parameters)
 
 
 page.run(show, "Home", follows=False)

@@ -23,11 +23,13 @@ import time
 import numpy as np
 import torch
 
-from vizlib import activations, architectures, datasets, maximisation, runs, strongest
+from vizlib import architectures, datasets
 from vizlib.errors import UserError
-from vizlib.layers import layer_table
-from vizlib.predictions import predict
-from vizlib.weights import load_into, load_weights
+from vizlib.inside import activations, maximisation, strongest
+from vizlib.inside.layers import layer_table
+from vizlib.inside.passes import predict
+from vizlib.run import folders
+from vizlib.run.weights import load_into, load_weights
 
 IMAGES, UNITS = 10_000, 64
 MEAN, STD = [0.49, 0.48, 0.45], [0.25, 0.24, 0.26]
@@ -87,7 +89,7 @@ def pictures(count):
 
 
 def index_ways(images):
-    run = runs.open_run("resnet32")
+    run = folders.open_run("resnet32")
     plain, prepared = (
         load_into(
             architectures.create("resnet32", **run.config["arguments"]),

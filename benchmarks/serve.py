@@ -420,8 +420,8 @@ def make_run(folder, name, architecture, input_size):
 MAKE_RUN = """
 import sys, pathlib, torch
 from vizlib import architectures
-from vizlib.runs import write_json
-from vizlib.weights import save_weights
+from vizlib.run.folders import write_json
+from vizlib.run.weights import save_weights
 
 folder, architecture = pathlib.Path(sys.argv[1]), sys.argv[2]
 size = [int(number) for number in sys.argv[3:]]

@@ -202,7 +202,8 @@ ONE = {"conventional": conventional, "ours": ours}
 
 
 def measure_press(options):
-    from vizlib import datasets, runs
+    from vizlib import datasets
+    from vizlib.run import folders
     from vizlib.training import launcher
     from vizlib.training.config import check_possible, make_config
     from vizlib.training.recipes import recipe
@@ -227,7 +228,7 @@ def measure_press(options):
                 seed=seed,
             )
             first = None
-            while (run := runs.open_run(run_id)).is_active:
+            while (run := folders.open_run(run_id)).is_active:
                 first = first or (run.rows("step") and time.perf_counter() - start)
                 time.sleep(0.02)
             finished = run.rows("finished")
@@ -245,7 +246,7 @@ def measure_press(options):
 
 def measure_pages(options):
     from benchmarks import serve
-    from vizlib import runs
+    from vizlib.run import folders
     from vizlib.training import launcher
     from vizlib.training.recipes import recipe
 
@@ -267,15 +268,15 @@ def measure_pages(options):
                             recipe=recipe("one_cycle"),
                             device="cpu",
                         )
-                        while not runs.open_run(run_id).rows("step"):
+                        while not folders.open_run(run_id).rows("step"):
                             time.sleep(0.2)
                     found = asyncio.run(serve.crowd(address, "resnet32", 1, pause=0.5, reruns=30))
                     if found["faults"]:
                         raise SystemExit(found["faults"][0])
                     times += found["reruns"]
                     if state == "training":
-                        launcher.request(runs.open_run(run_id), "stop")
-                        while runs.open_run(run_id).is_active:
+                        launcher.request(folders.open_run(run_id), "stop")
+                        while folders.open_run(run_id).is_active:
                             time.sleep(0.2)
     for state, times in medians.items():
         print(
@@ -305,7 +306,7 @@ def kept_or_temporary(folder):
 
 def measure_recipe(network, name, seeds, asked):
     def measure(options):
-        from vizlib import runs
+        from vizlib.run import folders
 
         count = options.seeds or seeds
         print(
@@ -337,7 +338,7 @@ def measure_recipe(network, name, seeds, asked):
                     check=True,
                     stdout=subprocess.DEVNULL,
                 )
-                run = runs.read_run(folder / run_name)
+                run = folders.read_run(folder / run_name)
                 finished, last = run.rows("finished")[0], run.rows("epoch")[-1]
                 accuracies.append(finished["test_accuracy"])
                 print(

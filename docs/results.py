@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from vizlib import architectures
-from vizlib.collapse import HEALTHY, judge_run
 from vizlib.displays.confusion import ConfusionDisplay
-from vizlib.predictions import load_predictions
-from vizlib.systems import SYSTEMS, finished_runs, table
+from vizlib.reports.systems import SYSTEMS, finished_runs, table
+from vizlib.run.predictions import load_predictions
+from vizlib.run.verdict import HEALTHY, judge_run
 from vizlib.training.recipes import from_config
 
 DOCS = Path(__file__).resolve().parent

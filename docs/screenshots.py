@@ -19,8 +19,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from vizlib.runs import open_run
-from vizlib.systems import SYSTEMS, finished_runs
+from vizlib.reports.systems import SYSTEMS, finished_runs
+from vizlib.run.folders import open_run
 from vizlib.training import launcher
 from vizlib.training.recipes import recipe
 

@@ -5,7 +5,7 @@ docs/shipped.py
 import re
 from pathlib import Path
 
-from vizlib.runs import SHIPPED, list_runs
+from vizlib.run.folders import SHIPPED, list_runs
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 MARKS = re.compile(r"(<!-- shipped: [^>]* -->\n).*(<!-- /shipped -->)", re.DOTALL)

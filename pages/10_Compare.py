@@ -6,23 +6,19 @@ import streamlit as st
 
 from vizlib.displays.curves import AXES, CurvesDisplay
 from vizlib.errors import UserError
-from vizlib.ui import (
-    answers,
-    caches,
-    charts,
-    compared_answers,
-    compared_maps,
-    page,
-    pairs,
-    standing,
-)
-from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen_beside, plain
-from vizlib.ui.sentences import sentences
+from vizlib.ui import page
+from vizlib.ui.data import answers, caches, not_yet
+from vizlib.ui.frame import guard, status
+from vizlib.ui.frame.address import chosen_beside
+from vizlib.ui.frame.guard import sentences
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts import compared_answers, compared_maps, pairs
+from vizlib.ui.parts.downloads import caption
+from vizlib.ui.widgets import charts
 
 
 def show(run, picture):
-    page.title("Compare")
+    status.title("Compare")
     runs = {one.run_id: one for one in caches.run_list()[0] if one.run_id != run.run_id}
     if not runs:
         st.info(
@@ -52,8 +48,8 @@ def show(run, picture):
                 width="stretch",
             )
             for one in (run, second):
-                if line := standing.sentence(one):
-                    st.markdown(f"**{plain(one.run_id)}** {line} {standing.weights_in_view(one)}")
+                if line := status.sentence(one):
+                    st.markdown(f"**{plain(one.run_id)}** {line} {status.weights_in_view(one)}")
             say_tested([run, second])
         with st.container(width=560):
             figures([run, second])
@@ -101,9 +97,7 @@ def figures(runs):
             "verdict",
         ]
     ]
-    rows += [
-        [f"{plain(run.run_id)} {standing.badge(run)}", *map(plain, cells(run))] for run in runs
-    ]
+    rows += [[f"{plain(run.run_id)} {status.badge(run)}", *map(plain, cells(run))] for run in runs]
     # a row a figure: as a row a run it would be too wide
     lines = ["| " + " | ".join(line) + " |" for line in zip(*rows, strict=True)]
     st.markdown("\n".join([lines[0], "|---|" + "--:|" * len(runs), *lines[1:]]))
@@ -115,7 +109,7 @@ def cells(run):
         run.rows("started"),
         run.rows("epoch"),
         run.rows("finished"),
-        standing.latest(run),
+        status.latest(run),
     )
     try:
         verdict = answers.at(run).verdict.level
@@ -139,9 +133,9 @@ def cells(run):
 
 def curves(runs):
     st.markdown("#### How they learned")
-    with sentences(*page.IN_PAGE):
+    with sentences(*guard.IN_PAGE):
         if not any(one.rows("step") or one.rows("epoch") for one in runs):
-            raise caches.without(runs[0], "step")
+            raise not_yet.without(runs[0], "step")
         axis = st.segmented_control(
             "Over",
             list(AXES),

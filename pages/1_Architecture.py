@@ -4,15 +4,18 @@ import streamlit as st
 
 from vizlib import architectures
 from vizlib.displays.architecture import ArchitectureDisplay
-from vizlib.ui import caches, page
-from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, plain
+from vizlib.ui import page
+from vizlib.ui.data import caches
+from vizlib.ui.frame import status
+from vizlib.ui.frame.address import chosen
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts.downloads import caption
 
 DEPTHS = ("blocks folded", "every layer")
 
 
 def show(run, picture):
-    page.title(f"Architecture of {run.run_id}", run, of_weights=True)
+    status.title(f"Architecture of {run.run_id}", run, of_weights=True)
     rows = caches.layers(run)
     st.markdown(plain(architectures.get(run.config["architecture"]).summary))
     innermost = [row for row in rows if not row.is_block]

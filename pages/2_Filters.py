@@ -7,17 +7,20 @@ import time
 import numpy as np
 import streamlit as st
 
-from vizlib import moments
 from vizlib.displays.filters import FiltersDisplay
-from vizlib.layers import convolutions
-from vizlib.ui import caches, film, page
-from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, plain, whole_number
+from vizlib.inside.layers import convolutions
+from vizlib.run import moments
+from vizlib.ui import page
+from vizlib.ui.data import caches, not_yet
+from vizlib.ui.frame import film_slider, links, status
+from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
 
 def show(run, picture):
-    page.title(f"Filters of {run.run_id}", run, of_weights=True)
+    status.title(f"Filters of {run.run_id}", run, of_weights=True)
     weights = dict(convolutions(caches.network(run), caches.layers(run)))
     notes = st.container()
     pick, number, beside = st.columns([2, 1, 2], gap="medium", vertical_alignment="bottom")
@@ -29,7 +32,7 @@ def show(run, picture):
             help="Every convolution of the network, in order.",
             notes=notes,
         )
-    weight, moment, note = at_step(run, layer, weights, film.pick(run))
+    weight, moment, note = at_step(run, layer, weights, film_slider.pick(run))
     display = FiltersDisplay.from_weight(weight)
     units, channels = display.weight.shape[:2]
     unit = whole_number(f"Filter, of {units}", units - 1, key="filter", place=number)
@@ -69,7 +72,7 @@ def show(run, picture):
     )
     text += (
         "trained on "
-        f"{run.config['dataset']}{page.took([run], 'drawn', time.perf_counter() - start)}."
+        f"{run.config['dataset']}{status.took([run], 'drawn', time.perf_counter() - start)}."
     )
     caption(
         text,
@@ -102,7 +105,7 @@ def at_step(run, layer, weights, step):
     }
     if layer != first or not stored:
         if run.is_weightless:
-            raise caches.without(run, "weights")
+            raise not_yet.without(run, "weights")
         kept = f"only {plain(first)} is stored" if stored else "no filters are stored"
         return (
             now.numpy(),
@@ -150,8 +153,10 @@ def one_filter(run, layer, display, unit):
             f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least "
             f"{kernel.min():.4f}, greatest {kernel.max():.4f}"
         )
-        page.link("Feature maps", "What this filter answers to the image →", layer=layer, unit=unit)
-        page.link("Unit", "What it looks for →", unit_layer=layer, unit_number=unit)
+        links.link(
+            "Feature maps", "What this filter answers to the image →", layer=layer, unit=unit
+        )
+        links.link("Unit", "What it looks for →", unit_layer=layer, unit_number=unit)
     with right:
         channel = min(st.session_state.get("kernel", 0), channels - 1)
         st.markdown(

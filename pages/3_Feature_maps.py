@@ -4,17 +4,20 @@ import numpy as np
 import streamlit as st
 
 from vizlib.displays.feature_maps import SCALES
-from vizlib.layers import default_layer
-from vizlib.ui import caches, film, one_answer, one_unit, page, probe
-from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, whole_number
+from vizlib.inside.layers import default_layer
+from vizlib.ui import page
+from vizlib.ui.data import caches
+from vizlib.ui.frame import film_slider, status
+from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.parts import one_answer, one_unit, probe
+from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
 
 def show(run, picture):
-    page.title(f"Feature maps of {run.run_id}", run, of_weights=True)
+    status.title(f"Feature maps of {run.run_id}", run, of_weights=True)
     rows = {row.name: row for row in caches.layers(run)}
-    step, past = film.pick(run), None
+    step, past = film_slider.pick(run), None
     if step is not None or run.is_weightless:
         past = probe.moment(run, step)
     if past is not None:
@@ -26,7 +29,7 @@ def show(run, picture):
         return
     else:
         st.markdown(one_answer.sentence(run, picture))
-        one_answer.links(run, picture)
+        one_answer.ways_on(run, picture)
     notes = st.container()
     names, default = list(rows), default_layer(list(rows.values()))
     # on a narrow screen they go on in a second line
@@ -87,7 +90,7 @@ def show(run, picture):
         f"{run.run_id}, {layer} ({row.kind}, {shape}): mean {values.mean():.3g}, standard "
         f"deviation {values.std():.3g}, zero in {np.mean(values == 0):.0%} "
         f"of places; image: {picture.title}; scale: {scale}; trained on "
-        f"{run.config['dataset']}{page.took([run], 'computed', seconds)}."
+        f"{run.config['dataset']}{status.took([run], 'computed', seconds)}."
     )
     caption(
         text,

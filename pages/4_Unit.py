@@ -4,15 +4,19 @@ excites it more than any.
 
 import streamlit as st
 
-from vizlib.layers import at_depth
-from vizlib.ui import caches, page, strongest_images, unit_portrait, unit_sheet
-from vizlib.ui.pickers import chosen, plain, whole_number
+from vizlib.inside.layers import at_depth
+from vizlib.ui import page
+from vizlib.ui.data import caches, not_yet
+from vizlib.ui.frame import status
+from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts import strongest_images, unit_portrait, unit_sheet
 
 
 def show(run, picture):
-    page.title(f"Units of {run.run_id}", run, of_weights=True)
+    status.title(f"Units of {run.run_id}", run, of_weights=True)
     if run.is_active:
-        raise caches.NotYet(
+        raise not_yet.NotYet(
             f"{run.run_id!r} is training: its units change with every step. They show here "
             "once its training has ended; Stop in the sidebar keeps what it has learned."
         )

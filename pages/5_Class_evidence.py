@@ -6,16 +6,20 @@ import numpy as np
 import streamlit as st
 
 from vizlib.images import png_bytes
-from vizlib.ui import caches, class_evidence, one_answer, page
-from vizlib.ui.class_evidence import Side
-from vizlib.ui.pickers import chosen, plain
-from vizlib.ui.sentences import sentences
+from vizlib.ui import page
+from vizlib.ui.data import caches
+from vizlib.ui.frame import guard, links, status
+from vizlib.ui.frame.address import chosen
+from vizlib.ui.frame.guard import sentences
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts import class_evidence, one_answer
+from vizlib.ui.parts.class_evidence import Side
 
 NONE = "none"
 
 
 def show(run, picture):
-    page.title(f"Class evidence of {run.run_id}", run, of_weights=True)
+    status.title(f"Class evidence of {run.run_id}", run, of_weights=True)
     st.markdown(
         "What in this image speaks for a class? Three methods ask the network in three ways. "
         "Where they disagree, none of them is the truth."
@@ -36,7 +40,7 @@ def show(run, picture):
     )
     with text:
         st.markdown(f"The network gets {size}. {one_answer.sentence(run, picture)}")
-        links(run, picture)
+        ways_on(run, picture)
     pick, switch = st.columns([2, 3], vertical_alignment="bottom")
     with pick:
         asked = chosen("And one more class", [NONE, *run.class_names], key="class", word="class")
@@ -61,7 +65,7 @@ def show(run, picture):
         )
     heads(run, picture, sides)
     for method in class_evidence.WORDS:
-        with sentences(*page.IN_PAGE):
+        with sentences(*guard.IN_PAGE):
             class_evidence.show(run, picture, method, sides)
 
 
@@ -99,12 +103,12 @@ def heads(run, picture, sides):
         )
 
 
-def links(run, picture):
+def ways_on(run, picture):
     with st.container(horizontal=True):
-        page.link("Feature maps", "Feature maps of this image →")
+        links.link("Feature maps", "Feature maps of this image →")
         if picture.label is not None:
             cell = one_answer.cell(run, picture)
-            page.link(
+            links.link(
                 "Confusion matrix",
                 f"All images of {plain(cell['true_first'])} answered "
                 f"{plain(cell['predicted_first'])} →",

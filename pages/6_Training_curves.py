@@ -8,13 +8,16 @@ import time
 import streamlit as st
 
 from vizlib.displays.curves import AXES, QUANTITIES, CurvesDisplay
-from vizlib.ui import caches, charts, film, page, standing
-from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import plain
+from vizlib.ui import page
+from vizlib.ui.data import caches, not_yet
+from vizlib.ui.frame import film_slider, status
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts.downloads import caption
+from vizlib.ui.widgets import charts
 
 
 def show(run, picture):
-    page.title("Training curves")
+    status.title("Training curves")
     by_id = {one.run_id: one for one in caches.run_list()[0]}
     others = [name for name in by_id if name != run.run_id]
     # a run that is gone, or now in view itself, is beside it no more
@@ -43,12 +46,14 @@ def show(run, picture):
             "Log scale", key="log", bind="query-params", disabled=quantity == "accuracy"
         )
     runs = [run, *(by_id[name] for name in compared)]
-    draw(runs, quantity, axis, smoothing, log_scale and quantity != "accuracy", film.pick(run))
+    draw(
+        runs, quantity, axis, smoothing, log_scale and quantity != "accuracy", film_slider.pick(run)
+    )
 
 
 def draw(runs, quantity, axis, smoothing, log_scale, until):
     if not any(one.rows("step") or one.rows("epoch") for one in runs):
-        raise caches.without(runs[0], "step")
+        raise not_yet.without(runs[0], "step")
     start = time.perf_counter()
     display = CurvesDisplay.from_runs(runs)
     figure = display.plot(quantity, axis, smoothing, log_scale, until)
@@ -58,7 +63,7 @@ def draw(runs, quantity, axis, smoothing, log_scale, until):
         st.markdown(summary(run))
     names = ", ".join(f"{run.run_id} on {run.config['dataset']}" for run in runs)
     text = (
-        f"{names}: {quantity} over {axis}{page.took(runs, 'drawn', seconds)}. Dotted: training "
+        f"{names}: {quantity} over {axis}{status.took(runs, 'drawn', seconds)}. Dotted: training "
         "images, full: held-out validation images, star: the best checkpoint, "
     )
     text += "chosen on them. The camera above the chart saves it as PNG."
@@ -72,7 +77,7 @@ def summary(run):
         run.rows("finished"),
         [row["images_per_second"] for row in run.rows("step") if row.get("images_per_second")],
     )
-    text = f"**{plain(run.run_id)}**: {'finished' if finished else standing.sentence(run)}"
+    text = f"**{plain(run.run_id)}**: {'finished' if finished else status.sentence(run)}"
     if finished and best:
         text += (
             f", best checkpoint after epoch {best['epoch']:.3g} with a validation accuracy of "

@@ -4,17 +4,20 @@ as an animated picture for one's slides.
 
 import streamlit as st
 
-from vizlib import moments
-from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.displays import film_frames
 from vizlib.displays.film import FilmDisplay
 from vizlib.errors import UserError
 from vizlib.images import png_bytes
-from vizlib.ui import caches, charts, film, jobs, page
-from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, plain
-from vizlib.ui.sentences import sentences
-from vizlib.ui.widgets import atlas_view
+from vizlib.run import moments
+from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
+from vizlib.ui import page
+from vizlib.ui.data import caches, jobs, not_yet
+from vizlib.ui.frame import film_slider, guard, status
+from vizlib.ui.frame.address import chosen
+from vizlib.ui.frame.guard import sentences
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts.downloads import caption
+from vizlib.ui.widgets import atlas_view, charts
 
 HEIGHT = 282  # CSS pixels of what a panel shows: four of them fill a screen of 1400 by 1000
 NOTE = (
@@ -34,7 +37,7 @@ def show(run, picture):
     st.html(STYLE)
     name, pick = st.columns([3, 1.4], vertical_alignment="bottom")
     with name:
-        page.title(f"Film of {run.run_id}", run)
+        status.title(f"Film of {run.run_id}", run)
     stored = caches.probe_layers(run)
     layers = moments.in_order(run, [name for names in stored.values() for name in names])
     with pick:
@@ -48,7 +51,7 @@ def show(run, picture):
             if layers
             else None
         )
-    step = film.pick(run, of_weights=False)
+    step = film_slider.pick(run, of_weights=False)
     display = read(run, layer, stored)
     step = display.steps[-1] if step is None else step
     for row in ((filters, maps), (matrix, curves)):
@@ -59,7 +62,7 @@ def show(run, picture):
                 with (
                     column,
                     st.container(key=f"panel_{draw.__name__}", gap="xsmall"),
-                    sentences(*page.IN_PAGE),
+                    sentences(*guard.IN_PAGE),
                 ):
                     draw(display, step)
     export(run, display)
@@ -67,9 +70,9 @@ def show(run, picture):
 
 def read(run, layer, stored):
     """The FilmDisplay of what has been read already; NotYet where nothing is stored."""
-    filters, steps = caches.snapshots(run), film.steps_of(run)
+    filters, steps = caches.snapshots(run), film_slider.steps_of(run)
     if not steps:
-        raise caches.without(run, "step")
+        raise not_yet.without(run, "step")
     maps = {
         step: caches.probe_maps(run, step, layer)
         for step, names in stored.items()
@@ -140,7 +143,7 @@ def said(words, shown_at, step):
         return shown_at(step)
     except UserError as error:
         heading(words)
-        raise caches.NotYet(str(error)) from error
+        raise not_yet.NotYet(str(error)) from error
 
 
 def export(run, display):

@@ -6,25 +6,30 @@ import time
 
 import streamlit as st
 
-from vizlib.collapse import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.displays.confusion import ConfusionDisplay
-from vizlib.predictions import class_scores
-from vizlib.ui import answers as answers_of
-from vizlib.ui import caches, cell_images, charts, film, page
-from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen, plain
-from vizlib.ui.sentences import sentences
+from vizlib.run.predictions import class_scores
+from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
+from vizlib.ui import page
+from vizlib.ui.data import answers as answers_of
+from vizlib.ui.data import caches
+from vizlib.ui.frame import film_slider, guard, status
+from vizlib.ui.frame.address import chosen
+from vizlib.ui.frame.guard import sentences
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts import cell_images
+from vizlib.ui.parts.downloads import caption
+from vizlib.ui.widgets import charts
 
 NONE = "none"
 
 
 def show(run, picture):
-    page.title("Confusion matrix", run)
+    status.title("Confusion matrix", run)
     others = [one.run_id for one in caches.run_list()[0] if one.run_id != run.run_id]
     other = chosen(
         "Beside it", [NONE, *others], key="beside", help="A second run, side by side.", word="run"
     )
-    step = film.pick(run)
+    step = film_slider.pick(run)
     if other == NONE:
         one_run(run, "first", step, wide=True)
         return
@@ -32,7 +37,7 @@ def show(run, picture):
         left, right = st.columns(2, gap="large")
     second = next(one for one in caches.run_list()[0] if one.run_id == other)
     for column, one, place in ((left, run, "first"), (right, second, "second")):
-        with column, sentences(*page.IN_PAGE):
+        with column, sentences(*guard.IN_PAGE):
             one_run(one, place, step, wide=False)
 
 
@@ -80,7 +85,7 @@ def one_run(run, place, step, wide):
         charts.steady(figure, key=f"matrix_{place}", on_select=clicked, config=charts.CAMERA_ONLY)
         text = (
             f"{run.run_id} on {display.counts.sum():,} images: "
-            f"{answers.of}{page.took([run], 'drawn', seconds)}."
+            f"{answers.of}{status.took([run], 'drawn', seconds)}."
         ) + ("" if wide else " Whole percents of the row.")
         caption(text, f"{run.run_id}-confusion", csv=display.csv)
     with table:

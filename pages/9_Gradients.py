@@ -5,15 +5,20 @@ it?
 import streamlit as st
 
 from vizlib.displays.gradients import SIZES, GradientsDisplay
-from vizlib.ui import caches, charts, film, page, pairs
-from vizlib.ui.downloads import caption
-from vizlib.ui.pickers import chosen_beside, plain
+from vizlib.ui import page
+from vizlib.ui.data import caches
+from vizlib.ui.frame import film_slider, status
+from vizlib.ui.frame.address import chosen_beside
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts import pairs
+from vizlib.ui.parts.downloads import caption
+from vizlib.ui.widgets import charts
 
 ALONE = "nothing"
 
 
 def show(run, picture):
-    page.title(f"Gradients of {run.run_id}", run)
+    status.title(f"Gradients of {run.run_id}", run)
     st.markdown(
         "In each training step every layer gets a gradient, which says how its weights should "
         "change. It is made at the answer and handed back from layer to layer. "
@@ -52,7 +57,7 @@ def show(run, picture):
             persist_state="session",
             help=help,
         )
-    step = film.pick(run)
+    step = film_slider.pick(run)
     shown = [run] if other == ALONE else [run, runs[other]]
     display = GradientsDisplay.from_runs(shown)
     for one in shown:

@@ -89,14 +89,14 @@ def weightless(runs_root):
     """A finished Run of a system of the reports, as large networks ship: with all but its
     weights.
     """
-    from vizlib import runs
+    from vizlib.run import folders
 
     folder = runs_root / "weightless"
-    shutil.copytree(runs.SHIPPED / "plain32", folder)
+    shutil.copytree(folders.SHIPPED / "plain32", folder)
     (folder / "model.safetensors").unlink()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"system": "B1"}))
-    return runs.read_run(folder)
+    return folders.read_run(folder)
 
 
 @pytest.fixture

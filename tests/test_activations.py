@@ -8,9 +8,10 @@ import torch
 import torchvision
 from torchvision.models import vgg
 
-from vizlib import activations, architectures
-from vizlib.activations import capture, forward, observing, prepare
+from vizlib import architectures
 from vizlib.errors import UserError
+from vizlib.inside import activations
+from vizlib.inside.activations import capture, forward, observing, prepare
 
 
 @pytest.fixture(scope="module")

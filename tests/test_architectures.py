@@ -13,7 +13,7 @@ from torch import nn
 from vizlib import architectures
 from vizlib.architectures import preactivation, three_layer
 from vizlib.errors import UserError
-from vizlib.layers import layer_table
+from vizlib.inside.layers import layer_table
 
 NAMES = architectures.names()
 PHOTOGRAPH = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]

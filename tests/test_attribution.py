@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vizlib import activations, architectures, attribution, runs
-from vizlib.attribution import (
+from vizlib import architectures
+from vizlib.errors import UserError
+from vizlib.inside import activations, attribution
+from vizlib.inside.attribution import (
     CLASS_METHODS,
     UNIT_METHODS,
     evidence,
@@ -21,8 +23,8 @@ from vizlib.attribution import (
     of_units,
     randomised,
 )
-from vizlib.errors import UserError
-from vizlib.layers import layer_table
+from vizlib.inside.layers import layer_table
+from vizlib.run import folders
 
 # pytest puts its own filters over the module's
 pytestmark = pytest.mark.filterwarnings("ignore:Setting backward hooks")
@@ -391,7 +393,7 @@ def test_of_a_linear_network_everything_is_known():
 
 
 def test_the_control_is_the_same_each_time_and_leaves_the_random_state_alone():
-    run = runs.open_run("lenet")
+    run = folders.open_run("lenet")
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from torchvision.transforms import Compose, Normalize, ToTensor
 
+import vizlib.training.batches as feeding
 from vizlib import datasets
-from vizlib.datasets import Split
+from vizlib.datasets import Split, reading
 from vizlib.datasets.folders import PictureFiles
 from vizlib.errors import UserError
 from vizlib.images import fit
-from vizlib.training import batches as feeding
 from vizlib.training.batches import Batches, InMemory, Streamed, windows
 from vizlib.training.recipes import Recipe
 
@@ -417,19 +417,19 @@ def test_pictures_are_kept_small_until_they_are_in_a_batch(files):
         (3, 32, 16): (3, 32, 16),
         (1, 32, 32): (1, 32, 32),
     }.items():
-        assert feeding.kept_size(split_of(PICTURES), list(size)) == kept
+        assert reading.kept_size(split_of(PICTURES), list(size)) == kept
         assert (
-            feeding.kept_size(
+            reading.kept_size(
                 split_of(PictureFiles(files.paths, (SIDE, SIDE, 3)).take(range(COUNT))), size
             )
             == kept
         )
-    assert feeding.kept_size(split_of(files), (3, 224, 224)) == (3, 224, 224)
+    assert reading.kept_size(split_of(files), (3, 224, 224)) == (3, 224, 224)
 
 
 def test_what_is_too_big_streams(monkeypatch):
     split = datasets.load("digits").splits["test"]
-    monkeypatch.setattr(feeding, "MOST_IN_MEMORY", len(split) * 64)
-    assert not feeding.streams(split, (1, 8, 8))
-    assert feeding.streams(split, (1, 8, 9))
-    assert feeding.streams(split, (3, 8, 8))
+    monkeypatch.setattr(reading, "MOST_IN_MEMORY", len(split) * 64)
+    assert not reading.streams(split, (1, 8, 8))
+    assert reading.streams(split, (1, 8, 9))
+    assert reading.streams(split, (3, 8, 8))

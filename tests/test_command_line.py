@@ -16,11 +16,13 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.test_launcher import DEADLINE, until
-from vizlib import __version__, datasets, runs, strongest
+from vizlib import __version__, datasets
 from vizlib.command_line import main
-from vizlib.predictions import Predictions, load_predictions, save_predictions
+from vizlib.inside import strongest
+from vizlib.run import folders
+from vizlib.run.predictions import Predictions, load_predictions, save_predictions
+from vizlib.run.weights import load_weights
 from vizlib.training import requests
-from vizlib.weights import load_weights
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +100,7 @@ def test_train_evaluate_and_check(runs_root, capsys):
     assert "100%  epoch   1.00" in printed
     assert f"written to {runs_root / 'mine'}" in printed
     assert "Not collapsed" in printed
-    run = runs.open_run("mine")
+    run = folders.open_run("mine")
     assert run.status == "finished"
     assert run.config["seed"] == 3
     assert run.config["title"] == "a title"
@@ -143,7 +145,7 @@ def test_the_recipe_can_be_changed(runs_root, capsys):
         )
         == 0
     )
-    run = runs.open_run("first")
+    run = folders.open_run("first")
     changed = dict(
         class_weights=True,
         balanced=True,
@@ -163,12 +165,12 @@ def test_the_recipe_can_be_changed(runs_root, capsys):
         main([*begun, "--name", "second", "--seconds", "1", "--start", "first", "--freeze", "1"])
         == 0
     )
-    run = runs.open_run("second")
+    run = folders.open_run("second")
     assert run.config["recipe"]["seconds"] == 1
     assert (run.config["start"], run.config["frozen"]) == ({"run": "first"}, 1)
     assert run.rows("started")[0]["layers"] == ["conv2", "fc"]
     first, second = (
-        load_weights(runs.open_run(name).path("model.safetensors"))["conv1.weight"]
+        load_weights(folders.open_run(name).path("model.safetensors"))["conv1.weight"]
         for name in ("first", "second")
     )
     assert torch.equal(first, second)
@@ -209,7 +211,7 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    run = until(lambda: (runs_root / "mine" / "config.json").exists() and runs.open_run("mine"))
+    run = until(lambda: (runs_root / "mine" / "config.json").exists() and folders.open_run("mine"))
     until(lambda: run.rows("step"))
     assert run.status == "training"
     process.send_signal(signal.SIGINT)
@@ -266,8 +268,8 @@ def test_a_training_that_fails_is_one_line(runs_root, capsys):
     printed = capsys.readouterr().err
     assert printed.startswith("convscope: The loss is not a number after")
     assert printed.count("\n") == 1
-    assert runs.open_run("mine").status == "failed"
-    assert runs.open_run("mine").can_resume
+    assert folders.open_run("mine").status == "failed"
+    assert folders.open_run("mine").can_resume
 
 
 def test_several_processes_need_a_name(runs_root, capsys, monkeypatch):
@@ -318,7 +320,7 @@ def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
         == 0
     )
     assert [
-        run.config["dataset"] for run in runs.list_runs()[0] if run.folder.parent == runs_root
+        run.config["dataset"] for run in folders.list_runs()[0] if run.folder.parent == runs_root
     ] == ["folder:my flowers (1)"]
 
 
@@ -334,7 +336,7 @@ def test_patterns(copied_run, tmp_path, capsys, monkeypatch):
         "conv1-strongest-images.csv",
     ):
         assert str(tmp_path / "sheets" / name) in printed
-    found = strongest.load(runs.read_run(copied_run), datasets.load("digits"))["conv1"]
+    found = strongest.load(folders.read_run(copied_run), datasets.load("digits"))["conv1"]
     lines = (tmp_path / "sheets/conv1-strongest-images.csv").read_text().splitlines()
     assert lines[0] == "unit,rank,value,image_id,class,row,column"
     assert len(lines) == 1 + found.values.size
@@ -354,7 +356,7 @@ def test_patterns(copied_run, tmp_path, capsys, monkeypatch):
 
 
 def test_film(copied_run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("vizlib.moments.FRAMES", 3)
+    monkeypatch.setattr("vizlib.run.moments.FRAMES", 3)
     monkeypatch.chdir(tmp_path)
     for arguments, name in (
         ([], "tiny-film.gif"),

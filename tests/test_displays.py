@@ -857,7 +857,7 @@ def test_gradients_as_csv():
 
 def test_architecture_draws_and_lists_every_layer():
     from vizlib import architectures
-    from vizlib.layers import layer_table
+    from vizlib.inside.layers import layer_table
 
     layers = [
         layer

@@ -14,14 +14,15 @@ import torch.distributed as dist
 from tests.conftest import ROOT
 from tests.test_launcher import DEADLINE, is_gone, until
 from tests.test_training import quiet, without_times
-from vizlib import datasets, runs
+from vizlib import datasets
+from vizlib.run import folders
+from vizlib.run.events import EventLog
+from vizlib.run.weights import load_weights
 from vizlib.training import distributed, loop, requests
 from vizlib.training.config import make_config
 from vizlib.training.distributed import Group, join
-from vizlib.training.events import EventLog
 from vizlib.training.loop import carry_on, train
 from vizlib.training.recipes import recipe
-from vizlib.weights import load_weights
 
 pytestmark = pytest.mark.skipif(
     not dist.is_available() or not dist.is_gloo_available(), reason="this PyTorch has no gloo"
@@ -110,7 +111,7 @@ def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
     one = train(tmp_path / "one", config, say=quiet)
     printed, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, errors
-    two = runs.open_run("two")
+    two = folders.open_run("two")
     assert printed.count("written to") == printed.count("test accuracy") == 1
     assert "Traceback" not in errors
     assert {**two.config, "title": ""} == {**config, "title": ""}
@@ -157,7 +158,7 @@ def test_two_processes_stop_together_and_one_goes_on(torchrun, runs_root):
     resumed, by one process alone.
     """
     process = torchrun("two", "-r", "sgd", "--seconds", "3000")
-    run = until(lambda: (runs_root / "two" / "config.json").exists() and runs.open_run("two"))
+    run = until(lambda: (runs_root / "two" / "config.json").exists() and folders.open_run("two"))
     until(lambda: run.rows("step"))
     pids = [int(process.stdout.readline().split()[1]) for _ in range(2)]
     process.send_signal(signal.SIGINT)

@@ -11,7 +11,6 @@ from PIL import Image
 
 # a fixture for each test
 from tests.test_pages import ROOT, fine, fresh_caches, opened, texts  # noqa: F401
-from vizlib import runs
 from vizlib.displays.attribution import (
     EvidenceDisplay,
     figure_png,
@@ -19,7 +18,8 @@ from vizlib.displays.attribution import (
     rank_correlation,
     scale_of,
 )
-from vizlib.ui import jobs
+from vizlib.run import folders
+from vizlib.ui.data import jobs
 
 PAGE = ROOT / "pages/5_Class_evidence.py"
 
@@ -52,8 +52,9 @@ def pictures(app):
 
 
 def model_of(run):
-    from vizlib import activations, architectures
-    from vizlib.weights import load_into, load_weights
+    from vizlib import architectures
+    from vizlib.inside import activations
+    from vizlib.run.weights import load_into, load_weights
 
     return activations.prepare(
         load_into(
@@ -68,9 +69,9 @@ def answered(model_name, is_right):
     or wrong.
     """
     from vizlib import datasets
-    from vizlib.predictions import predict
+    from vizlib.inside.passes import predict
 
-    run = runs.open_run(model_name)
+    run = folders.open_run(model_name)
     split = datasets.load_for(run.config).splits["test"]
     logits = predict(
         model_of(run),
@@ -156,9 +157,10 @@ def test_slow_methods_come_by_themselves():
     assert len(jobs._jobs) == 4
     assert len(pictures(ended(app))) == 6
     assert len(jobs._jobs) == 4
-    from vizlib import attribution, images
+    from vizlib import images
+    from vizlib.inside import attribution
 
-    run = runs.open_run("plain32")
+    run = folders.open_run("plain32")
     picture = images.to_network_input(
         images.photograph("cat"), run.input_size, run.config["mean"], run.config["std"]
     )[1]

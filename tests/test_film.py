@@ -18,7 +18,6 @@ from tests.test_live_pages import (
     step_row,
     texts,
 )
-from vizlib import moments, runs
 from vizlib.displays import film_frames
 from vizlib.displays.atlas import factor_within, palette
 from vizlib.displays.curves import History
@@ -26,6 +25,7 @@ from vizlib.displays.feature_maps import FeatureMapsDisplay
 from vizlib.displays.film import SHEETS, FilmDisplay
 from vizlib.displays.film_frames import HEAD, PANELS, SIZE, animation, frame
 from vizlib.errors import UserError
+from vizlib.run import folders, moments
 
 STEPS = (0, 8, 40)
 COUNTS = {8: [[30, 0], [20, 0]], 40: [[27, 3], [4, 16]]}
@@ -242,7 +242,7 @@ def test_before_the_first_evaluation_that_is_said():
 
 
 def test_a_film_is_read_from_its_folder(root):
-    run = runs.read_run(fabricate(root, "mine", GROWING))
+    run = folders.read_run(fabricate(root, "mine", GROWING))
     one = FilmDisplay.from_run(run)
     assert one.layer == "conv1"
     assert list(one.filters) == list(one.maps) == [0, 8, 32]
@@ -251,16 +251,16 @@ def test_a_film_is_read_from_its_folder(root):
     with pytest.raises(UserError, match="no stored layer named 'fc1'. Possible: conv1, conv2"):
         FilmDisplay.from_run(run, "fc1")
     with pytest.raises(UserError, match="nothing is stored along its training"):
-        FilmDisplay.from_run(runs.read_run(fabricate(root, "empty", [STARTED], snapshots=False)))
+        FilmDisplay.from_run(folders.read_run(fabricate(root, "empty", [STARTED], snapshots=False)))
 
 
 def test_layers_are_in_the_order_of_the_network(root):
-    run = runs.read_run(
+    run = folders.read_run(
         fabricate(root, "mine", [STARTED | {"layers": ["stem", "b", "a"]}], snapshots=False)
     )
     assert moments.in_order(run, ["a", "b", "fixed", "a"]) == ["fixed", "b", "a"]
     assert moments.in_order(
-        runs.read_run(fabricate(root, "old", [STARTED | {"layers": None}], snapshots=False)),
+        folders.read_run(fabricate(root, "old", [STARTED | {"layers": None}], snapshots=False)),
         ["b", "a"],
     ) == ["a", "b"]
 

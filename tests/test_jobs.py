@@ -9,7 +9,7 @@ import pytest
 import torch  # noqa: F401 before anything is timed
 from streamlit.testing.v1 import AppTest
 
-from vizlib.ui import jobs
+from vizlib.ui.data import jobs
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,8 @@ class Work:
 def page():
     import streamlit as st
 
-    from vizlib.ui import jobs
-    from vizlib.ui.sentences import sentences
+    from vizlib.ui.data import jobs
+    from vizlib.ui.frame.guard import sentences
 
     st.title("before")
     with sentences("the page"):
@@ -138,7 +138,7 @@ def test_it_ends_when_its_page_asks_for_something_else_unless_it_is_to_go_on():
     def page():
         import streamlit as st
 
-        from vizlib.ui import jobs
+        from vizlib.ui.data import jobs
 
         with jobs.asked_for():
             if st.session_state["wanted"]:
@@ -171,7 +171,7 @@ def test_results_are_not_kept_without_end(monkeypatch):
     monkeypatch.setattr(jobs, "MOST_KEPT", 3)
 
     def many():
-        from vizlib.ui import jobs
+        from vizlib.ui.data import jobs
 
         for number in range(9):
             assert jobs.result(number, lambda say, number=number: number, "Counting")[0] == number

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from vizlib import datasets, runs
+from vizlib import datasets
 from vizlib.errors import UserError
-from vizlib.predictions import load_predictions
-from vizlib.runs import open_run
+from vizlib.run import folders
+from vizlib.run.events import EventLog
+from vizlib.run.folders import open_run
+from vizlib.run.predictions import load_predictions
 from vizlib.training import launcher, requests, worker
 from vizlib.training.estimate import START_SECONDS, estimate
-from vizlib.training.events import EventLog
 from vizlib.training.recipes import recipe
 from vizlib.training.state import NAME as STATE
 
@@ -306,7 +307,7 @@ from vizlib import runs
 from vizlib.training import launcher
 assert "torch" not in sys.modules
 for name in ("one", "two"):
-    launcher.resume(runs.open_run(name))
+    launcher.resume(folders.open_run(name))
 assert "torch" not in sys.modules
 print(*(process.pid for process in launcher._processes), flush=True)
 time.sleep(600)
@@ -361,7 +362,7 @@ def test_many_who_look_do_not_take_one_another_for_a_training(runs_root, tiny_ru
     with EventLog(folder) as log:
         log.write("starting")
     code = (
-        "import sys; from vizlib.runs import read_run; run = read_run(sys.argv[1]); "
+        "import sys; from vizlib.run.folders import read_run; run = read_run(sys.argv[1]); "
         "print({run.status for _ in range(3000)})"
     )
     looking = [
@@ -512,5 +513,5 @@ def test_an_estimate_imports_no_torch(interpreter, tmp_path):
 
 
 def test_runs_that_ship_are_never_resumed():
-    found = [run for run in runs.list_runs()[0] if run.folder.parent == runs.SHIPPED]
+    found = [run for run in folders.list_runs()[0] if run.folder.parent == folders.SHIPPED]
     assert not any(run.can_resume or run.is_active for run in found)

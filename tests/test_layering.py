@@ -12,23 +12,50 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PICKLERS = ("pickle", "joblib", "dill", "marshal", "shelve")
 FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "vizlib").rglob("*.py")])
+# Who may import whom: a room imports from those above it in this list, and from itself.
+ROOMS = [
+    {"vizlib.errors"},
+    {"vizlib.images"},
+    {"vizlib.run", "vizlib.datasets", "vizlib.architectures"},
+    {"vizlib.inside"},
+    {"vizlib.displays", "vizlib.training"},
+    {"vizlib.reports"},
+    {"vizlib.command_line", "vizlib.ui"},
+    {"vizlib.__main__", "app", "pages"},
+]
+ROOMS_OF_UI = [
+    {"vizlib.ui.streamlit_internals", "vizlib.ui.data"},
+    {"vizlib.ui.widgets"},
+    {"vizlib.ui.frame"},
+    {"vizlib.ui.parts", "vizlib.ui.train_panel"},
+    {"vizlib.ui.page"},
+]
+FLOORS = {
+    room: floor
+    for rooms_of_house in (ROOMS, ROOMS_OF_UI)
+    for floor, rooms in enumerate(rooms_of_house)
+    for room in rooms
+}
 LIGHT = [
     "vizlib",
     "vizlib.errors",
-    "vizlib.runs",
-    "vizlib.collapse",
-    "vizlib.predictions",
-    "vizlib.strongest",
+    "vizlib.run.events",
+    "vizlib.run.files",
+    "vizlib.run.folders",
+    "vizlib.run.moments",
+    "vizlib.run.predictions",
+    "vizlib.run.verdict",
+    "vizlib.inside.strongest",
+    "vizlib.inside.passes",
     "vizlib.architectures",
     "vizlib.datasets",
     "vizlib.images",
-    "vizlib.moments",
     "vizlib.command_line",
+    "vizlib.reports.systems",
     "vizlib.training.recipes",
     "vizlib.training.requests",
     "vizlib.training.worker",
     "vizlib.training.estimate",
-    "vizlib.training.events",
     "vizlib.training.launcher",
     "vizlib.training.process",
 ]
@@ -71,7 +98,7 @@ def importing(folder, *modules, outside=()):
 
 
 def test_the_search_finds_what_is_there():
-    assert "vizlib/weights.py" in importing("vizlib", "torch")
+    assert "vizlib/run/weights.py" in importing("vizlib", "torch")
     assert "vizlib/ui/page.py" in importing("vizlib", "streamlit")
     # from vizlib import datasets
     assert "vizlib/training/loop.py" in importing("vizlib", "vizlib.datasets")
@@ -99,20 +126,53 @@ def test_displays_know_arrays_only():
     )
 
 
-def test_nothing_imports_upward():
-    assert importing("vizlib", "vizlib.ui", outside=["vizlib/ui"]) == []
-    assert (
-        importing(
-            "vizlib",
-            "vizlib.displays",
-            outside=["vizlib/ui", "vizlib/displays", "vizlib/command_line.py"],
-        )
-        == []
-    )
-    assert importing("vizlib", "app", "pages") == []
-    lower = ("vizlib.ui", "vizlib.displays", "vizlib.training", "vizlib.command_line")
-    assert importing("vizlib/datasets", *lower) == [] == importing("vizlib/architectures", *lower)
-    assert importing("vizlib", "vizlib.command_line", outside=["vizlib/__main__.py"]) == []
+def rooms_of(name):
+    """The rooms that a module lies in, from the outside inwards: vizlib.ui, vizlib.ui.frame."""
+    parts = name.split(".")
+    prefixes = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    return [prefix for prefix in prefixes if prefix in FLOORS]
+
+
+def module_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def looks_up(importer, name):
+    """Whether an import goes upward, or sideways into another room of the same floor."""
+    for here, there in zip(rooms_of(importer), rooms_of(name), strict=False):
+        if here != there:
+            return FLOORS[here] <= FLOORS[there]
+    return False
+
+
+def test_every_file_lies_in_a_room():
+    modules = {module_of(path) for path in FILES} - {"vizlib", "vizlib.ui"}  # which import nothing
+    assert [name for name in sorted(modules) if not rooms_of(name)] == []
+    in_ui = [name for name in sorted(modules) if name.startswith("vizlib.ui.")]
+    assert [name for name in in_ui if len(rooms_of(name)) < 2] == []
+
+
+@pytest.mark.parametrize(
+    ("importer", "name", "expected"),
+    [
+        ("vizlib.run.folders", "vizlib.inside.layers", True),
+        ("vizlib.inside.layers", "vizlib.run.folders", False),
+        ("vizlib.datasets.digits", "vizlib.run.files", True),  # sideways
+        ("vizlib.ui.frame.links", "vizlib.ui.page.run", True),
+        ("vizlib.ui.page", "vizlib.ui.frame.links", False),
+        ("vizlib.ui.page", "vizlib.inside.layers", False),
+        ("vizlib.training.loop", "vizlib.ui.page", True),
+        ("vizlib.training.loop", "vizlib.training.state", False),
+    ],
+)
+def test_the_search_for_upward_imports_finds_them(importer, name, expected):
+    assert looks_up(importer, name) is expected
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_imports_upward_or_sideways(path):
+    assert [name for name in sorted(imported(path)) if looks_up(module_of(path), name)] == []
 
 
 def called(node):
@@ -192,8 +252,8 @@ def test_home_is_drawn_before_torch_is_in():
     code = """
 import sys
 from streamlit.testing.v1 import AppTest
-from vizlib.ui import caches
-caches.warm_up = lambda: None  # what imports it in the background, afterwards
+from vizlib.ui.data import start_up
+start_up.warm_up = lambda: None  # what imports it in the background, afterwards
 app = AppTest.from_file("app.py", default_timeout=60).run()
 assert not app.exception
 assert "held-out accuracy" in " ".join(element.value for element in app.markdown)

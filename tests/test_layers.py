@@ -8,9 +8,9 @@ from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack, is_in_torch_dispatch_mode
 
 from vizlib import architectures
-from vizlib.activations import prepare
 from vizlib.errors import UserError
-from vizlib.layers import at_depth, convolutions, default_layer, layer_table
+from vizlib.inside.activations import prepare
+from vizlib.inside.layers import at_depth, convolutions, default_layer, layer_table
 
 NAMES = architectures.names()
 

@@ -16,8 +16,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.testing.v1 import AppTest
 
 from tests.test_browser import no_error
-from vizlib import runs
-from vizlib.weights import save_weights
+from vizlib.run import events, folders
+from vizlib.run.weights import save_weights
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
@@ -105,7 +105,7 @@ def fabricate(root, name, events, *, weights=True, snapshots=True, architecture=
     """
     folder = root / name
     folder.mkdir(parents=True)
-    shipped = runs.SHIPPED / "lenet"
+    shipped = folders.SHIPPED / "lenet"
     (folder / "config.json").write_text(
         json.dumps(
             json.loads((shipped / "config.json").read_text()) | {"architecture": architecture}
@@ -138,7 +138,7 @@ def fabricate(root, name, events, *, weights=True, snapshots=True, architecture=
 @contextlib.contextmanager
 def alive(folder, is_alive=True):
     """Hold the run's lock, as its training process does."""
-    lock = FileLock(folder / runs.LOCK)
+    lock = FileLock(folder / events.LOCK)
     if is_alive:
         lock.acquire()
     try:
@@ -170,15 +170,15 @@ def fine(app):
 
 
 def test_states_are_what_they_are_called(root):
-    for name, (events, is_alive) in STATES.items():
-        with alive(fabricate(root, name, events, weights=False, snapshots=False), is_alive):
+    for name, (rows, is_alive) in STATES.items():
+        with alive(fabricate(root, name, rows, weights=False, snapshots=False), is_alive):
             expected = {
                 "begun": "training",
                 "one_step": "training",
                 "resumed": "training",
                 "failed_early": "failed",
             }.get(name, name)
-            assert runs.open_run(name).status == expected
+            assert folders.open_run(name).status == expected
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -196,7 +196,7 @@ def test_every_page_in_every_state(root, state):
         for file in PAGES:
             said = texts(fine(app.switch_page(str(file.relative_to(ROOT))).run()))
             if file.stem == "app":
-                assert runs.open_run(state).status.replace("queued", "waiting") in said.lower()
+                assert folders.open_run(state).status.replace("queued", "waiting") in said.lower()
             elif state == "queued":
                 assert "waits for its turn" in said
             elif state in ("stopped", "failed", "failed_early"):
@@ -299,10 +299,10 @@ def test_the_film_shows_the_maps_of_the_probe_picture(root):
 
 
 def test_probe_maps_have_their_values_back(root):
-    from vizlib.ui import caches
+    from vizlib.ui.data import caches
 
     fabricate(root, "mine", GROWING)
-    display = caches.probe_maps(runs.open_run("mine"), 32, "conv1")
+    display = caches.probe_maps(folders.open_run("mine"), 32, "conv1")
     assert display.maps.min() == -1
     assert display.maps.max() == pytest.approx(33)
     assert display.network_range == (-1, 33)

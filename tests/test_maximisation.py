@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from vizlib import activations, architectures, maximisation
+from vizlib import architectures
 from vizlib.errors import UserError
-from vizlib.maximisation import maximise
+from vizlib.inside import activations, maximisation
+from vizlib.inside.maximisation import maximise
 
 OFF = dict(fourier=False, decorrelated=False, robust=False)
 BY_HAND = dict(input_size=by_hand.INPUT_SIZE, mean=by_hand.MEAN, std=by_hand.STD)

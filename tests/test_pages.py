@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from vizlib import datasets, runs
-from vizlib.collapse import COLLAPSED, judge_run
+from vizlib import datasets
+from vizlib.run import folders
+from vizlib.run.verdict import COLLAPSED, judge_run
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "pages").glob("*.py"))
-SHIPPED = [run.run_id for run in runs.list_runs()[0]]
+SHIPPED = [run.run_id for run in folders.list_runs()[0]]
 TIMEOUT = 60
 
 
@@ -88,7 +89,7 @@ def test_every_shipped_model_on_every_page(data_folder, run_id):
     """Of its own folder alone: with no other data than the digits, which are always there."""
     for app, page in every_page(model=run_id):
         # a red box, on purpose
-        is_verdict = "Confusion" in page and judge_run(runs.open_run(run_id)).level == COLLAPSED
+        is_verdict = "Confusion" in page and judge_run(folders.open_run(run_id)).level == COLLAPSED
         assert not app.exception, (page, app.exception, app.error)
         assert len(app.error) == is_verdict, (page, app.exception, app.error)
         assert app.title[0].value, page
@@ -140,12 +141,14 @@ def test_home_says_the_verdict_of_the_collapsed_model():
 
 def test_home_says_what_was_reported_beside_ours(fresh_caches):
     for name, system in (("again", "B2"), ("unheard", "Z9"), ("odd", ["B2"])):
-        config = json.loads((runs.SHIPPED / "lenet/config.json").read_text()) | {"system": system}
+        config = json.loads((folders.SHIPPED / "lenet/config.json").read_text()) | {
+            "system": system
+        }
         broken(fresh_caches, name, config__json=json.dumps(config).encode())
     said = texts(fine(opened(ROOT / "app.py"))).replace("\\", "")
     expected = sorted(
         run.config["system"]
-        for run in map(runs.open_run, SHIPPED)
+        for run in map(folders.open_run, SHIPPED)
         if run.config.get("system") and not run.run_id.endswith("_start")
     )
     # a start for others is of no report
@@ -252,7 +255,7 @@ def test_download_of_a_missing_data_set(monkeypatch, tmp_path):
 def broken(folder, name, **files):
     """A copy of a shipped run with some files replaced: bytes, or None to leave one out."""
     target = folder / name
-    shutil.copytree(runs.SHIPPED / "lenet", target)
+    shutil.copytree(folders.SHIPPED / "lenet", target)
     for file, content in files.items():
         path = target / file.replace("__", ".")
         path.unlink() if content is None else path.write_bytes(content)
@@ -265,7 +268,9 @@ def broken(folder, name, **files):
         (
             "half-weights",
             {
-                "model__safetensors": (runs.SHIPPED / "lenet/model.safetensors").read_bytes()[:500]
+                "model__safetensors": (folders.SHIPPED / "lenet/model.safetensors").read_bytes()[
+                    :500
+                ]
                 if SHIPPED
                 else b""
             },
@@ -274,7 +279,7 @@ def broken(folder, name, **files):
         (
             "foreign-weights",
             {
-                "model__safetensors": (runs.SHIPPED / "plain32/model.safetensors").read_bytes()
+                "model__safetensors": (folders.SHIPPED / "plain32/model.safetensors").read_bytes()
                 if SHIPPED
                 else b""
             },
@@ -333,23 +338,23 @@ def test_every_page_of_a_run_without_its_weights(weightless):
 def test_home_says_what_a_run_without_its_weights_needs(weightless):
     app = fine(opened(ROOT / "app.py"))
     assert app.code[0].value == "python -m vizlib reproduce B1"  # one's own come first
-    shipped = [run for run in map(runs.open_run, SHIPPED) if run.is_weightless]
+    shipped = [run for run in map(folders.open_run, SHIPPED) if run.is_weightless]
     assert [box.value for box in app.code][1:] == [run.reproducing_command for run in shipped]
     said = texts(app).replace("\\", "")
     assert "no weights" in said
     assert "which took 48 min (CPU, 1 thread)" in said
     as_good = sum(
         f"{run.rows('finished')[-1]['test_accuracy']:.1%}" == "82.8%"
-        for run in map(runs.open_run, SHIPPED)
+        for run in map(folders.open_run, SHIPPED)
     )
     # like the card of the run that it is a copy of
     assert said.count("**82.8%** held-out accuracy") == as_good + 1 == said.count("Accuracy 0.828")
 
 
 def test_layers_are_known_without_weights(weightless):
-    from vizlib.ui import caches
+    from vizlib.ui.data import caches
 
-    assert caches.layers(weightless) == caches.layers(runs.open_run("plain32"))
+    assert caches.layers(weightless) == caches.layers(folders.open_run("plain32"))
 
 
 def test_filters_without_weights_are_those_stored(weightless):
@@ -382,7 +387,7 @@ def test_maps_without_weights_are_those_of_the_probe_picture(weightless):
 
 def test_maps_without_weights_and_without_stored_ones(weightless):
     weightless.path("snapshots.safetensors").write_bytes(
-        (runs.SHIPPED / "digits_three_layer/snapshots.safetensors").read_bytes()
+        (folders.SHIPPED / "digits_three_layer/snapshots.safetensors").read_bytes()
     )
     for page in ("2_Filters", "3_Feature_maps"):  # its conv1 is not this network's either
         assert infos(fine(opened(ROOT / f"pages/{page}.py", model="weightless"))) == [
@@ -406,7 +411,7 @@ def test_a_run_of_ones_own_without_weights(fresh_caches):
 
 
 def test_unknown_architecture(fresh_caches):
-    config = json.loads((runs.SHIPPED / "lenet/config.json").read_text()) | {
+    config = json.loads((folders.SHIPPED / "lenet/config.json").read_text()) | {
         "architecture": "transformer9000"
     }
     broken(fresh_caches, "foreign", config__json=json.dumps(config).encode())
@@ -423,7 +428,7 @@ def test_run_folder_cut_short_is_said_on_home_and_leaves_the_rest(fresh_caches):
 
 
 def test_names_from_files_are_shown_letter_by_letter(fresh_caches):
-    config = json.loads((runs.SHIPPED / "lenet/config.json").read_text())
+    config = json.loads((folders.SHIPPED / "lenet/config.json").read_text())
     hostile = "![x](http://evil.example/x.png) <b>"
     broken(
         fresh_caches,
@@ -450,10 +455,11 @@ def test_two_sessions_on_one_model_never_mix_their_maps():
     import numpy as np
     import torch
 
-    from vizlib import activations, architectures
-    from vizlib.weights import load_into, load_weights
+    from vizlib import architectures
+    from vizlib.inside import activations
+    from vizlib.run.weights import load_into, load_weights
 
-    run = runs.open_run("resnet32")
+    run = folders.open_run("resnet32")
     model = activations.prepare(
         load_into(architectures.create("resnet32"), load_weights(run.path("model.safetensors")))
     )
@@ -547,12 +553,13 @@ def test_a_unit_opens_on_its_strongest_place():
 
 
 def test_the_effective_field_is_that_of_the_place_in_the_address():
-    from vizlib import activations, architectures
+    from vizlib import architectures
     from vizlib.images import photograph, to_network_input
-    from vizlib.receptive_fields import effective, tight_box
-    from vizlib.weights import load_into, load_weights
+    from vizlib.inside import activations
+    from vizlib.inside.receptive_fields import effective, tight_box
+    from vizlib.run.weights import load_into, load_weights
 
-    run = runs.open_run("resnet32")
+    run = folders.open_run("resnet32")
     _, image = to_network_input(
         photograph("coffee"), run.input_size, run.config["mean"], run.config["std"]
     )
@@ -628,7 +635,7 @@ def test_maps_stored_along_the_training_have_places_without_a_gradient(weightles
         assert not view["more"]
         assert "theoretical" in texts(app)
         assert "effective" not in texts(app)
-        assert view["size"] == list(runs.open_run(model).input_size[1:])
+        assert view["size"] == list(folders.open_run(model).input_size[1:])
         assert view["rows"][0][0] == 0
         assert view["rows"][-1][1] == view["size"][0]
 
@@ -667,7 +674,7 @@ def test_compare_says_what_two_runs_have_and_lack():
     assert "resnet32 minus plain32" in said
     assert "gains the most in **bird**" in said
     assert "tested on different images" not in said
-    resnet, plain = (runs.open_run(name) for name in ("resnet32", "plain32"))
+    resnet, plain = (folders.open_run(name) for name in ("resnet32", "plain32"))
     both = [
         predictions.predicted_labels == predictions.labels
         for predictions in map(answers_of, (resnet, plain))
@@ -682,7 +689,7 @@ def test_compare_says_what_two_runs_have_and_lack():
 
 
 def answers_of(run):
-    from vizlib.predictions import load_predictions
+    from vizlib.run.predictions import load_predictions
 
     return load_predictions(run.path("predictions.npz"), len(run.class_names))
 
@@ -778,5 +785,5 @@ def test_compare_with_a_run_that_has_half_of_it(fresh_caches):
 
 def test_compare_needs_a_second_run(monkeypatch, fresh_caches):
     broken(fresh_caches, "only")
-    monkeypatch.setattr(runs, "SHIPPED", fresh_caches / "nothing")
+    monkeypatch.setattr(folders, "SHIPPED", fresh_caches / "nothing")
     assert "only model here" in texts(fine(opened(COMPARE)))

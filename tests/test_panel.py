@@ -13,12 +13,12 @@ import streamlit as st
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
-from vizlib import runs
 from vizlib.displays.sparkline import POINTS, sparkline
 from vizlib.errors import UserError
+from vizlib.run import folders
 from vizlib.training import launcher
 from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
-from vizlib.ui import readout, train_settings, trainings
+from vizlib.ui.train_panel import readout, settings, trainings
 
 ROOT = Path(__file__).parent.parent
 STARTED = dict(
@@ -81,15 +81,15 @@ def fabricate(place):
     def make(run_id, *events, alive=False, files=(), **changes):
         folder = place / run_id
         folder.mkdir()
-        config = json.loads((runs.SHIPPED / "digits_three_layer/config.json").read_text())
+        config = json.loads((folders.SHIPPED / "digits_three_layer/config.json").read_text())
         (folder / "config.json").write_text(json.dumps(config | changes))
         (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-        for name in (runs.LOCK, *files):
+        for name in (events.LOCK, *files):
             (folder / name).touch()
         if alive:
-            locks.append(FileLock(folder / runs.LOCK))
+            locks.append(FileLock(folder / events.LOCK))
             locks[-1].acquire()
-        return runs.read_run(folder)
+        return folders.read_run(folder)
 
     yield make
     for lock in locks:
@@ -124,7 +124,8 @@ def calls(monkeypatch, fabricate):
 def script():
     import streamlit as st
 
-    from vizlib.ui import caches, panel
+    from vizlib.ui.data import caches
+    from vizlib.ui.train_panel import panel
 
     by_id = {run.run_id: run for run in caches.run_list()[0]}
     model = st.selectbox("Model", list(by_id), key="model")
@@ -135,7 +136,7 @@ def script():
 def drawn(model="lenet", settings=False):
     app = AppTest.from_function(script, default_timeout=60)
     app.session_state["model"] = model
-    app.session_state[train_settings.OPEN] = settings
+    app.session_state[settings.OPEN] = settings
     return fine(app.run())
 
 
@@ -310,7 +311,7 @@ def test_a_network_for_large_pictures_can_get_smaller_ones(calls):
     app.button(key="train_press").click().run()
     assert calls[0][1]["side"] == 112
     assert calls[0][1]["architecture"] == "resnet18"
-    app.session_state[train_settings.OPEN] = True
+    app.session_state[settings.OPEN] = True
     app.run().selectbox(key="train_architecture").select("resnet32").run()
     assert "Side of the pictures" not in [widget.label for widget in fine(app).number_input]
     assert "images of 8 × 8" in texts(app)
@@ -320,7 +321,7 @@ def test_a_press_puts_the_new_run_in_view(calls):
     app = drawn(settings=True)
     app.button(key="train_press").click().run()
     assert app.selectbox(key="model").value == "new-1"
-    assert not app.session_state[train_settings.OPEN]
+    assert not app.session_state[settings.OPEN]
     assert "new-1" in texts(again(app))
     assert "about to start" in texts(app)
 
@@ -341,7 +342,7 @@ def test_another_recipe_brings_its_own_values(calls):
 def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
     app = drawn(settings=True)
     for number, name in enumerate(RECIPES, 1):
-        app.session_state[train_settings.OPEN] = True
+        app.session_state[settings.OPEN] = True
         field(app.run(), "recipe", PAIR).select(name).run()
         app.session_state["train_pressed"] = -math.inf
         app.button(key="train_press").click().run()
@@ -397,11 +398,11 @@ def test_what_nobody_foresaw_is_a_sentence(monkeypatch):
 def test_a_double_click_starts_once(calls):
     app = drawn(settings=True)
     app.button(key="train_press").click().run()
-    app.session_state[train_settings.OPEN] = True
+    app.session_state[settings.OPEN] = True
     app.run().button(key="train_press").click().run()
     assert len(calls) == 1
-    app.session_state["train_pressed"] = time.monotonic() - train_settings.PRESS_SECONDS
-    app.session_state[train_settings.OPEN] = True
+    app.session_state["train_pressed"] = time.monotonic() - settings.PRESS_SECONDS
+    app.session_state[settings.OPEN] = True
     app.run().button(key="train_press").click().run()
     assert len(calls) == 2
 

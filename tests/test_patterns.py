@@ -5,11 +5,12 @@ every architecture.
 import numpy as np
 import pytest
 
-from vizlib import architectures, patterns
+from vizlib import architectures
 from vizlib.displays import units
-from vizlib.layers import layer_table
-from vizlib.receptive_fields import box
-from vizlib.strongest import Strongest, unit_layers
+from vizlib.inside import patterns
+from vizlib.inside.layers import layer_table
+from vizlib.inside.receptive_fields import box
+from vizlib.inside.strongest import Strongest, unit_layers
 
 
 @pytest.fixture(scope="module")

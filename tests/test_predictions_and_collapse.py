@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from vizlib.collapse import COLLAPSED, HEALTHY, NEARLY, UNJUDGED, cohen_kappa, judge, judge_run
 from vizlib.errors import UserError
-from vizlib.predictions import (
+from vizlib.inside.passes import predict
+from vizlib.run.folders import Run
+from vizlib.run.predictions import (
     Predictions,
     agreement,
     class_scores,
     load_predictions,
     mcnemar,
-    predict,
     save_predictions,
 )
-from vizlib.runs import Run
+from vizlib.run.verdict import COLLAPSED, HEALTHY, NEARLY, UNJUDGED, cohen_kappa, judge, judge_run
 
 
 def answers(confusion):

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from vizlib import architectures
-from vizlib.activations import capture, observing, prepare
 from vizlib.errors import UserError
-from vizlib.layers import layer_table
-from vizlib.receptive_fields import box, effective, spans, tight_box
+from vizlib.inside.activations import capture, observing, prepare
+from vizlib.inside.layers import layer_table
+from vizlib.inside.receptive_fields import box, effective, spans, tight_box
 
 # Every architecture: a row of pixels is lit, and a place is lit if it sees it. Nothing cancels: all
 # weights are positive

@@ -8,8 +8,9 @@ import math
 
 import pytest
 
-from vizlib import architectures, runs
+from vizlib import architectures
 from vizlib.errors import UserError
+from vizlib.run import folders
 from vizlib.training.recipes import (
     LIMITS,
     OPTIMISERS,
@@ -114,7 +115,7 @@ def test_epochs_take_the_place_of_seconds():
 
 def test_the_recipes_of_shipped_runs_can_be_used():
     """They were stored when a recipe had fewer fields: the others are off."""
-    found = sorted(runs.SHIPPED.glob("*/config.json")) if runs.SHIPPED.is_dir() else []
+    found = sorted(folders.SHIPPED.glob("*/config.json")) if folders.SHIPPED.is_dir() else []
     for path in found:
         stored = json.loads(path.read_text())
         chosen = from_config(stored)

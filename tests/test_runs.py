@@ -11,17 +11,18 @@ import time
 import numpy as np
 import pytest
 
-from vizlib import architectures, runs
+from vizlib import architectures
 from vizlib.errors import UserError
-from vizlib.predictions import load_predictions
-from vizlib.runs import list_runs, open_run, read_events, read_run
-from vizlib.systems import SYSTEMS
-from vizlib.training.events import EventLog
+from vizlib.reports.systems import SYSTEMS
+from vizlib.run import folders
+from vizlib.run.events import EventLog, read_events
+from vizlib.run.folders import list_runs, open_run, read_run
+from vizlib.run.predictions import load_predictions
 
-ROOT = runs.SHIPPED.parent
+ROOT = folders.SHIPPED.parent
 SHIPPED = (
-    sorted(path.name for path in runs.SHIPPED.iterdir() if path.is_dir())
-    if runs.SHIPPED.is_dir()
+    sorted(path.name for path in folders.SHIPPED.iterdir() if path.is_dir())
+    if folders.SHIPPED.is_dir()
     else []
 )
 
@@ -55,7 +56,7 @@ def write_run(root, name, config=CONFIG, events=()):
 
 def check_run(run):
     """What holds for every finished run."""
-    from vizlib.weights import load_into, load_weights
+    from vizlib.run.weights import load_into, load_weights
 
     assert run.status == "finished"
     assert run.config["title"]
@@ -135,7 +136,7 @@ def check_film(run, snapshots, steps):
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_run(name):
-    check_run(read_run(runs.SHIPPED / name))
+    check_run(read_run(folders.SHIPPED / name))
 
 
 def test_a_run_just_trained_keeps_the_same_contract(tiny_run):
@@ -146,7 +147,7 @@ def test_a_run_without_its_weights_keeps_all_the_rest(weightless):
     check_run(weightless)
     with pytest.raises(KeyError):
         check_run(
-            runs.Run(
+            folders.Run(
                 weightless.folder,
                 {key: value for key, value in weightless.config.items() if key != "system"},
             )
@@ -259,7 +260,7 @@ def test_no_id_leads_out_of_the_roots(runs_root, run_id):
 
 def test_shipped_runs_come_before_ones_of_the_same_name(runs_root, tmp_path, monkeypatch):
     (tmp_path / "shipped").mkdir()
-    monkeypatch.setattr(runs, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(folders, "SHIPPED", tmp_path / "shipped")
     shipped = write_run(tmp_path / "shipped", "same")
     write_run(runs_root, "same")
     assert open_run("same").folder == shipped
@@ -409,7 +410,7 @@ def test_a_run_just_made_waits_for_its_process(runs_root):
     assert run.status == "queued"
     assert run.is_active
     assert run.events == []
-    when = time.time() - runs.STARTING_SECONDS - 1
+    when = time.time() - folders.STARTING_SECONDS - 1
     os.utime(folder / "config.json", (when, when))
     assert run.status == "interrupted"
     assert run.can_resume
@@ -498,11 +499,11 @@ def test_a_resume_undoes_what_came_after_the_saved_state(tmp_path):
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "config.json"
-    runs.write_json(path, {"old": 1})
+    folders.write_json(path, {"old": 1})
     with pytest.raises(TypeError):
-        runs.write_json(path, {"new": object()})
+        folders.write_json(path, {"new": object()})
     assert json.loads(path.read_text()) == {"old": 1}
-    runs.write_json(path, {"new": 2})
+    folders.write_json(path, {"new": 2})
     assert json.loads(path.read_text()) == {"new": 2}
     assert os.listdir(tmp_path) == ["config.json"]
 

@@ -11,15 +11,16 @@ import pytest
 import torch
 
 from tests.test_training import noise, noise_config, quiet
-from vizlib import architectures, datasets, runs
+from vizlib import architectures, datasets
 from vizlib.errors import UserError
+from vizlib.run import folders
+from vizlib.run.events import EventLog
+from vizlib.run.weights import load_weights, save_weights
 from vizlib.training import start
 from vizlib.training.config import make_config
-from vizlib.training.events import EventLog
 from vizlib.training.loop import carry_on, train
 from vizlib.training.recipes import Recipe, recipe
 from vizlib.training.start import freeze, load_all_but_head
-from vizlib.weights import load_weights, save_weights
 
 BRIEF = Recipe("made", "Made up.", learning_rate=0.01, batch_size=20)
 
@@ -135,12 +136,12 @@ def test_resuming_needs_the_start_no_more(runs_root, first):
     (folder / "stop").touch()
     config = make_config("three_layer_module", dataset, BRIEF, start={"run": "first"})
     train(folder, config, dataset, say=quiet)
-    begun = snapshot(runs.read_run(folder))
+    begun = snapshot(folders.read_run(folder))
     shutil.rmtree(first.folder)
     (folder / "stop").unlink()
     with EventLog(folder) as log:
         carry_on(folder, log, dataset, say=quiet)
-    run = runs.read_run(folder)
+    run = folders.read_run(folder)
     assert run.status == "finished"
     assert torch.equal(snapshot(run), begun)
 

@@ -12,11 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from vizlib import architectures, datasets, runs, strongest
-from vizlib.activations import prepare
+from vizlib import architectures, datasets
 from vizlib.errors import UserError
-from vizlib.layers import layer_table
-from vizlib.predictions import predict, received
+from vizlib.inside import strongest
+from vizlib.inside.activations import prepare
+from vizlib.inside.layers import layer_table
+from vizlib.inside.passes import predict, received
+from vizlib.run import folders
 
 SCALE = 2 / 255  # from a grey level to what the network by hand gets
 
@@ -201,7 +203,7 @@ def test_leaves_nothing_behind(prepared):
 @pytest.fixture
 def run_and_data(tiny_run, tmp_path):
     """A run of one's own, and the data it was trained on."""
-    return runs.read_run(shutil.copytree(tiny_run.folder, tmp_path / "run")), datasets.load(
+    return folders.read_run(shutil.copytree(tiny_run.folder, tmp_path / "run")), datasets.load(
         "digits"
     )
 
@@ -265,7 +267,7 @@ def test_an_index_that_does_not_belong_is_none(run_and_data):
     assert (
         strongest.load(
             run.in_form_of(
-                runs.Run(run.folder, run.config | {"architecture": "three_layer_sequential"})
+                folders.Run(run.folder, run.config | {"architecture": "three_layer_sequential"})
             ),
             dataset,
         )

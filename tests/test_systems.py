@@ -9,16 +9,18 @@ from functools import cache
 import numpy as np
 import pytest
 
-from vizlib import architectures, datasets, runs, systems
+from vizlib import architectures, datasets
 from vizlib.errors import UserError
-from vizlib.predictions import load_predictions
-from vizlib.systems import SYSTEMS, System, finished_runs
-from vizlib.training import reproduce as reproducing
+from vizlib.reports import reproduce as reproducing
+from vizlib.reports import systems
+from vizlib.reports.reproduce import reproduce
+from vizlib.reports.systems import SYSTEMS, System, finished_runs
+from vizlib.run import folders
+from vizlib.run.predictions import load_predictions
 from vizlib.training.evaluation import evaluate
 from vizlib.training.recipes import from_config, recipe
-from vizlib.training.reproduce import reproduce
 
-SHIPPED = [run for run in runs.list_runs()[0] if run.folder.parent == runs.SHIPPED]
+SHIPPED = [run for run in folders.list_runs()[0] if run.folder.parent == folders.SHIPPED]
 TINY = System(
     "T1",
     "tiny",
@@ -56,7 +58,7 @@ def said(runs_root, monkeypatch):
 @pytest.mark.parametrize("system", SYSTEMS.values(), ids=str)
 def test_every_system_can_be_trained_in_no_more_epochs(system):
     assert system.architecture in architectures.names()
-    assert runs.new_run_folder(f"{system.run}-2")
+    assert folders.new_run_folder(f"{system.run}-2")
     chosen = recipe(system.recipe, **system.changes)
     assert chosen.seconds is None
     assert system.epochs is None or chosen.epochs <= system.epochs
@@ -158,7 +160,7 @@ def test_what_is_missing_is_trained_and_told(said):
     assert reproduce([TINY], again=True, say=said.append)
     assert len(said) == 1
     assert said[0].startswith("T1 is there: tiny, ")
-    assert len(runs.list_runs(shipped=False)[0]) == 2
+    assert len(folders.list_runs(shipped=False)[0]) == 2
 
 
 def test_one_that_was_stopped_goes_on(said, monkeypatch):
@@ -173,7 +175,7 @@ def test_one_that_was_stopped_goes_on(said, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(reproducing, "Requests", Stopping)
         assert not reproduce([TINY, SECOND], say=said.append)
-    found = runs.list_runs(shipped=False)[0]
+    found = folders.list_runs(shipped=False)[0]
     assert [(run.run_id, run.status) for run in found] == [("tiny", "stopped")]
     (found[0].folder / "stop").touch()  # as a press in the app leaves it
     assert reproduce([TINY], say=said.append)
@@ -195,7 +197,7 @@ def test_what_cannot_be_trained_says_why_and_the_next_follows(said, data_folder)
     assert said[1].startswith("T3: The data set 'folder:gone' is not on this machine.")
     assert finished_runs(TINY)
     assert not finished_runs(elsewhere)
-    assert len(runs.list_runs(shipped=False)[0]) == 1
+    assert len(folders.list_runs(shipped=False)[0]) == 1
 
 
 def test_shipped_ones_are_trained_again_only_if_named(
@@ -206,7 +208,7 @@ def test_shipped_ones_are_trained_again_only_if_named(
     shipped = tmp_path / "checkpoints"
     shutil.copytree(tiny_run.folder, shipped / "tiny")
     (shipped / "tiny" / "config.json").write_text(json.dumps(tiny_run.config | {"system": "T1"}))
-    monkeypatch.setattr(runs, "SHIPPED", shipped)
+    monkeypatch.setattr(folders, "SHIPPED", shipped)
     assert reproduce([TINY], say=said.append)
     assert not list(runs_root.iterdir())
     assert reproduce([TINY], again=True, say=said.append)

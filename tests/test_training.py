@@ -20,17 +20,18 @@ import torch.nn.functional as F
 from vizlib import architectures, datasets
 from vizlib.datasets import Dataset, Split, hold_out
 from vizlib.errors import UserError
-from vizlib.predictions import load_predictions, predict
-from vizlib.runs import read_run
+from vizlib.inside.passes import predict
+from vizlib.run.events import EventLog
+from vizlib.run.folders import read_run
+from vizlib.run.predictions import load_predictions
+from vizlib.run.weights import load_into, load_weights
 from vizlib.training import loop, measures, requests, state
 from vizlib.training.config import make_config
 from vizlib.training.evaluation import evaluate
-from vizlib.training.events import EventLog
 from vizlib.training.loop import carry_on, train
 from vizlib.training.precision import half_type
 from vizlib.training.recipes import Recipe, learning_rate, recipe, relative_cost
 from vizlib.training.requests import Requests
-from vizlib.weights import load_into, load_weights
 
 MOMENTUM = dict(name="sgd", learning_rate=0.02, momentum=0.9, weight_decay=1e-3, schedule="cosine")
 
@@ -277,12 +278,12 @@ def test_a_training_by_seconds(tmp_path, monkeypatch):
 def test_step_events_are_few(tmp_path, monkeypatch):
     now = iter(range(10**9))
     # a second each time it is asked
-    monkeypatch.setattr("vizlib.training.events.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("vizlib.run.events.time.monotonic", lambda: next(now))
     with EventLog(tmp_path) as log:
         assert (
             sum(log.step_is_due(step / 10**6) for step in range(1, 50_000)) == 50_000 * 600 // 10**6
         )
-    monkeypatch.setattr("vizlib.training.events.time.monotonic", lambda: next(now) / 100)
+    monkeypatch.setattr("vizlib.run.events.time.monotonic", lambda: next(now) / 100)
     with EventLog(tmp_path) as log:
         # ten seconds
         assert sum(log.step_is_due(step / 1000) for step in range(1000)) == pytest.approx(50, abs=2)

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from vizlib import activations, datasets, runs, strongest
-from vizlib.ui import jobs
-from vizlib.weights import load_model
+from vizlib import datasets
+from vizlib.inside import activations, strongest
+from vizlib.inside.model import load_model
+from vizlib.run import folders
+from vizlib.ui.data import jobs
 
 ROOT = Path(__file__).parent.parent
 UNIT, MAPS = ROOT / "pages/4_Unit.py", ROOT / "pages/3_Feature_maps.py"
@@ -31,7 +33,7 @@ def own_runs(monkeypatch, tmp_path):
     st.cache_resource.clear()
     st.cache_data.clear()
     jobs._jobs.clear()
-    shutil.copytree(runs.SHIPPED / "digits_three_layer", tmp_path / "runs/mine")
+    shutil.copytree(folders.SHIPPED / "digits_three_layer", tmp_path / "runs/mine")
     return tmp_path / "runs/mine"
 
 
@@ -94,12 +96,12 @@ def brute_force(run, layer, unit):
 
 def test_the_nine_strongest_are_those_of_all_held_out_images_and_lead_to_their_maps(own_runs):
     app = opened(until="looked up once", unit_layer="conv2", unit_number="3")
-    values, split = brute_force(runs.read_run(own_runs), "conv2", 3)
+    values, split = brute_force(folders.read_run(own_runs), "conv2", 3)
     order = np.argsort(-values, kind="stable")[:9]
     # what is in view already is in the address without the link
     in_view = {"label": app.selectbox(key="label").value, "index": "0", "source": "data set"}
     shown = [in_view | one for one in links(app, "Feature_maps") if one.get("place")]
-    names = runs.read_run(own_runs).class_names
+    names = folders.read_run(own_runs).class_names
     assert [(one["label"], int(one["index"])) for one in shown] == [
         (names[split.labels[row]], int(np.sum(split.labels[:row] == split.labels[row])))
         for row in order
@@ -124,7 +126,7 @@ def test_the_control_stands_beside_each_gradient_picture_and_the_made_one():
 
 def test_the_index_is_kept_in_the_run_folder_and_used_again(own_runs, monkeypatch):
     opened(until="looked up once")
-    assert strongest.load(runs.read_run(own_runs), datasets.load("digits")) is not None
+    assert strongest.load(folders.read_run(own_runs), datasets.load("digits")) is not None
     import streamlit as st
 
     st.cache_resource.clear()

@@ -15,9 +15,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from vizlib import weights
 from vizlib.errors import UserError
-from vizlib.weights import load_into, load_weights, save_weights
+from vizlib.run import weights
+from vizlib.run.weights import load_into, load_weights, save_weights
 
 # torch warns of sparse tensors and of TorchScript, which these files are about
 pytestmark = pytest.mark.filterwarnings("ignore")

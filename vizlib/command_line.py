@@ -213,10 +213,11 @@ def _parser():
 
 
 def _list(options):
-    from vizlib import architectures, datasets, runs
+    from vizlib import architectures, datasets
+    from vizlib.run import folders
     from vizlib.training.recipes import RECIPES
 
-    found, problems = runs.list_runs()
+    found, problems = folders.list_runs()
     print("Runs (shipped in checkpoints/, yours in runs/)")
     for run in found:
         best = (
@@ -242,7 +243,8 @@ def _list(options):
 
 
 def _train(options):
-    from vizlib import architectures, datasets, runs
+    from vizlib import architectures, datasets
+    from vizlib.run import folders
     from vizlib.training import process
     from vizlib.training.recipes import recipe, recipe_for
     from vizlib.training.requests import Requests
@@ -267,9 +269,9 @@ def _train(options):
             "Give a --name: the processes of one training have to write into one run folder."
         )
     usual_name = (
-        f"{runs.usual_name(options.architecture, options.data)}-{time.strftime('%Y%m%d-%H%M%S')}"
+        f"{folders.usual_name(options.architecture, options.data)}-{time.strftime('%Y%m%d-%H%M%S')}"
     )
-    folder = runs.new_run_folder(options.name or usual_name, options.out)
+    folder = folders.new_run_folder(options.name or usual_name, options.out)
     dataset = datasets.load(options.data)
     process.keep_freed_memory()
     from vizlib.training import distributed
@@ -311,7 +313,7 @@ def _train(options):
     finally:
         distributed.leave()
     if group.leads:
-        _say_result(runs.read_run(folder))
+        _say_result(folders.read_run(folder))
 
 
 def _nothing(line):
@@ -319,9 +321,9 @@ def _nothing(line):
 
 
 def _resume(options):
-    from vizlib import runs
+    from vizlib.run import folders
+    from vizlib.run.events import EventLog
     from vizlib.training import process, requests
-    from vizlib.training.events import EventLog
 
     if "RANK" in os.environ:
         raise UserError(
@@ -341,7 +343,7 @@ def _resume(options):
     process.end_in_order(wishes)
     with EventLog(run.folder) as log:
         carry_on(run.folder, log, device=_device(options.device), requests=wishes)
-    _say_result(runs.read_run(run.folder))
+    _say_result(folders.read_run(run.folder))
 
 
 def _say_result(run):
@@ -354,14 +356,14 @@ def _say_result(run):
 
 
 def _reproduce(options):
-    from vizlib import systems
+    from vizlib.reports import systems
     from vizlib.training import process
 
     chosen = systems.named(options.systems) if options.systems else list(systems.SYSTEMS.values())
     complete = True
     if not options.table:
         process.keep_freed_memory()
-        from vizlib.training.reproduce import reproduce
+        from vizlib.reports.reproduce import reproduce
 
         complete = reproduce(chosen, again=bool(options.systems), device=_device(options.device))
     print(systems.table())
@@ -370,7 +372,7 @@ def _reproduce(options):
 
 def _evaluate(options):
     from vizlib import datasets
-    from vizlib.predictions import class_scores, save_predictions
+    from vizlib.run.predictions import class_scores, save_predictions
     from vizlib.training.evaluation import evaluate
 
     run = _run(options.run)
@@ -395,7 +397,7 @@ def _evaluate(options):
 
 
 def _check(options):
-    from vizlib.collapse import COLLAPSED
+    from vizlib.run.verdict import COLLAPSED
 
     verdict = _verdict(_run(options.run))
     print(verdict.sentence)
@@ -411,11 +413,12 @@ def _check(options):
 
 
 def _patterns(options):
-    from vizlib import datasets, patterns, strongest
+    from vizlib import datasets
     from vizlib.displays.units import sheet
-    from vizlib.layers import at_depth, layer_table
-    from vizlib.maximisation import maximise
-    from vizlib.weights import load_model
+    from vizlib.inside import patterns, strongest
+    from vizlib.inside.layers import at_depth, layer_table
+    from vizlib.inside.maximisation import maximise
+    from vizlib.inside.model import load_model
 
     run = _run(options.run)
     dataset, model = datasets.load_for(run.config), load_model(run)
@@ -508,17 +511,17 @@ def _download(options):
 
 def _run(name):
     """A run by its id, or by the path of its folder."""
-    from vizlib import runs
+    from vizlib.run import folders
 
     return (
-        runs.read_run(Path(name))
+        folders.read_run(Path(name))
         if Path(name).is_dir() and "/" in name.replace("\\", "/")
-        else runs.open_run(name)
+        else folders.open_run(name)
     )
 
 
 def _verdict(run):
-    from vizlib.collapse import judge_run
+    from vizlib.run.verdict import judge_run
 
     return judge_run(run)
 

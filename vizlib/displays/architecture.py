@@ -16,7 +16,7 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class ArchitectureDisplay:
-    """layers: the rows of vizlib.layers.layer_table to draw, in order."""
+    """layers: the rows of vizlib.inside.layers.layer_table to draw, in order."""
 
     layers: list
 

@@ -8,14 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from vizlib import moments
-from vizlib.collapse import judge
 from vizlib.displays.atlas import columns_within
 from vizlib.displays.confusion import ConfusionDisplay
 from vizlib.displays.curves import QUANTITIES, CurvesDisplay, History, smoothed, weight_for
 from vizlib.displays.feature_maps import FeatureMapsDisplay
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.errors import UserError, unknown
+from vizlib.run import moments
+from vizlib.run.verdict import judge
 
 # width and height, in pixels, that tiles fill in a panel
 SHEETS = {"filters": (470, 278), "maps": (396, 278)}

@@ -8,12 +8,12 @@ import math
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from vizlib import moments
 from vizlib.displays.atlas import factor_within
 from vizlib.displays.confusion import LIGHT, MOST_WRITTEN
 from vizlib.displays.curves import COLOURS
 from vizlib.displays.film import NOW, SHEETS
 from vizlib.errors import UserError
+from vizlib.run import moments
 
 SIZE = (1000, 760)
 # left, top, right, bottom

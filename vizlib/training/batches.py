@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.errors import UserError
+from vizlib.images import fit
 
-MOST_IN_MEMORY = 2_000_000_000  # bytes of uint8 pixels; larger sets stream
 CHUNK = 4096
 
 
@@ -77,8 +77,6 @@ class FittedPictures(torch.utils.data.Dataset):
         return len(self.split)
 
     def __getitem__(self, row):
-        from vizlib.images import fit
-
         try:
             return torch.from_numpy(
                 fit(self.split.pictures[row], self.image_size).transpose(2, 0, 1).copy()
@@ -93,37 +91,6 @@ def _stacked(pictures):
     """(uint8 images (B, C, H, W), no problem), or (None, the first problem)."""
     problem = next((one for one in pictures if isinstance(one, str)), "")
     return (None, problem) if problem else (torch.stack(pictures), "")
-
-
-def streams(split, image_size):
-    """Whether a split is too big to lie in memory at this size."""
-    channels, height, width = image_size
-    return len(split) * channels * height * width > MOST_IN_MEMORY
-
-
-def reader(split, image_size):
-    """A function that gives the pictures of a split as `predict` takes them, each time it is
-    called: in chunks where they do not fit into memory.
-    """
-    if streams(split, image_size):
-        return lambda: split.in_chunks(image_size)
-    images = split.images(image_size)
-    return lambda: images
-
-
-def kept_size(split, image_size):
-    """The (C, H, W) in which a split's pictures are kept until they are in a batch: their own,
-    where the network gets them enlarged.
-    """
-    own = getattr(split.pictures, "shape", None)  # (N, H, W, C) where all are of one size
-    if (
-        own
-        and own[3] == image_size[0]
-        and own[1] <= image_size[1]
-        and own[1] * image_size[2] == own[2] * image_size[1]
-    ):
-        return own[3], own[1], own[2]
-    return tuple(image_size)
 
 
 def resized(images, size):

@@ -4,8 +4,10 @@ import platform
 
 import torch
 
-from vizlib import architectures, datasets, runs
+from vizlib import architectures, datasets
 from vizlib.errors import UserError
+from vizlib.run import folders
+from vizlib.run.weights import load_weights
 from vizlib.training import recipes
 from vizlib.training.recipes import picture_size
 from vizlib.training.start import (
@@ -15,7 +17,6 @@ from vizlib.training.start import (
     freeze,
     load_all_but_head,
 )
-from vizlib.weights import load_weights
 
 
 def make_config(
@@ -98,7 +99,7 @@ def check_possible(config, dataset):
     if config.get("start") and "run" in config["start"]:
         load_all_but_head(
             model.to_empty(device="cpu"),
-            load_weights(runs.open_run(config["start"]["run"]).path("model.safetensors")),
+            load_weights(folders.open_run(config["start"]["run"]).path("model.safetensors")),
         )
 
 
@@ -125,8 +126,8 @@ def begun(config, dataset, name):
     UserError, and no folder, for what could not be trained.
     """
     check_possible(config, dataset)
-    folder = runs.claim_folder(name)
-    runs.write_json(folder / "config.json", config)
+    folder = folders.claim_folder(name)
+    folders.write_json(folder / "config.json", config)
     return folder
 
 

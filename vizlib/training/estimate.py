@@ -4,8 +4,8 @@ import os
 import sys
 from functools import lru_cache
 
-from vizlib import runs
 from vizlib.errors import UserError
+from vizlib.run import folders
 from vizlib.training import recipes
 
 START_SECONDS = 4  # until the first step: Python, PyTorch, the data
@@ -43,7 +43,7 @@ def estimate(architecture, dataset_name, recipe, device, *, images, input_size):
 def _multiply_adds(architecture, input_size):
     """Of one image through a network with ten classes."""
     from vizlib import architectures
-    from vizlib.layers import layer_table
+    from vizlib.inside.layers import layer_table
 
     model = architectures.create(
         architecture, **architectures.get(architecture).arguments_for(10, input_size)
@@ -56,7 +56,7 @@ def _measured_speed(architecture, dataset_name, device, input_size):
     here, evaluations included; None if there was none.
     """
     for run in sorted(
-        runs.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")
+        folders.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")
     ):
         queued, started, steps = run.rows("queued"), run.rows("started"), run.rows("step")
         same = (

@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from vizlib import architectures
-from vizlib.predictions import Predictions, predict
-from vizlib.training.batches import reader
-from vizlib.weights import load_into, load_weights
+from vizlib.datasets.reading import reader
+from vizlib.inside.passes import predict
+from vizlib.run.predictions import Predictions
+from vizlib.run.weights import load_into, load_weights
 
 
 def evaluate(folder, config, dataset, device="cpu"):

@@ -13,8 +13,8 @@ import threading
 import time
 from pathlib import Path
 
-from vizlib import runs
 from vizlib.errors import UserError
+from vizlib.run import folders
 from vizlib.training import requests
 
 MOST_WAITING = 10
@@ -66,7 +66,7 @@ def start_new(
     config = make_config(
         architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen, side=side
     )
-    folder = begun(config, found, name or runs.usual_name(architecture, dataset))
+    folder = begun(config, found, name or folders.usual_name(architecture, dataset))
     _spawn(folder, device)
     return folder.name
 
@@ -134,8 +134,8 @@ def active_runs():
     """The runs that train here, then those that wait, in the order in which they were asked for,
     each with its status: pairs (run, status).
     """
-    found = [(run, run.status) for run in runs.list_runs(shipped=False)[0]]
-    return sorted(((run, status) for run, status in found if status in runs.ACTIVE), key=_place)
+    found = [(run, run.status) for run in folders.list_runs(shipped=False)[0]]
+    return sorted(((run, status) for run, status in found if status in folders.ACTIVE), key=_place)
 
 
 def _place(run_and_status):

@@ -12,15 +12,18 @@ import torch
 import torch.nn.functional as F
 
 from vizlib import datasets
+from vizlib.datasets import reading
 from vizlib.errors import UserError
-from vizlib.predictions import Predictions, load_predictions, predict, save_predictions
-from vizlib.runs import read_run, write_json
+from vizlib.inside.passes import predict
+from vizlib.run.events import EventLog
+from vizlib.run.folders import read_run, write_json
+from vizlib.run.predictions import Predictions, load_predictions, save_predictions
+from vizlib.run.weights import load_into, save_weights
 from vizlib.training import batches as feeding
 from vizlib.training import recipes, state
 from vizlib.training.config import check_possible, splits
 from vizlib.training.distributed import Group
 from vizlib.training.evaluation import evaluate, mean_loss
-from vizlib.training.events import EventLog
 from vizlib.training.measures import Clock, Marks, Meter
 from vizlib.training.optimisers import make_optimisers
 from vizlib.training.precision import half_type
@@ -30,7 +33,6 @@ from vizlib.training.snapshots import Snapshots, is_log_spaced
 from vizlib.training.start import freeze, starting_model
 from vizlib.training.tensorboard import TensorBoard
 from vizlib.training.threads import Threads
-from vizlib.weights import load_into, save_weights
 
 SAVE_SECONDS = 20  # the state is saved no more often than this while nothing asks for it
 UNSOUND = 100  # times the loss of guessing: no state is saved then
@@ -183,10 +185,10 @@ class Training:
                 True  # batches are of one or two sizes: the fastest algorithm is worth finding
             )
         training, validation = splits(self.dataset, config)
-        kept = feeding.kept_size(training, self.size)
+        kept = reading.kept_size(training, self.size)
         border = min(kept[1:]) // recipe.crop if recipe.augment else 0
         labels, classes = torch.from_numpy(training.labels).to(device), len(config["class_names"])
-        if feeding.streams(training, kept):
+        if reading.streams(training, kept):
             source = feeding.Streamed(
                 training,
                 kept,
@@ -214,7 +216,7 @@ class Training:
             if recipe.class_weights
             else None
         )
-        self.held_out, self.val_images = validation, feeding.reader(validation, self.size)
+        self.held_out, self.val_images = validation, reading.reader(validation, self.size)
 
         self.resumes = (self.folder / state.NAME).exists()
         # the run it started from may be gone by now

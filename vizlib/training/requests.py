@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 from vizlib.errors import UserError
-from vizlib.files import write_whole
+from vizlib.run.files import write_whole
 from vizlib.training.recipes import LIMITS
 
 STOP, KEEP, PAUSE, RATE = "stop", "keep", "pause", "rate"

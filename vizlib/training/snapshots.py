@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from vizlib.errors import UserError
-from vizlib.layers import convolutions
-from vizlib.weights import load_weights, save_weights
+from vizlib.inside.layers import convolutions
+from vizlib.run.weights import load_weights, save_weights
 
 LAYERS, LARGEST_SIDE, SHOWN = 5, 32, 8_192
 

@@ -6,9 +6,10 @@ import pickle
 
 import torch
 
-from vizlib import architectures, runs
+from vizlib import architectures
 from vizlib.errors import UserError, unknown
-from vizlib.weights import load_into, load_weights
+from vizlib.run import folders
+from vizlib.run.weights import load_into, load_weights
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 PRETRAINED = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -22,7 +23,7 @@ def check_start(start, architecture):
     if start is None:
         return
     if set(start) == {"run"}:
-        run = runs.open_run(start["run"])
+        run = folders.open_run(start["run"])
         if run.missing_weights:
             raise UserError(run.missing_weights)
         if run.config["architecture"] != architecture:
@@ -56,7 +57,7 @@ def starting_model(config, images):
             model.fit_to(images(FITTED_ON))
     elif "run" in start:
         load_all_but_head(
-            model, load_weights(runs.open_run(start["run"]).path("model.safetensors"))
+            model, load_weights(folders.open_run(start["run"]).path("model.safetensors"))
         )
     else:
         load_all_but_head(model, _torchvision_weights(config["architecture"]))

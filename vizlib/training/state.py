@@ -7,7 +7,7 @@ import io
 import torch
 
 from vizlib.errors import UserError
-from vizlib.files import write_whole
+from vizlib.run.files import write_whole
 
 NAME = "last.pt"
 

@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from vizlib import runs
 from vizlib.errors import UserError
+from vizlib.run import folders
+from vizlib.run.events import EventLog
 from vizlib.training import launcher, process
-from vizlib.training.events import EventLog
 from vizlib.training.requests import Requests
 
 LOOK_SECONDS = 0.3
@@ -57,7 +57,7 @@ def main(arguments=None):
 
 
 def _train_in_turn(options, log, requests):
-    run, carry_on = runs.read_run(options.folder), None
+    run, carry_on = folders.read_run(options.folder), None
     log.write("queued", device=options.device, asked=options.asked)
     while True:
         is_next = launcher.is_next(run)

@@ -5,22 +5,19 @@ own address on a fresh server it does all that the others do. The menu is read f
 new file is a new page.
 """
 
-from contextlib import suppress
-from pathlib import Path
-
 import streamlit as st
-from streamlit.errors import StreamlitPageNotFoundError
 
-from vizlib import moments
 from vizlib.errors import UserError
-from vizlib.ui import caches, charts, film, jobs, panel, pickers, standing, widgets
-from vizlib.ui.scope import of_all_pages
-from vizlib.ui.sentences import sentences
+from vizlib.run import moments
+from vizlib.ui import widgets
+from vizlib.ui.data import caches, jobs, start_up
+from vizlib.ui.frame import film_slider, guard, image_picker, links, run_picker
+from vizlib.ui.frame.guard import sentences
+from vizlib.ui.streamlit_internals import of_all_pages
+from vizlib.ui.train_panel import panel
+from vizlib.ui.widgets import charts
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 FOLLOW_SECONDS = 1.0
-IN_PAGE = ("this page", "Try another model, layer or image.")  # what sentences() say of a page
-ICON = Path(__file__).with_name("icon.png")  # an icon by name would be fetched from another host
 _STYLE = widgets.WIDGETS / "page.css"
 # Streamlit adds a step to the browser's history whenever it writes an address anew, and writes the
 # next page's choices into the address of the page that is left. Back then leads through the same
@@ -44,29 +41,29 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     if before != title:
         charts.forget()
     if not has_film:
-        film.stop()
-    st.set_page_config(page_title=f"{title} · Convscope", page_icon=str(ICON), layout="wide")
+        film_slider.stop()
+    st.set_page_config(page_title=f"{title} · Convscope", page_icon=str(links.ICON), layout="wide")
     st.html(_STYLE)
-    menu = st.sidebar.container()
-    with menu:
-        _menu()
+    beginning = st.sidebar.container()
+    with beginning:
+        links.menu()
         st.html(_ONE_STEP_A_PAGE, unsafe_allow_javascript=True)
-    with sentences(*IN_PAGE), jobs.asked_for():
+    with sentences(*guard.IN_PAGE), jobs.asked_for():
         with st.sidebar, of_all_pages():
             chosen_run = _run_in_view()
-            picture = pickers.pick_image(chosen_run)
+            picture = image_picker.pick_image(chosen_run)
         if follows:
             follow(lambda: show(chosen_run, picture), lambda: [chosen_run, *_beside(beside)])
         else:
             show(chosen_run, picture)
-    caches.freeze()
-    caches.warm_up()
+    start_up.freeze()
+    start_up.warm_up()
 
 
 def _run_in_view():
     """The run chosen, below which the panel of trainings stands, also where there is no run yet."""
     try:
-        chosen_run = pickers.pick_run()
+        chosen_run = run_picker.pick_run()
     except UserError:
         panel.show(None)
         raise
@@ -82,7 +79,7 @@ def follow(draw, runs):
     """
 
     def wanted():
-        if film.plays():
+        if film_slider.plays():
             return moments.FRAME_SECONDS
         return FOLLOW_SECONDS if any(one.is_active for one in runs()) else None
 
@@ -96,9 +93,9 @@ def follow(draw, runs):
 
     @st.fragment(run_every=interval)
     def followed():
-        with sentences(*IN_PAGE):
+        with sentences(*guard.IN_PAGE):
             draw()
-        caches.freeze()
+        start_up.freeze()
         if wanted() != interval:
             st.rerun()
 
@@ -110,71 +107,3 @@ def _beside(key):
     names = st.session_state.get(key) if key else None
     names = names if isinstance(names, list) else [names]
     return [one for one in caches.run_list()[0] if one.run_id in names]
-
-
-def title(text, chosen_run=None, *, of_weights=False):
-    """The head of a page, with a line on how the run stands if its training is not finished; also
-    on its weights, if the page is of them.
-    """
-    st.title(pickers.plain(text))
-    line = standing.sentence(chosen_run) if chosen_run is not None else ""
-    if line:
-        st.markdown(f"{line} {standing.weights_in_view(chosen_run)}" if of_weights else line)
-
-
-def took(runs, verb, seconds):
-    """How long a figure of these runs took, for its caption; empty where one of them is followed:
-    it would change with every look at it.
-    """
-    return "" if any(one.is_active for one in runs) else f"; {verb} in {seconds * 1000:.0f} ms"
-
-
-def link(title, label, /, **parameters):
-    """A link to another page, by its title, as it was left, with these parameters changed.
-
-    The model, the image and the step in view come along by themselves. The page's own state is in
-    the link: what Streamlit restores without that it adds to the address afterwards, as one more
-    step of history, which would break the back button.
-    """
-    target = (
-        "app.py"
-        if title == "Home"
-        else next(f"pages/{file.name}" for file in _pages() if _title(file) == title)
-    )
-    keys = st.session_state.kept_by_page.get(title, ())
-    # a widget takes its value from the address when it is drawn
-    now = {key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys}
-    kept = {key: value for key, value in now.items() if value not in (None, [])} | parameters
-    # else it would stand there twice
-    kept = {
-        key: value
-        for key, value in kept.items()
-        if key not in pickers.OF_ALL_PAGES or str(value) != str(st.session_state.get(key))
-    }
-    texts = {
-        key: [str(one) for one in value] if isinstance(value, list) else str(value)
-        for key, value in kept.items()
-    }
-    # `streamlit run pages/...`: a page that runs by itself has no others beside it
-    with suppress(StreamlitPageNotFoundError):
-        st.page_link(target, label=label, query_params=texts)
-
-
-def _pages():
-    """The files of all pages, in the order of their numbers."""
-    return sorted(
-        (ROOT / "pages").glob("[0-9]*_*.py"), key=lambda file: int(file.name.partition("_")[0])
-    )
-
-
-def _title(file):
-    return file.stem.partition("_")[2].replace("_", " ")
-
-
-def _menu():
-    st.logo(str(ICON), size="large")
-    st.markdown("### Convscope")
-    link("Home", "Home")
-    for file in _pages():
-        link(_title(file), _title(file))
-    st.divider()

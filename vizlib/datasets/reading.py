@@ -1,0 +1,36 @@
+"""The pictures of a split as a network takes them: all in memory, or in chunks where they are too
+many.
+"""
+
+MOST_IN_MEMORY = 2_000_000_000  # bytes of uint8 pixels; larger sets stream
+
+
+def streams(split, image_size):
+    """Whether a split is too big to lie in memory at this size."""
+    channels, height, width = image_size
+    return len(split) * channels * height * width > MOST_IN_MEMORY
+
+
+def reader(split, image_size):
+    """A function that gives the pictures of a split as `predict` takes them, each time it is
+    called: in chunks where they do not fit into memory.
+    """
+    if streams(split, image_size):
+        return lambda: split.in_chunks(image_size)
+    images = split.images(image_size)
+    return lambda: images
+
+
+def kept_size(split, image_size):
+    """The (C, H, W) in which a split's pictures are kept until they are in a batch: their own,
+    where the network gets them enlarged.
+    """
+    own = getattr(split.pictures, "shape", None)  # (N, H, W, C) where all are of one size
+    if (
+        own
+        and own[3] == image_size[0]
+        and own[1] <= image_size[1]
+        and own[1] * image_size[2] == own[2] * image_size[1]
+    ):
+        return own[3], own[1], own[2]
+    return tuple(image_size)

@@ -1,0 +1,1 @@
+"""How one looks into a network."""

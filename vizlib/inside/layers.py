@@ -1,0 +1,194 @@
+"""What a network is made of, layer by layer, in order of execution: shapes, parameters,
+multiply-adds, receptive fields, sums.
+
+One forward pass of a black image finds it all. Hooks say which module has just ended
+(activations.py), and tracing.py what was computed in it.
+"""
+
+import copy
+import math
+import threading
+from dataclasses import dataclass
+
+import torch
+
+from vizlib.errors import UserError
+from vizlib.inside.activations import CallNames, forward, prepare
+from vizlib.inside.tracing import WHOLE, Operations, Seen
+
+# a dispatch mode belongs to its thread, yet entering one also sets flags of the whole process
+_one_at_a_time = threading.Lock()
+
+
+@dataclass
+class Layer:
+    """One call of one module. A block, a module with others inside, stands before them; `depth`
+    counts the blocks around a layer.
+    """
+
+    name: str  # "stage1.block1.conv1"; "relu#2" is the second call of a module
+    kind: str  # the module's class, such as "Conv2d", or what it says of itself
+    depth: int
+    is_block: bool
+    output_shape: tuple  # without the batch
+    parameters: (
+        int  # its own and its children's; 0 in a repeated call, whose weights are counted already
+    )
+    multiply_adds: int  # of convolutions and matrix products, for one image; in a block the sum
+    # (height, width) in input pixels, not cut at the border; the whole image after flatten, linear,
+    # global pool
+    receptive_field: tuple
+    # (top, left) where the field of the first place, (0, 0), begins, negative through padding; None
+    # when it is the whole image
+    start: tuple | None
+    end: tuple | None  # (bottom, right) where that field ends, the first pixels after it
+    # input pixels between neighbours, (vertical, horizontal); None when there is no map left
+    stride: tuple | None
+    is_sum: bool  # it adds two activations itself: the sum of a residual block
+    geometry: str  # "5x5, stride 1, padding 2"; empty if it has none
+    is_convolution: bool
+
+
+def layer_table(model, input_size):
+    """The Layers of a model in order of execution, for one image of `input_size` (channels, height,
+    width).
+
+    A model not yet prepared is copied first, so a model in training is left as it is. UserError if
+    it cannot take such an image.
+    """
+    if not getattr(model, "_convscope_prepared", False):
+        model = prepare(copy.deepcopy(model))
+    like = next(model.parameters(), torch.zeros(()))
+    image = torch.zeros(1, *input_size, device=like.device, dtype=like.dtype)
+    image.seen = Seen((0, 0), (1, 1), (1, 1))
+    operations = Operations(tuple(input_size[1:]))
+    table = _Table(operations)
+    with _one_at_a_time:
+        try:
+            with operations:
+                forward(model, image, table.module_ended)
+        except (RuntimeError, ValueError, IndexError) as error:
+            size = " x ".join(map(str, input_size))
+            raise UserError(
+                f"This network cannot take images of {size} (channels x height x width): "
+                f"{str(error).partition(chr(10))[0][:200]}"
+            ) from error
+    return table.rows
+
+
+def convolutions(model, rows=None):
+    """Pairs (layer name, weight (out, in, height, width)) of every module that holds a
+    four-dimensional weight.
+
+    In order of execution with the `rows` of `layer_table`, else in order of definition. Weights
+    that functional code uses count as well.
+    """
+    modules = dict(model.named_modules())
+    names = modules if rows is None else [row.name for row in rows if row.name in modules]
+    weights = ((name, getattr(modules[name], "weight", None)) for name in names)
+    return [
+        (name, weight.detach())
+        for name, weight in weights
+        if isinstance(weight, torch.Tensor) and weight.dim() == 4
+    ]
+
+
+def default_layer(rows):
+    """The layer to open on: the first convolution. Its filters can be read as small pictures, and
+    its maps still look like the image.
+
+    In a network without one, the first layer that has maps, or else the first layer.
+    """
+    leaves = [row for row in rows if not row.is_block]
+    for choice in (
+        [row for row in leaves if row.is_convolution],
+        [row for row in leaves if len(row.output_shape) == 3],
+        rows,
+    ):
+        if choice:
+            return choice[0].name
+    raise UserError("This network has no layers to look at.")
+
+
+def at_depth(rows, share):
+    """The convolution at a share in [0, 1] of the way from a network's first to its last one, the
+    later of two as near: (Layer, its number from 1, of how many).
+
+    In a network without any, the same of all layers that hold no others.
+    """
+    listed = [row for row in rows if row.is_convolution] or [
+        row for row in rows if not row.is_block
+    ]
+    place = int(share * (len(listed) - 1) + 0.5)
+    return listed[place], place + 1, len(listed)
+
+
+class _Table:
+    def __init__(self, operations):
+        self.rows = []
+        self._operations = operations
+        self._called = CallNames()
+        self._counted = set()  # ids of the parameters in the table
+        self._sums = []  # (output, how many rows there were) of sums that no layer has claimed
+
+    def module_ended(self, name, module, output):
+        done = self._operations.take()
+        self._sums += [(total, len(self.rows)) for total in done.sums]
+        start = self._first_child(name)
+        children = self.rows[start:]
+        own = [
+            parameter
+            for parameter in module.parameters(recurse=not children)
+            if id(parameter) not in self._counted
+        ]
+        self._counted.update(map(id, own))
+        direct = [child for child in children if child.depth == 0]
+        seen = getattr(output, "seen", WHOLE)
+        row = Layer(
+            name=self._called(name),
+            kind=getattr(module, "kind", type(module).__name__),
+            depth=0,
+            is_block=bool(children),
+            output_shape=tuple(output.shape[1:]),
+            parameters=sum(parameter.numel() for parameter in own)
+            + sum(child.parameters for child in direct),
+            multiply_adds=done.multiply_adds + sum(child.multiply_adds for child in direct),
+            receptive_field=tuple(
+                math.floor(v - u) for u, v in zip(seen.start, seen.end, strict=True)
+            )
+            if seen.start
+            else self._operations.image_size,
+            start=seen.start,
+            end=seen.end,
+            stride=seen.jump,
+            is_sum=self._claim_sum(start, output, is_block=bool(children)),
+            geometry="" if children else done.geometry,
+            is_convolution=done.is_convolution and not children,
+        )
+        for child in children:
+            child.depth += 1
+        self.rows.insert(start, row)
+
+    def _first_child(self, name):
+        """Where the rows of this call begin: at its first child, which ended before it and is
+        inside no ended block yet.
+        """
+        open_children = (
+            at
+            for at, row in enumerate(self.rows)
+            if row.depth == 0 and row.name.startswith(name + ".")
+        )
+        return next(open_children, len(self.rows))
+
+    def _claim_sum(self, start, output, is_block):
+        """A block's sum comes after its first child. A layer without children sums itself only if
+        the sum is what it returns.
+        """
+        left = [
+            (total, at)
+            for total, at in self._sums
+            if not (at > start if is_block else total is output)
+        ]
+        claimed = len(left) < len(self._sums)
+        self._sums = left
+        return claimed

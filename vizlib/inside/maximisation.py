@@ -1,0 +1,313 @@
+"""Activation maximisation: the input that a unit answers most strongly, found by gradient ascent,
+for many units of a layer at once.
+
+After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017,
+https://distill.pub/2017/feature-visualization, and their Lucid. One picture a unit: the objectives
+are summed, so one backward pass serves them all, and the forward pass ends at the layer asked for.
+
+What is maximised is the value at the central place of the unit's map, before any ReLU that follows,
+or the logit of a class: what `strongest.py` ranks. Where that place sees less than the whole
+input, the picture is a canvas only a little larger than what it sees.
+"""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+# the function: the class imports PyTorch's compiler, which takes seconds
+from torch.optim.adam import (
+    adam,
+)
+
+from vizlib.errors import UserError, unknown
+from vizlib.inside.activations import CallNames, observing, prepare, slots, twin
+from vizlib.inside.layers import layer_table
+
+STEPS, RATE = 160, 0.05
+DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
+MOST_BYTES = 256_000_000  # of maps and their gradients at a time
+# In each step a picture is moved to either side by up to:
+DEGREES, GROWTH = 8.0, 0.1
+# the smaller: farther off another place is in charge, and fine patterns would become a blur
+SHIFT_OF_STRIDE, SHIFT_OF_INPUT = (1 / 2, 1 / 11)
+# How the colours of natural images vary, a column an axis: the root of their covariance, from
+# Lucid, lucid/optvis/param/color.py.
+COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
+
+
+@dataclass(frozen=True)
+class Maximised:
+    """pictures: uint8 (U, H, W, C), one a unit. values: float32 (U,), what the network answers to
+    these very pictures.
+    """
+
+    pictures: np.ndarray
+    values: np.ndarray
+
+
+def maximise(
+    model,
+    layer_name,
+    units,
+    *,
+    input_size,
+    mean,
+    std,
+    fourier=True,
+    decorrelated=True,
+    robust=True,
+    steps=STEPS,
+    seed=0,
+    say=lambda share: None,
+):
+    """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central
+    place of its map sees.
+
+    model: on the CPU; left as it is. input_size: (channels, height, width) of what the network
+    takes. mean, std: by channel, in [0, 1]. fourier: optimise the amplitudes of waves, long ones
+    faster, instead of pixels. decorrelated: along the axes in which colours vary in nature, for
+    three channels only. robust: shift, turn and scale the picture a little in each step. The same
+    seed gives the same picture. UserError if there is no such layer or unit.
+    """
+    layer, units = (
+        _Layer(prepare(twin(model)), layer_name, mean, std),
+        torch.as_tensor(units, dtype=torch.int64),
+    )
+    row = layer.row(units, input_size)
+    shift = (
+        min(
+            SHIFT_OF_INPUT * min(input_size[1:]),
+            SHIFT_OF_STRIDE * min(row.stride or input_size[1:]),
+        )
+        if robust
+        else 0
+    )
+    size, seen = _canvas(layer, row, input_size, math.ceil(shift))
+    batch = max(1, MOST_BYTES // layer.bytes(size))
+    made = []
+    for some in units.split(batch):
+        painting = _Painting(
+            len(some), size, fourier, decorrelated, torch.Generator().manual_seed(seed)
+        )
+        done = sum(len(values) for _, values in made)
+        made.append(
+            _painted(
+                painting,
+                layer,
+                some,
+                shift,
+                steps,
+                lambda share, at=done, some=some: say((at + share * len(some)) / len(units)),
+            )
+        )
+    pictures, values = (torch.cat(parts) for parts in zip(*made, strict=True))
+    return Maximised(
+        pictures[(..., *seen)].permute(0, 2, 3, 1).contiguous().numpy(), values.numpy()
+    )
+
+
+def _painted(painting, layer, units, shift, steps, say):
+    """A painting's pictures after the ascent, uint8 (U, C, H, W), and what the units answer to
+    them, (U,).
+    """
+
+    def answers(images):
+        return layer.values(images).gather(1, units[:, None])[:, 0]
+
+    for step in range(steps):
+        with slots, torch.enable_grad():
+            painting.ascend(lambda images: answers(images).sum(), shift)
+        say((step + 1) / steps)
+    with slots, torch.inference_mode():
+        pictures = painting.images().mul(255).round().to(torch.uint8)
+        return pictures, answers(pictures.float() / 255)
+
+
+class _Reached(Exception):
+    """The layer asked for has its output: what lies behind it need not run."""
+
+
+class _Layer:
+    """The units of one layer of a prepared model."""
+
+    def __init__(self, model, name, mean, std):
+        self._model, self._name = model, name
+        self._mean, self._std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+
+    def row(self, units, input_size):
+        """The layer's row in the layer table. UserError if there is none, or not all of these
+        units.
+        """
+        rows = {row.name: row for row in layer_table(self._model, input_size)}
+        if self._name not in rows:
+            raise unknown("layer", self._name, rows)
+        row = rows[self._name]
+        if len(row.output_shape) not in (1, 3):
+            raise UserError(
+                f"The layer {self._name!r} has no units: it gives neither maps nor a vector."
+            )
+        if len(units) == 0 or units.min() < 0 or units.max() >= row.output_shape[0]:
+            raise UserError(f"The units of {self._name!r} are 0 to {row.output_shape[0] - 1}.")
+        return row
+
+    def values(self, images, see=lambda output: None):
+        """What all units answer at the central place, (N, units), to images in [0, 1]; `see` is
+        given each output on the way.
+        """
+        called = CallNames()
+
+        def observe(name, module, output):
+            see(output)
+            if called(name) == self._name:
+                raise _Reached(output)
+
+        with observing(observe):
+            try:
+                self._model((images - self._mean) / self._std)
+            except _Reached as reached:
+                output = reached.args[0]
+        return (
+            output
+            if output.dim() == 2
+            else output[:, :, output.shape[2] // 2, output.shape[3] // 2]
+        )
+
+    def bytes(self, size):
+        """What the maps of one picture of a size, and their gradients, take."""
+        values = []
+        with slots, torch.inference_mode():
+            self.values(torch.zeros(1, *size), lambda output: values.append(output.numel()))
+        return 8 * sum(values)
+
+    def seen(self, size):
+        """The rows and the columns of a picture that the central place sees, two slices: a value
+        that is not a number spreads to all that see it.
+        """
+        return tuple(
+            slice(
+                bisect_left(range(end), True, key=lambda last: self._sees(size, axis, 0, last + 1)),
+                end
+                - bisect_left(
+                    range(end), True, key=lambda last: self._sees(size, axis, end - last - 1, end)
+                ),
+            )
+            for axis, end in enumerate(size[1:], 2)
+        )
+
+    def _sees(self, size, axis, start, end):
+        image = torch.zeros(1, *size)
+        image.narrow(axis, start, end - start).fill_(torch.nan)
+        with slots, torch.inference_mode():
+            return bool(self.values(image).isnan().any())
+
+
+def _canvas(layer, row, input_size, room):
+    """The smallest size (channels, height, width), a multiple of the stride, at which the central
+    place sees all it ever does, with room around.
+
+    And what it sees of it. It answers there as it would inside the whole input, which is taken
+    where nothing smaller will do.
+    """
+    channels, *whole = input_size
+    fields = row.receptive_field
+    if all(field >= side for field, side in zip(fields, whole, strict=True)):
+        return input_size, (slice(None), slice(None))
+    for more in count():
+        size = [
+            min(side, (-(-(field + 2 * room) // stride) + more) * stride)
+            for side, field, stride in zip(whole, fields, row.stride, strict=True)
+        ]
+        seen = layer.seen((channels, *size))
+        fits = [
+            one.start >= room and one.stop + room <= side and one.stop - one.start == field
+            for one, side, field in zip(seen, size, fields, strict=True)
+        ]
+        if all(fit or side == most for fit, side, most in zip(fits, size, whole, strict=True)):
+            return (channels, *size), seen
+    return None
+
+
+class _Painting:
+    """Pictures that are optimised: amplitudes of waves, or pixels, and how they become images. All
+    begin alike, so none depends on its neighbours.
+    """
+
+    def __init__(self, pictures, size, fourier, decorrelated, generator):
+        self._size, self._generator, self._waves = size, generator, None
+        channels, height, width = size
+        if fourier:
+            frequencies = torch.hypot(
+                torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
+            )
+            waves = 1 / frequencies.clamp(min=1 / max(height, width))
+            self._waves = waves / waves.square().mean().sqrt()  # pixels move as fast at any size
+        colours = torch.tensor(COLOURS)
+        self._colours = (
+            colours / colours.norm(dim=0).max() if decorrelated and channels == 3 else None
+        )
+        shape = (channels, *self._waves.shape, 2) if fourier else size
+        self._parameter = (
+            (torch.randn(shape, generator=generator) * DEVIATION)
+            .repeat(pictures, *[1] * len(shape))
+            .requires_grad_()
+        )
+        self._moments, self._step = torch.zeros(2, *self._parameter.shape), torch.tensor(0.0)
+
+    def images(self):
+        """Float (pictures, channels, height, width) in [0, 1]."""
+        pixels = self._parameter
+        if self._waves is not None:
+            pixels = torch.fft.irfft2(
+                torch.view_as_complex(pixels) * self._waves, s=self._size[1:], norm="ortho"
+            )
+        if self._colours is not None:
+            pixels = torch.einsum("rc,nchw->nrhw", self._colours, pixels)
+        return pixels.sigmoid()
+
+    def ascend(self, objective, shift):
+        """One step of Adam up the objective, a number made of the images: shifted by up to `shift`
+        pixels, turned and scaled, unless that is 0.
+        """
+        images = self._moved(self.images(), shift) if shift else self.images()
+        gradient = torch.autograd.grad(objective(images), self._parameter)[0]
+        first, second = self._moments
+        with torch.no_grad():
+            adam(
+                [self._parameter],
+                [gradient],
+                [first],
+                [second],
+                [],
+                [self._step],
+                foreach=False,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=RATE,
+                weight_decay=0,
+                eps=1e-8,
+                maximize=True,
+            )
+
+    def _moved(self, images, shift):
+        """All images shifted, turned and scaled alike, reflected at the border."""
+        height, width = images.shape[2:]
+        down, right, turn, growth = (2 * torch.rand(4, generator=self._generator) - 1).tolist()
+        angle, scale = math.radians(DEGREES * turn), 1 + GROWTH * growth
+        along, across = scale * math.cos(angle), scale * math.sin(angle)
+        matrix = [
+            [along, -across * height / width, 2 * shift * right / width],
+            [across * width / height, along, 2 * shift * down / height],
+        ]
+        grid = F.affine_grid(torch.tensor([matrix]), (1, 1, height, width), align_corners=False)
+        return F.grid_sample(
+            images,
+            grid.expand(len(images), -1, -1, -1),
+            padding_mode="reflection",
+            align_corners=False,
+        )

@@ -1,0 +1,269 @@
+"""Which held-out images excite each unit most: one pass over them, all layers at once, kept as
+strongest.safetensors in the run folder.
+
+A unit is a channel of a convolution, its value for an image the greatest of its map, before any
+ReLU that follows; or a class, its value the logit.
+
+    LAYER/values    float32 (units, COUNT), the greatest first
+    LAYER/rows      int32 (units, COUNT), which image of the test split
+    LAYER/places    int16 (units, COUNT, 2), row and column in the map
+
+Reading the file needs no torch.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError, safe_open
+
+from vizlib.errors import UserError, unknown
+from vizlib.inside.passes import received
+from vizlib.run.files import write_whole
+
+COUNT = 30
+FILE = "strongest.safetensors"
+BATCH_PIXELS = 1 << 18  # 256 images of 32x32, 5 of 224x224: some tenths of a second
+_DTYPES = {"values": "F32", "rows": "I32", "places": "I16"}
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """The images that excite each unit of a layer most, the strongest first; of equal ones the
+    lower row, NaN last.
+
+    values: float32 (units, K). rows: int32 (units, K), of the images given. places: int16 (units,
+    K, 2), row and column of the value in its map, the first of equal ones; (0, 0) for a class.
+    """
+
+    values: np.ndarray
+    rows: np.ndarray
+    places: np.ndarray
+
+
+@dataclass(frozen=True)
+class Index:
+    """`index[layer_name]` is the Strongest of a layer, read when asked for. images: how many were
+    looked at, which took `seconds`.
+    """
+
+    layer_names: list
+    images: int
+    seconds: float
+    _read: Callable
+
+    def __getitem__(self, layer_name):
+        if layer_name not in self.layer_names:
+            raise unknown("layer", layer_name, self.layer_names)
+        return self._read(layer_name)
+
+
+def unit_layers(rows):
+    """The names of those rows of a `layers.layer_table` with units to rank: all convolutions, and
+    the logits, the last layer of a vector.
+    """
+    vectors = [row.name for row in rows if not row.is_block and len(row.output_shape) == 1]
+    return [row.name for row in rows if row.is_convolution or row.name in vectors[-1:]]
+
+
+def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=lambda share: None):
+    """The `count` strongest images of each unit of some layers, {layer name: Strongest}; all of
+    them where there are fewer.
+
+    images: uint8, an array (N, C, H, W), or an iterable of such arrays; `total` then says how many
+    they are together. "name#2" is the second call of a module. A model that is not prepared is left
+    as it is. UserError if a layer does not exist or is not reached, or there is no image.
+    """
+    from vizlib.inside.activations import forward, prepare, twin
+
+    if not getattr(model, "_convscope_prepared", False):
+        model = prepare(twin(model))
+    device, total, search = (
+        next(model.parameters()).device,
+        total or len(images),
+        _Search(layer_names, count),
+    )
+    if not total:
+        raise UserError("There are no images to look at.")
+    for chunk in [images] if isinstance(images, np.ndarray) else images:
+        for batch in received(
+            chunk, mean, std, max(1, BATCH_PIXELS // (chunk.shape[2] * chunk.shape[3])), device
+        ):
+            forward(model, batch, search.begin())
+            search.end(len(batch))
+            say(min(1.0, search.seen / total))
+    return {
+        name: Strongest(*(tensor.cpu().numpy() for tensor in search.best[name]))
+        for name in layer_names
+    }
+
+
+class _Search:
+    """The strongest of the images so far, {layer name: (values, rows, places)}, and how many have
+    been seen.
+    """
+
+    def __init__(self, layer_names, count):
+        self.best, self.seen = {}, 0
+        self._wanted, self._count = set(layer_names), count
+
+    def begin(self):
+        """The observer of one forward pass."""
+        from vizlib.inside.activations import CallNames
+
+        self._called, self._reached = CallNames(), []
+        return self._observe
+
+    def end(self, images):
+        for name in self._wanted - set(self._reached):
+            raise unknown("layer", name, self._reached)
+        self.seen += images
+
+    def _observe(self, name, module, output):
+        name = self._called(name)
+        self._reached.append(name)
+        if name in self._wanted:
+            old, new = self.best.get(name), _strengths(output, self.seen)
+            self.best[name] = _first([old, new] if old else [new], self._count)
+
+
+def _strengths(output, first_row):
+    """(values, rows, places) of each unit for the images of one batch, (units, B), and (units, B,
+    2).
+    """
+    import torch
+
+    maps = output if output.dim() == 4 else output[:, :, None, None]
+    # The pool is vectorised over channels of any number, `amax` over multiples of 32 alone; and
+    # where the greatest value lies it knows anyway.
+    values, places = torch.nn.functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
+    rows = torch.arange(
+        first_row, first_row + len(maps), dtype=torch.int32, device=maps.device
+    ).expand(maps.shape[1], -1)
+    places = torch.stack((places // maps.shape[3], places % maps.shape[3]), -1).flatten(1, 3)
+    return values.flatten(1).T.float(), rows, places.transpose(0, 1).to(torch.int16)
+
+
+def _first(parts, count):
+    """The strongest of several (values, rows, places), rows ascending. A stable sort of the negated
+    leaves equal ones as they came, NaN last.
+    """
+    import torch
+
+    values, rows, places = (torch.cat(tensors, 1) for tensors in zip(*parts, strict=True))
+    order = values.neg().sort(dim=1, stable=True).indices[:, :count]
+    return (
+        values.gather(1, order),
+        rows.gather(1, order),
+        places.gather(1, order[..., None].expand(-1, -1, 2)),
+    )
+
+
+def of_run(run, dataset, say=lambda share: None):
+    """The Index of a run's saved weights over the test images of a data set, of all its
+    `unit_layers`.
+
+    Made anew each time, and kept in its folder if that can be written.
+    UserError if there are no weights, or they or the images do not fit.
+    """
+    from vizlib.datasets.reading import reader
+    from vizlib.inside.layers import layer_table
+    from vizlib.inside.model import load_model
+
+    if not run.has("model.safetensors"):
+        raise UserError(run.missing_weights)
+    start, split, weights = (
+        time.perf_counter(),
+        dataset.splits["test"],
+        run.path("model.safetensors").read_bytes(),
+    )
+    model = load_model(run, weights)  # of the very bytes that the marks are of
+    layer_names = unit_layers(layer_table(model, run.input_size))
+    images = reader(split, run.input_size)()
+    found = find(
+        model,
+        images,
+        layer_names,
+        mean=run.config["mean"],
+        std=run.config["std"],
+        total=len(split),
+        say=say,
+    )
+    seconds = time.perf_counter() - start
+    facts = {"layers": json.dumps(layer_names), "seconds": f"{seconds:.3f}"}
+    # in a folder that cannot be written nothing is kept, and nothing is lost but the time of
+    # whoever asks next
+    with suppress(OSError):
+        _write(run.path(FILE), found, {**_marks(run, weights, dataset), **facts})
+    return Index(layer_names, len(split), seconds, found.__getitem__)
+
+
+def load(run, dataset):
+    """The Index kept in a run's folder, whose layers are read when asked for.
+
+    None if there is none, or it is damaged, or of other weights, another network or another copy of
+    the data than these.
+    """
+    try:
+        file, weights = (
+            safe_open(run.path(FILE), framework="numpy"),
+            run.path("model.safetensors").read_bytes(),
+        )
+        marks, images = file.metadata(), len(dataset.splits["test"])
+        layer_names, seconds = json.loads(marks["layers"]), float(marks["seconds"])
+        _check(file, layer_names, min(COUNT, images))
+    except (
+        OSError,
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # what is missing, cut short or not of this kind
+        return None
+    if not _marks(run, weights, dataset).items() <= marks.items():
+        return None
+    return Index(
+        layer_names,
+        images,
+        seconds,
+        lambda name: Strongest(*(file.get_tensor(f"{name}/{part}") for part in _DTYPES)),
+    )
+
+
+def _marks(run, weights, dataset):
+    """What an index belongs to, as text by name."""
+    ids = "\n".join(map(str, dataset.splits["test"].image_ids))
+    return {
+        "weights": hashlib.sha256(weights).hexdigest(),
+        "network": json.dumps([run.config["architecture"], run.config["arguments"]]),
+        "data": dataset.note,
+        "images": hashlib.sha256(ids.encode()).hexdigest(),
+    }
+
+
+def _check(file, layer_names, count):
+    """ValueError unless each layer's three parts are there, in their types and shapes; reads none
+    of them.
+    """
+    for name in layer_names:
+        parts = [file.get_slice(f"{name}/{part}") for part in _DTYPES]
+        units = parts[0].get_shape()[0]
+        shapes = [[units, count], [units, count], [units, count, 2]]
+        if [part.get_dtype() for part in parts] != list(_DTYPES.values()) or [
+            part.get_shape() for part in parts
+        ] != shapes:
+            raise ValueError(name)
+
+
+def _write(path, found, marks):
+    tensors = {
+        f"{name}/{part}": np.ascontiguousarray(getattr(strongest, part))
+        for name, strongest in found.items()
+        for part in _DTYPES
+    }
+    write_whole(path, safetensors.numpy.save(tensors, marks))

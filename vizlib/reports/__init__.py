@@ -1,0 +1,1 @@
+"""The published reports whose networks are here, and the training of them."""

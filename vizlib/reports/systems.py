@@ -1,0 +1,371 @@
+"""The networks of five published course and lab reports: what each reached there, and how it is
+trained here. Imports no torch.
+
+A run of one has its id in its configuration; all else that is said of it is read from that run's
+folder.
+"""
+
+from dataclasses import dataclass, field
+
+from vizlib.errors import unknown
+from vizlib.run import folders
+
+
+@dataclass(frozen=True)
+class System:
+    """One network as reported, and its training here.
+
+    run: what its run is called. reported: an accuracy in [0, 1] on the split named, None where the
+    report gives no number; words: what it says then; epochs: how many it took, None where no report
+    has it. recipe, changes: ours, as `recipes.recipe` takes them. side: of the pictures that the
+    network gets, where not its own. start: the id of the system whose weights it starts from.
+    """
+
+    id: str
+    run: str
+    architecture: str
+    title: str
+    recipe: str
+    changes: dict = field(default_factory=dict)
+    reported: float | None = None
+    split: str = "test"
+    epochs: int | None = None
+    words: str = "–"
+    dataset: str = "cifar10"
+    side: int | None = None
+    start: str | None = None
+
+    @property
+    def told(self):
+        """What the report says that it reached, in a few words, such as "81.3% validation"; a dash
+        where it says nothing.
+        """
+        return f"{self.reported:.1%} {self.split}" if self.reported else self.words
+
+
+_KNEE = dict(dataset="csv-imbalanced:knee", side=64, epochs=10)
+# before anything was done against the collapse
+_AS_REPORTED = dict(augment=False, augment_only_rare=False)
+_C = "report_c"
+_ALL = [
+    System(
+        "A1",
+        "three_layer_functional",
+        "three_layer_functional",
+        "Three layers, bare tensors",
+        "adamw",
+        dict(epochs=1),
+        0.472,
+        "validation",
+        1,
+    ),
+    System(
+        "A2",
+        "three_layer_module",
+        "three_layer_module",
+        "Three layers, a module",
+        "adamw",
+        dict(epochs=1),
+        0.498,
+        "validation",
+        1,
+    ),
+    System(
+        "A3",
+        "three_layer_sequential",
+        "three_layer_sequential",
+        "Three layers, a sequence",
+        "adamw",
+        dict(epochs=1),
+        0.539,
+        "validation",
+        1,
+    ),
+    System(
+        "B1",
+        "plain32",
+        "plain32",
+        "Thirty-two layers, plain",
+        "one_cycle",
+        dict(epochs=15),
+        0.775,
+        "validation",
+        20,
+    ),
+    System(
+        "B2",
+        "resnet32",
+        "resnet32",
+        "Thirty-two layers, residual",
+        "one_cycle",
+        dict(epochs=15),
+        0.813,
+        "validation",
+        20,
+    ),
+    System(
+        "B3",
+        "resnet32_bottleneck",
+        "resnet32_bottleneck",
+        "Shortcuts around bottlenecks",
+        "one_cycle",
+        dict(epochs=15),
+        0.824,
+        "validation",
+        20,
+    ),
+    System(
+        "P18",
+        "resnet18_start",
+        "resnet18",
+        "A start for graded pictures",
+        "muon",
+        dict(epochs=6),
+        side=32,
+    ),
+    System(
+        "P50",
+        "resnet50_start",
+        "resnet50",
+        "A start for graded pictures",
+        "muon",
+        dict(epochs=6),
+        side=32,
+    ),
+    System(
+        "C18",
+        "knee_resnet18",
+        "resnet18",
+        "Graded pictures, from scratch",
+        _C,
+        _AS_REPORTED,
+        words="collapses, retina",
+        **_KNEE,
+    ),
+    System(
+        "C50",
+        "knee_resnet50",
+        "resnet50",
+        "Graded pictures, from scratch",
+        _C,
+        _AS_REPORTED,
+        words="collapses, retina",
+        **_KNEE,
+    ),
+    System(
+        "C18P",
+        "knee_resnet18_pretrained",
+        "resnet18",
+        "Graded pictures, pretrained",
+        _C,
+        _AS_REPORTED,
+        words="escapes, retina",
+        start="P18",
+        **_KNEE,
+    ),
+    System(
+        "C50P",
+        "knee_resnet50_pretrained",
+        "resnet50",
+        "Graded pictures, pretrained",
+        _C,
+        _AS_REPORTED,
+        words="82.0% test, retina",
+        start="P50",
+        **_KNEE,
+    ),
+    System(
+        "C18F",
+        "knee_resnet18_flips",
+        "resnet18",
+        "Only rare grades mirrored",
+        _C,
+        words="helps",
+        **_KNEE,
+    ),
+    System(
+        "C18W",
+        "knee_resnet18_weights",
+        "resnet18",
+        "Rare grades weigh more",
+        _C,
+        _AS_REPORTED | dict(class_weights=True),
+        **_KNEE,
+    ),
+    System(
+        "C18B",
+        "knee_resnet18_balanced",
+        "resnet18",
+        "All grades equally often",
+        _C,
+        _AS_REPORTED | dict(balanced=True),
+        **_KNEE,
+    ),
+    System(
+        "C18S",
+        "knee_resnet18_stages",
+        "resnet18",
+        "A rate that falls in stages",
+        _C,
+        _AS_REPORTED | dict(learning_rate=0.01, schedule="steps", decay_every=2),
+        words="helps",
+        **_KNEE,
+    ),
+    System(
+        "C18L",
+        "knee_resnet18_longer",
+        "resnet18",
+        "Twice as many epochs",
+        _C,
+        _AS_REPORTED | dict(epochs=10),
+        **_KNEE,
+    ),
+    System(
+        "D1",
+        "resnet18_late_pool",
+        "resnet18_late_pool",
+        "Seven-by-seven filters at 224 pixels",
+        "growing",
+        dict(epochs=10, batch_size=125),
+        0.880,
+        epochs=20,
+    ),
+    System(
+        "E1",
+        "vgg16_slim",
+        "vgg16_slim",
+        "Twelve convolutions, five pools",
+        "muon",
+        dict(epochs=5),
+        0.85,
+        epochs=250,
+    ),
+    System(
+        "E2",
+        "resnet50_three_stage",
+        "resnet50_three_stage",
+        "Three stages of ResNet-50",
+        "muon",
+        dict(epochs=10),
+        0.80,
+        epochs=285,
+    ),
+    System(
+        "F1",
+        "lenet",
+        "lenet",
+        "LeNet, six and sixteen filters",
+        "adamw",
+        dict(epochs=10),
+        0.56,
+        epochs=10,
+    ),
+    System(
+        "F2",
+        "resnet18_cifar",
+        "resnet18_cifar",
+        "ResNet-18 for small pictures",
+        "one_cycle",
+        dict(epochs=4),
+        0.80,
+        epochs=10,
+    ),
+    System(
+        "F3",
+        "res2net18",
+        "res2net18",
+        "Four scales within a block",
+        "one_cycle",
+        dict(epochs=6),
+        epochs=10,
+        words="a little above F2",
+    ),
+    System(
+        "F4",
+        "densenet4",
+        "densenet4",
+        "Four dense stages",
+        "one_cycle",
+        dict(epochs=10),
+        0.78,
+        epochs=10,
+    ),
+    System(
+        "F5",
+        "mobilenet",
+        "mobilenet",
+        "Depthwise and pointwise",
+        "one_cycle",
+        dict(epochs=10),
+        epochs=10,
+    ),
+]
+SYSTEMS = {system.id: system for system in _ALL}
+
+
+def named(wanted):
+    """The systems of these ids, or whose ids begin so where none is called that ("B" is B1, B2 and
+    B3), in order. UserError for one that there is not.
+    """
+    found = set()
+    for name in wanted:
+        fitting = {id for id in SYSTEMS if id.startswith(name.upper())}
+        if not fitting:
+            raise unknown("system", name, SYSTEMS)
+        found |= {name.upper()} & fitting or fitting
+    return [system for id, system in SYSTEMS.items() if id in found]
+
+
+def system_of(run):
+    """The System that a run is a training of, or None; whatever its configuration holds there."""
+    return next((system for id, system in SYSTEMS.items() if id == run.config.get("system")), None)
+
+
+def runs_of(system):
+    """All runs of a system, shipped ones first."""
+    return [run for run in folders.list_runs()[0] if run.config.get("system") == system.id]
+
+
+def finished_runs(system):
+    """The finished runs of a system: the shipped one, which stands for it, before those trained
+    here.
+    """
+    return [run for run in runs_of(system) if run.status == "finished"]
+
+
+def table():
+    """All systems as a Markdown table: what was reported, and what the run here has in its
+    folder.
+    """
+    lines = [
+        (
+            "| id | network | reported | there after | ours, test | ours, validation | epochs | "
+            "best epoch | seconds | device | seed | run |"
+        ),
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---|---:|---|",
+    ]
+    for system in SYSTEMS.values():
+        run = next(iter(finished_runs(system)), None)
+        cells = [
+            system.id,
+            f"`{system.architecture}`",
+            system.told,
+            f"{system.epochs} epoch{'s' * (system.epochs > 1)}" if system.epochs else "–",
+            *(_figures(run) if run else ["*not yet run*"] + [""] * 7),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _figures(run):
+    finished, best, last = run.rows("finished")[-1], run.best, run.rows("epoch")[-1]
+    return [
+        f"**{finished['test_accuracy']:.1%}**",
+        f"{best['val_accuracy']:.1%}",
+        f"{last['epoch']:.3g}",
+        f"{best['epoch']:.3g}",
+        f"{finished['seconds']:,.0f}",
+        run.device,
+        str(run.config["seed"]),
+        f"`{run.run_id}`",
+    ]

@@ -1,0 +1,363 @@
+"""The run folder: the one data model. A shipped model and a training that goes on are the same
+thing on disk.
+
+    <run>/config.json             what was trained on what, and how: enough to rebuild it
+          events.jsonl            a line for each thing that happened, by the training process only
+          model.safetensors       the best weights, float16; large networks ship without
+          predictions.npz         labels and logits of the held-out images
+          strongest.safetensors   which held-out images excite each unit most, if somebody asked
+          snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
+          last.pt                 what resuming needs, gone once finished
+          alive.lock              held by the training process as long as it lives
+
+Shipped runs lie in checkpoints/, new ones in runs/ (or CONVSCOPE_RUNS). Nothing here imports torch.
+"""
+
+import json
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from vizlib.errors import UserError, unknown
+from vizlib.run.events import LOCK, read_events
+from vizlib.run.files import write_whole
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints"
+STARTING_SECONDS = (
+    20  # a process just started has this long to take the lock and write its first event
+)
+ENDS = ("finished", "stopped", "failed")
+ACTIVE = ("queued", "training", "paused")
+_PHASES = {
+    "queued": "queued",
+    "starting": "training",
+    "started": "training",
+    "resumed": "training",
+    "paused": "paused",
+    "continued": "training",
+} | {end: end for end in ENDS}
+_latest_events = {}  # path -> (state, events)
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_NEEDED = {
+    "architecture": str,
+    "arguments": dict,
+    "dataset": str,
+    "class_names": list,
+    "input_size": list,
+    "mean": list,
+    "std": list,
+    "recipe": dict,
+    "seed": int,
+}
+
+
+def runs_root():
+    """Where new runs are written."""
+    return Path(os.environ.get("CONVSCOPE_RUNS") or "runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder, read when asked for. Equal runs are the same folder in the same state."""
+
+    folder: Path
+    config: dict
+
+    @property
+    def run_id(self):
+        return self.folder.name
+
+    @property
+    def class_names(self):
+        return self.config["class_names"]
+
+    @property
+    def input_size(self):
+        """(channels, height, width) of what the network takes."""
+        return tuple(self.config["input_size"])
+
+    def path(self, name):
+        return self.folder / name
+
+    def has(self, name):
+        return self.path(name).is_file()
+
+    def changed(self, name):
+        """A number that changes with the file, for cache keys; 0 where there is none."""
+        try:
+            return self.path(name).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+    @property
+    def events(self):
+        """All events so far, in order, each a dictionary with at least "event"."""
+        path = self.path("events.jsonl")
+        try:
+            found = path.stat()
+        except OSError:
+            return []
+        # two lines may be written within one tick of the file system's clock
+        state = (found.st_mtime_ns, found.st_size)
+        # of each file only the newest state is kept: a growing one has hundreds
+        if _latest_events.get(path, (None,))[0] != state:
+            _latest_events[path] = state, read_events(path)
+        return _latest_events[path][1]
+
+    def rows(self, event):
+        """The events of one kind: "step", "epoch", "checkpoint", ..."""
+        return [row for row in self.events if row["event"] == event]
+
+    @property
+    def best(self):
+        """The event of the best checkpoint so far, or None."""
+        checkpoints = self.rows("checkpoint")
+        return checkpoints[-1] if checkpoints else None
+
+    @property
+    def status(self):
+        """ "queued", "training", "paused", "finished", "stopped", "failed" or "interrupted", which
+        is: the process is gone without a word.
+
+        Derived from the events and from whether a process holds the run's lock, never stored.
+        """
+        phase = next(
+            (_PHASES[row["event"]] for row in reversed(self.events) if row["event"] in _PHASES),
+            None,
+        )
+        if phase in ENDS:
+            return phase
+        just_started = (
+            phase is None and time.time() - self.changed("config.json") / 1e9 < STARTING_SECONDS
+        )
+        return phase or "queued" if self._is_held() or just_started else "interrupted"
+
+    def _is_held(self):
+        """Whether a process holds the run's lock: it does as long as it lives, however it dies."""
+        try:
+            with open(self.path(LOCK), "rb") as file:
+                return _is_locked(file)
+        except OSError:  # there is none
+            return False
+
+    def in_form_of(self, other):
+        """A Run of this one's folder with another's architecture: the same weights in a network
+        written otherwise, if their names and shapes fit it.
+        """
+        return Run(
+            self.folder,
+            self.config | {key: other.config[key] for key in ("architecture", "arguments")},
+        )
+
+    @property
+    def is_active(self):
+        """Whether a process works on it, or waits to."""
+        return self.status in ACTIVE
+
+    @property
+    def ships(self):
+        """Whether it comes with the project, and was not trained here."""
+        return self.folder.parent == SHIPPED
+
+    @property
+    def can_resume(self):
+        """Whether its training ended before its end, and can go on."""
+        return self.status in ("stopped", "failed", "interrupted") and not self.ships
+
+    @property
+    def is_weightless(self):
+        """Whether it is finished and comes without its weights."""
+        return not self.has("model.safetensors") and self.status == "finished"
+
+    @property
+    def missing_weights(self):
+        """That there are no weights in its folder, and then `remedy` and command, in two short
+        sentences; empty where they are there.
+        """
+        if self.has("model.safetensors"):
+            return ""
+        if self.status != "finished":
+            return f"{self.run_id!r} has no weights yet: it is {self.status}."
+        return f"{self.run_id!r} comes without its weights. {self.remedy}{self.reproducing_command}"
+
+    @property
+    def remedy(self):
+        """What can be done about missing weights, to be followed by `reproducing_command` where
+        there is one.
+        """
+        if not self.reproducing_command:
+            return "There is no model.safetensors in its folder."
+        return (
+            f"Train them anew, which took {duration(self.rows('finished')[-1]['seconds'])} "
+            f"({self.device}), with: "
+        )
+
+    @property
+    def reproducing_command(self):
+        """The command that trains it anew, where it is one of the reports' systems; else empty."""
+        system = self.config.get("system")
+        # nothing else is for a shell
+        return (
+            f"python -m vizlib reproduce {system}"
+            if isinstance(system, str) and system.isalnum()
+            else ""
+        )
+
+    @property
+    def device(self):
+        """What it was trained on, in words, such as "CPU, 2 threads"."""
+        started = self.rows("started")
+        return str(
+            started[-1].get("device", "unknown device") if started else "unknown device"
+        ).replace("1 threads", "1 thread")
+
+
+def duration(seconds):
+    """Seconds as somebody would say them: "8 s", "2 min", "1.5 h"."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+
+
+def _is_locked(file):
+    """Whether another holds the lock of an open file. Those who only look share it: they do not
+    take one another for a training.
+    """
+    if fcntl is None:
+        from filelock import FileLock, Timeout
+
+        try:
+            FileLock(file.name).acquire(timeout=0.1).lock.release()
+        except Timeout:
+            return True
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back when the file is closed
+    except BlockingIOError:
+        return True
+    return False
+
+
+def read_run(folder):
+    """The Run in a folder. UserError with the reason if it is not one."""
+    folder = Path(folder)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder.name!r} is not a run: it has no config.json.") from None
+    except (OSError, ValueError, RecursionError):
+        raise UserError(
+            f"{folder.name!r} cannot be read: its config.json is cut short or damaged."
+        ) from None
+    problem = _config_problem(config)
+    if problem:
+        raise UserError(f"{folder.name!r} cannot be read: {problem} in its config.json.")
+    return Run(folder, config)
+
+
+def _config_problem(config):
+    """What is wrong with a configuration, in a few words, or None."""
+    if not isinstance(config, dict):
+        return "there is no object"
+    for key, kind in _NEEDED.items():
+        if not isinstance(config.get(key), kind):
+            return f"{key!r} is missing or not a {kind.__name__}"
+    size = config["input_size"]
+    if len(size) != 3 or not all(isinstance(number, int) and 0 < number <= 1024 for number in size):
+        return "'input_size' is not [channels, height, width]"
+    if not all(
+        len(config[key]) == size[0]
+        and all(isinstance(value, (int, float)) for value in config[key])
+        for key in ("mean", "std")
+    ):
+        return "'mean' or 'std' does not fit the channels"
+    if not all(-1000 < value < 1000 for value in config["mean"]) or not all(
+        0 < value < 1000 for value in config["std"]
+    ):
+        return "'mean' or 'std' is out of range"
+    if not config["class_names"] or not all(
+        isinstance(name, str) for name in config["class_names"]
+    ):
+        return "'class_names' is not a list of names"
+    return None
+
+
+def list_runs(shipped=True):
+    """All runs that can be read, shipped ones first if they are asked for, and a sentence for each
+    folder that cannot: (list of Run, list of str).
+    """
+    found, problems = {}, []
+    for root in (SHIPPED, runs_root()) if shipped else (runs_root(),):
+        folders = sorted(root.iterdir()) if root.is_dir() else []
+        for folder in folders:
+            if (
+                not folder.is_dir()
+                or folder.is_symlink()
+                or not _RUN_ID.fullmatch(folder.name)
+                or folder.name in found
+            ):
+                continue
+            try:
+                found[folder.name] = read_run(folder)
+            except UserError as error:
+                problems.append(str(error))
+    return list(found.values()), problems
+
+
+def open_run(run_id):
+    """The run of that id. UserError if there is none or it cannot be read."""
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+        raise unknown("run", run_id, [run.run_id for run in list_runs()[0]])
+    for root in (SHIPPED, runs_root()):
+        folder = root / run_id
+        if folder.is_dir() and not folder.is_symlink():
+            return read_run(folder)
+    raise unknown("run", run_id, [run.run_id for run in list_runs()[0]])
+
+
+def usual_name(architecture, dataset_name):
+    """What a run of this architecture on this data set is called. A folder of pictures may have a
+    name that no run can have.
+    """
+    return f"{architecture}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', dataset_name)[:30].strip('-')}"
+
+
+def new_run_folder(name, root=None):
+    """The folder, not yet made, of a run of that name. UserError if no run can be called so."""
+    if not _RUN_ID.fullmatch(name):
+        raise UserError(
+            f"A run cannot be named {name[:90]!r}: up to 80 letters, digits, '-', '_' and "
+            "'.', beginning with a letter or digit."
+        )
+    if (SHIPPED / name).exists():
+        raise UserError(f"A network that ships is named {name!r}: choose another name.")
+    return (root or runs_root()) / name
+
+
+def claim_folder(name):
+    """Make a run folder of this name, or of this name and a number where it is taken, and return
+    its whole path.
+    """
+    for number in range(1, 1000):
+        numbered = name if number == 1 else f"{name}-{number}"
+        if (SHIPPED / numbered).exists():
+            continue
+        folder = new_run_folder(numbered).resolve()
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise UserError(f"There are too many runs named {name!r}: choose another name.")
+
+
+def write_json(path, content):
+    """Write JSON so that a reader finds either the old file or the whole new one."""
+    write_whole(path, json.dumps(content, indent=1).encode())

@@ -1,0 +1,170 @@
+"""What a trained network answered on held-out images: the file, the confusion matrix, and which
+images are in a cell.
+"""
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from vizlib.errors import UserError
+from vizlib.run.files import write_whole
+
+MAX_UNPACKED = 200_000_000  # bytes: a million answers to a hundred classes
+LARGEST_LOGIT = 60_000  # float16 ends at 65,504
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers to N held-out images of K classes.
+
+    labels: int64 (N,). logits: float16 or float32 (N, K). image_ids: strings (N,), where the data
+    set finds each picture.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    image_ids: np.ndarray
+
+    @property
+    def predicted_labels(self):
+        return self.logits.argmax(axis=1)
+
+    @property
+    def probabilities(self):
+        """Softmax of the logits, float32 (N, K)."""
+        shifted = np.exp(
+            self.logits.astype(np.float32)
+            - self.logits.max(axis=1, keepdims=True).astype(np.float32)
+        )
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+    @property
+    def accuracy(self):
+        """A fraction in [0, 1]."""
+        return float(np.mean(self.predicted_labels == self.labels))
+
+    def confusion(self):
+        """Counts, int (K, K): row the true class, column the predicted one."""
+        classes = self.logits.shape[1]  # scikit-learn counts the same, and takes a second to import
+        return np.bincount(
+            self.labels * classes + self.predicted_labels, minlength=classes**2
+        ).reshape(classes, classes)
+
+    def cell(self, true_label, predicted_label):
+        """The rows of one cell of the matrix, the most confident answer first, and the probability
+        given to that answer.
+        """
+        rows = np.flatnonzero(
+            (self.labels == true_label) & (self.predicted_labels == predicted_label)
+        )
+        confidence = self.probabilities[rows, predicted_label]
+        order = np.argsort(-confidence, kind="stable")
+        return rows[order], confidence[order]
+
+
+def save_predictions(path, predictions):
+    """Write predictions.npz, logits as float16, so that a reader finds the old file or the whole
+    new one.
+    """
+    logits = np.clip(predictions.logits, -LARGEST_LOGIT, LARGEST_LOGIT).astype(np.float16)
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        labels=predictions.labels.astype(np.int16),
+        logits=logits,
+        image_ids=predictions.image_ids,
+    )
+    write_whole(path, buffer.getvalue())
+
+
+def load_predictions(path, num_classes):
+    """The Predictions in a file. UserError if there is none, if it is damaged, or if it is of
+    another number of classes.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if sum(entry.file_size for entry in file.zip.infolist()) > MAX_UNPACKED:
+                raise ValueError("too large")
+            labels, logits, image_ids = (
+                np.asarray(file[name]) for name in ("labels", "logits", "image_ids")
+            )
+    except FileNotFoundError:
+        raise UserError(
+            "This run has no predictions yet. Make them with: python -m vizlib evaluate "
+            f"{path.parent.name}"
+        ) from None
+    # readers of damaged files raise anything, zlib.error and TypeError among it
+    except Exception:  # noqa: BLE001
+        raise UserError(
+            "The predictions of this run are damaged. Make them anew with: python -m vizlib "
+            f"evaluate {path.parent.name}"
+        ) from None
+    if (
+        logits.shape != (labels.size, num_classes)
+        or labels.ndim != 1
+        or image_ids.shape != labels.shape
+        or not labels.size
+    ):
+        raise UserError(
+            f"The predictions of this run have the shape {logits.shape}, expected "
+            f"({labels.size}, {num_classes})."
+        )
+    if (labels.dtype.kind, logits.dtype.kind, image_ids.dtype.kind) not in (
+        ("i", "f", "U"),
+        ("u", "f", "U"),
+    ):
+        raise UserError(
+            "The predictions of this run are not whole-number labels, floating logits and text ids."
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise UserError(f"The predictions of this run hold labels outside 0 to {num_classes - 1}.")
+    return Predictions(labels.astype(np.int64), logits, image_ids)
+
+
+def agreement(first, second):
+    """How often two runs are right on the same images: int (2, 2), rows the first's answers,
+    columns the second's, right before wrong.
+
+    None if they did not answer the very same images, in whatever order.
+    """
+    here, there = first.image_ids.argsort(kind="stable"), second.image_ids.argsort(kind="stable")
+    same = np.array_equal(first.image_ids[here], second.image_ids[there]) and np.array_equal(
+        first.labels[here], second.labels[there]
+    )
+    if not same:
+        return None
+    wrong = [
+        (one.predicted_labels != one.labels)[order]
+        for one, order in ((first, here), (second, there))
+    ]
+    return np.bincount(2 * wrong[0] + wrong[1], minlength=4).reshape(2, 2)
+
+
+def mcnemar(only_first, only_second):
+    """The exact test of McNemar 1947: how probable a split at least this uneven is, in [0, 1], if
+    both are as often right on what only one gets right.
+    """
+    total = only_first + only_second
+    tail = (
+        math.exp(
+            math.lgamma(total + 1)
+            - math.lgamma(k + 1)
+            - math.lgamma(total - k + 1)
+            - total * math.log(2)
+        )
+        for k in range(min(only_first, only_second) + 1)
+    )
+    return min(1.0, 2 * math.fsum(tail))
+
+
+def class_scores(confusion):
+    """Per class: precision, recall and the number of true images, each (K,). 0 where nothing was
+    predicted or nothing is there.
+    """
+    confusion = np.asarray(confusion, float)
+    right, predicted, true = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
+    precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0)
+    recall = np.divide(right, true, out=np.zeros_like(right), where=true > 0)
+    return precision, recall, true.astype(int)

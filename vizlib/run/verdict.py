@@ -1,0 +1,236 @@
+"""Does a classifier answer one class? The verdict in one sentence, with its evidence, the likely
+cause and what to try.
+
+An accuracy of 0.735 says nothing where 73.5 % of the images are of one class. Everything here
+follows from the confusion matrix of held-out images; the figures are those of scikit-learn's
+accuracy_score, balanced_accuracy_score and cohen_kappa_score.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+COLLAPSED, NEARLY, HEALTHY, UNJUDGED = (
+    "collapsed",
+    "nearly collapsed",
+    "not collapsed",
+    "cannot be judged",
+)
+# A net that answers one class this often, and agrees with the truth no better than that by chance,
+# has collapsed.
+TOP_SHARE_COLLAPSED, KAPPA_COLLAPSED = 0.95, 0.05
+# A class this common in the truth, or half as common as in a balanced set, yet never answered, is
+# no accident of a small test set.
+NEGLECTED_SHARE = 0.02
+# an accuracy this much higher in training than in testing, with one answer in testing, points at
+# preprocessing
+TRAIN_TEST_GAP = 0.3
+IMBALANCE = 2  # the commonest class is this many times as common as the rarest
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """level: one of COLLAPSED, NEARLY, HEALTHY, UNJUDGED. sentence: for a reader. cause and
+    remedies: empty where healthy.
+    """
+
+    level: str
+    sentence: str
+    accuracy: float
+    majority_share: float  # the accuracy of always answering the commonest class
+    minority_share: float  # of the rarest class there is
+    balanced_accuracy: float
+    chance: float  # one in as many classes as occur
+    kappa: float
+    classes_predicted: int
+    classes_present: int
+    top_class: str
+    top_share: float
+    never_predicted: list
+    cause: str = ""
+    remedies: list = field(default_factory=list)
+
+
+def cohen_kappa(confusion, quadratic=False):
+    """Agreement beyond chance in [-1, 1], 0 at chance; quadratic weights for ordered classes (Cohen
+    1960 and 1968). 0 where undefined.
+    """
+    confusion = np.asarray(confusion, float)
+    classes = np.arange(len(confusion))
+    distance = np.subtract.outer(classes, classes)
+    weights = np.square(distance) if quadratic else (distance != 0).astype(float)
+    expected = np.outer(confusion.sum(axis=1), confusion.sum(axis=0)) / confusion.sum()
+    by_chance = (weights * expected).sum()
+    return float(1 - (weights * confusion).sum() / by_chance) if by_chance else 0.0
+
+
+def judge(confusion, class_names, train_accuracy=None, ordered=False):
+    """The Verdict on counts (K, K), rows true and columns predicted. ValueError if there is not one
+    image.
+
+    train_accuracy: the last one of the training, if known; it tells a preprocessing fault from an
+    imbalance. ordered: the classes are grades, so kappa is weighted quadratically.
+    """
+    confusion = np.asarray(confusion)
+    total = confusion.sum()
+    if not total:
+        raise ValueError("no image to judge")
+    true, predicted = confusion.sum(axis=1) / total, confusion.sum(axis=0) / total
+    present = true > 0
+    figures = dict(
+        accuracy=float(confusion.trace() / total),
+        majority_share=float(true.max()),
+        minority_share=float(true[present].min()),
+        balanced_accuracy=float(
+            np.mean(confusion.diagonal()[present] / confusion.sum(axis=1)[present])
+        ),
+        chance=1 / int(present.sum()),
+        kappa=cohen_kappa(confusion, quadratic=ordered),
+        classes_predicted=int((predicted > 0).sum()),
+        classes_present=int(present.sum()),
+        top_class=class_names[int(predicted.argmax())],
+        top_share=float(predicted.max()),
+        never_predicted=[
+            class_names[label] for label in np.flatnonzero(present & (predicted == 0))
+        ],
+    )
+    neglected = [
+        class_names[label]
+        for label in np.flatnonzero(
+            (true >= min(NEGLECTED_SHARE, figures["chance"] / 2)) & (predicted == 0)
+        )
+    ]
+    level = _level(figures, neglected)
+    answers_commonest = true[predicted.argmax()] == true.max()
+    cause, remedies = (
+        _cause(figures, level, train_accuracy, answers_commonest)
+        if level in (COLLAPSED, NEARLY)
+        else ("", [])
+    )
+    return Verdict(
+        level, _sentence(figures, level, int(total)), cause=cause, remedies=remedies, **figures
+    )
+
+
+def judge_run(run):
+    """The Verdict on a run's predictions of held-out images. UserError if it has none."""
+    from vizlib.run.predictions import load_predictions
+
+    predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
+    best = run.best
+    train_accuracy = next(
+        (
+            row["train_accuracy"]
+            for row in run.rows("epoch")
+            if best and row["epoch"] == best["epoch"]
+        ),
+        None,
+    )
+    return judge(
+        predictions.confusion(),
+        run.class_names,
+        train_accuracy=train_accuracy,
+        ordered=bool(run.config.get("ordered")),
+    )
+
+
+def _level(figures, neglected):
+    if figures["classes_present"] < 2:
+        return UNJUDGED
+    if figures["top_share"] >= TOP_SHARE_COLLAPSED and figures["kappa"] < KAPPA_COLLAPSED:
+        return COLLAPSED
+    no_better = figures["kappa"] < KAPPA_COLLAPSED or (
+        figures["accuracy"] <= figures["majority_share"] and figures["kappa"] < 0.2
+    )
+    return NEARLY if neglected or no_better else HEALTHY
+
+
+def _sentence(figures, level, total):
+    if level == UNJUDGED:
+        return (
+            f"Cannot be judged: all {total:,} images are of one class, "
+            f"{_percent(figures['accuracy'])} of the answers are right."
+        )
+    balanced = f"balanced accuracy {figures['balanced_accuracy']:.3f}"
+    if level == COLLAPSED:
+        same = abs(figures["accuracy"] - figures["majority_share"]) < 0.005
+        baseline = "equals" if same else f"stands beside {figures['majority_share']:.3f} for"
+        return (
+            f"Collapsed: {_percent(figures['top_share'])} of {total:,} predictions are "
+            f"{figures['top_class']}. "
+            f"Accuracy {figures['accuracy']:.3f} {baseline} always answering the commonest class; "
+            f"{balanced}, chance for {figures['classes_present']} classes is "
+            f"{figures['chance']:.3f}."
+        )
+    if level == NEARLY:
+        never = figures["never_predicted"]
+        worse = figures["accuracy"] <= figures["majority_share"]
+        what = (
+            "it does no better than always answering the commonest class"
+            if worse
+            else f"it hardly agrees with the truth beyond chance (kappa {figures['kappa']:.3f})"
+        )
+        what = f"it never answers {_names(never)}" if never else what
+        return (
+            f"Nearly collapsed: {what}. Accuracy {figures['accuracy']:.3f}, "
+            f"{figures['majority_share']:.3f} by always answering the "
+            f"commonest class; {balanced}."
+        )
+    return (
+        f"Not collapsed: {figures['classes_present'] - len(figures['never_predicted'])} of "
+        f"{figures['classes_present']} classes are answered, none more than "
+        f"{_percent(figures['top_share'])} of the time. Accuracy {figures['accuracy']:.3f}, "
+        f"{balanced}."
+    )
+
+
+def _cause(figures, level, train_accuracy, answers_commonest):
+    """The likeliest cause and what to try, from the evidence."""
+    if train_accuracy is not None and train_accuracy - figures["accuracy"] > TRAIN_TEST_GAP:
+        return (
+            (
+                f"Training reached an accuracy of {train_accuracy:.3f}: the images are probably "
+                "prepared differently in testing than in training."
+            ),
+            [
+                "compare mean, deviation, channel order and size of both",
+                "evaluate once on training images, prepared as in testing",
+            ],
+        )
+    if answers_commonest and figures["majority_share"] >= IMBALANCE * figures["minority_share"]:
+        return (
+            (
+                f"Imbalance: {_percent(figures['majority_share'])} of the images are of one "
+                "class, so answering it is the easy way to a low loss."
+            ),
+            [
+                "class weights in the loss",
+                "balanced sampling",
+                "augment the rare classes only",
+                "pretrained weights",
+                "a smaller learning rate, in stages",
+            ],
+        )
+    return (
+        "Imbalance does not explain it, so the network is untrained or has diverged."
+        if level == COLLAPSED
+        else "Imbalance does not explain it: the network has hardly begun to learn.",
+        [
+            "look at the loss: not a number, or flat",
+            "a smaller learning rate",
+            "more epochs",
+            "batch normalisation or another initialisation",
+        ],
+    )
+
+
+def _percent(share):
+    return (
+        f"{100 * share:.0f} %"
+        if share in (0, 1) or 0.1 <= share < 0.995
+        else f"{100 * share:.1f} %"
+    )
+
+
+def _names(names):
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,64 @@
+"""What a run answered on held-out images, at the end or at an earlier moment: the counts, and the
+verdict on them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vizlib.run import moments
+from vizlib.run.verdict import (Verdict, judge)
+from vizlib.run.predictions import Predictions
+from vizlib.ui.data import (caches, not_yet)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """counts: int (K, K). predictions: None where only the counts are stored. of: which images, in
+    words; moment: which step, in words.
+    """
+
+    counts: np.ndarray
+    verdict: Verdict
+    predictions: Predictions | None
+    of: str
+    moment: str = "at the end"
+
+
+def at(run, step=None):
+    """The Answers of a run at the last evaluation up to `step`; of the test images where step is
+    None and the training has ended.
+
+    Else they are those of the validation images, whose counts the training noted. NotYet before the
+    first evaluation.
+    """
+    if (
+        step is None
+        and run.status not in ("queued", "training", "paused")
+        and (run.has("predictions.npz") or run.status == "finished")
+    ):
+        predictions = caches.predictions(run)
+        return Answers(
+            predictions.confusion(),
+            caches.verdict(run),
+            predictions,
+            run.config.get("dataset_note", run.config["dataset"]),
+        )
+    evaluations = moments.evaluations(run)
+    if not evaluations:
+        raise not_yet.without(run, "evaluation")
+    until = [pair for pair in evaluations if step is None or pair[0]["step"] <= step]
+    if not until:
+        raise not_yet.NotYet(
+            f"At step {step:,} {run.run_id!r} had not been evaluated yet: the first time was "
+            f"at step {evaluations[0][0]['step']:,}."
+        )
+    row, counts = until[-1]
+    verdict = judge(
+        counts,
+        run.class_names,
+        train_accuracy=row["train_accuracy"],
+        ordered=bool(run.config.get("ordered")),
+    )
+    moment = f"as it answered at step {row['step']:,} (epoch {row['epoch']:.3g})"
+    return Answers(counts, verdict, None, f"{run.config['dataset']}, validation, {moment}", moment)

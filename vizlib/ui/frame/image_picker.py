@@ -1,0 +1,156 @@
+"""The image in view: chosen in the sidebar, kept across pages, written in the address."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from vizlib.datasets import data_root, reader_of
+from vizlib.errors import UserError
+from vizlib.images import fit, open_image, photograph, photograph_names, png_bytes, shrunk
+from vizlib.ui.data import caches
+from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.frame.plain import plain
+
+SOURCES = ("photograph", "data set", "upload", "camera")
+# pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions
+# fit in memory
+LARGEST_KEPT = 1024
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The image in view. received: uint8 (H, W, C), what the network gets; original: the picture as
+    it came.
+    """
+
+    original: np.ndarray
+    received: np.ndarray
+    title: str
+    label: int | None = None  # the true class, where it is known
+
+    @property
+    def key(self):
+        return hashlib.sha1(self.received.tobytes()).hexdigest()
+
+
+def pick_image(run):
+    """The Picture in view, fitted to the run's network, or None where none is chosen yet."""
+    here = run.config["dataset"] in caches.dataset_names()
+    fits_photographs = run.input_size[1] >= 16
+    default = "photograph" if fits_photographs or not here else "data set"
+    source = chosen("Image from", SOURCES, key="source", default=default, word="source of images")
+    try:
+        picture = _SOURCES[source](run)
+    except UserError as error:
+        st.error(plain(error))
+        return None
+    if picture is None:
+        return None
+    left, right = st.columns(2)
+    left.image(
+        _thumbnail(hashlib.sha1(picture.original.tobytes()).hexdigest(), picture.original),
+        caption="the picture",
+        alt=f"the picture: {picture.title}",
+        output_format="PNG",
+    )
+    size = " × ".join(map(str, picture.received.shape[:2]))
+    right.image(
+        _thumbnail(picture.key, picture.received),
+        caption=f"what the network gets: {size}",
+        alt="what the network receives",
+        output_format="PNG",
+    )
+    return picture
+
+
+def _from_photographs(run):
+    name = chosen("Photograph", photograph_names(), key="photo")
+    original = _photograph(name)
+    return Picture(original, fit(original, run.input_size), name)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _photograph(name):
+    return photograph(name)
+
+
+def _from_data_set(run):
+    name = run.config["dataset"]
+    if name not in caches.dataset_names():
+        return offer_download(name, "sidebar")
+    data = caches.dataset(run)
+    class_name = chosen("Class", data.class_names, key="label")
+    label = data.class_names.index(class_name)
+    rows = np.flatnonzero(data.splits["test"].labels == label)
+    if not len(rows):
+        raise UserError(f"There is no held-out image of the class {class_name!r}.")
+    index = whole_number(f"Held-out image, of {len(rows):,}", len(rows) - 1, key="index")
+    original = data.splits["test"].pictures[int(rows[index])]
+    return Picture(original, fit(original, run.input_size), f"{class_name} {index}", label)
+
+
+def offer_download(name, place):
+    """Say that a data set is missing, with a button that fetches it where it can be fetched, or
+    else what to do. UserError for a name of none.
+
+    place: a word that tells one such button on a page from another.
+    """
+    reader = reader_of(name)
+    if reader.download is None:
+        st.info(plain(f"The data set {name!r} is not on this machine. {reader.missing}"))
+        return
+    st.info(plain(f"The data set {name!r} is not on this machine."))
+    if st.button(
+        "Download it (170 MB)",
+        key=f"download {name} {place}",
+        help="From its makers' site, once; nothing else in this app uses the network.",
+    ):
+        bar = st.progress(0.0, "downloading")
+        reader.download(
+            data_root(), say=lambda share: bar.progress(share, f"downloading, {share:.0%}")
+        )
+        caches.dataset_names.clear()
+        st.rerun()
+
+
+def _from_upload(run):
+    file = st.file_uploader(
+        "A picture of yours",
+        type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"],
+        key="upload",
+    )
+    return _brought(run, file, "upload")
+
+
+def _from_camera(run):
+    return _brought(run, st.camera_input("Look into the camera", key="camera"), "camera")
+
+
+def _brought(run, file, source):
+    """The picture just brought, or the last one brought this way in this session; it stays on this
+    computer.
+    """
+    key = f"brought_{source}"
+    if file is not None and st.session_state.get(key, (None,))[0] != file.file_id:
+        st.session_state[key] = file.file_id, shrunk(open_image(file.getvalue()), LARGEST_KEPT)
+    if key not in st.session_state:
+        return None
+    original = st.session_state[key][1]
+    return Picture(original, fit(original, run.input_size), "your picture")
+
+
+_SOURCES = {
+    "photograph": _from_photographs,
+    "data set": _from_data_set,
+    "upload": _from_upload,
+    "camera": _from_camera,
+}
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _thumbnail(key, _picture):
+    """PNG bytes of about 200 pixels: small pictures enlarged to sharp pixels, large ones shrunk."""
+    picture = shrunk(_picture, 300)
+    return png_bytes(picture, max(1, 200 // max(picture.shape[:2])))

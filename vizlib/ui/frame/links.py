@@ -1,0 +1,63 @@
+"""Links between pages, and the menu: what is in view comes along."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
+
+from vizlib.ui.frame.address import OF_ALL_PAGES
+
+ROOT = Path(__file__).resolve().parents[3]
+ICON = Path(__file__).parents[1] / "icon.png"  # an icon by name would be fetched from another host
+
+
+def link(title, label, /, **parameters):
+    """A link to another page, by its title, as it was left, with these parameters changed.
+
+    The model, the image and the step in view come along by themselves. The page's own state is in
+    the link: what Streamlit restores without that it adds to the address afterwards, as one more
+    step of history, which would break the back button.
+    """
+    target = (
+        "app.py"
+        if title == "Home"
+        else next(f"pages/{file.name}" for file in _pages() if _title(file) == title)
+    )
+    keys = st.session_state.kept_by_page.get(title, ())
+    # a widget takes its value from the address when it is drawn
+    now = {key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys}
+    kept = {key: value for key, value in now.items() if value not in (None, [])} | parameters
+    # else it would stand there twice
+    kept = {
+        key: value
+        for key, value in kept.items()
+        if key not in OF_ALL_PAGES or str(value) != str(st.session_state.get(key))
+    }
+    texts = {
+        key: [str(one) for one in value] if isinstance(value, list) else str(value)
+        for key, value in kept.items()
+    }
+    # `streamlit run pages/...`: a page that runs by itself has no others beside it
+    with suppress(StreamlitPageNotFoundError):
+        st.page_link(target, label=label, query_params=texts)
+
+
+def _pages():
+    """The files of all pages, in the order of their numbers."""
+    return sorted(
+        (ROOT / "pages").glob("[0-9]*_*.py"), key=lambda file: int(file.name.partition("_")[0])
+    )
+
+
+def _title(file):
+    return file.stem.partition("_")[2].replace("_", " ")
+
+
+def menu():
+    st.logo(str(ICON), size="large")
+    st.markdown("### Convscope")
+    link("Home", "Home")
+    for file in _pages():
+        link(_title(file), _title(file))
+    st.divider()

@@ -1,0 +1,98 @@
+"""How a training stands, in a sentence: for the head of every page and for Home's cards."""
+
+import streamlit as st
+
+from vizlib.ui.frame.plain import plain
+
+_WORDS = {
+    "queued": "Waiting",
+    "training": "Training",
+    "paused": "Paused",
+    "stopped": "Stopped",
+    "failed": "Failed",
+    "interrupted": "Interrupted",
+}
+COLOURS = {
+    "queued": "gray",
+    "training": "blue",
+    "paused": "orange",
+    "stopped": "orange",
+    "failed": "red",
+    "interrupted": "red",
+}
+
+
+def badge(run):
+    """The run's state as a coloured word, with how far it is; empty for a finished run."""
+    status, share = run.status, progress(run)
+    if status not in _WORDS:
+        return ""
+    far = f" {share:.0%}" if share is not None and status in ("training", "paused") else ""
+    return f":{COLOURS[status]}-badge[{_WORDS[status]}{far}]"
+
+
+def progress(run):
+    """How much of the training is done, in [0, 1], or None where that is not known."""
+    last = latest(run)
+    if "progress" in last:
+        return min(1.0, max(0.0, float(last["progress"])))
+    planned = next((row.get("steps") for row in reversed(run.rows("started"))), None)
+    return min(1.0, last["step"] / planned) if planned and last else None
+
+
+def latest(run):
+    """The newest row that says how far the training is, a "step" or an "epoch" event; an empty
+    dictionary before the first.
+    """
+    return max(
+        run.rows("step")[-1:] + run.rows("epoch")[-1:], key=lambda row: row["step"], default={}
+    )
+
+
+def sentence(run):
+    """What is to be known of a run that is not finished, as Markdown; empty for one that is."""
+    status = run.status
+    if status == "queued":
+        return f"{badge(run)} It waits for its turn to train; this page fills by itself."
+    if status not in _WORDS:
+        return ""
+    last, scores = latest(run), run.rows("epoch")
+    far = f"step {last['step']:,}, epoch {last['epoch']:.3g}" if last else ""
+    if scores:
+        far += f", validation accuracy {scores[-1]['val_accuracy']:.1%}"
+    return " ".join(filter(None, (badge(run), far and f"{far}.", plain(why_ended(run)))))
+
+
+def weights_in_view(run):
+    """Which moment of the training the saved weights are of, as a sentence."""
+    best = run.best
+    if best is None:
+        return "Its weights are still the random start." if run.has("model.safetensors") else ""
+    moment = f"step {best['step']:,}" if "step" in best else f"epoch {best['epoch']:.3g}"
+    return f"The weights in view are those of {moment}, the best so far."
+
+
+def why_ended(run):
+    """Why a training that is not finished has ended, in a sentence; empty while it goes on."""
+    status = run.status
+    if status == "interrupted":
+        return "Its process ended without a word, as at a shutdown; what it had written is kept."
+    reasons = run.rows(status) if status in ("stopped", "failed") else []
+    return str(reasons[-1].get("reason") or "") if reasons else ""
+
+
+def title(text, chosen_run=None, *, of_weights=False):
+    """The head of a page, with a line on how the run stands if its training is not finished; also
+    on its weights, if the page is of them.
+    """
+    st.title(plain(text))
+    line = sentence(chosen_run) if chosen_run is not None else ""
+    if line:
+        st.markdown(f"{line} {weights_in_view(chosen_run)}" if of_weights else line)
+
+
+def took(runs, verb, seconds):
+    """How long a figure of these runs took, for its caption; empty where one of them is followed:
+    it would change with every look at it.
+    """
+    return "" if any(one.is_active for one in runs) else f"; {verb} in {seconds * 1000:.0f} ms"

@@ -1,0 +1,114 @@
+"""One unit at a glance: the picture made to excite it, its filter where that can be seen, and the
+classes of its strongest images.
+"""
+
+import numpy as np
+import streamlit as st
+
+from vizlib.displays.filters import FiltersDisplay
+from vizlib.displays.units import plot_spread, spread
+from vizlib.images import png_bytes
+from vizlib.inside.layers import convolutions
+from vizlib.inside.patterns import sees_part
+from vizlib.ui.data import caches
+from vizlib.ui.frame import links
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts import made_pictures
+from vizlib.ui.widgets import charts
+
+SIZE = 240  # CSS pixels
+
+
+def show(run, row, unit, index, control):
+    """index: the Index of strongest images, or None. control: whether the picture of random weights
+    stands beside the made one.
+    """
+    with st.container(key="stacks_portrait"):
+        made, facts, classes = st.columns([1.2 + control, 0.8, 1.2 + control / 3], gap="medium")
+    with made, st.container(key="made_picture"):
+        st.markdown("**The picture made to excite it most**")
+        chosen = made_pictures.switches()
+        for column, is_control in zip(st.columns(1 + control), (False, True), strict=False):
+            with column:
+                draw_made(
+                    made_pictures.of_unit(run, row, unit, chosen, is_control),
+                    index and float(index[row.name].values[unit][0]),
+                    is_control,
+                )
+        st.caption(
+            "It shows what drives the unit to its extreme, and not how often that is in "
+            "images: none of them looks like it."
+        )
+    with facts:
+        describe(run, row, unit)
+    with classes:
+        if index is not None:
+            class_spread(run, row, unit, index)
+
+
+def draw_made(made, strongest, is_control):
+    if made is None:
+        return
+    picture, value = made
+    st.image(
+        png_bytes(picture, max(1, SIZE // max(picture.shape[:2]))),
+        alt="the picture made to excite the unit",
+        output_format="PNG",
+        width=SIZE,
+    )
+    if is_control:
+        st.caption(f"random weights: the unit answers {value:.3g}")
+    else:
+        st.caption(
+            f"the unit answers **{value:.3g}**"
+            + (
+                f", and {strongest:.3g} to the strongest held-out image"
+                if strongest is not None
+                else ""
+            )
+        )
+
+
+def describe(run, row, unit):
+    """The unit's filter as colours where it looks at them, what it sees, and the ways on."""
+    weight = dict(convolutions(caches.model(run))).get(row.name)
+    if weight is not None and weight.shape[1] == 3:
+        st.markdown("**Its filter**")
+        kernel = FiltersDisplay.from_weight(weight.float().numpy()).colour_atlas().tiles[unit]
+        st.image(
+            png_bytes(kernel, max(1, 120 // max(kernel.shape[:2]))),
+            alt=f"filter {unit}",
+            output_format="PNG",
+            width=120,
+        )
+    field = " × ".join(map(str, row.receptive_field))
+    st.markdown(
+        "**It sees**  \n"
+        + (
+            f"{field} pixels"
+            if sees_part(row, run.input_size)
+            else "the whole image"
+            + (f", and could see {field} pixels" if len(row.output_shape) == 3 else "")
+        )
+    )
+    links.link(
+        "Feature maps", "Its map for the image in view →", layer=row.name, unit=unit, place=""
+    )
+    if row.is_convolution:
+        links.link("Filters", "Its filter's weights →", filter_layer=row.name, filter=unit)
+
+
+def class_spread(run, row, unit, index):
+    """How the unit's strongest images spread over the classes, each with the way to the images of
+    that class in the matrix.
+    """
+    rows = index[row.name].rows[unit]
+    found = spread(caches.dataset(run).splits["test"].labels[np.asarray(rows)], run.class_names)
+    st.markdown(f"**The classes of its {len(rows)} strongest images**")
+    charts.steady(plot_spread(found), key="spread", config={"staticPlot": True})
+    links.link(
+        "Confusion matrix",
+        f"{plain(found[0][0])} in the matrix →",
+        true_first=found[0][0],
+        predicted_first=found[0][0],
+    )

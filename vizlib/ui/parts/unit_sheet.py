@@ -1,0 +1,81 @@
+"""All units of a layer in one picture: what each was most excited by, or the picture made to excite
+it.
+"""
+
+import streamlit as st
+
+from vizlib.displays.units import sheet
+from vizlib.inside import patterns
+from vizlib.ui.data import caches, jobs
+from vizlib.ui.parts import made_pictures
+from vizlib.ui.parts.downloads import caption
+from vizlib.ui.widgets import atlas_view
+
+PATCHES, MADE = "strongest patch", "made picture"
+
+
+def show(run, row, unit, index):
+    """index: the Index of strongest images, or None."""
+    st.markdown(f"#### All {row.output_shape[0]} units of the layer")
+    kind = st.segmented_control(
+        "Each by its",
+        (PATCHES, MADE),
+        default=PATCHES,
+        required=True,
+        key="sheet",
+        bind="query-params",
+        persist_state="session",
+    )
+    drawn = made(run, row) if kind == MADE else index and patches(run, row, index)
+    if not drawn:
+        return
+    atlas, words = drawn
+    atlas_view.show(
+        atlas,
+        alt=f"{row.output_shape[0]} units of {row.name}, each by its {kind}",
+        key="unit_sheet",
+        selected=unit,
+        on_pick=lambda tile: st.session_state.update(unit_number=tile),
+    )
+    text = f"{run.run_id}, {row.name}: {words}; trained on {run.config['dataset']}."
+    caption(
+        text,
+        f"{run.run_id}-{row.name}-{kind}",
+        png=lambda: atlas.figure_png(text),
+        svg=lambda: atlas.figure_svg(text),
+    )
+
+
+def made(run, row):
+    """(Atlas of the pictures made for all units, what it is), or None as long as they are being
+    made.
+    """
+    done = made_pictures.of_layer(run, row, made_pictures.chosen())
+    if done is None:
+        return None
+    found, seconds = done
+    labels = [f"unit {unit}: {value:.3g}" for unit, value in enumerate(found.values)]
+    return sheet(
+        patterns.fitting(found.pictures), labels
+    ), f"for each unit the picture made to excite it most, made in {seconds:.1f} s"
+
+
+def patches(run, row, index):
+    """(Atlas of the part of an image that excites each unit most, what it is), or None as long as
+    they are being cut out.
+    """
+    pictures, best = caches.dataset(run).splits["test"].pictures, index[row.name]
+    done = jobs.result(
+        ("patches", *caches.state(run), row.name),
+        lambda say: patterns.patches(pictures, row, best, run.input_size, say),
+        "Cutting out the strongest patches",
+    )
+    if done is None:
+        return None
+    labels = [f"unit {unit}: {values[0]:.3g}" for unit, values in enumerate(best.values)]
+    part = (
+        "the part that excites it most of"
+        if patterns.sees_part(row, run.input_size)
+        else "the strongest of"
+    )
+    return sheet(done[0], labels), f"for each unit {part} {index.images:,} held-out images"

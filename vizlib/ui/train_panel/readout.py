@@ -1,0 +1,116 @@
+"""How a training does, in figures: its rate, how far it is, how fast it goes, what is left, as
+words and as small curves.
+"""
+
+import math
+
+from vizlib.displays.curves import smoothed, weight_for
+from vizlib.displays.sparkline import COLOURS, sparkline
+from vizlib.run.folders import duration
+from vizlib.training import requests
+from vizlib.training.recipes import LIMITS
+from vizlib.ui.frame import status
+from vizlib.ui.frame.plain import plain
+
+
+def number(row, key):
+    """A figure of an event, or NaN where it is missing or none."""
+    value = row.get(key)
+    return (
+        float(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        else math.nan
+    )
+
+
+def rate_of(run):
+    """The highest learning rate that a run has, after all changes, or that it was asked to have
+    from the next step on.
+    """
+    changes = run.rows("rate")
+    asked = requests.asked_rate(run.folder)
+    rate = (
+        asked
+        if asked is not None
+        else number(changes[-1] if changes else run.config["recipe"], "learning_rate")
+    )
+    return rate if 0 <= rate <= LIMITS["learning_rate"][1] else 0.0
+
+
+def is_preparing(run):
+    """Whether its process gets data and network ready: what its rows say is of before."""
+    phases = [
+        row["event"]
+        for row in run.events
+        if row["event"] in ("queued", "starting", "started", "resumed")
+    ]
+    return bool(phases) and phases[-1] in ("queued", "starting")
+
+
+def progress(run):
+    """(share done in [0, 1], that in words, seconds left or None) of a training."""
+    recipe, latest, share = run.config["recipe"], status.latest(run), status.progress(run)
+    if share is None or is_preparing(run):
+        return 0.0, "preparing", None
+    done, budget = number(latest, "seconds"), number(recipe, "seconds")
+    far = (
+        f"{min(done, budget):.0f} of {budget:.0f} seconds"
+        if budget > 0
+        else f"epoch {number(latest, 'epoch'):.1f} of {number(recipe, 'epochs'):.0f}"
+    )
+    left = done * (1 - share) / share if share > 0 and done > 0 else None
+    return share, far, left
+
+
+def pace(steps, left, status):
+    """Images a second and time left, as far as they are known."""
+    speed = number(steps[-1], "images_per_second") if steps else math.nan
+    words = (
+        []
+        if math.isnan(speed) or left is None or status == "paused"
+        else [f"{speed:,.0f} images a second"]
+    )
+    return words + ([f"{duration(left)} left"] if left is not None else [])
+
+
+def html(steps, epochs):
+    """Loss and accuracy now, each over its course so far. HTML of numbers and fixed words only."""
+    total = [(number(row, "progress"), number(row, "train_loss")) for row in steps]
+    known = [(x, y) for x, y in total if math.isfinite(x) and math.isfinite(y)]
+    losses = list(
+        zip(
+            [x for x, _ in known],
+            smoothed([y for _, y in known], weight_for(0.8, len(known))),
+            strict=True,
+        )
+    )
+    accuracies = [(number(row, "progress"), number(row, "val_accuracy")) for row in epochs]
+    accuracy = f"{accuracies[-1][1]:.1%}" if accuracies else "–"
+    cells = (
+        (
+            "training loss",
+            f"{losses[-1][1]:.3g}" if losses else "–",
+            sparkline(losses, max((y for _, y in losses), default=1.0), COLOURS["loss"]),
+        ),
+        ("validation accuracy", accuracy, sparkline(accuracies, 1.0, COLOURS["accuracy"])),
+    )
+    parts = [
+        '<div style="min-width:0"><div '
+        f'style="opacity:.65;font-size:.75rem;white-space:nowrap">{label}</div>'
+        "<div "
+        f'style="font-size:1.05rem;font-weight:600;font-variant-numeric:tabular-nums">{value}</div>{line}</div>'
+        for label, value, line in cells
+    ]
+    return (
+        f'<div style="display:grid;grid-template-columns:1fr 1fr;gap:.9rem">{"".join(parts)}</div>'
+    )
+
+
+def ordinal(place):
+    ending = "th" if 10 <= place % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
+    return f"{place}{ending}"
+
+
+def device_name(device):
+    kind, _, which = str(device).partition(":")
+    return {"cpu": "CPU", "cuda": f"GPU {which}".strip()}.get(kind, plain(device))

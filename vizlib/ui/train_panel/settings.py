@@ -1,0 +1,401 @@
+"""Train a model: the form in the sidebar. Each choice brings its own defaults, and a line says what
+pressing Train will do.
+"""
+
+import logging
+import math
+import time
+
+import streamlit as st
+
+from vizlib.errors import UserError
+from vizlib.training import launcher
+from vizlib.training.estimate import estimate
+from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
+from vizlib.ui.data import caches, start_up
+from vizlib.ui.frame.guard import sentences
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.train_panel import readout, trainings
+
+OPENS_ON = ("three_layer_module", "digits")
+OPEN = "train_open"
+PRESS_SECONDS = 1  # a second press of Train within this time is the second half of a double click
+# times the pictures' own side: from here on it pays to train on smaller ones than the network is
+# made for
+MUCH_LARGER = 2
+IMBALANCE = {
+    "": "nothing",
+    "class_weights": "weigh the classes in the loss",
+    "balanced": "draw all classes equally often",
+    "augment_only_rare": "augment only the rare classes",
+}
+_KEPT = dict(persist_state="session")
+
+
+@st.fragment
+def show():
+    trainings.begin_anew_if_asked()
+    box = st.expander(
+        "Train a model", icon=":material/model_training:", key=OPEN, on_change="rerun"
+    )
+    # what is in it takes torch to draw: nothing of it is made before somebody looks
+    if not box.open:
+        return
+    with box, sentences():
+        architecture, dataset, name = _what()
+        _main_fields(name)
+        facts = None
+        with sentences():  # whatever they say, the settings stay to be changed
+            facts = _facts(architecture, dataset, _side_field(_facts(architecture, dataset, None)))
+        with st.expander("More", type="compact"):
+            _more_fields(architecture, name, facts)
+        with sentences():
+            if facts:
+                st.caption(_outlook(architecture, dataset, facts))
+        help = (
+            "Starts at once, or waits for its turn. It goes on when you leave this page, or close "
+            "the browser."
+        )
+        st.button(
+            "Train",
+            key="train_press",
+            type="primary",
+            width="stretch",
+            icon=":material/play_arrow:",
+            on_click=_train,
+            help=help,
+        )
+        if "train_problem" in st.session_state:
+            st.error(plain(st.session_state.pop("train_problem")))
+    start_up.freeze()  # the first look at a network of torchvision's imports that
+
+
+def _choice(label, options, default, *, key, **given):
+    """A selectbox kept across pages; a value that is no longer possible gives way to the
+    default.
+    """
+    options = list(options)
+    if key in st.session_state and st.session_state[key] not in options:
+        del st.session_state[key]
+    return st.selectbox(
+        label,
+        options,
+        options.index(default) if default in options else 0,
+        key=key,
+        **_KEPT,
+        **given,
+    )
+
+
+def _what():
+    """(architecture, data set, name of the recipe), each with a line on what it is."""
+    from vizlib import architectures
+
+    with st.container(gap="xxsmall"):
+        architecture = _choice(
+            "Architecture",
+            architectures.names(),
+            OPENS_ON[0],
+            key="train_architecture",
+            help="The network to train.",
+        )
+        st.caption(plain(architectures.get(architecture).summary))
+    dataset = _choice(
+        "Data set",
+        caches.dataset_names(),
+        OPENS_ON[1],
+        key="train_dataset",
+        help="What this machine has: digits always, others from the data folder.",
+    )
+    with st.container(gap="xxsmall"):
+        help = "How it is trained. The fields below begin with its values."
+        name = _choice(
+            "Recipe",
+            RECIPES,
+            recipe_for(architecture, dataset),
+            key=_key("recipe", _pair()),
+            help=help,
+        )
+        st.caption(plain(RECIPES[name].summary))
+    return architecture, dataset, name
+
+
+def _pair():
+    """What the recipe to begin with depends on."""
+    return f"{st.session_state['train_architecture']} {st.session_state['train_dataset']}"
+
+
+def _key(field, owner):
+    """A widget's key: with the recipe or architecture whose default it shows, so that another one
+    brings its own.
+    """
+    return f"train_{field}_{owner}"
+
+
+def _main_fields(name):
+    """How long, how fast, how many at once."""
+    usual = RECIPES[name]
+    left, right = st.columns(2, gap="small")
+    with left:
+        if usual.seconds:
+            st.number_input(
+                "Seconds",
+                1,
+                86_400,
+                int(usual.seconds),
+                10,
+                key=_key("seconds", name),
+                help="It trains until this time is up, then is tested.",
+                **_KEPT,
+            )
+        else:
+            highest = LIMITS["epochs"][1]
+            st.number_input(
+                "Epochs",
+                1,
+                highest,
+                usual.epochs,
+                key=_key("epochs", name),
+                help="How many times it sees every training image.",
+                **_KEPT,
+            )
+    with right:
+        low, high = LIMITS["batch_size"]
+        st.number_input(
+            "Batch size",
+            low,
+            high,
+            usual.batch_size,
+            16,
+            key=_key("batch_size", name),
+            help="Images in each step. Larger: fewer, steadier steps.",
+            **_KEPT,
+        )
+    trainings.rate_field(usual.learning_rate, key=_key("learning_rate", name), **_KEPT)
+
+
+def _side_field(facts):
+    """The side asked for, where the network is made for much larger pictures than these; else None,
+    and no field.
+    """
+    usual, own = facts["size"][1], facts["side"]
+    if usual < MUCH_LARGER * own:
+        return None
+    help = (
+        "Of the square pictures that the network gets, where not its own: 64 makes a large "
+        "network 12 times faster than 224."
+    )
+    return st.number_input(
+        "Side of the pictures", own, usual, usual, 32, key=_key("side", _pair()), help=help, **_KEPT
+    )
+
+
+def _more_fields(architecture, name, facts):
+    usual = RECIPES[name]
+    convolutions = facts["convolutions"] if facts else 0
+    flag = next((flag for flag in IMBALANCE if flag and getattr(usual, flag)), "")
+    _choice(
+        "Against imbalance",
+        IMBALANCE,
+        flag,
+        key=_key("imbalance", name),
+        format_func=IMBALANCE.get,
+        help="For data sets in which some classes are rare.",
+    )
+    starts = _starts(architecture, facts)
+    _choice(
+        "Start from",
+        starts,
+        ("", ""),
+        key=_key("start", architecture),
+        format_func=starts.get,
+        help="Random weights, or those of a network of the same architecture.",
+    )
+    left, right = st.columns(2, gap="small")
+    help = "Of the labels. 0.1: the right answer counts 0.9, the rest is shared by all classes."
+    left.number_input(
+        "Smoothing",
+        *LIMITS["label_smoothing"],
+        usual.label_smoothing,
+        0.05,
+        format="%g",
+        key=_key("label_smoothing", name),
+        help=help,
+        **_KEPT,
+    )
+    help = f"So many of the first convolutions, of {convolutions}, stay as they start."
+    right.number_input(
+        "Frozen",
+        0,
+        max(convolutions, 1),
+        0,
+        key=_key("frozen", architecture),
+        help=help,
+        disabled=not convolutions,
+        **_KEPT,
+    )
+    left, right = st.columns(2, gap="small")
+    left.number_input(
+        "Seed",
+        0,
+        2**31 - 1,
+        0,
+        key="train_seed",
+        help="The same seed gives the same start, order and held-out images.",
+        **_KEPT,
+    )
+    right.text_input(
+        "Name",
+        max_chars=60,
+        key="train_title",
+        placeholder=architecture,
+        help="What its card says.",
+        **_KEPT,
+    )
+    devices = launcher.devices()
+    if len(devices) > 1:
+        _choice(
+            "Device",
+            devices,
+            devices[0],
+            key="train_device",
+            format_func=readout.device_name,
+            help="Where it is computed.",
+        )
+
+
+def _starts(architecture, facts):
+    """Where a network of this architecture can start from on data of these _facts, and the words
+    for it: {("", ""): ..., ("run", id): ..., ...}.
+    """
+    from vizlib.training.start import PRETRAINED
+
+    starts = {("", ""): "random weights"}
+    if architecture in PRETRAINED:
+        starts["pretrained", "torchvision"] = "ImageNet weights of torchvision"
+    for run in caches.run_list()[0] if facts else ():
+        alike = _built_from(run.config["arguments"]) == _built_from(
+            facts["arguments"]
+        ) and run.input_size[0] in (3, facts["size"][0])
+        if (
+            run.config["architecture"] == architecture
+            and alike
+            and run.best
+            and run.has("model.safetensors")
+        ):
+            starts["run", run.run_id] = run.run_id
+    return starts
+
+
+def _built_from(arguments):
+    """The arguments in which a network and the one it starts from must agree: its head may differ,
+    and colour serves for grey.
+    """
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name not in ("num_classes", "in_channels")
+    }
+
+
+@st.cache_data(max_entries=64, ttl=600, show_spinner="Looking at the data set")
+def _facts(architecture, dataset_name, side):
+    """What a training on pictures of this side, or None, will meet: images, side lengths,
+    parameters, convolutions. UserError if the network does not fit the data.
+    """
+    import torch
+
+    from vizlib import architectures, datasets
+    from vizlib.training.config import make_config
+
+    dataset = datasets.load(dataset_name)
+    config = make_config(architecture, dataset, RECIPES[recipe_for(architecture)], side=side)
+    with torch.device("meta"):  # its shapes only
+        weights = list(architectures.create(architecture, **config["arguments"]).parameters())
+    return {
+        "images": len(dataset.splits["train"]),
+        "size": config["input_size"],
+        "side": max(dataset.image_size[1:]),
+        "arguments": config["arguments"],
+        "parameters": sum(weight.numel() for weight in weights),
+        "convolutions": sum(weight.ndim == 4 for weight in weights),
+    }
+
+
+def _outlook(architecture, dataset, facts):
+    """One line on what pressing Train will do."""
+    wanted, device = _wanted_recipe(), _wanted_device()
+    seconds, why = estimate(
+        architecture, dataset, wanted, device, images=facts["images"], input_size=facts["size"]
+    )
+    _, height, width = facts["size"]
+    time_needed = (
+        f"**about {readout.duration(seconds)}**, {plain(why)}"
+        if seconds is not None
+        else plain(why)
+    )
+    return (
+        f"{readout.device_name(device)} · {facts['images']:,} images of {height} × {width} · "
+        f"{facts['parameters']:,} parameters  \n{time_needed}"
+    )
+
+
+def _field(field, owner):
+    """A field's value, or None where it is not drawn."""
+    return st.session_state.get(_key(field, owner))
+
+
+def _wanted_recipe():
+    """The Recipe that the fields describe. UserError if it is not possible."""
+    name = _field("recipe", _pair())
+    changes = {
+        field: _field(field, name)
+        for field in (
+            "seconds" if RECIPES[name].seconds else "epochs",
+            "batch_size",
+            "learning_rate",
+            "label_smoothing",
+        )
+    }
+    chosen = _field("imbalance", name)
+    return recipe(name, **changes, **{flag: flag == chosen for flag in IMBALANCE if flag})
+
+
+def _wanted_device():
+    return st.session_state.get("train_device") or launcher.devices()[0]
+
+
+def _train():
+    """Start the training that the fields describe, and put it in view. What is wrong with it is
+    kept for the panel to say.
+    """
+    state = st.session_state
+    if time.monotonic() - state.get("train_pressed", -math.inf) < PRESS_SECONDS:
+        return
+    architecture = state["train_architecture"]
+    kind, value = _field("start", architecture) or ("", "")
+    try:
+        run_id = launcher.start_new(
+            architecture=architecture,
+            dataset=state["train_dataset"],
+            recipe=_wanted_recipe(),
+            seed=state.get("train_seed", 0),
+            title=state.get("train_title", "").strip(),
+            start={kind: value} if kind else None,
+            frozen=_field("frozen", architecture) or 0,
+            side=_field("side", _pair()),
+            device=_wanted_device(),
+        )
+    except UserError as error:
+        state["train_problem"] = str(error)
+        return
+    except Exception:
+        logging.getLogger("convscope").exception("starting a training")
+        state["train_problem"] = (
+            "The training could not be started; the server's log has the details."
+        )
+        return
+    finally:
+        state["train_pressed"] = time.monotonic()
+    state[OPEN] = False  # what is of interest now is how it goes
+    trainings.view(run_id)

@@ -1,0 +1,296 @@
+"""The trainings of this machine, in the sidebar: what runs, what waits, what just ended and what
+can go on, with what one can do about each.
+
+All of it is read from the run folders, so every browser sees the same, and a training goes on
+without anybody looking.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import streamlit as st
+
+from vizlib.errors import UserError
+from vizlib.training import launcher
+from vizlib.training.recipes import LIMITS
+from vizlib.ui.data import caches
+from vizlib.ui.frame.guard import sentences
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.frame.status import COLOURS, why_ended
+from vizlib.ui.train_panel import readout
+
+CARDS, QUEUED, RESUMABLE = 3, 3, 3  # of each kind, as many as are shown
+WAKING_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """How the trainings of this machine stand: the active ones with their status, in the order in
+    which they came, and those that can go on, newest first.
+    """
+
+    active: list
+    ended: list
+
+
+@st.cache_resource(max_entries=1, ttl=0.5, show_spinner=False)
+def standing():
+    """The _Standing now. Thirty browsers look once between them."""
+    own = [run for run in caches.run_list()[0] if not run.ships]
+    ended = sorted(
+        (run for run in own if run.can_resume), key=lambda run: -run.changed("events.jsonl")
+    )
+    return _Standing(launcher.active_runs(), ended)
+
+
+def show(in_view, ticking):
+    """What runs, what waits, what just ended and what can go on. in_view: a run's id. ticking:
+    whether this is redrawn by itself.
+    """
+    begin_anew_if_asked()
+    with st.container(key="trainings"), sentences():
+        now = standing()
+        if ticking != bool(now.active):
+            # the ticks begin, or end, with the page; and the page sees the run as it is now
+            st.rerun()
+        if "steer_problem" in st.session_state:
+            st.error(plain(st.session_state.pop("steer_problem")))
+        _ended_in_view(next((run for run in caches.run_list()[0] if run.run_id == in_view), None))
+        first = sorted(now.active, key=lambda one: one[0].run_id != in_view)
+        running = [(run, status) for run, status in first if status != "queued"]
+        waiting = [run for run, status in first if status == "queued"]
+        for run, status in running[:CARDS]:
+            _card(run, status, run.run_id == in_view)
+        for run in waiting[:QUEUED]:
+            _queued(run, launcher.place_in_queue(run, now.active), run.run_id == in_view)
+        if len(running) > CARDS or len(waiting) > QUEUED:
+            st.caption(f"and {len(running[CARDS:]) + len(waiting[QUEUED:])} more")
+        for run in sorted(now.ended, key=lambda run: run.run_id != in_view)[:RESUMABLE]:
+            _resumable(run, run.run_id == in_view)
+
+
+def _name(run, in_view, badge=""):
+    """The run's name; where it is not in view, it is the button that puts it there."""
+    if in_view:
+        st.markdown(f"**{plain(run.run_id)}** {badge}")
+        return
+    st.button(
+        f"{plain(run.run_id)}\u00a0→ {badge}",
+        key=f"view {run.run_id}",
+        type="tertiary",
+        on_click=view,
+        args=(run.run_id,),
+        help="Put this model in view, on every page.",
+    )
+
+
+def _card(run, status, in_view):
+    """A training that goes on: how far it is, how it does, and what one can do about it."""
+    steps, epochs = run.rows("step"), run.rows("epoch")
+    ending = next(
+        (word for file, word in (("stop", "stopping"), ("keep", "ending")) if run.has(file)), None
+    )
+    pausing = run.has("pause")
+    word = ending or (
+        "pausing"
+        if pausing and status == "training"
+        else "training"
+        if not pausing and status == "paused"
+        else status
+    )
+    with st.container(border=True, gap="xsmall"):
+        _name(run, in_view, f":{COLOURS[status]}-badge[{word.capitalize()}]")
+        share, far, left = readout.progress(run)
+        st.progress(share, far)
+        if steps:
+            st.html(readout.html(steps, epochs))
+        st.caption(
+            " · ".join(readout.pace(steps, left, status)) or "The first steps are on their way."
+        )
+        first, second = st.columns([2, 3], gap="xsmall")
+        if pausing:
+            _ask(first, "Go on", "continue", run, "Continue where it paused.", ending)
+        else:
+            _ask(
+                first,
+                "Pause",
+                "pause",
+                run,
+                "Waits, without computing, until somebody lets it continue.",
+                ending,
+            )
+        with second.popover(
+            f"Rate {readout.rate_of(run):g}",
+            width="stretch",
+            disabled=bool(ending),
+            help="Change the learning rate while it trains.",
+        ):
+            _change_rate(run)
+        first, second = st.columns([2, 3], gap="xsmall")
+        _ask(first, "Stop", "stop", run, "Ends; can be resumed later.", ending)
+        _ask(
+            second,
+            "Stop and keep",
+            "keep",
+            run,
+            "Ends now; its best weights are tested and it is a model like any other.",
+            ending,
+        )
+
+
+def _ask(place, label, request, run, help, ending=None):
+    """A button that makes a request of a run; none can be made of one that is ending already."""
+    place.button(
+        label,
+        key=f"{request} {run.run_id}",
+        help=help,
+        disabled=bool(ending),
+        width="stretch",
+        on_click=_steer,
+        args=(launcher.request, run, request),
+    )
+
+
+def _steer(act, *arguments, **named):
+    """Do what a button asks for; what is wrong with it is kept for the panel to say."""
+    try:
+        return act(*arguments, **named)
+    except (UserError, OSError) as error:
+        st.session_state["steer_problem"] = str(error)
+    finally:
+        standing.clear()
+
+
+def _change_rate(run):
+    peak = readout.rate_of(run)
+    key = f"rate {run.run_id} {peak:g}"  # a rate changed by somebody else is seen here too
+    rate_field(peak, key=key)
+    help = "From the next step on: the whole schedule is scaled to the new highest rate."
+    st.button(
+        "Apply",
+        key=f"apply {run.run_id}",
+        type="primary",
+        help=help,
+        on_click=_apply_rate,
+        args=(run, key),
+    )
+
+
+def _apply_rate(run, key):
+    _steer(launcher.change_rate, run, st.session_state[key])
+
+
+def _queued(run, place, in_view):
+    """A run that waits for its device."""
+    with st.container(gap="xxsmall"):
+        _name(run, in_view)
+        st.caption(
+            (
+                f"{readout.ordinal(place)} in the queue for the "
+                f"{readout.device_name(launcher.device_of(run))}"
+            )
+            if place
+            else "about to start"
+        )
+        key = f"stop {run.run_id}"
+        st.button(
+            "Cancel",
+            key=key,
+            type="tertiary",
+            icon=":material/close:",
+            help="Leaves the queue; can be resumed later.",
+            on_click=_steer,
+            args=(launcher.request, run, "stop"),
+        )
+
+
+def _ended_in_view(run):
+    """One line on how well a network trained here does, as long as it is in view."""
+    if run is None or run.ships or run.status != "finished":
+        return
+    end = run.rows("finished")[-1]
+    early = " It was ended early and kept." if end.get("kept") else ""
+    text = (
+        f"**{end['test_accuracy']:.1%}** of the test images right, after "
+        f"{readout.duration(end['seconds'])} of training.{early}"
+    )
+    st.success(text, icon=":material/check_circle:")
+
+
+def _resumable(run, in_view):
+    """A run that ended before its end: why, and a way to go on."""
+    status, key = run.status, f"resume rate {run.run_id}"
+    with st.container(gap="xxsmall"):
+        _name(run, in_view, f":{COLOURS[status]}-badge[{status.capitalize()}]")
+        steps = run.rows("step")
+        far = f" It was at epoch {readout.number(steps[-1], 'epoch'):.1f}." if steps else ""
+        st.caption(plain(why_ended(run) + far))
+        with st.container(horizontal=True, gap="medium"):
+            help = "Goes on where it ended, at the rate beside."
+            st.button(
+                "Resume",
+                key=f"resume {run.run_id}",
+                type="tertiary",
+                icon=":material/play_arrow:",
+                help=help,
+                on_click=_resume,
+                args=(run, key),
+            )
+            shown = st.session_state.get(key, readout.rate_of(run))
+            with st.popover(
+                f"Rate {shown:g}", type="tertiary", help="The highest learning rate to go on with."
+            ):
+                rate_field(readout.rate_of(run), key=key)
+
+
+def _resume(run, key):
+    """Let a run go on, and put it in view."""
+    rate = st.session_state.get(key)
+    _steer(launcher.resume, run, learning_rate=None if rate == readout.rate_of(run) else rate)
+    deadline = time.monotonic() + WAKING_SECONDS
+    while (
+        "steer_problem" not in st.session_state
+        and not run.is_active
+        and time.monotonic() < deadline
+    ):
+        # until its process has said that it is there, the run would still be drawn as one that
+        # ended
+        time.sleep(0.05)
+    if "steer_problem" not in st.session_state:
+        view(run.run_id)
+
+
+def view(run_id):
+    """Put a run in view. Called by buttons before anything is drawn: afterwards the box of models
+    could not be changed any more.
+    """
+    caches.run_list.clear()  # a run made this second is not in it yet
+    standing.clear()
+    st.session_state["model"] = run_id
+    st.session_state["train_elsewhere"] = True
+
+
+def begin_anew_if_asked():
+    """Redraw the whole page where a button of this fragment has put another run in view."""
+    if st.session_state.pop("train_elsewhere", False):
+        st.rerun()
+
+
+def rate_field(rate, **given):
+    """A field for a highest learning rate; its buttons move it by a fifth of where it began."""
+    help = (
+        "The highest of the schedule. Too high and the loss grows; too low and hardly anything is "
+        "learned."
+    )
+    step = 10 ** math.floor(math.log10(rate)) if rate > 0 else 0.001
+    return st.number_input(
+        "Learning rate",
+        0.0,
+        LIMITS["learning_rate"][1],
+        float(rate),
+        step,
+        format="%g",
+        help=help,
+        **given,
+    )

@@ -176,7 +176,7 @@ def test_slow_methods_come_by_themselves():
 def test_the_server_can_end_while_something_is_computed(interpreter):
     code = """
 from streamlit.testing.v1 import AppTest
-from vizlib.ui import jobs
+from vizlib.ui.data import jobs
 app = AppTest.from_file("pages/5_Class_evidence.py", default_timeout=60).run()
 assert not app.exception and not all(job.has_ended for job in jobs._jobs.values())
 """

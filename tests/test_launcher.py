@@ -303,7 +303,7 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
 
 PARENT = """
 import sys, time
-from vizlib import runs
+from vizlib.run import folders
 from vizlib.training import launcher
 assert "torch" not in sys.modules
 for name in ("one", "two"):

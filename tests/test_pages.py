@@ -525,7 +525,7 @@ def place_view(app):
     views = [
         json.loads(element.proto.json)
         for element in fine(app).get("bidi_component")
-        if element.proto.component_name.endswith("place")
+        if element.proto.component_name.endswith("place_view")
     ]
     if not views:
         return None

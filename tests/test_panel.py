@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from vizlib.displays.sparkline import POINTS, sparkline
 from vizlib.errors import UserError
-from vizlib.run import folders
+from vizlib.run import events, folders
 from vizlib.training import launcher
 from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
 from vizlib.ui.train_panel import readout, settings, trainings
@@ -78,12 +78,12 @@ def fabricate(place):
     """
     locks = []
 
-    def make(run_id, *events, alive=False, files=(), **changes):
+    def make(run_id, *history, alive=False, files=(), **changes):
         folder = place / run_id
         folder.mkdir()
         config = json.loads((folders.SHIPPED / "digits_three_layer/config.json").read_text())
         (folder / "config.json").write_text(json.dumps(config | changes))
-        (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+        (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in history))
         for name in (events.LOCK, *files):
             (folder / name).touch()
         if alive:
@@ -101,8 +101,8 @@ def calls(monkeypatch, fabricate):
     """What the launcher is asked, in order; a start makes the folder of a run that waits."""
     noted = []
 
-    def start_new(**settings):
-        noted.append(("start_new", settings))
+    def start_new(**given):
+        noted.append(("start_new", given))
         return fabricate(f"new-{len(noted)}", QUEUED, alive=True).run_id
 
     monkeypatch.setattr(launcher, "start_new", start_new)
@@ -133,10 +133,10 @@ def script():
         panel.show(by_id[model])
 
 
-def drawn(model="lenet", settings=False):
+def drawn(model="lenet", opened=False):
     app = AppTest.from_function(script, default_timeout=60)
     app.session_state["model"] = model
-    app.session_state[settings.OPEN] = settings
+    app.session_state[settings.OPEN] = opened
     return fine(app.run())
 
 
@@ -185,8 +185,8 @@ def test_it_is_on_the_pages(file):
 def test_closed_it_costs_nothing_and_needs_no_torch(interpreter):
     ended = interpreter(
         "-c",
-        "import sys, vizlib.ui.panel; print([name for name in ('torch', 'torchvision') if "
-        "name in sys.modules])",
+        "import sys, vizlib.ui.train_panel.panel; print([name for name in ('torch', 'torchvision') "
+        "if name in sys.modules])",
     )
     assert ended.stdout == "[]\n", ended.stdout + ended.stderr
     app = drawn()
@@ -195,7 +195,7 @@ def test_closed_it_costs_nothing_and_needs_no_torch(interpreter):
 
 
 def test_it_opens_on_what_learns_digits_in_seconds(calls):
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     assert (
         app.selectbox(key="train_architecture").value,
         app.selectbox(key="train_dataset").value,
@@ -208,8 +208,8 @@ def test_it_opens_on_what_learns_digits_in_seconds(calls):
     assert RECIPES["small_set"].summary in said
     assert "nn.Module" in said
     app.button(key="train_press").click().run()
-    settings = calls[0][1]
-    assert settings == dict(
+    given = calls[0][1]
+    assert given == dict(
         architecture="three_layer_module",
         dataset="digits",
         recipe=RECIPES["small_set"],
@@ -229,7 +229,7 @@ def test_a_run_without_its_weights_is_no_start(fabricate):
     )
     fabricate("weightless", STARTED, *ended)
     fabricate("whole", STARTED, *ended, files=["model.safetensors"])
-    options = field(drawn(settings=True), "start", "three_layer_module").options
+    options = field(drawn(opened=True), "start", "three_layer_module").options
     assert "whole" in options
     assert "weightless" not in options
 
@@ -242,7 +242,7 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
         dict(event="finished", test_accuracy=0.9, seconds=1),
         files=["model.safetensors"],
     )
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     for name, value in (
         ("epochs", 3),
         ("batch_size", 32),
@@ -256,8 +256,8 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
     app.number_input(key="train_seed").set_value(7)
     app.text_input(key="train_title").set_value(" Mine ")
     app.button(key="train_press").click().run()
-    [(_, settings)] = calls
-    assert settings.pop("recipe") == recipe(
+    [(_, given)] = calls
+    assert given.pop("recipe") == recipe(
         "small_set",
         epochs=3,
         batch_size=32,
@@ -265,8 +265,8 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
         label_smoothing=0.1,
         balanced=True,
     )
-    assert settings.pop("device") == launcher.devices()[0]
-    assert settings == dict(
+    assert given.pop("device") == launcher.devices()[0]
+    assert given == dict(
         architecture="three_layer_module",
         dataset="digits",
         seed=7,
@@ -278,7 +278,7 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
 
 
 def test_a_network_for_larger_pictures_is_no_start_for_small_ones():
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     app.selectbox(key="train_architecture").select("lenet").run()
     assert "lenet" not in field(fine(app), "start", "lenet").options
 
@@ -293,7 +293,7 @@ def test_a_network_for_large_pictures_can_get_smaller_ones(calls):
             60 if " h*" in texts(app) else 1
         )
 
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     assert "Side of the pictures" not in [widget.label for widget in app.number_input]
     app.selectbox(key="train_architecture").select("resnet18").run()
     side = field(app, "side", "resnet18 digits")
@@ -318,7 +318,7 @@ def test_a_network_for_large_pictures_can_get_smaller_ones(calls):
 
 
 def test_a_press_puts_the_new_run_in_view(calls):
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     app.button(key="train_press").click().run()
     assert app.selectbox(key="model").value == "new-1"
     assert not app.session_state[settings.OPEN]
@@ -327,7 +327,7 @@ def test_a_press_puts_the_new_run_in_view(calls):
 
 
 def test_another_recipe_brings_its_own_values(calls):
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     field(app, "recipe", PAIR).select("one_cycle").run()
     assert field(fine(app), "epochs", "one_cycle").value == 20
     assert field(app, "learning_rate", "one_cycle").value == 0.15
@@ -340,7 +340,7 @@ def test_another_recipe_brings_its_own_values(calls):
 
 
 def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     for number, name in enumerate(RECIPES, 1):
         app.session_state[settings.OPEN] = True
         field(app.run(), "recipe", PAIR).select(name).run()
@@ -352,7 +352,7 @@ def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
 
 
 def test_another_architecture_brings_the_recipe_that_suits_it():
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     app.selectbox(key="train_architecture").select("resnet32").run()
     assert field(fine(app), "recipe", "resnet32 digits").value == recipe_for("resnet32", "digits")
     app.selectbox(key="train_architecture").select("resnet18").run()
@@ -360,7 +360,7 @@ def test_another_architecture_brings_the_recipe_that_suits_it():
 
 
 def test_impossible_numbers_cannot_be_entered():
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     for name in ("epochs", "batch_size", "learning_rate", "label_smoothing"):
         widget = field(app, name, "small_set")
         assert (widget.min, widget.max) == LIMITS[name], name
@@ -371,11 +371,11 @@ def test_impossible_numbers_cannot_be_entered():
 
 
 def test_what_the_launcher_refuses_is_said_once(monkeypatch):
-    def full(**settings):
+    def full(**given):
         raise UserError("10 trainings wait already.")
 
     monkeypatch.setattr(launcher, "start_new", full)
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     app.button(key="train_press").click().run()
     assert [box.value.replace("\\", "") for box in fine(app).error] == [
         "10 trainings wait already."
@@ -385,18 +385,18 @@ def test_what_the_launcher_refuses_is_said_once(monkeypatch):
 
 
 def test_what_nobody_foresaw_is_a_sentence(monkeypatch):
-    def broken(**settings):
+    def broken(**given):
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(launcher, "start_new", broken)
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     app.button(key="train_press").click().run()
     assert "could not be started" in fine(app).error[0].value
     assert "secret" not in texts(app)
 
 
 def test_a_double_click_starts_once(calls):
-    app = drawn(settings=True)
+    app = drawn(opened=True)
     app.button(key="train_press").click().run()
     app.session_state[settings.OPEN] = True
     app.run().button(key="train_press").click().run()
@@ -634,8 +634,8 @@ def test_a_run_that_ends_while_it_is_watched(fabricate, place):
     run = fabricate("ending", QUEUED, STARTED, step(9), alive=True)
     app = drawn("ending")
     assert "Training" in texts(app)
-    with open(run.path("events.jsonl"), "a") as events:
-        events.write(json.dumps(dict(event="finished", test_accuracy=0.99, seconds=30.0)) + "\n")
+    with open(run.path("events.jsonl"), "a") as file:
+        file.write(json.dumps(dict(event="finished", test_accuracy=0.99, seconds=30.0)) + "\n")
     assert "99.0%" in texts(again(app))
     assert not [key for key in keys(app) if key.startswith("stop")]
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from vizlib import architectures, datasets
-from vizlib.datasets import Dataset, Split, hold_out
+from vizlib.datasets import Dataset, Split, hold_out, reading
 from vizlib.errors import UserError
 from vizlib.inside.passes import predict
 from vizlib.run.events import EventLog
@@ -750,7 +750,7 @@ def test_streamed_and_held_in_memory_are_one_training(tmp_path, monkeypatch):
     dataset = noise()
     config = noise_config(dataset, epochs=2, augment=True, cutout=0.3)
     run = train(tmp_path / "memory", config, dataset, say=quiet)
-    monkeypatch.setattr(loop.feeding, "MOST_IN_MEMORY", 0)
+    monkeypatch.setattr(reading, "MOST_IN_MEMORY", 0)
     monkeypatch.setattr(loop, "WORKERS", 0)
     streamed = train(tmp_path / "streamed", config, dataset, say=quiet)
     assert without_times(streamed.events) == without_times(run.events)
@@ -1289,7 +1289,7 @@ def test_a_full_disk_is_one_sentence_and_can_be_resumed(tmp_path, monkeypatch, w
     place = {"the state": "state.save_state", "snapshots": "Snapshots.take"}.get(what, what)
     with monkeypatch.context() as patch:
         patch.setattr(f"vizlib.training.loop.{place}", full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left|the disk is full"):
             train(folder, digits_config(1), say=quiet)
     run, end = ended(folder)
     assert run.status == "failed"
@@ -1331,7 +1331,7 @@ def test_events_on_a_full_disk_are_whole_or_missing(tmp_path, monkeypatch, room)
 
     with monkeypatch.context() as patch:
         patch.setattr(EventLog, "_open", lambda self: (real(self), opened.append(self))[0])
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left|the disk is full"):
             train(folder, digits_config(1), say=fill)
     _, end = ended(folder)
     assert end["reason"].startswith("The disk is full.")
@@ -1373,7 +1373,7 @@ def small_disk(tmp_path):
 
 def test_on_a_real_disk_that_is_full(small_disk):
     folder = small_disk / "run"
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left|the disk is full"):
         train(folder, digits_config(4), say=quiet)
     run, end = ended(folder)
     assert run.status == "failed"

@@ -54,6 +54,7 @@ LIGHT = [
     "vizlib.reports.systems",
     "vizlib.training.recipes",
     "vizlib.training.requests",
+    "vizlib.training.schedules",
     "vizlib.training.worker",
     "vizlib.training.estimate",
     "vizlib.training.launcher",

@@ -19,10 +19,10 @@ from vizlib.training.recipes import (
     Recipe,
     checked,
     from_config,
-    learning_rate,
     recipe,
     recipe_for,
 )
+from vizlib.training.schedules import learning_rate
 
 
 @pytest.mark.parametrize("name", RECIPES)

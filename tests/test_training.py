@@ -30,8 +30,9 @@ from vizlib.training.config import make_config
 from vizlib.training.evaluation import evaluate
 from vizlib.training.loop import carry_on, train
 from vizlib.training.precision import half_type
-from vizlib.training.recipes import Recipe, learning_rate, recipe, relative_cost
+from vizlib.training.recipes import Recipe, recipe
 from vizlib.training.requests import Requests
+from vizlib.training.schedules import learning_rate, relative_cost
 
 MOMENTUM = dict(name="sgd", learning_rate=0.02, momentum=0.9, weight_decay=1e-3, schedule="cosine")
 

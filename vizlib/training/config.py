@@ -9,7 +9,7 @@ from vizlib.errors import UserError
 from vizlib.run import folders
 from vizlib.run.weights import load_weights
 from vizlib.training import recipes
-from vizlib.training.recipes import picture_size
+from vizlib.training.schedules import picture_size
 from vizlib.training.start import (
     IMAGENET_MEAN,
     IMAGENET_STD,

@@ -7,6 +7,7 @@ from functools import lru_cache
 from vizlib.errors import UserError
 from vizlib.run import folders
 from vizlib.training import recipes
+from vizlib.training.schedules import relative_cost
 
 START_SECONDS = 4  # until the first step: Python, PyTorch, the data
 # Multiply-adds a second in training, forward and back together: guessed, until a training on this
@@ -36,7 +37,7 @@ def estimate(architecture, dataset_name, recipe, device, *, images, input_size):
             rate / (3 * _multiply_adds(architecture, tuple(input_size))),
             "guessed from its size",
         )
-    return recipe.epochs * images * recipes.relative_cost(recipe) / speed + START_SECONDS, source
+    return recipe.epochs * images * relative_cost(recipe) / speed + START_SECONDS, source
 
 
 @lru_cache(maxsize=64)
@@ -82,6 +83,6 @@ def _measured_speed(architecture, dataset_name, device, input_size):
 def _cost(run):
     """What a run's recipe costs relative to one on whole pictures throughout."""
     try:
-        return recipes.relative_cost(recipes.from_config(run.config))
+        return relative_cost(recipes.from_config(run.config))
     except (UserError, KeyError, TypeError):  # it is of another version, or written by hand
         return 1.0

@@ -27,8 +27,8 @@ from vizlib.training.evaluation import evaluate, mean_loss
 from vizlib.training.measures import Clock, Marks, Meter
 from vizlib.training.optimisers import make_optimisers
 from vizlib.training.precision import half_type
-from vizlib.training.recipes import learning_rate, picture_size
 from vizlib.training.requests import Requests
+from vizlib.training.schedules import learning_rate, picture_size
 from vizlib.training.snapshots import Snapshots, is_log_spaced
 from vizlib.training.start import freeze, starting_model
 from vizlib.training.tensorboard import TensorBoard

@@ -7,14 +7,6 @@ from vizlib.errors import UserError, unknown
 
 OPTIMISERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("constant", "steps", "linear", "cosine", "one_cycle")
-WARM_UP = 0.2  # the share of a one-cycle schedule in which the rate rises (Smith and Topin 2017)
-# from which share of the training on pictures have which share of their side: 64, 112 and 224
-# pixels
-GROWTH = (
-    (0, 2 / 7),
-    (1 / 2, 1 / 2),
-    (5 / 6, 1),
-)
 LIMITS = {  # what is possible, from and to; the app's fields have the same
     "epochs": (1, 10_000),
     "seconds": (1, 1_000_000),
@@ -48,8 +40,8 @@ class Recipe:
     by the inverse of each class's share, balanced draws all classes equally often,
     augment_only_rare leaves pictures of classes with more than their share as they are. mirrored:
     answers are averaged over a picture and its mirror image. growing: pictures are small at first
-    and grow to their side, as `side_share` says. compile: by torch.compile, before the clock
-    starts.
+    and grow to their side, as `schedules.side_share` says. compile: by torch.compile, before the
+    clock starts.
     """
 
     name: str
@@ -340,47 +332,3 @@ def from_config(config):
         return checked(Recipe(**{"summary": "", **stored}))
     except TypeError as error:
         raise UserError(f"The recipe of this run cannot be used: {error}.") from error
-
-
-def learning_rate(recipe, progress):
-    """The rate at a progress in [0, 1] through the training."""
-    from math import cos, pi
-
-    if recipe.schedule == "constant":
-        share = 1.0
-    elif recipe.schedule == "steps":
-        share = recipe.decay ** int(progress * recipe.epochs / recipe.decay_every + 1e-9)
-    elif recipe.schedule == "linear":
-        share = 1 - progress
-    elif recipe.schedule == "one_cycle" and progress < WARM_UP:
-        share = 0.05 + 0.95 * progress / WARM_UP
-    else:
-        start = WARM_UP if recipe.schedule == "one_cycle" else 0.0
-        share = 0.5 + 0.5 * cos(pi * (progress - start) / (1 - start))
-    return recipe.learning_rate * share
-
-
-def side_share(recipe, progress):
-    """The share of their side that pictures have at a progress in [0, 1] through the training.
-    Progressive resizing (Howard 2018): most is learned on small pictures, at a fraction of the
-    cost.
-    """
-    return max(share for start, share in GROWTH if progress >= start) if recipe.growing else 1
-
-
-def picture_size(recipe, sides, progress):
-    """(height, width) of the pictures at a progress, for a network that gets them with these
-    sides.
-    """
-    share = side_share(recipe, progress)
-    return tuple(max(1, round(side * share)) for side in sides)
-
-
-def relative_cost(recipe):
-    """What a training costs relative to one on pictures of the whole side throughout, which cost as
-    their area.
-    """
-    if not recipe.growing:
-        return 1.0
-    ends = [start for start, _ in GROWTH[1:]] + [1]
-    return sum((end - start) * share**2 for (start, share), end in zip(GROWTH, ends, strict=True))

@@ -18,7 +18,7 @@ from vizlib import datasets
 from vizlib.run import folders
 from vizlib.run.events import EventLog
 from vizlib.run.weights import load_weights
-from vizlib.training import distributed, loop, requests
+from vizlib.training import distributed, prepared, requests
 from vizlib.training.config import make_config
 from vizlib.training.distributed import Group, join
 from vizlib.training.loop import carry_on, train
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.skipif(
 SCRIPT = """
 import os, sys
 from vizlib.command_line import main
-from vizlib.training import loop
-loop.half_type = lambda *given: None
+from vizlib.training import prepared
+prepared.half_type = lambda *given: None
 print("process", os.getpid(), flush=True)
 sys.exit(main())
 """
@@ -102,7 +102,7 @@ def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
         "0.02",
         "--class-weights",
     )
-    monkeypatch.setattr(loop, "half_type", lambda *given: None)
+    monkeypatch.setattr(prepared, "half_type", lambda *given: None)
     config = make_config(
         "three_layer_module",
         datasets.load("digits"),

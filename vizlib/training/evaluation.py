@@ -1,32 +1,51 @@
 """How a network answers held-out images: after a training, and on the way."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from vizlib import architectures
+from vizlib.datasets import Dataset, Split
 from vizlib.datasets.reading import reader
 from vizlib.inside.passes import predict
 from vizlib.run.predictions import Predictions
 from vizlib.run.weights import load_into, load_weights
 
 
-def evaluate(folder, config, dataset, device="cpu"):
+def evaluate(
+    folder: Path, config: dict[str, Any], dataset: Dataset, device: str | torch.device = "cpu"
+) -> Predictions:
     """The Predictions of the saved weights on the test images of a data set."""
     model = architectures.create(config["architecture"], **config["arguments"])
     load_into(model, load_weights(folder / "model.safetensors"))
     split = dataset.splits["test"]
-    mirrored = config["recipe"].get("mirrored", False) and dataset.mirrors
-    logits = predict(
-        model.to(device),
-        reader(split, config["input_size"])(),
-        config["mean"],
-        config["std"],
-        mirrored=mirrored,
-    )
+    images = reader(split, config["input_size"])()
+    return answers(model.to(device), split, images, config, dataset.mirrors)
+
+
+def answers(
+    model: nn.Module,
+    split: Split,
+    images: np.ndarray | Iterable[np.ndarray],
+    config: dict[str, Any],
+    mirrors: bool,
+) -> Predictions:
+    """The Predictions of a model on a split.
+
+    images: the split's pictures, as `predict` takes them. mirrors: whether a mirror image is of the
+    same class; only then is a recipe's `mirrored` obeyed.
+    """
+    mirrored = config["recipe"].get("mirrored", False) and mirrors
+    logits = predict(model, images, config["mean"], config["std"], mirrored=mirrored)
     return Predictions(split.labels, logits, split.image_ids)
 
 
-def mean_loss(predictions):
+def mean_loss(predictions: Predictions) -> float:
     """The mean cross-entropy of Predictions, in nats."""
     return F.cross_entropy(
         torch.from_numpy(predictions.logits), torch.from_numpy(predictions.labels)

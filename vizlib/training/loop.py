@@ -1,52 +1,62 @@
-"""The training loop, top to bottom. It knows nothing of the network or the data set, and writes a
-run folder as it goes.
+"""The training loop, top to bottom. It knows nothing of the network or the data set.
+
+What it computes with is made in `prepared`, what it leaves in the run folder is written by `noted`.
 """
 
 import errno
-import os
 import time
-from math import inf, isfinite, log
+from collections.abc import Callable
+from math import isfinite, log
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from vizlib import datasets
-from vizlib.datasets import reading
+from vizlib.datasets import Dataset
 from vizlib.errors import UserError
-from vizlib.inside.passes import predict
 from vizlib.run.events import EventLog
-from vizlib.run.folders import read_run, write_json
-from vizlib.run.predictions import Predictions, load_predictions, save_predictions
-from vizlib.run.weights import load_into, save_weights
-from vizlib.training import batches as feeding
+from vizlib.run.folders import Run, read_run, write_json
+from vizlib.run.predictions import Predictions
+from vizlib.run.weights import load_into
 from vizlib.training import recipes, state
-from vizlib.training.config import check_possible, splits
+from vizlib.training.batches import mixed
+from vizlib.training.config import check_possible
 from vizlib.training.distributed import Group
-from vizlib.training.evaluation import evaluate, mean_loss
+from vizlib.training.evaluation import answers, evaluate, mean_loss
 from vizlib.training.measures import Clock, Marks, Meter
-from vizlib.training.optimisers import make_optimisers
-from vizlib.training.precision import half_type
-from vizlib.training.requests import Requests
+from vizlib.training.noted import Moment, Noted, rounded
+from vizlib.training.prepared import prepare
+from vizlib.training.requests import KEEP, PAUSE, STOP, Requests
 from vizlib.training.schedules import learning_rate, picture_size
-from vizlib.training.snapshots import Snapshots, is_log_spaced
-from vizlib.training.start import freeze, starting_model
-from vizlib.training.tensorboard import TensorBoard
+from vizlib.training.snapshots import is_log_spaced
 from vizlib.training.threads import Threads
 
-SAVE_SECONDS = 20  # the state is saved no more often than this while nothing asks for it
 UNSOUND = 100  # times the loss of guessing: no state is saved then
-WORKERS = 4  # processes that read pictures, where the data set streams
+WISHES = ("", STOP, KEEP, PAUSE)  # as numbers, which several processes share
+PAUSE_SECONDS = 0.1  # between two looks at whether a pause is over
 
 
-def train(folder, config, dataset=None, *, device="cpu", group=None, requests=None, say=print):
+def train(
+    folder: Path,
+    config: dict[str, Any],
+    dataset: Dataset | None = None,
+    *,
+    device: str = "cpu",
+    group: Group | None = None,
+    requests: Requests | None = None,
+    say: Callable[[str], object] = print,
+) -> Run | None:
     """Train a network as `config` says and write everything into `folder`, which must not hold a
     run yet.
 
     Validation images are drawn from the training images by seed; the best epoch is chosen on them,
     and the test images are looked at once, at the end, through the weights as they were saved.
     dataset: the one that config names, if it is loaded already. group: the processes that train
-    together; requests: the Requests that are listened to. Returns the Run.
+    together; requests: the Requests that are listened to. Returns the Run, in the process that
+    leads.
     """
     group, requests = group or Group(), requests or Requests(folder)
     if group.leads and (folder / "config.json").exists():
@@ -54,7 +64,8 @@ def train(folder, config, dataset=None, *, device="cpu", group=None, requests=No
     dataset = dataset or datasets.load_for(config)
     check_possible(config, dataset)
     if not group.leads:
-        return Training(folder, config, dataset, None, requests, device, group, say).run()
+        Training(folder, config, dataset, None, requests, device, group, say).run()
+        return None
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
     with EventLog(folder) as log:
@@ -62,26 +73,27 @@ def train(folder, config, dataset=None, *, device="cpu", group=None, requests=No
     return read_run(folder)
 
 
-def carry_on(folder, log, dataset=None, *, device="cpu", group=None, requests=None, say=print):
+def carry_on(
+    folder: Path,
+    log: EventLog,
+    dataset: Dataset | None = None,
+    *,
+    device: str = "cpu",
+    group: Group | None = None,
+    requests: Requests | None = None,
+    say: Callable[[str], object] = print,
+) -> None:
     """Train what the run folder says, from the state saved in it if there is one, and note in the
     events how it ended.
 
     log: the open EventLog of the folder. requests: the Requests that are listened to. What went
     wrong is raised once it is noted.
     """
-    requests = requests or Requests(folder)
+    group, requests = group or Group(), requests or Requests(folder)
     try:
         config = read_run(folder).config
-        Training(
-            folder,
-            config,
-            dataset or datasets.load_for(config),
-            log,
-            requests,
-            device,
-            group or Group(),
-            say,
-        ).run()
+        dataset = dataset or datasets.load_for(config)
+        Training(folder, config, dataset, log, requests, device, group, say).run()
     except KeyboardInterrupt:
         log.write_last("stopped", reason="Stopped by hand; the best weights so far are kept.")
         raise
@@ -91,216 +103,136 @@ def carry_on(folder, log, dataset=None, *, device="cpu", group=None, requests=No
 
 
 class Training:
-    """One training under way. `run` is the loop; the other methods are its steps."""
+    """One training under way. `run` is the loop; the other methods are its steps. Of several
+    processes only the one that leads has `noted`, and a log.
+    """
 
-    def __init__(self, folder, config, dataset, log, requests, device, group, say):
-        self.folder, self.config, self.dataset, self.log, self.requests = (
-            folder,
-            config,
-            dataset,
-            log,
-            requests,
-        )
-        self.device, self.group, self.say = torch.device(device), group, say
-        self.recipe, self.size, self.mean, self.std = (
-            recipes.from_config(config),
-            config["input_size"],
-            config["mean"],
-            config["std"],
-        )
-        self.mirrored = self.recipe.mirrored and dataset.mirrors
-        self.step, self.best, self.factor, self.rate, self.saved_at = (
-            0,
-            -1.0,
-            1.0,
-            self.recipe.learning_rate,
-            -inf,
-        )
-        self.learned_size = tuple(self.size[1:])
-        self.clock, self.meter, self.row_is_due, self.is_sound = (
-            Clock(self.device),
-            Meter(group),
-            False,
-            True,
-        )
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        dataset: Dataset,
+        log: EventLog | None,
+        requests: Requests,
+        device: str,
+        group: Group,
+        say: Callable[[str], object],
+    ):
+        self.folder = folder
+        self.config = config
+        self.dataset = dataset
+        self.log = log
+        self.requests = requests
+        self.device = torch.device(device)
+        self.group = group
+        self.say = say
+        self.recipe = recipes.from_config(config)
+        self.resumes = (folder / state.NAME).exists()
+        self.step = 0
+        self.factor = 1.0  # of the schedule's learning rates, where another one was asked for
+        self.learning_rate = self.recipe.learning_rate
+        self.is_sound = True
+        self.step_is_due = False  # whether a step event is
+        self.clock = Clock(self.device)
+        self.meter = Meter(group)
         self.seconds = 0.0  # of the clock at the last look: the same in all processes
-        self.tensorboard = TensorBoard(folder)
-        self.threads = Threads(self.device, self.recipe.batch_size * self.size[1] * self.size[2])
+        _, height, width = config["input_size"]
+        self.threads = Threads(self.device, self.recipe.batch_size * height * width)
 
-    def run(self):
+    def run(self) -> None:
         """Train to the end, unless asked to stop before."""
-        try:
-            with self.threads.chosen():
-                self._run()
-        finally:
-            self.tensorboard.close()
+        with self.threads.chosen():
+            self._begin()
+            try:
+                self._train()
+            finally:
+                if self.group.leads:
+                    self.noted.close()
 
-    def _run(self):
-        torch.manual_seed(self.config["seed"])
-        self._prepare()
-        self._resume_or_begin()
-        self._back_to_training()
+    def _train(self) -> None:
         evaluations = Marks(self.recipe, self.total_steps, self._progress())
         self.clock.start()
-        ending = self._obey()
-        while ending not in ("stop", "keep") and self._progress() < 1:
-            for images, labels, all_labels in self.batches.epoch(
-                *divmod(self.step, len(self.batches)), self._picture_size
-            ):
-                self._note_growth(tuple(images.shape[2:]))
-                log_spaced = is_log_spaced(self.step + 1)
+        wish = self._obey()
+        while self._goes_on(wish):
+            epoch, done = divmod(self.step, len(self.batches))
+            for images, labels, all_labels in self.batches.epoch(epoch, done, self._picture_size):
+                self._note_growth(images)
+                is_shown = is_log_spaced(self.step + 1)
+                is_measured = is_shown or evaluations.is_reached(self._progress(steps=1))
                 with self.threads.step():
-                    self._learn(
-                        images,
-                        labels,
-                        all_labels,
-                        note_gradients=log_spaced
-                        or evaluations.is_reached(self._progress(steps=1)),
-                    )
-                ending = self._obey()
-                if self.row_is_due:
+                    self._learn(images, labels, all_labels, note_gradients=is_measured)
+                wish = self._obey()
+                if self.step_is_due:
                     self._note_step()
-                if log_spaced:
+                if is_shown:
                     self._take_snapshot()
                 if evaluations.is_due(self._progress()):
                     self._evaluate()
                 # after all that belongs to the step, which the state saved then has behind it
-                while ending == "pause":
+                while wish == PAUSE:
                     self._pause()
-                    ending = self._obey()
-                if ending or self._progress() >= 1:
+                    wish = self._obey()
+                if not self._goes_on(wish):
                     break
-        if ending == "keep" and self.meter.since("epoch")[2]:
+        if wish == KEEP and self.meter.since("epoch")[2]:
             self._evaluate()
         self.clock.stop()
         if self.group.leads:
-            self._end(ending)
+            self._end(wish)
 
-    def _prepare(self):
-        """Data and network on the device, optimisers, and what is written on the way."""
-        recipe, config, device = self.recipe, self.config, self.device
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-            torch.backends.cudnn.benchmark = (
-                True  # batches are of one or two sizes: the fastest algorithm is worth finding
-            )
-        training, validation = splits(self.dataset, config)
-        kept = reading.kept_size(training, self.size)
-        border = min(kept[1:]) // recipe.crop if recipe.augment else 0
-        labels, classes = torch.from_numpy(training.labels).to(device), len(config["class_names"])
-        if reading.streams(training, kept):
-            source = feeding.Streamed(
-                training,
-                kept,
-                device,
-                border,
-                recipe.reflect,
-                workers=min(WORKERS, os.cpu_count() or 1),
-            )
-        else:
-            source = feeding.InMemory(
-                torch.from_numpy(training.images(kept)).to(device), border, recipe.reflect
-            )
-        spread = dict(
-            mean=self.mean,
-            std=self.std,
-            mirrors=self.dataset.mirrors,
-            border=border,
-            seed=config["seed"],
-        )
-        self.batches = feeding.Batches(
-            source, labels, classes, recipe, **spread, rank=self.group.rank, ranks=self.group.size
-        )
-        self.class_weights = (
-            len(labels) / (classes * torch.bincount(labels, minlength=classes).clamp(min=1)).float()
-            if recipe.class_weights
-            else None
-        )
-        self.held_out, self.val_images = validation, reading.reader(validation, self.size)
+    # The beginning
 
-        self.resumes = (self.folder / state.NAME).exists()
-        # the run it started from may be gone by now
-        plain = dict(config, start=None) if self.resumes else config
-        self.model = starting_model(
-            plain, lambda count: feeding.normalised(training, count, self.size, self.mean, self.std)
+    def _begin(self) -> None:
+        torch.manual_seed(self.config["seed"])
+        self.prepared = prepare(
+            self.config, self.dataset, self.device, self.group, resumes=self.resumes
         )
-        self.model = self.group.with_shared_norms(self.model, device)
-        self.frozen = freeze(self.model, config.get("frozen", 0))
-        self.model.to(device, memory_format=torch.channels_last)
-        self.optimisers = make_optimisers(self.model, recipe)
-        self.layers = [
-            (name.removesuffix(".weight"), weight)
-            for name, weight in self.model.named_parameters()
-            if weight.ndim > 1 and weight.requires_grad
-        ]
-        half = half_type(device, self.model, (self.size[0], *self._picture_size(0)))
-        self.autocast = dict(
-            device_type=device.type, dtype=half or torch.bfloat16, enabled=half is not None
-        )
-        self.scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
-        self.total_steps = None if recipe.seconds else recipe.epochs * len(self.batches)
-        self.counts = np.bincount(training.labels, minlength=classes).tolist()
-        probe = validation.take(np.arange(1))
-        self.snapshots = Snapshots(
-            self.folder,
-            self.model,
-            probe.images(self.size)[0],
-            feeding.normalised(probe, 1, self.size, self.mean, self.std).to(device),
-        )
-        self.tensorboard.layers = [name for name, _ in self.layers]
-
-    def _resume_or_begin(self):
+        self.batches = self.prepared.batches
+        self.model = self.prepared.model
+        self.optimisers = self.prepared.optimisers
+        self.scaler = self.prepared.scaler
+        self.total_steps = None if self.recipe.seconds else self.recipe.epochs * len(self.batches)
         if self.resumes:
-            saved = state.load_state(self.folder)
-            load_into(self.model, saved["model"])
-            for optimiser, stored in zip(self.optimisers, saved["optimisers"], strict=True):
-                optimiser.load_state_dict(stored)
-            self.step, self.factor = saved["step"], saved["factor"]
-            self.seconds = self.clock.seconds = saved["seconds"]
-            self.meter.resume(self.seconds, *saved["since_evaluation"])
-            if self.scaler.is_enabled() and saved.get("scaler"):
-                self.scaler.load_state_dict(saved["scaler"])
-        if self.group.leads:
+            self._resume()
+        if self.log is not None:
+            self.noted = Noted(self.folder, self.log, self.prepared, self.say)
             self._note_beginning()
         self.network = self.group.wrapped(self.model, self.device)
         if self.recipe.compile:
             self.network = torch.compile(self.network, dynamic=False)
         if self.recipe.compile or self.device.type == "cuda":
             self._warm_up()
+        self._back_to_training()
 
-    def _note_beginning(self):
-        run = read_run(self.folder)
-        # if it ended before anything was saved, it resumes from the beginning
-        if self.resumes or run.rows("started"):
-            self._note("resumed", epoch=self._epoch(), device=_device_name(self.device))
-            # of those that this leaves
-            self.best = max((row["val_accuracy"] for row in run.rows("checkpoint")), default=-1.0)
-        sizes = [
-            (row["height"], row["width"])
-            for row in run.rows("pictures")
-            if row["step"] <= self.step
-        ]
-        self.learned_size = sizes[-1] if sizes else self.learned_size
-        if self.resumes:
-            self.snapshots.take_up(self.step)
-            self.tensorboard.first_step = self.step
-            return
-        self.log.write(
-            "started",
-            device=_device_name(self.device),
+    def _resume(self) -> None:
+        """Take up what `_save` saved."""
+        saved = state.load_state(self.folder)
+        load_into(self.model, saved["model"])
+        for optimiser, stored in zip(self.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(stored)
+        self.step = saved["step"]
+        self.factor = saved["factor"]
+        self.seconds = self.clock.seconds = saved["seconds"]
+        self.meter.resume(self.seconds, *saved["since_evaluation"])
+        if self.scaler.is_enabled() and saved.get("scaler"):
+            self.scaler.load_state_dict(saved["scaler"])
+
+    def _note_beginning(self) -> None:
+        self.noted.beginning(
+            self._moment(),
+            _device_name(self.device),
+            resumes=self.resumes,
             processes=self.group.size,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             train_images=len(self.batches.labels),
-            val_images=len(self.held_out),
+            val_images=len(self.prepared.held_out),
             test_images=len(self.dataset.splits["test"]),
-            train_counts=self.counts,
+            train_counts=self.prepared.train_counts,
             steps=self.total_steps,
-            layers=[name for name, _ in self.layers],
+            layers=[name for name, _ in self.prepared.layers],
         )
-        save_weights(self.model.state_dict(), self.folder / "model.safetensors")
-        self.snapshots.take(0)
 
-    def _warm_up(self):
+    def _warm_up(self) -> None:
         """Run each size of batch once, forward and back, before the clock starts; what that changed
         is put back.
         """
@@ -308,114 +240,129 @@ class Training:
         self._back_to_training()
         for skip in sorted({0, len(self.batches) - 1}):
             images, labels, _ = next(self.batches.epoch(0, skip, self._picture_size))
-            with torch.autocast(**self.autocast):
+            with torch.autocast(**self.prepared.autocast):
                 loss = F.cross_entropy(self.network(images), labels)
             loss.backward()
         self.model.zero_grad(set_to_none=True)
         self.model.load_state_dict(kept)
 
-    def _progress(self, steps=0):
+    # Where it is, and what is asked for
+
+    def _progress(self, steps: int = 0) -> float:
         """The share of the training done, in [0, 1], or done `steps` steps from now."""
-        if self.recipe.seconds:
+        if self.total_steps is None:
             each = self.seconds / self.step if self.step else 0.0
             return min(1.0, (self.seconds + steps * each) / self.recipe.seconds)
         return min(1.0, (self.step + steps) / self.total_steps)
 
-    def _picture_size(self, progress=None):
-        """(height, width) of the pictures that are learned from at a progress, by default now."""
-        return picture_size(
-            self.recipe, self.size[1:], self._progress() if progress is None else progress
+    def _goes_on(self, wish: str) -> bool:
+        return wish not in (STOP, KEEP) and self._progress() < 1
+
+    def _moment(self) -> Moment:
+        return Moment(
+            step=self.step,
+            epoch=rounded(self.step / len(self.batches)),
+            progress=rounded(self._progress()),
+            seconds=self.clock.seconds,
         )
 
-    def _note_growth(self, size):
-        """Note the size of the pictures where it is another than before, or at first another than
-        that of the network's input.
-        """
-        if self.group.leads and size != self.learned_size:
-            self._note("pictures", epoch=self._epoch(), height=size[0], width=size[1])
-        self.learned_size = size
+    def _picture_size(self) -> tuple[int, int]:
+        """(height, width) of the pictures that are learned from now."""
+        return picture_size(self.recipe, self.config["input_size"][1:], self._progress())
 
-    def _epoch(self):
-        return _rounded(self.step / len(self.batches))
-
-    def _obey(self):
-        """Look at the clock, and at what was asked for since the last look. Returns "stop", "keep"
-        or "pause" if that is to be done now, else "".
+    def _obey(self) -> str:
+        """Look at the clock, and at what was asked for since the last look. Returns what is to be
+        done now: STOP, KEEP, PAUSE, or an empty text.
         """
         decisions = [0.0, 0.0, 1.0, 0.0]
         if self.group.leads:
             self.clock.look()
-            rate = self.requests.take_rate()
-            if rate is not None:
-                self.factor = rate / self.recipe.learning_rate if self.recipe.learning_rate else 1.0
-                self._note("rate", epoch=self._epoch(), learning_rate=rate)
-            asked = (
-                1
-                if self.requests.stop
-                else 2
-                if self.requests.keep
-                else 3
-                if self.requests.pause
-                else 0
-            )
+            self._take_rate()
             decisions = [
-                asked,
-                self.step > 0 and self.log.step_is_due(self._progress()),
+                WISHES.index(self.requests.wish),
+                self.step > 0 and self.noted.step_is_due(self._progress()),
                 self.factor,
                 self.clock.seconds,
             ]
-        asked, self.row_is_due, self.factor, self.seconds = self.group.decided(decisions)
-        return ("", "stop", "keep", "pause")[int(asked)]
+        wish, self.step_is_due, self.factor, self.seconds = self.group.decided(decisions)
+        return WISHES[int(wish)]
 
-    def _pause(self):
+    def _take_rate(self) -> None:
+        """Take up another highest learning rate, where one was asked for."""
+        rate = self.requests.take_rate()
+        if rate is not None:
+            usual = self.recipe.learning_rate
+            self.factor = rate / usual if usual else 1.0
+            self.noted.event("rate", self._moment(), learning_rate=rate)
+
+    def _pause(self) -> None:
         """Wait as long as a pause is asked for. Of several processes the first waits, and the
         others for it.
         """
         if self.group.leads:
             with self.clock.stopped():
                 self._save()
-                self._note("paused", epoch=self._epoch())
-                while self.requests.pause and not self.requests.stop and not self.requests.keep:
-                    time.sleep(0.1)
-                self._note("continued", epoch=self._epoch())
+                self.noted.event("paused", self._moment())
+                while self.requests.wish == PAUSE:
+                    time.sleep(PAUSE_SECONDS)
+                self.noted.event("continued", self._moment())
 
-    def _back_to_training(self):
+    # A step
+
+    def _back_to_training(self) -> None:
         """Training mode, in which frozen layers keep their statistics."""
         self.model.train()
-        for module in self.frozen:
+        for module in self.prepared.frozen:
             module.eval()
 
-    def _seed_dropout(self):
+    def _seed_dropout(self) -> None:
         """By the step, so that it is the same after a resume. torch.manual_seed would take a
         millisecond where CUDA is not in use.
         """
-        seed = feeding.mixed(self.config["seed"], self.step, 4)
+        seed = mixed(self.config["seed"], self.step, 4)
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def _learn(self, images, labels, all_labels, *, note_gradients):
+    def _learn(
+        self, images: Tensor, labels: Tensor, all_labels: Tensor, *, note_gradients: bool
+    ) -> None:
         """One step of gradient descent."""
         self._seed_dropout()
-        self.rate = learning_rate(self.recipe, self._progress()) * self.factor
-        with torch.autocast(**self.autocast):
+        self.learning_rate = learning_rate(self.recipe, self._progress()) * self.factor
+        with torch.autocast(**self.prepared.autocast):
             logits = self.network(images)
-        weighed = dict(weight=self.class_weights, label_smoothing=self.recipe.label_smoothing)
-        total = (
-            len(all_labels) if self.class_weights is None else self.class_weights[all_labels].sum()
-        )
-        # the processes' shares add up to the batch's mean
-        loss = F.cross_entropy(logits.float(), labels, reduction="sum", **weighed) / total
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = self.rate * group["share"]
+        loss = self._loss(logits, labels, all_labels)
         # which DistributedDataParallel divides by the size again
         self.scaler.scale(loss * self.group.size).backward()
-        norms = (
-            [weight.grad.norm() for _, weight in self.layers]
-            if note_gradients and self.group.leads
-            else []
+        norms = []
+        if note_gradients and self.group.leads:
+            norms = [weight.grad.norm() for _, weight in self.prepared.layers]
+        self._descend()
+        self.step += 1
+        self.meter.add(loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(all_labels))
+        if norms:
+            self._note_gradients(norms)
+        self.scaler.update()
+
+    def _loss(self, logits: Tensor, labels: Tensor, all_labels: Tensor) -> Tensor:
+        """This process's share of the batch's mean: the shares of all add up to it."""
+        weights = self.prepared.class_weights
+        total = len(all_labels) if weights is None else weights[all_labels].sum()
+        losses = F.cross_entropy(
+            logits.float(),
+            labels,
+            weight=weights,
+            label_smoothing=self.recipe.label_smoothing,
+            reduction="sum",
         )
+        return losses / total
+
+    def _descend(self) -> None:
+        """Move the weights against their gradients, which are then gone."""
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.learning_rate * group["share"]
         if self.recipe.clip:
             for optimiser in self.optimisers:
                 self.scaler.unscale_(optimiser)
@@ -423,159 +370,97 @@ class Training:
         for optimiser in self.optimisers:
             self.scaler.step(optimiser)
             optimiser.zero_grad(set_to_none=True)
-        self.step += 1
-        self.meter.add(loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(all_labels))
-        if norms:
-            with self.clock.stopped():
-                scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
-                # digits that count: vanishing ones are the point
-                sizes = [float(f"{norm / scale:.5g}") for norm in torch.stack(norms).tolist()]
-                weights = torch.stack(
-                    [weight.detach().norm() for _, weight in self.layers]
-                ).tolist()
-                if all(map(isfinite, sizes)):  # a step that a scaler leaves out has none
-                    self._note(
-                        "gradients",
-                        epoch=self._epoch(),
-                        norms=sizes,
-                        weights=list(map(_rounded, weights)),
-                    )
-        self.scaler.update()
 
-    def _note_step(self):
-        loss, accuracy, speed = self.meter.take("step", self.clock)
-        self._check(loss)
+    # What is noted of it
+
+    def _note_growth(self, images: Tensor) -> None:
         if self.group.leads:
-            row = dict(
-                epoch=self._epoch(),
-                progress=_rounded(self._progress()),
-                train_loss=_rounded(loss),
-                train_accuracy=_rounded(accuracy),
-            )
-            self._note(
-                "step",
-                **row,
-                learning_rate=_rounded(self.rate, 9),
-                images_per_second=round(speed, 1),
-            )
+            self.noted.growth(self._moment(), tuple(images.shape[2:]))
 
-    def _check(self, loss):
+    def _note_gradients(self, norms: list[Tensor]) -> None:
+        """norms: of each layer's gradient, times the scaler's scale."""
+        with self.clock.stopped():
+            scale = self.scaler.get_scale() if self.scaler.is_enabled() else 1.0
+            # digits that count: vanishing ones are the point
+            lengths = [float(f"{norm / scale:.5g}") for norm in torch.stack(norms).tolist()]
+            weights = torch.stack([weight.detach().norm() for _, weight in self.prepared.layers])
+            if all(map(isfinite, lengths)):  # a step that a scaler leaves out has none
+                self.noted.gradients(self._moment(), lengths, weights.tolist())
+
+    def _note_step(self) -> None:
+        means = self.meter.take("step", self.clock)
+        self._check(means.loss)
+        if self.group.leads:
+            self.noted.step(self._moment(), means, self.learning_rate)
+
+    def _take_snapshot(self) -> None:
+        if self.group.leads:
+            with self.clock.stopped():
+                self.noted.snapshot(self.step)
+                self._back_to_training()
+
+    def _evaluate(self) -> None:
+        """Answer the validation images, and note how it stands."""
+        means = self.meter.take("epoch", self.clock)
+        self._check(means.loss)
+        if self.group.leads:
+            with self.clock.stopped():
+                predictions = self._validation_answers()
+                val_loss = mean_loss(predictions)
+                self._refuse_nan(val_loss)
+                self.noted.evaluation(
+                    self._moment(), means, predictions, val_loss, self.learning_rate
+                )
+                if self.noted.state_is_due():
+                    self._save()
+                self._back_to_training()
+
+    def _validation_answers(self) -> Predictions:
+        held_out, images = self.prepared.held_out, self.prepared.val_images()
+        return answers(self.model, held_out, images, self.config, self.dataset.mirrors)
+
+    def _check(self, loss: float) -> None:
         self.is_sound = loss < UNSOUND * log(len(self.config["class_names"]) + 1)
         self._refuse_nan(loss)
 
-    def _refuse_nan(self, loss):
+    def _refuse_nan(self, loss: float) -> None:
         if not isfinite(loss):
             raise UserError(
                 f"The loss is not a number after {self.step} steps: the training has "
-                f"diverged. Resume it with a learning rate below {self.rate:.3g}."
+                f"diverged. Resume it with a learning rate below {self.learning_rate:.3g}."
             )
 
-    def _take_snapshot(self):
-        if self.group.leads:
-            with self.clock.stopped():
-                self.snapshots.take(self.step)
-                self._back_to_training()
-
-    def _evaluate(self):
-        train_loss, train_accuracy, _ = self.meter.take("epoch", self.clock)
-        self._check(train_loss)
-        if self.group.leads:
-            with self.clock.stopped():
-                self._answer_validation(train_loss, train_accuracy)
-                self._back_to_training()
-
-    def _answer_validation(self, train_loss, train_accuracy):
-        """Answer the validation images, note how it stands, and keep the weights if they are the
-        best so far.
+    def _save(self) -> None:
+        """Save what `_resume` takes up, unless it is diverging: an earlier state is better then, or
+        the beginning.
         """
-        logits = predict(self.model, self.val_images(), self.mean, self.std, mirrored=self.mirrored)
-        answers = Predictions(self.held_out.labels, logits, self.held_out.image_ids)
-        val_loss = mean_loss(answers)
-        self._refuse_nan(val_loss)
-        row = dict(
-            epoch=self._epoch(),
-            progress=_rounded(self._progress()),
-            train_loss=_rounded(train_loss),
-            train_accuracy=_rounded(train_accuracy),
-        )
-        # as it is compared with later, after a resume too
-        val_accuracy = _rounded(answers.accuracy)
-        row |= dict(
-            val_loss=_rounded(val_loss),
-            val_accuracy=val_accuracy,
-            learning_rate=_rounded(self.rate, 9),
-        )
-        self._note("epoch", **row, confusion=answers.confusion().tolist())
-        self.say(
-            f"{row['progress']:4.0%}  epoch {row['epoch']:6.2f}  train loss {train_loss:.3f} "
-            f"accuracy {train_accuracy:.3f}  "
-            f"validation loss {val_loss:.3f} accuracy {val_accuracy:.3f}  "
-            f"{self.clock.seconds:.0f} s"
-        )
-        if val_accuracy > self.best:
-            self.best = val_accuracy
-            save_weights(self.model.state_dict(), self.folder / "model.safetensors")
-            self._note("checkpoint", epoch=row["epoch"], val_accuracy=val_accuracy)
-        if time.monotonic() - self.saved_at > SAVE_SECONDS:
-            self._save()
+        if self.is_sound:
+            self.noted.save_state(
+                step=self.step,
+                seconds=self.clock.seconds,
+                factor=self.factor,
+                # of this process only, where there are several
+                since_evaluation=self.meter.since("epoch"),
+                optimisers=[optimiser.state_dict() for optimiser in self.optimisers],
+                scaler=self.scaler.state_dict(),
+            )
 
-    def _end(self, ending):
+    # The end
+
+    def _end(self, wish: str) -> None:
         """Test the best weights, unless it is to be resumed."""
         # also before the test, which may fail where the test images are gone: then only that is
         # left to do
         self._save()
-        if ending == "stop":
-            self.log.write(
-                "stopped",
-                reason=f"{self.requests.stop} The best weights so far are kept, and it can be "
-                "resumed.",
-            )
+        if wish == STOP:
+            self.noted.stopped(self.requests.stop)
             return
-        self.snapshots.take(self.step)
-        save_predictions(
-            self.folder / "predictions.npz",
-            evaluate(self.folder, self.config, self.dataset, self.device),
-        )
-        # what is stored is what is reported
-        predictions = load_predictions(
-            self.folder / "predictions.npz", len(self.config["class_names"])
-        )
-        self.log.write(
-            "finished",
-            test_accuracy=_rounded(predictions.accuracy),
-            seconds=round(self.clock.seconds, 2),
-            kept=ending == "keep",
-        )
-        (self.folder / state.NAME).unlink(missing_ok=True)
-        self.say(
-            f"test accuracy {predictions.accuracy:.4f} of the best epoch, "
-            f"{self.clock.seconds:.0f} s of training"
-        )
-
-    def _save(self):
-        if not self.is_sound or not all(
-            tensor.isfinite().all() for tensor in self.model.state_dict().values()
-        ):
-            return  # it is diverging: an earlier state is better, or the beginning
-        states = [optimiser.state_dict() for optimiser in self.optimisers]
-        since = self.meter.since("epoch")  # of this process only, where there are several
-        numbers = dict(
-            step=self.step,
-            seconds=self.clock.seconds,
-            factor=self.factor,
-            since_evaluation=since,
-            scaler=self.scaler.state_dict(),
-        )
-        state.save_state(self.folder, **numbers, model=self.model.state_dict(), optimisers=states)
-        self.saved_at = time.monotonic()
-
-    def _note(self, event, **values):
-        row = dict(step=self.step, seconds=round(self.clock.seconds, 2), **values)
-        self.log.write(event, **row)
-        self.tensorboard.add(event, row)
+        self.noted.snapshot(self.step)
+        predictions = evaluate(self.folder, self.config, self.dataset, self.device)
+        self.noted.finished(self._moment(), predictions, kept=wish == KEEP)
 
 
-def _reason(error, device):
+def _reason(error: Exception, device: str) -> str:
     """An exception as one or two sentences."""
     if isinstance(error, UserError):
         return str(error)
@@ -592,13 +477,7 @@ def _reason(error, device):
     return f"{type(error).__name__}: {first_line.rstrip('.')}."
 
 
-def _device_name(device):
-    return (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads"
-    )
-
-
-def _rounded(value, digits=5):
-    return round(float(value), digits)
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"

@@ -1,10 +1,16 @@
 """What a training measures of itself: its seconds, its means, and when it is evaluated."""
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
+
+from vizlib.training.distributed import Group
+from vizlib.training.recipes import Recipe
 
 # a training is looked at so often at least and at most, however short or long it is
 EVALUATIONS, MOST_EVALUATIONS = (10, 300)
@@ -15,25 +21,27 @@ class Clock:
     `look`, and while it is stopped.
     """
 
-    def __init__(self, device):
-        self._device, self._since, self.seconds = device, None, 0.0
+    def __init__(self, device: torch.device):
+        self.seconds = 0.0
+        self._device = device
+        self._since: float | None = None
 
-    def start(self):
+    def start(self) -> None:
         self._since = time.perf_counter()
 
-    def look(self):
+    def look(self) -> None:
         if self._since is not None:
             now = time.perf_counter()
             self.seconds, self._since = self.seconds + now - self._since, now
 
-    def stop(self):
+    def stop(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)  # the time until the work handed over is done
         self.look()
         self._since = None
 
     @contextmanager
-    def stopped(self):
+    def stopped(self) -> Iterator[None]:
         self.stop()
         yield
         self.start()
@@ -44,22 +52,25 @@ class Marks:
     every few epochs in very long ones.
     """
 
-    def __init__(self, recipe, total_steps, progress):
-        if recipe.seconds:
+    def __init__(self, recipe: Recipe, total_steps: int | None, progress: float):
+        if total_steps is None:
             self._count = EVALUATIONS
         else:
-            several, every = -(-EVALUATIONS // recipe.epochs), -(-recipe.epochs // MOST_EVALUATIONS)
+            several = -(-EVALUATIONS // recipe.epochs)
+            every = -(-recipe.epochs // MOST_EVALUATIONS)
             self._count = min(total_steps, recipe.epochs * several / every)
         self._next = self._after(progress)
 
-    def _after(self, progress):
+    def _after(self, progress: float) -> float:
         """The number of the first mark later than this; the last one is at the very end."""
-        return inf if progress >= 1 else min(int(progress * self._count + 1e-9) + 1, self._count)
+        if progress >= 1:
+            return inf
+        return min(int(progress * self._count + 1e-9) + 1, self._count)
 
-    def is_reached(self, progress):
+    def is_reached(self, progress: float) -> bool:
         return progress * self._count >= self._next - 1e-9
 
-    def is_due(self, progress):
+    def is_due(self, progress: float) -> bool:
         """Whether the next mark is reached, which is then past."""
         due = self.is_reached(progress)
         if due:
@@ -67,16 +78,27 @@ class Marks:
         return due
 
 
+class Means(NamedTuple):
+    """Over some steps: the mean loss, in nats, the share of right answers, and the speed."""
+
+    loss: float
+    accuracy: float
+    images_per_second: float
+
+
 class Meter:
     """Mean loss, accuracy and images a second since the last look under the same name, over all
     processes.
     """
 
-    def __init__(self, group):
-        self._group, self._total, self._images = group, torch.zeros(2, dtype=torch.float64), 0
+    def __init__(self, group: Group):
+        self._group = group
+        self._total = torch.zeros(2, dtype=torch.float64)
+        self._images = 0
+        # by name: the total, the images and the seconds at the last look
         self._looks = dict.fromkeys(("step", "epoch"), (self._total, 0, 0.0))
 
-    def add(self, loss, right, count):
+    def add(self, loss: Tensor, right: Tensor, count: int) -> None:
         """loss: this process's share of the mean of a batch of `count` pictures; right: how many it
         had right.
         """
@@ -85,12 +107,12 @@ class Meter:
         self._total = self._total.to(sums.device) + sums
         self._images += count
 
-    def since(self, name):
+    def since(self, name: str) -> list[float]:
         """[sum of the losses, right answers, images] since the last look."""
         total, images, _ = self._looks[name]
         return [*(self._total - total.to(self._total.device)).tolist(), self._images - images]
 
-    def resume(self, seconds, loss, right, images):
+    def resume(self, seconds: float, loss: float, right: float, images: int) -> None:
         """Take up what another meter had `since` its last look at an epoch; its clock had counted
         so many seconds.
         """
@@ -99,10 +121,10 @@ class Meter:
             "epoch": (torch.tensor([-loss, -right], dtype=torch.float64), -images, seconds),
         }
 
-    def take(self, name, clock):
-        """(loss, accuracy, images a second) since the last look under this name."""
+    def take(self, name: str, clock: Clock) -> Means:
+        """The Means since the last look under this name."""
         last_total, last_images, last_seconds = self._looks[name]
         since, images = self._total - last_total.to(self._total.device), self._images - last_images
         self._looks[name] = self._total, self._images, clock.seconds
         loss, right = (self._group.total(since) / images).tolist()
-        return loss, right, images / max(1e-9, clock.seconds - last_seconds)
+        return Means(loss, right, images / max(1e-9, clock.seconds - last_seconds))

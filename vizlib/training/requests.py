@@ -5,8 +5,8 @@ stop    end now; it can be resumed       keep   end now, test the best weights: 
 pause   wait as long as the file exists  rate   the highest learning rate from now on, as text
 """
 
-import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from vizlib.errors import UserError
 from vizlib.run.files import write_whole
@@ -15,7 +15,7 @@ from vizlib.training.recipes import LIMITS
 STOP, KEEP, PAUSE, RATE = "stop", "keep", "pause", "rate"
 
 
-def ask(folder, request):
+def ask(folder: Path, request: str) -> None:
     """Make a request: one of stop, keep, pause, or "continue", which takes a pause back."""
     if request == "continue":
         (folder / PAUSE).unlink(missing_ok=True)
@@ -23,13 +23,13 @@ def ask(folder, request):
         (folder / request).touch()
 
 
-def forget(folder):
+def forget(folder: Path) -> None:
     """Remove what is left of earlier requests."""
     for name in (STOP, KEEP, PAUSE, RATE):
         (folder / name).unlink(missing_ok=True)
 
 
-def ask_rate(folder, learning_rate):
+def ask_rate(folder: Path, learning_rate: float) -> None:
     """Ask for another highest learning rate. UserError for one that is not possible."""
     low, high = LIMITS["learning_rate"]
     if not low <= learning_rate <= high:
@@ -39,7 +39,7 @@ def ask_rate(folder, learning_rate):
     write_whole(folder / RATE, repr(float(learning_rate)).encode())
 
 
-def asked_rate(folder):
+def asked_rate(folder: Path) -> float | None:
     """The learning rate that is asked for and not yet taken up, or None."""
     try:
         rate = float((folder / RATE).read_text(encoding="utf-8"))
@@ -53,25 +53,34 @@ def asked_rate(folder):
 class Requests:
     """The requests of one run, as its training process sees them."""
 
-    folder: os.PathLike
+    folder: Path
     # why the process must end by itself, once it must: set by signals and by whoever watches the
     # parent
     reason: str = ""
 
     @property
-    def stop(self):
+    def wish(self) -> str:
+        """What is asked for now: STOP, else KEEP, else PAUSE, else an empty text."""
+        if self.stop:
+            return STOP
+        if self.keep:
+            return KEEP
+        return PAUSE if self.pause else ""
+
+    @property
+    def stop(self) -> str:
         """Why to end now, or an empty text."""
         return self.reason or ("Stopped by hand." if (self.folder / STOP).exists() else "")
 
     @property
-    def keep(self):
+    def keep(self) -> bool:
         return (self.folder / KEEP).exists()
 
     @property
-    def pause(self):
+    def pause(self) -> bool:
         return (self.folder / PAUSE).exists()
 
-    def take_rate(self):
+    def take_rate(self) -> float | None:
         """The learning rate asked for since the last look, or None."""
         if not (self.folder / RATE).exists():
             return None

@@ -3,6 +3,8 @@ where TensorBoard is installed.
 """
 
 import time
+from pathlib import Path
+from typing import Any
 
 PATIENCE = 10  # seconds; importing TensorBoard takes one, in which the first points should be drawn
 
@@ -16,44 +18,39 @@ class TensorBoard:
     event after some seconds, then at each one, and at the end.
     """
 
-    def __init__(self, folder):
-        self._folder, self._waiting, self._writer, self._start = (
-            folder / "tensorboard",
-            [],
-            None,
-            time.monotonic(),
-        )
-        self.layers, self.first_step = [], None
+    def __init__(self, folder: Path, layers: list[str]):
+        self.first_step: int | None = None
+        self._folder = folder / "tensorboard"
+        self._layers = layers
+        self._waiting: list[tuple[str, float, int]] = []
+        self._writer = None
+        self._start = time.monotonic()
 
-    def add(self, event, row):
+    def add(self, event: str, values: dict[str, Any]) -> None:
         """Take an event: "step", "epoch" or "gradients" with its values; others are left out."""
-        for name, value in self._scalars(event, row):
-            self._waiting.append((name, value, row["step"]))
+        for name, value in self._scalars(event, values):
+            self._waiting.append((name, value, values["step"]))
         if event == "epoch" and time.monotonic() - self._start > PATIENCE:
             self._write()
 
-    def _scalars(self, event, row):
+    def _scalars(self, event: str, values: dict[str, Any]) -> list[tuple[str, float]]:
         if event == "step":
             return [
-                ("loss/training", row["train_loss"]),
-                ("accuracy/training", row["train_accuracy"]),
-                ("learning_rate", row["learning_rate"]),
+                ("loss/training", values["train_loss"]),
+                ("accuracy/training", values["train_accuracy"]),
+                ("learning_rate", values["learning_rate"]),
             ]
         if event == "epoch":
             return [
-                ("loss/validation", row["val_loss"]),
-                ("accuracy/validation", row["val_accuracy"]),
+                ("loss/validation", values["val_loss"]),
+                ("accuracy/validation", values["val_accuracy"]),
             ]
-        return (
-            [
-                (f"gradient/{layer}", norm)
-                for layer, norm in zip(self.layers, row["norms"], strict=True)
-            ]
-            if event == "gradients"
-            else []
-        )
+        if event == "gradients":
+            names = [f"gradient/{layer}" for layer in self._layers]
+            return list(zip(names, values["norms"], strict=True))
+        return []
 
-    def _write(self):
+    def _write(self) -> None:
         if self._writer is None:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -66,7 +63,7 @@ class TensorBoard:
         self._waiting.clear()
         self._writer.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Write what is left. A disk that is full by now fails the training where it writes its own
         files, not here.
         """

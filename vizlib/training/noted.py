@@ -1,0 +1,223 @@
+"""What a training writes into its run folder on the way: events, snapshots, the state to resume
+from, points for TensorBoard, the best weights.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vizlib.run import moments
+from vizlib.run.events import EventLog
+from vizlib.run.folders import Run, read_run
+from vizlib.run.predictions import Predictions, load_predictions, save_predictions
+from vizlib.run.weights import save_weights
+from vizlib.training import state
+from vizlib.training.measures import Means
+from vizlib.training.prepared import Prepared
+from vizlib.training.snapshots import Snapshots
+from vizlib.training.tensorboard import TensorBoard
+
+SAVE_SECONDS = 20  # the state is saved no more often than this while nothing asks for it
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a training is.
+
+    step: how many are done; epoch: the same in passes through the training images; progress: the
+    share of the training that is done, in [0, 1]; both as they are written. seconds: of training
+    until now.
+    """
+
+    step: int
+    epoch: float
+    progress: float
+    seconds: float
+
+
+class Noted:
+    """The run folder as a training writes it.
+
+    log: the open EventLog of the folder. say: is told how each evaluation went. best: the highest
+    validation accuracy so far, below 0 before the first evaluation.
+    """
+
+    def __init__(
+        self, folder: Path, log: EventLog, prepared: Prepared, say: Callable[[str], object]
+    ):
+        self.best = -1.0
+        self._folder = folder
+        self._log = log
+        self._model = prepared.model
+        self._say = say
+        self._snapshots = Snapshots(folder, prepared.model, *prepared.probe)
+        self._tensorboard = TensorBoard(folder, [name for name, _ in prepared.layers])
+        self._saved_at = -inf
+        # of the pictures that were learned from last, as far as events tell: the network's input
+        _, height, width = prepared.probe[0].shape
+        self._picture_size = (height, width)
+
+    def close(self) -> None:
+        self._tensorboard.close()
+
+    def event(self, name: str, moment: Moment, **values: Any) -> None:
+        values = {
+            "step": moment.step,
+            "seconds": round(moment.seconds, 2),
+            "epoch": moment.epoch,
+            **values,
+        }
+        self._log.write(name, **values)
+        self._tensorboard.add(name, values)
+
+    # The beginning
+
+    def beginning(self, moment: Moment, device_name: str, *, resumes: bool, **facts: Any) -> None:
+        """Note that the training begins, or goes on.
+
+        resumes: whether from a saved state; otherwise from the beginning, also where an earlier
+        process ended before anything was saved. facts: of the "started" event.
+        """
+        run = read_run(self._folder)
+        if resumes or run.rows("started"):
+            self._resumed(moment, device_name, run)
+        if resumes:
+            self._snapshots.take_up(moment.step)
+            self._tensorboard.first_step = moment.step
+            return
+        self._log.write("started", device=device_name, **facts)
+        save_weights(self._model.state_dict(), self._folder / "model.safetensors")
+        self._snapshots.take(0)
+
+    def _resumed(self, moment: Moment, device_name: str, run: Run) -> None:
+        self.event("resumed", moment, device=device_name)
+        # of those that this leaves
+        self.best = max((event["val_accuracy"] for event in run.rows("checkpoint")), default=-1.0)
+        sizes = {event["step"]: (event["height"], event["width"]) for event in run.rows("pictures")}
+        last = moments.at(sizes, moment.step)
+        if last is not None:
+            self._picture_size = sizes[last]
+
+    # On the way
+
+    def growth(self, moment: Moment, size: tuple[int, int]) -> None:
+        """Note the size (height, width) of the pictures where it is another than before, or at
+        first another than that of the network's input.
+        """
+        if size != self._picture_size:
+            self.event("pictures", moment, height=size[0], width=size[1])
+        self._picture_size = size
+
+    def step_is_due(self, progress: float) -> bool:
+        """Whether it is time for another step event; progress: in [0, 1]."""
+        return self._log.step_is_due(progress)
+
+    def step(self, moment: Moment, means: Means, learning_rate: float) -> None:
+        """Note the means since the last such event."""
+        self.event(
+            "step",
+            moment,
+            **_progress_and_means(moment, means),
+            learning_rate=rounded(learning_rate, 9),
+            images_per_second=round(means.images_per_second, 1),
+        )
+
+    def gradients(self, moment: Moment, norms: list[float], weights: list[float]) -> None:
+        """Note the lengths of the gradients and of the weights, one a layer."""
+        self.event("gradients", moment, norms=norms, weights=[rounded(value) for value in weights])
+
+    def snapshot(self, step: int) -> None:
+        self._snapshots.take(step)
+
+    def evaluation(
+        self,
+        moment: Moment,
+        means: Means,
+        predictions: Predictions,
+        val_loss: float,
+        learning_rate: float,
+    ) -> None:
+        """Note how it stands with the validation images, and keep the weights if they are the best
+        so far.
+        """
+        val_accuracy = rounded(predictions.accuracy)
+        self.event(
+            "epoch",
+            moment,
+            **_progress_and_means(moment, means),
+            val_loss=rounded(val_loss),
+            val_accuracy=val_accuracy,
+            learning_rate=rounded(learning_rate, 9),
+            confusion=predictions.confusion().tolist(),
+        )
+        self._say(
+            f"{moment.progress:4.0%}  epoch {moment.epoch:6.2f}  "
+            f"train loss {means.loss:.3f} accuracy {means.accuracy:.3f}  "
+            f"validation loss {val_loss:.3f} accuracy {val_accuracy:.3f}  {moment.seconds:.0f} s"
+        )
+        self._keep_if_best(moment, val_accuracy)
+
+    def _keep_if_best(self, moment: Moment, val_accuracy: float) -> None:
+        """val_accuracy: as it is written, and compared with after a resume too. An equal one does
+        not take the place of the first.
+        """
+        if val_accuracy > self.best:
+            self.best = val_accuracy
+            save_weights(self._model.state_dict(), self._folder / "model.safetensors")
+            self.event("checkpoint", moment, val_accuracy=val_accuracy)
+
+    def state_is_due(self) -> bool:
+        """Whether the state was not saved for some time."""
+        return time.monotonic() - self._saved_at > SAVE_SECONDS
+
+    def save_state(self, **values: Any) -> None:
+        """Save what is needed to resume, unless the weights hold what are no numbers: an earlier
+        state is better then, or the beginning.
+        """
+        weights = self._model.state_dict()
+        if all(tensor.isfinite().all() for tensor in weights.values()):
+            state.save_state(self._folder, model=weights, **values)
+            self._saved_at = time.monotonic()
+
+    # The end
+
+    def stopped(self, reason: str) -> None:
+        self._log.write(
+            "stopped",
+            reason=f"{reason} The best weights so far are kept, and it can be resumed.",
+        )
+
+    def finished(self, moment: Moment, predictions: Predictions, *, kept: bool) -> None:
+        """Note the end, with the answers to the test images. kept: whether it was ended early."""
+        path = self._folder / "predictions.npz"
+        save_predictions(path, predictions)
+        # what is stored is what is reported
+        stored = load_predictions(path, predictions.logits.shape[1])
+        self._log.write(
+            "finished",
+            test_accuracy=rounded(stored.accuracy),
+            seconds=round(moment.seconds, 2),
+            kept=kept,
+        )
+        (self._folder / state.NAME).unlink(missing_ok=True)
+        self._say(
+            f"test accuracy {stored.accuracy:.4f} of the best epoch, "
+            f"{moment.seconds:.0f} s of training"
+        )
+
+
+def _progress_and_means(moment: Moment, means: Means) -> dict[str, float]:
+    return {
+        "progress": moment.progress,
+        "train_loss": rounded(means.loss),
+        "train_accuracy": rounded(means.accuracy),
+    }
+
+
+def rounded(value: float | torch.Tensor, digits: int = 5) -> float:
+    return round(float(value), digits)

@@ -1,0 +1,165 @@
+"""What a training computes with, made before its first step: the data on the device, the network,
+its optimisers.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vizlib.datasets import Dataset, Split, reading
+from vizlib.training import recipes
+from vizlib.training.batches import Batches, InMemory, Streamed, normalised
+from vizlib.training.config import splits
+from vizlib.training.distributed import Group
+from vizlib.training.optimisers import make_optimisers
+from vizlib.training.precision import half_type
+from vizlib.training.recipes import Recipe
+from vizlib.training.schedules import picture_size
+from vizlib.training.start import freeze, starting_model
+
+WORKERS = 4  # processes that read pictures, where the data set streams
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All of it, on the device.
+
+    batches: of the training images. train_counts: how many of them each class has. held_out: the
+    validation images; val_images: a function that gives their pictures as `predict` takes them.
+    frozen: the modules that are not learned. layers: name and weight of each layer that is.
+    class_weights: float (K,), or None where all classes count the same. autocast: the arguments of
+    torch.autocast. probe: the picture whose maps are kept, uint8 (C, H, W), and the same as the
+    network gets it, float32 (1, C, H, W).
+    """
+
+    batches: Batches
+    train_counts: list[int]
+    held_out: Split
+    val_images: Callable[[], np.ndarray | Iterable[np.ndarray]]
+    model: nn.Module
+    frozen: list[nn.Module]
+    layers: list[tuple[str, Tensor]]
+    optimisers: list[torch.optim.Optimizer]
+    class_weights: Tensor | None
+    autocast: dict[str, Any]
+    scaler: torch.amp.GradScaler
+    probe: tuple[np.ndarray, Tensor]
+
+
+def prepare(
+    config: dict[str, Any], dataset: Dataset, device: torch.device, group: Group, *, resumes: bool
+) -> Prepared:
+    """Prepare the training of a configuration. resumes: whether its network gets the weights of a
+    saved state afterwards: the run that it started from may be gone by now.
+    """
+    _use(device)
+    recipe = recipes.from_config(config)
+    training, validation = splits(dataset, config)
+    batches = _batches(config, recipe, dataset, training, device, group)
+    model = _model(config | {"start": None} if resumes else config, training)
+    model = group.with_shared_norms(model, device)
+    frozen = freeze(model, config.get("frozen", 0))
+    model.to(device, memory_format=torch.channels_last)
+    half = _half_type(config, recipe, model, device)
+    return Prepared(
+        batches=batches,
+        train_counts=np.bincount(training.labels, minlength=len(config["class_names"])).tolist(),
+        held_out=validation,
+        val_images=reading.reader(validation, config["input_size"]),
+        model=model,
+        frozen=frozen,
+        layers=_learned_layers(model),
+        optimisers=make_optimisers(model, recipe),
+        class_weights=_class_weights(batches.labels, config) if recipe.class_weights else None,
+        autocast={
+            "device_type": device.type,
+            "dtype": half or torch.bfloat16,
+            "enabled": half is not None,
+        },
+        scaler=torch.amp.GradScaler(device.type, enabled=half is torch.float16),
+        probe=_probe(config, validation, device),
+    )
+
+
+def _use(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        # batches are of one or two sizes: the fastest algorithm is worth finding
+        torch.backends.cudnn.benchmark = True
+
+
+def _batches(
+    config: dict[str, Any],
+    recipe: Recipe,
+    dataset: Dataset,
+    training: Split,
+    device: torch.device,
+    group: Group,
+) -> Batches:
+    """The training images in the size in which they are kept until they are in a batch: lying on
+    the device, or streamed from their files where they are too many.
+    """
+    kept = reading.kept_size(training, config["input_size"])
+    border = min(kept[1:]) // recipe.crop if recipe.augment else 0
+    if reading.streams(training, kept):
+        workers = min(WORKERS, os.cpu_count() or 1)
+        source = Streamed(training, kept, device, border, recipe.reflect, workers=workers)
+    else:
+        images = torch.from_numpy(training.images(kept)).to(device)
+        source = InMemory(images, border, recipe.reflect)
+    return Batches(
+        source,
+        torch.from_numpy(training.labels).to(device),
+        len(config["class_names"]),
+        recipe,
+        mean=config["mean"],
+        std=config["std"],
+        mirrors=dataset.mirrors,
+        border=border,
+        seed=config["seed"],
+        rank=group.rank,
+        ranks=group.size,
+    )
+
+
+def _model(config: dict[str, Any], training: Split) -> nn.Module:
+    """The network as its training begins, on the CPU."""
+    looks = (config["input_size"], config["mean"], config["std"])
+    return starting_model(config, lambda count: normalised(training, count, *looks))
+
+
+def _half_type(
+    config: dict[str, Any], recipe: Recipe, model: nn.Module, device: torch.device
+) -> torch.dtype | None:
+    """The two-byte type to compute in, or None, by the smallest pictures that the network gets."""
+    channels, *sides = config["input_size"]
+    return half_type(device, model, (channels, *picture_size(recipe, sides, 0)))
+
+
+def _learned_layers(model: nn.Module) -> list[tuple[str, Tensor]]:
+    return [
+        (name.removesuffix(".weight"), weight)
+        for name, weight in model.named_parameters()
+        if weight.ndim > 1 and weight.requires_grad
+    ]
+
+
+def _class_weights(labels: Tensor, config: dict[str, Any]) -> Tensor:
+    """The inverse of each class's share, (K,), as scikit-learn's "balanced"."""
+    classes = len(config["class_names"])
+    counts = torch.bincount(labels, minlength=classes).clamp(min=1)
+    return len(labels) / (classes * counts).float()
+
+
+def _probe(
+    config: dict[str, Any], validation: Split, device: torch.device
+) -> tuple[np.ndarray, Tensor]:
+    """The first picture that is held out, before and after normalisation."""
+    first = validation.take(np.arange(1))
+    received = normalised(first, 1, config["input_size"], config["mean"], config["std"])
+    return first.images(config["input_size"])[0], received.to(device)

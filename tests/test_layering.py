@@ -51,6 +51,7 @@ LIGHT = [
     "vizlib.datasets",
     "vizlib.images",
     "vizlib.command_line",
+    "vizlib.command_line.train",
     "vizlib.reports.systems",
     "vizlib.training.recipes",
     "vizlib.training.requests",

@@ -1,0 +1,70 @@
+"""python -m vizlib: train networks, evaluate them and check them for class collapse, with no
+browser.
+
+A command is a file of this folder: `add_to` says what it takes, and its function does it. A new one
+is named in COMMANDS. What is heavy, a function imports when it is called.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from vizlib import __version__
+from vizlib.command_line import (
+    check,
+    download,
+    evaluate,
+    film,
+    listing,
+    patterns,
+    reproduce,
+    resume,
+    train,
+)
+from vizlib.errors import UserError
+
+COMMANDS = (listing, train, resume, reproduce, evaluate, check, patterns, film, download)
+DESCRIPTION = """\
+Convscope on the command line: train small image classifiers, evaluate them, check them for class
+collapse.
+
+  python -m vizlib list                                runs, architectures, data sets, recipes
+  python -m vizlib train -a three_layer_module -d digits
+                                                       train into runs/
+  python -m vizlib resume RUN                          go on with one that ended too early
+  python -m vizlib evaluate RUN                        answer the held-out images again
+  python -m vizlib check RUN                           does it answer one class? exits with 1
+  python -m vizlib patterns RUN --layer L              what each unit of a layer looks for
+  python -m vizlib film RUN                            how it learned, as an animation
+  python -m vizlib reproduce                           train the networks of the reports
+  python -m vizlib download cifar10                    fetch CIFAR-10 (170 MB)
+
+RUN is a name from `list`, or the path of a run folder. Pictures are looked for in the folder that
+CONVSCOPE_DATA names, else in data/.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status: 0 fine, 1 collapsed (check only), 2 bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except UserError as error:
+        print(f"convscope: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("convscope: stopped.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vizlib",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"convscope {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(commands)
+    return parser

@@ -1,0 +1,51 @@
+"""python -m vizlib evaluate RUN"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from vizlib.command_line.arguments import add_run, device_named, run_named
+from vizlib.errors import UserError
+
+if TYPE_CHECKING:
+    from vizlib.command_line.arguments import Commands
+    from vizlib.run.folders import Run
+    from vizlib.run.predictions import Predictions
+
+
+def add_to(commands: Commands) -> None:
+    parser = commands.add_parser("evaluate", help="answer the held-out images with a run's weights")
+    add_run(parser)
+    parser.add_argument("--device", default="cpu", help='"cpu", "cuda" or "cuda:1"')
+    parser.set_defaults(command=evaluate_run)
+
+
+def evaluate_run(options: argparse.Namespace) -> None:
+    from vizlib import datasets
+    from vizlib.run.predictions import save_predictions
+    from vizlib.training.evaluation import evaluate
+
+    run = run_named(options.run)
+    if run.missing_weights:
+        raise UserError(run.missing_weights)
+    dataset = datasets.load_for(run.config)
+    predictions = evaluate(run.folder, run.config, dataset, device_named(options.device))
+    if dataset.note == run.config.get("dataset_note"):
+        save_predictions(run.path("predictions.npz"), predictions)
+    else:  # another copy has other test images: what the run reports stays as it is
+        print(
+            f"Not stored: the run was tested on {run.config.get('dataset_note', 'another copy')}."
+        )
+    print(f"{run.run_id} on {dataset.note}")
+    _print_scores(run, predictions)
+
+
+def _print_scores(run: Run, predictions: Predictions) -> None:
+    from vizlib.run.predictions import class_scores
+
+    print(f"accuracy {predictions.accuracy:.4f} on {len(predictions.labels):,} images\n")
+    print(f"  {'class':16} {'precision':>9} {'recall':>9} {'images':>9}")
+    scores = class_scores(predictions.confusion())
+    for class_name, precision, recall, count in zip(run.class_names, *scores, strict=True):
+        print(f"  {class_name[:16]:16} {precision:9.3f} {recall:9.3f} {count:9,}")

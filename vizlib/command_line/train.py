@@ -1,0 +1,187 @@
+"""python -m vizlib train -a ARCHITECTURE -d DATASET"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vizlib.command_line.arguments import add_device, device_named
+from vizlib.command_line.output import print_result
+from vizlib.errors import UserError
+
+if TYPE_CHECKING:
+    from vizlib.command_line.arguments import Commands
+
+CHANGES = (  # of the recipe
+    "epochs",
+    "seconds",
+    "batch_size",
+    "learning_rate",
+    "class_weights",
+    "balanced",
+    "augment_only_rare",
+    "compile",
+)
+
+
+def add_to(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a network into a new run folder",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_what(parser)
+    _add_changes(parser)
+    _add_beginning(parser)
+    _add_rest(parser)
+    parser.set_defaults(command=train_network)
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--architecture", "-a", required=True, help="a name from `list`")
+    parser.add_argument(
+        "--data",
+        "-d",
+        required=True,
+        help='a name from `list`, such as "digits", "cifar10" or "folder:flowers"',
+    )
+    parser.add_argument(
+        "--recipe", "-r", help="a name from `list` (default: the one that suits the architecture)"
+    )
+
+
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    """Of the recipe: None where it stays as it is."""
+    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--seconds", type=float, help="of training, instead of epochs")
+    parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
+    parser.add_argument("--learning-rate", type=float, help="the highest, instead of the recipe's")
+    flags = {
+        "--class-weights": "weigh rare classes more in the loss",
+        "--balanced": "draw all classes equally often",
+        "--augment-only-rare": "leave pictures of common classes as they are",
+    }
+    for flag, help in flags.items():
+        parser.add_argument(flag, action="store_true", default=None, help=help)
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="by torch.compile: minutes before, faster steps on large GPUs",
+    )
+
+
+def _add_beginning(parser: argparse.ArgumentParser) -> None:
+    beginning = parser.add_mutually_exclusive_group()
+    beginning.add_argument("--start", metavar="RUN", help="begin with the weights of this run")
+    beginning.add_argument(
+        "--pretrained",
+        action="store_true",
+        help="begin with torchvision's weights, trained on ImageNet",
+    )
+    parser.add_argument(
+        "--freeze",
+        type=int,
+        default=0,
+        metavar="N",
+        help="leave the first N convolutions as they are",
+    )
+
+
+def _add_rest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--side",
+        type=int,
+        help="of the square pictures that the network gets, where not its own: 64 makes a large "
+        "network 12 times faster than 224",
+    )
+    parser.add_argument(
+        "--validation", type=int, help="training images held out to choose the best epoch"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the weights, the order of images and the held-out ones",
+    )
+    add_device(parser)
+    parser.add_argument("--name", help="of the run (default: architecture, data and time)")
+    parser.add_argument("--title", default="", help="a few words shown beside the name")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="the folder that the run folder is made in (default: CONVSCOPE_RUNS, else runs/)",
+    )
+
+
+def train_network(options: argparse.Namespace) -> None:
+    from vizlib import architectures, datasets
+    from vizlib.run import folders
+    from vizlib.training import process
+    from vizlib.training.recipes import recipe, recipe_for
+    from vizlib.training.requests import Requests
+
+    chosen = recipe(
+        options.recipe or recipe_for(options.architecture, options.data),
+        **{name: getattr(options, name) for name in CHANGES},
+    )
+    architectures.get(options.architecture)
+    if "RANK" in os.environ and not options.name:
+        raise UserError(
+            "Give a --name: the processes of one training have to write into one run folder."
+        )
+    folder = folders.new_run_folder(options.name or _usual_name(options), options.out)
+    dataset = datasets.load(options.data)
+    process.keep_freed_memory()
+    from vizlib.training import distributed
+    from vizlib.training.config import make_config
+    from vizlib.training.loop import train
+
+    settings = dict(
+        seed=options.seed,
+        validation=options.validation,
+        title=options.title,
+        start=_start(options),
+        frozen=options.freeze,
+        side=options.side,
+    )
+    config = make_config(options.architecture, dataset, chosen, **settings)
+    requests = Requests(folder)
+    process.end_in_order(requests)
+    group, device = distributed.join(device_named(options.device))
+    if group.size > 1:
+        # torchrun leaves its processes behind where it is killed
+        process.end_after(process.wait_for_parent, requests, "Its launcher is gone.")
+    try:
+        run = train(
+            folder,
+            config,
+            dataset,
+            device=device,
+            group=group,
+            requests=requests,
+            say=print if group.leads else _nothing,
+        )
+    finally:
+        distributed.leave()
+    if group.leads:
+        print_result(run)
+
+
+def _usual_name(options: argparse.Namespace) -> str:
+    from vizlib.run import folders
+
+    name = folders.usual_name(options.architecture, options.data)
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _start(options: argparse.Namespace) -> dict[str, str] | None:
+    if options.start:
+        return {"run": options.start}
+    return {"pretrained": "torchvision"} if options.pretrained else None
+
+
+def _nothing(line: str) -> None:
+    """Only the first of several processes speaks."""

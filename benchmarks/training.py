@@ -32,6 +32,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -180,13 +181,14 @@ def ours(network):
     process.keep_freed_memory()
     from vizlib.training.config import make_config
     from vizlib.training.loop import train
+    from vizlib.training.order import Order
 
     source = datasets.load("cifar10")
     chosen = recipe("one_cycle", seconds=SECONDS, batch_size=BATCH, learning_rate=0.01)
     with tempfile.TemporaryDirectory() as folder:
         run = train(
             Path(folder) / "run",
-            make_config(network, source, chosen, validation=100),
+            make_config(Order(network, "cifar10", chosen, validation=100), source),
             source,
             say=lambda line: None,
         )
@@ -206,11 +208,13 @@ def measure_press(options):
     from vizlib.run import folders
     from vizlib.training import launcher
     from vizlib.training.config import check_possible, make_config
+    from vizlib.training.order import Order
     from vizlib.training.recipes import recipe
 
     digits = datasets.load("digits")
     # as the panel does before anybody can press
-    check_possible(make_config("three_layer_module", digits, recipe("small_set")), digits)
+    order = Order("three_layer_module", "digits", recipe("small_set"))
+    check_possible(make_config(order, digits), digits)
 
     print(
         "\n| digits, `three_layer_module`, `small_set` | first point, s | finished, s | test "
@@ -220,13 +224,7 @@ def measure_press(options):
         os.environ["CONVSCOPE_RUNS"] = folder
         for seed in range(options.seeds or 3):
             start = time.perf_counter()
-            run_id = launcher.start_new(
-                architecture="three_layer_module",
-                dataset="digits",
-                recipe=recipe("small_set"),
-                device="cpu",
-                seed=seed,
-            )
+            run_id = launcher.start_new(replace(order, seed=seed))
             first = None
             while (run := folders.open_run(run_id)).is_active:
                 first = first or (run.rows("step") and time.perf_counter() - start)
@@ -248,6 +246,7 @@ def measure_pages(options):
     from benchmarks import serve
     from vizlib.run import folders
     from vizlib.training import launcher
+    from vizlib.training.order import Order
     from vizlib.training.recipes import recipe
 
     print(
@@ -262,12 +261,8 @@ def measure_pages(options):
             for _ in range(2):
                 for state, times in medians.items():
                     if state == "training":
-                        run_id = launcher.start_new(
-                            architecture="resnet32",
-                            dataset="cifar10",
-                            recipe=recipe("one_cycle"),
-                            device="cpu",
-                        )
+                        order = Order("resnet32", "cifar10", recipe("one_cycle"))
+                        run_id = launcher.start_new(order)
                         while not folders.open_run(run_id).rows("step"):
                             time.sleep(0.2)
                     found = asyncio.run(serve.crowd(address, "resnet32", 1, pause=0.5, reruns=30))
@@ -365,6 +360,7 @@ def measure_speedrun(options):
     from vizlib import datasets
     from vizlib.training.config import make_config
     from vizlib.training.loop import train
+    from vizlib.training.order import Order
     from vizlib.training.recipes import recipe
 
     source, times, accuracies = datasets.load("cifar10"), [], []
@@ -374,7 +370,7 @@ def measure_speedrun(options):
             torch.compiler.reset()  # it stops compiling after eight models of one kind
             run = train(
                 folder / f"speedrun-seed{seed}",
-                make_config("airbench94", source, recipe("speedrun"), seed=seed),
+                make_config(Order("airbench94", "cifar10", recipe("speedrun"), seed=seed), source),
                 source,
                 device="cuda",
                 say=lambda line: None,

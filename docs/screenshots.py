@@ -22,6 +22,7 @@ from playwright.sync_api import sync_playwright
 from vizlib.reports.systems import SYSTEMS, finished_runs
 from vizlib.run.folders import open_run
 from vizlib.training import launcher
+from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,12 +123,7 @@ def save(page, name, **options):
 
 def train_for_a_while():
     """The id of a run on digits that is half trained, and goes on."""
-    run_id = launcher.start_new(
-        architecture="resnet32",
-        dataset="digits",
-        recipe=recipe("one_cycle", epochs=60),
-        device="cpu",
-    )
+    run_id = launcher.start_new(Order("resnet32", "digits", recipe("one_cycle", epochs=60)))
     while not any(row["progress"] > 0.4 for row in open_run(run_id).rows("epoch")):
         time.sleep(0.2)
     return run_id

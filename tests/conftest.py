@@ -55,12 +55,16 @@ def tiny_run(tmp_path_factory):
     from vizlib import datasets
     from vizlib.training.config import make_config
     from vizlib.training.loop import train
+    from vizlib.training.order import Order
     from vizlib.training.recipes import recipe
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     return train(
         folder,
-        make_config("three_layer_module", datasets.load("digits"), recipe("adamw", epochs=2)),
+        make_config(
+            Order("three_layer_module", "digits", recipe("adamw", epochs=2)),
+            datasets.load("digits"),
+        ),
         say=lambda line: None,
     )
 

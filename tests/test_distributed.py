@@ -22,6 +22,7 @@ from vizlib.training import distributed, prepared, requests
 from vizlib.training.config import make_config
 from vizlib.training.distributed import Group, join
 from vizlib.training.loop import carry_on, train
+from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
 
 pytestmark = pytest.mark.skipif(
@@ -103,11 +104,8 @@ def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
         "--class-weights",
     )
     monkeypatch.setattr(prepared, "half_type", lambda *given: None)
-    config = make_config(
-        "three_layer_module",
-        datasets.load("digits"),
-        recipe("nesterov", epochs=2, batch_size=75, learning_rate=0.02, class_weights=True),
-    )
+    chosen = recipe("nesterov", epochs=2, batch_size=75, learning_rate=0.02, class_weights=True)
+    config = make_config(Order("three_layer_module", "digits", chosen), datasets.load("digits"))
     one = train(tmp_path / "one", config, say=quiet)
     printed, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0, errors

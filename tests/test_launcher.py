@@ -23,6 +23,7 @@ from vizlib.run.folders import open_run
 from vizlib.run.predictions import load_predictions
 from vizlib.training import launcher, requests, worker
 from vizlib.training.estimate import START_SECONDS, estimate
+from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
 from vizlib.training.state import NAME as STATE
 
@@ -56,11 +57,7 @@ def until(condition):
 def start(name, **changes):
     return open_run(
         launcher.start_new(
-            architecture="three_layer_module",
-            dataset="digits",
-            recipe=recipe("sgd", **changes),
-            device="cpu",
-            name=name,
+            Order("three_layer_module", "digits", recipe("sgd", **changes), name=name)
         )
     )
 
@@ -74,7 +71,10 @@ def resumable(root, name, **changes):
     requests.ask(root / name, "stop")
     return train(
         root / name,
-        make_config("three_layer_module", datasets.load("digits"), recipe("sgd", **changes)),
+        make_config(
+            Order("three_layer_module", "digits", recipe("sgd", **changes)),
+            datasets.load("digits"),
+        ),
         say=lambda line: None,
     )
 
@@ -209,7 +209,7 @@ def test_what_cannot_be_started_leaves_nothing_behind(runs_root, changes):
     }
     before = list(launcher._processes)
     with pytest.raises(UserError):
-        launcher.start_new(**arguments)
+        launcher.start_new(Order(**arguments))
     assert list(runs_root.iterdir()) == []
     assert launcher._processes == before
 

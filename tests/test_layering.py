@@ -59,6 +59,7 @@ LIGHT = [
     "vizlib.training.worker",
     "vizlib.training.estimate",
     "vizlib.training.launcher",
+    "vizlib.training.order",
     "vizlib.training.process",
 ]
 

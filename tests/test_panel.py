@@ -17,6 +17,7 @@ from vizlib.displays.sparkline import POINTS, sparkline
 from vizlib.errors import UserError
 from vizlib.run import events, folders
 from vizlib.training import launcher
+from vizlib.training.order import Order
 from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
 from vizlib.ui.train_panel import readout, settings, trainings
 
@@ -101,8 +102,8 @@ def calls(monkeypatch, fabricate):
     """What the launcher is asked, in order; a start makes the folder of a run that waits."""
     noted = []
 
-    def start_new(**given):
-        noted.append(("start_new", given))
+    def start_new(order):
+        noted.append(("start_new", order))
         return fabricate(f"new-{len(noted)}", QUEUED, alive=True).run_id
 
     monkeypatch.setattr(launcher, "start_new", start_new)
@@ -208,8 +209,8 @@ def test_it_opens_on_what_learns_digits_in_seconds(calls):
     assert RECIPES["small_set"].summary in said
     assert "nn.Module" in said
     app.button(key="train_press").click().run()
-    given = calls[0][1]
-    assert given == dict(
+    order = calls[0][1]
+    assert order == Order(
         architecture="three_layer_module",
         dataset="digits",
         recipe=RECIPES["small_set"],
@@ -256,19 +257,19 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
     app.number_input(key="train_seed").set_value(7)
     app.text_input(key="train_title").set_value(" Mine ")
     app.button(key="train_press").click().run()
-    [(_, given)] = calls
-    assert given.pop("recipe") == recipe(
-        "small_set",
-        epochs=3,
-        batch_size=32,
-        learning_rate=0.0045,
-        label_smoothing=0.1,
-        balanced=True,
-    )
-    assert given.pop("device") == launcher.devices()[0]
-    assert given == dict(
+    [(_, order)] = calls
+    assert order == Order(
         architecture="three_layer_module",
         dataset="digits",
+        recipe=recipe(
+            "small_set",
+            epochs=3,
+            batch_size=32,
+            learning_rate=0.0045,
+            label_smoothing=0.1,
+            balanced=True,
+        ),
+        device=launcher.devices()[0],
         seed=7,
         title="Mine",
         start={"run": "earlier"},
@@ -309,8 +310,8 @@ def test_a_network_for_large_pictures_can_get_smaller_ones(calls):
     assert "1,437 images of 112 × 112" in texts(fine(app))
     assert minutes() == pytest.approx(whole / 4, rel=0.1)
     app.button(key="train_press").click().run()
-    assert calls[0][1]["side"] == 112
-    assert calls[0][1]["architecture"] == "resnet18"
+    assert calls[0][1].side == 112
+    assert calls[0][1].architecture == "resnet18"
     app.session_state[settings.OPEN] = True
     app.run().selectbox(key="train_architecture").select("resnet32").run()
     assert "Side of the pictures" not in [widget.label for widget in fine(app).number_input]
@@ -336,7 +337,7 @@ def test_another_recipe_brings_its_own_values(calls):
     assert "Epochs" not in [widget.label for widget in app.number_input]
     field(app, "seconds", "minute").set_value(20)
     app.button(key="train_press").click().run()
-    assert calls[0][1]["recipe"] == recipe("minute", seconds=20)
+    assert calls[0][1].recipe == recipe("minute", seconds=20)
 
 
 def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
@@ -348,7 +349,7 @@ def test_every_recipe_can_be_chosen_and_is_sent_as_it_is(calls):
         app.button(key="train_press").click().run()
         assert fine(app)
         assert len(calls) == number
-        assert calls[-1][1]["recipe"] == RECIPES[name]
+        assert calls[-1][1].recipe == RECIPES[name]
 
 
 def test_another_architecture_brings_the_recipe_that_suits_it():
@@ -371,7 +372,7 @@ def test_impossible_numbers_cannot_be_entered():
 
 
 def test_what_the_launcher_refuses_is_said_once(monkeypatch):
-    def full(**given):
+    def full(order):
         raise UserError("10 trainings wait already.")
 
     monkeypatch.setattr(launcher, "start_new", full)
@@ -385,7 +386,7 @@ def test_what_the_launcher_refuses_is_said_once(monkeypatch):
 
 
 def test_what_nobody_foresaw_is_a_sentence(monkeypatch):
-    def broken(**given):
+    def broken(order):
         raise RuntimeError("secret detail")
 
     monkeypatch.setattr(launcher, "start_new", broken)

@@ -19,10 +19,12 @@ from vizlib.run.weights import load_weights, save_weights
 from vizlib.training import start
 from vizlib.training.config import make_config
 from vizlib.training.loop import carry_on, train
+from vizlib.training.order import Order
 from vizlib.training.recipes import Recipe, recipe
 from vizlib.training.start import freeze, load_all_but_head
 
 BRIEF = Recipe("made", "Made up.", learning_rate=0.01, batch_size=20)
+PRETRAINED = Order("resnet18", "pictures", BRIEF, start={"pretrained": "torchvision"})
 
 
 @pytest.fixture
@@ -38,14 +40,9 @@ def snapshot(run, step=0):
 
 def learned_nothing(folder, dataset, beginning, **options):
     """A run that keeps its start: at a rate of zero."""
-    config = make_config(
-        "three_layer_module",
-        dataset,
-        Recipe("still", "Still.", learning_rate=0.0),
-        start=beginning,
-        **options,
-    )
-    return train(folder, config, dataset, say=quiet)
+    still = Recipe("still", "Still.", learning_rate=0.0)
+    order = Order("three_layer_module", dataset.name, still, start=beginning, **options)
+    return train(folder, make_config(order, dataset), dataset, say=quiet)
 
 
 # From a run
@@ -110,7 +107,7 @@ def test_a_start_that_is_not_possible_is_one_sentence(runs_root, first, beginnin
         first.path("model.safetensors").read_bytes()
     )
     with pytest.raises(UserError, match=words):
-        make_config("three_layer_module", noise(), BRIEF, start=beginning)
+        make_config(Order("three_layer_module", "noise", BRIEF, start=beginning), noise())
 
 
 def test_a_run_of_other_pictures_does_not_fit(runs_root, first, tmp_path):
@@ -134,7 +131,8 @@ def test_resuming_needs_the_start_no_more(runs_root, first):
     dataset, folder = noise(), runs_root / "second"
     folder.mkdir()
     (folder / "stop").touch()
-    config = make_config("three_layer_module", dataset, BRIEF, start={"run": "first"})
+    order = Order("three_layer_module", "noise", BRIEF, start={"run": "first"})
+    config = make_config(order, dataset)
     train(folder, config, dataset, say=quiet)
     begun = snapshot(folders.read_run(folder))
     shutil.rmtree(first.folder)
@@ -218,7 +216,7 @@ def test_torchvisions_weights_come_from_its_cache(cache):
     torch.manual_seed(1)
     source = resnet18().state_dict()
     cache(source)
-    config = make_config("resnet18", pictures(), BRIEF, start={"pretrained": "torchvision"})
+    config = make_config(PRETRAINED, pictures())
     assert config["mean"] == [0.485, 0.456, 0.406]
     assert config["std"] == [0.229, 0.224, 0.225]
     assert config["input_size"] == [3, 224, 224]
@@ -232,7 +230,7 @@ def test_torchvisions_weights_come_from_its_cache(cache):
 
 
 def test_without_a_network_it_says_where_to_put_the_file(cache, tmp_path):
-    config = make_config("resnet18", pictures(), BRIEF, start={"pretrained": "torchvision"})
+    config = make_config(PRETRAINED, pictures())
     with pytest.raises(
         UserError,
         match=r"^torchvision's weights of resnet18 .*hub/checkpoints/resnet18-\w+.pth.* cannot be "
@@ -247,7 +245,7 @@ def test_without_a_network_it_says_where_to_put_the_file(cache, tmp_path):
 )
 def test_a_damaged_file_in_the_cache_is_one_sentence(cache, content):
     cache(content)
-    config = make_config("resnet18", pictures(), BRIEF, start={"pretrained": "torchvision"})
+    config = make_config(PRETRAINED, pictures())
     with pytest.raises(UserError, match="resnet18"):
         start.starting_model(config, images=None)
 
@@ -258,9 +256,7 @@ def test_a_start_for_colours_answers_to_grey_as_to_three_equal_channels(cache):
     torch.manual_seed(1)
     source = resnet18(num_classes=2)
     cache(source.state_dict())
-    config = make_config(
-        "resnet18", pictures(channels=1), BRIEF, start={"pretrained": "torchvision"}
-    )
+    config = make_config(PRETRAINED, pictures(channels=1))
     assert config["mean"] == [pytest.approx((0.485 + 0.456 + 0.406) / 3, abs=1e-4)]
     assert len(config["std"]) == 1
     model = start.starting_model(config, images=None)
@@ -275,12 +271,8 @@ def test_a_start_for_colours_answers_to_grey_as_to_three_equal_channels(cache):
 
 def test_frozen_layers_and_their_statistics_do_not_change(tmp_path):
     dataset, frozen = noise(), 3
-    config = make_config(
-        "resnet32",
-        dataset,
-        Recipe("made", "Made up.", learning_rate=0.1, batch_size=20),
-        frozen=frozen,
-    )
+    made = Recipe("made", "Made up.", learning_rate=0.1, batch_size=20)
+    config = make_config(Order("resnet32", dataset.name, made, frozen=frozen), dataset)
     run = train(tmp_path / "run", config, dataset, say=quiet)
     torch.manual_seed(0)
     begun = architectures.create("resnet32", **config["arguments"])
@@ -309,7 +301,8 @@ def test_frozen_layers_and_their_statistics_do_not_change(tmp_path):
 
 def test_all_convolutions_frozen_leaves_the_last_layer(tmp_path):
     dataset = noise()
-    config = make_config("three_layer_module", dataset, recipe("adamw", epochs=1), frozen=2)
+    order = Order("three_layer_module", dataset.name, recipe("adamw", epochs=1), frozen=2)
+    config = make_config(order, dataset)
     run = train(tmp_path / "run", config, dataset, say=quiet)
     assert run.rows("started")[0]["layers"] == ["fc"]
     assert torch.equal(snapshot(run), snapshot(run, 1))

@@ -230,12 +230,14 @@ def test_shipped_ones_are_trained_again_only_if_named(
 def test_pictures_come_in_the_side_that_is_asked_for(tmp_path, side, size):
     from vizlib.training.config import make_config
     from vizlib.training.loop import train
+    from vizlib.training.order import Order
 
     dataset = datasets.load("digits")
-    config = make_config("three_layer_module", dataset, recipe("adamw", epochs=1), side=side)
+    order = Order("three_layer_module", dataset.name, recipe("adamw", epochs=1), side=side)
+    config = make_config(order, dataset)
     assert config["input_size"] == size
     run = train(tmp_path / "run", config, dataset, say=lambda line: None)
     assert run.status == "finished"
     assert np.isfinite(run.best["val_accuracy"])
     with pytest.raises(UserError, match="^Pictures of 0 x 0 are not possible"):
-        make_config("three_layer_module", dataset, recipe("adamw"), side=0)
+        Order("three_layer_module", dataset.name, recipe("adamw"), side=0)

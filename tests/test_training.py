@@ -29,6 +29,7 @@ from vizlib.training import loop, measures, prepared, requests, state
 from vizlib.training.config import make_config
 from vizlib.training.evaluation import evaluate
 from vizlib.training.loop import carry_on, train
+from vizlib.training.order import Order
 from vizlib.training.precision import half_type
 from vizlib.training.recipes import Recipe, recipe
 from vizlib.training.requests import Requests
@@ -38,9 +39,8 @@ MOMENTUM = dict(name="sgd", learning_rate=0.02, momentum=0.9, weight_decay=1e-3,
 
 
 def digits_config(epochs=2, name="adamw", **changes):
-    return make_config(
-        "three_layer_module", datasets.load("digits"), recipe(name, epochs=epochs, **changes)
-    )
+    order = Order("three_layer_module", "digits", recipe(name, epochs=epochs, **changes))
+    return make_config(order, datasets.load("digits"))
 
 
 def quiet(line):
@@ -97,11 +97,8 @@ def noise(count=40, classes=2, mirrors=True, seed=0, vanish=False):
 
 
 def noise_config(dataset=None, architecture="three_layer_module", **settings):
-    return make_config(
-        architecture,
-        dataset or noise(),
-        Recipe("made", "Made up.", **{"learning_rate": 0.01, "batch_size": 8, **settings}),
-    )
+    made = Recipe("made", "Made up.", **{"learning_rate": 0.01, "batch_size": 8, **settings})
+    return make_config(Order(architecture, "noise", made), dataset or noise())
 
 
 def without_times(rows, *other):
@@ -301,7 +298,8 @@ def test_the_configuration_says_all():
     assert (config["mean"], config["std"]) == (dataset.mean, dataset.std)
     assert config["start"] is None
     assert config["frozen"] == 0
-    large = make_config("resnet18", dataset, recipe("sgd"), validation=7, title="t", seed=5)
+    order = Order("resnet18", "digits", recipe("sgd"), validation=7, title="t", seed=5)
+    large = make_config(order, dataset)
     assert large["input_size"] == [1, 224, 224]
     assert (
         large["validation"],
@@ -613,12 +611,8 @@ def test_no_two_byte_numbers_where_pictures_are_too_small(monkeypatch, architect
 
 @pytest.mark.parametrize("architecture", ["mobilenet", "resnet18"])
 def test_large_networks_learn_from_tiny_pictures(tmp_path, architecture):
-    run = train(
-        tmp_path / "run",
-        make_config(architecture, noise(), recipe("one_cycle", epochs=4, batch_size=8), side=8),
-        noise(),
-        say=quiet,
-    )
+    order = Order(architecture, "noise", recipe("one_cycle", epochs=4, batch_size=8), side=8)
+    run = train(tmp_path / "run", make_config(order, noise()), noise(), say=quiet)
     assert run.status == "finished"
     assert all(math.isfinite(norm) for row in run.rows("gradients") for norm in row["norms"])
 
@@ -637,9 +631,8 @@ def test_growing_pictures(tmp_path, monkeypatch):
         ),
     )
     dataset = noise()
-    config = make_config(
-        "resnet18_late_pool", dataset, recipe("growing", epochs=3, batch_size=8), side=28
-    )
+    growing = recipe("growing", epochs=3, batch_size=8)
+    config = make_config(Order("resnet18_late_pool", "noise", growing, side=28), dataset)
     steps = 3 * -(-len(dataset.splits["train"]) // 8)
     stopped_after(tmp_path / "run", config, steps // 2 + 1, dataset)
     run = resume(tmp_path / "run", dataset)
@@ -666,7 +659,7 @@ def test_growing_pictures(tmp_path, monkeypatch):
     ("architecture", "side"), [("lenet", 32), ("vgg16_slim", 64), ("three_layer_module", 32)]
 )
 def test_a_network_for_one_side_cannot_have_growing_pictures(tmp_path, architecture, side):
-    config = make_config(architecture, noise(), recipe("growing"), side=side)
+    config = make_config(Order(architecture, "noise", recipe("growing"), side=side), noise())
     smallest = round(side * 2 / 7)
     with pytest.raises(
         UserError,
@@ -1514,6 +1507,6 @@ def test_a_data_set_that_changed_is_not_trained_on(tmp_path):
 
 def test_a_configuration_is_a_copy_of_its_recipe():
     chosen = recipe("sgd")
-    config = make_config("three_layer_module", datasets.load("digits"), chosen)
+    config = make_config(Order("three_layer_module", "digits", chosen), datasets.load("digits"))
     config["recipe"]["learning_rate"] = 3.0
     assert chosen.learning_rate == 0.02

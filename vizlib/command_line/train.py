@@ -14,6 +14,7 @@ from vizlib.errors import UserError
 
 if TYPE_CHECKING:
     from vizlib.command_line.arguments import Commands
+    from vizlib.training.order import Order
 
 CHANGES = (  # of the recipe
     "epochs",
@@ -117,37 +118,24 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
 
 
 def train_network(options: argparse.Namespace) -> None:
-    from vizlib import architectures, datasets
+    from vizlib import datasets
     from vizlib.run import folders
     from vizlib.training import process
-    from vizlib.training.recipes import recipe, recipe_for
     from vizlib.training.requests import Requests
 
-    chosen = recipe(
-        options.recipe or recipe_for(options.architecture, options.data),
-        **{name: getattr(options, name) for name in CHANGES},
-    )
-    architectures.get(options.architecture)
+    order = _order(options)
     if "RANK" in os.environ and not options.name:
         raise UserError(
             "Give a --name: the processes of one training have to write into one run folder."
         )
-    folder = folders.new_run_folder(options.name or _usual_name(options), options.out)
-    dataset = datasets.load(options.data)
+    folder = folders.new_run_folder(order.name or _usual_name(order), options.out)
+    dataset = datasets.load(order.dataset)
     process.keep_freed_memory()
     from vizlib.training import distributed
     from vizlib.training.config import make_config
     from vizlib.training.loop import train
 
-    settings = dict(
-        seed=options.seed,
-        validation=options.validation,
-        title=options.title,
-        start=_start(options),
-        frozen=options.freeze,
-        side=options.side,
-    )
-    config = make_config(options.architecture, dataset, chosen, **settings)
+    config = make_config(order, dataset)
     requests = Requests(folder)
     process.end_in_order(requests)
     group, device = distributed.join(device_named(options.device))
@@ -166,14 +154,33 @@ def train_network(options: argparse.Namespace) -> None:
         )
     finally:
         distributed.leave()
-    if group.leads:
+    if run is not None:
         print_result(run)
 
 
-def _usual_name(options: argparse.Namespace) -> str:
+def _order(options: argparse.Namespace) -> Order:
+    from vizlib.training.order import Order
+    from vizlib.training.recipes import recipe, recipe_for
+
+    chosen = options.recipe or recipe_for(options.architecture, options.data)
+    return Order(
+        options.architecture,
+        options.data,
+        recipe(chosen, **{name: getattr(options, name) for name in CHANGES}),
+        seed=options.seed,
+        validation=options.validation,
+        title=options.title,
+        start=_start(options),
+        frozen=options.freeze,
+        side=options.side,
+        name=options.name,
+    )
+
+
+def _usual_name(order: Order) -> str:
     from vizlib.run import folders
 
-    name = folders.usual_name(options.architecture, options.data)
+    name = folders.usual_name(order.architecture, order.dataset)
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 

@@ -7,6 +7,7 @@ from vizlib.run.events import EventLog
 from vizlib.training import process
 from vizlib.training.config import begun, make_config
 from vizlib.training.loop import carry_on
+from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
 from vizlib.training.requests import Requests, forget
 
@@ -73,13 +74,14 @@ def _new(system):
                 f"python -m vizlib reproduce {system.start}"
             )
         start = {"run": first.run_id}
-    config = make_config(
+    order = Order(
         system.architecture,
-        dataset,
+        system.dataset,
         recipe(system.recipe, **system.changes),
         title=system.title,
         start=start,
         side=system.side,
+        name=system.run,
         system=system.id,
     )
-    return begun(config, dataset, system.run)
+    return begun(make_config(order, dataset), dataset, system.run)

@@ -1,14 +1,20 @@
 """From what was asked for to the configuration of a run, and whether it can be trained at all."""
 
 import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from vizlib import architectures, datasets
+from vizlib.datasets import Dataset, Split
 from vizlib.errors import UserError
 from vizlib.run import folders
 from vizlib.run.weights import load_weights
 from vizlib.training import recipes
+from vizlib.training.order import Order
 from vizlib.training.schedules import picture_size
 from vizlib.training.start import (
     IMAGENET_MEAN,
@@ -19,75 +25,63 @@ from vizlib.training.start import (
 )
 
 
-def make_config(
-    architecture,
-    dataset,
-    recipe,
-    *,
-    seed=0,
-    validation=None,
-    title="",
-    start=None,
-    frozen=0,
-    side=None,
-    system=None,
-):
+def make_config(order: Order, dataset: Dataset) -> dict[str, Any]:
     """The configuration of a new run: all that is needed to build, train and evaluate it again.
 
-    architecture: a registered name. dataset: a loaded Dataset. validation: how many training images
-    are held out to choose the best epoch (default: a tenth, at most 1,000), unless the data set
-    brings a split for that. start: None for a random network, {"run": id} for another run's
-    weights, {"pretrained": "torchvision"}. frozen: how many of the first convolutions are left as
-    they are. side: of the square pictures that the network gets (default: the pictures' own, or the
-    network's where that is made for large ones). system: the id of the System that it is a training
-    of.
+    dataset: the one that the order names, loaded. UserError for a start that is not possible.
     """
-    found = architectures.get(architecture)
-    check_start(start, architecture)
-    # A network for large pictures gets them in its own size; small networks take the pictures as
-    # they are.
-    sides = found.input_size[1:] if found.input_size[1] > 64 else dataset.image_size[1:]
-    if "image_size" in found.arguments:  # its linear layers count on a square
-        sides = (min(sides), min(sides))
-    if side is not None:
-        if not 1 <= side <= 1024:
-            raise UserError(
-                f"Pictures of {side} x {side} are not possible: between 1 and 1024 pixels."
-            )
-        sides = (side, side)
-    input_size = (dataset.image_size[0], *sides)
-    pretrained = bool(start) and "pretrained" in start
-    if not 0 <= seed < 2**32:
-        raise UserError(f"seed {seed} is not possible: between 0 and {2**32 - 1:,}.")
+    check_start(order.start, order.architecture)
+    architecture = architectures.get(order.architecture)
+    input_size = _input_size(order, dataset)
+    mean, std = dataset.mean, dataset.std
+    if order.start and "pretrained" in order.start:
+        mean, std = _by_channel(IMAGENET_MEAN, input_size), _by_channel(IMAGENET_STD, input_size)
+    validation = order.validation
+    if validation is None:
+        validation = min(1000, len(dataset.splits["train"]) // 10)
     return {
-        "title": title or architecture,
-        "architecture": architecture,
-        "arguments": found.arguments_for(len(dataset.class_names), input_size),
+        "title": order.title or order.architecture,
+        "architecture": order.architecture,
+        "arguments": architecture.arguments_for(len(dataset.class_names), input_size),
         "dataset": dataset.name,
         "dataset_note": dataset.note,
         "ordered": dataset.ordered,
         "class_names": list(dataset.class_names),
         "input_size": list(input_size),
-        "mean": _by_channel(IMAGENET_MEAN, input_size) if pretrained else dataset.mean,
-        "std": _by_channel(IMAGENET_STD, input_size) if pretrained else dataset.std,
-        "validation": min(1000, len(dataset.splits["train"]) // 10)
-        if validation is None
-        else validation,
-        "recipe": dict(vars(recipe)),
-        "start": start,
-        "frozen": frozen,
-        "system": system,
-        "seed": seed,
+        "mean": mean,
+        "std": std,
+        "validation": validation,
+        "recipe": dict(vars(order.recipe)),
+        "start": order.start,
+        "frozen": order.frozen,
+        "system": order.system,
+        "seed": order.seed,
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
 
 
-def _by_channel(colours, input_size):
+def _input_size(order: Order, dataset: Dataset) -> tuple[int, int, int]:
+    """(C, H, W) of what the network gets. A network for large pictures gets them in its own size;
+    small networks take the pictures as they are.
+    """
+    architecture = architectures.get(order.architecture)
+    channels, *sides = dataset.image_size
+    if architecture.input_size[1] > 64:
+        sides = architecture.input_size[1:]
+    if "image_size" in architecture.arguments:  # its linear layers count on a square
+        sides = (min(sides), min(sides))
+    if order.side is not None:
+        sides = (order.side, order.side)
+    height, width = sides
+    return channels, height, width
+
+
+def _by_channel(colours: list[float], input_size: Sequence[int]) -> list[float]:
     """Three colours' values, or their mean for grey pictures."""
     return colours if input_size[0] == 3 else [round(sum(colours) / 3, 4)]
 
 
-def check_possible(config, dataset):
+def check_possible(config: dict[str, Any], dataset: Dataset) -> None:
     """UserError for what could not be trained, before anything is written: too few images, a
     network that cannot be built or frozen so far.
     """
@@ -103,7 +97,7 @@ def check_possible(config, dataset):
         )
 
 
-def _check_growth(config, model):
+def _check_growth(config: dict[str, Any], model: nn.Module) -> None:
     """UserError if pictures are to grow and the network, on the meta device, does not take the
     smallest.
     """
@@ -121,7 +115,7 @@ def _check_growth(config, model):
         ) from error
 
 
-def begun(config, dataset, name):
+def begun(config: dict[str, Any], dataset: Dataset, name: str) -> Path:
     """A new run folder of that name, or of it and a number, with its configuration in it.
     UserError, and no folder, for what could not be trained.
     """
@@ -131,7 +125,7 @@ def begun(config, dataset, name):
     return folder
 
 
-def splits(dataset, config):
+def splits(dataset: Dataset, config: dict[str, Any]) -> tuple[Split, Split]:
     """(training, validation): as the data set brings them, or held out by seed."""
     if "val" in dataset.splits:
         return dataset.splits["train"], dataset.splits["val"]

@@ -16,6 +16,7 @@ from pathlib import Path
 from vizlib.errors import UserError
 from vizlib.run import folders
 from vizlib.training import requests
+from vizlib.training.order import Order
 
 MOST_WAITING = 10
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -37,23 +38,9 @@ def devices():
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())] + ["cpu"]
 
 
-def start_new(
-    *,
-    architecture,
-    dataset,
-    recipe,
-    device,
-    seed=0,
-    title="",
-    start=None,
-    frozen=0,
-    side=None,
-    name=None,
-):
+def start_new(order: Order) -> str:
     """Start a training in a process of its own. Returns the id of its run, which is listed at once.
-
-    dataset: a name; recipe: a Recipe. The other arguments are those of `make_config`. UserError if
-    it is not possible, or too many wait.
+    UserError if it is not possible, or too many wait.
     """
     from vizlib import datasets
     from vizlib.training.config import begun, make_config
@@ -62,12 +49,10 @@ def start_new(
         raise UserError(
             f"{MOST_WAITING} trainings wait already. Try again when one of them has begun."
         )
-    found = datasets.load(dataset)
-    config = make_config(
-        architecture, found, recipe, seed=seed, title=title, start=start, frozen=frozen, side=side
-    )
-    folder = begun(config, found, name or folders.usual_name(architecture, dataset))
-    _spawn(folder, device)
+    dataset = datasets.load(order.dataset)
+    name = order.name or folders.usual_name(order.architecture, order.dataset)
+    folder = begun(make_config(order, dataset), dataset, name)
+    _spawn(folder, order.device)
     return folder.name
 
 

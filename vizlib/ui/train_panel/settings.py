@@ -11,6 +11,7 @@ import streamlit as st
 from vizlib.errors import UserError
 from vizlib.training import launcher
 from vizlib.training.estimate import estimate
+from vizlib.training.order import Order
 from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
 from vizlib.ui.data import caches, start_up
 from vizlib.ui.frame.guard import sentences
@@ -309,7 +310,8 @@ def _facts(architecture, dataset_name, side):
     from vizlib.training.config import make_config
 
     dataset = datasets.load(dataset_name)
-    config = make_config(architecture, dataset, RECIPES[recipe_for(architecture)], side=side)
+    usual = RECIPES[recipe_for(architecture)]
+    config = make_config(Order(architecture, dataset_name, usual, side=side), dataset)
     with torch.device("meta"):  # its shapes only
         weights = list(architectures.create(architecture, **config["arguments"]).parameters())
     return {
@@ -365,6 +367,24 @@ def _wanted_device():
     return st.session_state.get("train_device") or launcher.devices()[0]
 
 
+def _order():
+    """The training that the fields describe. UserError if it is not possible."""
+    state = st.session_state
+    architecture = state["train_architecture"]
+    kind, value = _field("start", architecture) or ("", "")
+    return Order(
+        architecture,
+        state["train_dataset"],
+        _wanted_recipe(),
+        device=_wanted_device(),
+        seed=state.get("train_seed", 0),
+        title=state.get("train_title", "").strip(),
+        start={kind: value} if kind else None,
+        frozen=_field("frozen", architecture) or 0,
+        side=_field("side", _pair()),
+    )
+
+
 def _train():
     """Start the training that the fields describe, and put it in view. What is wrong with it is
     kept for the panel to say.
@@ -372,20 +392,8 @@ def _train():
     state = st.session_state
     if time.monotonic() - state.get("train_pressed", -math.inf) < PRESS_SECONDS:
         return
-    architecture = state["train_architecture"]
-    kind, value = _field("start", architecture) or ("", "")
     try:
-        run_id = launcher.start_new(
-            architecture=architecture,
-            dataset=state["train_dataset"],
-            recipe=_wanted_recipe(),
-            seed=state.get("train_seed", 0),
-            title=state.get("train_title", "").strip(),
-            start={kind: value} if kind else None,
-            frozen=_field("frozen", architecture) or 0,
-            side=_field("side", _pair()),
-            device=_wanted_device(),
-        )
+        run_id = launcher.start_new(_order())
     except UserError as error:
         state["train_problem"] = str(error)
         return

@@ -7,16 +7,31 @@ Everything random is drawn from the seed and the number of the epoch or step, so
 on from any step as if it had never ended, and several processes that share a batch draw the same.
 """
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
+from vizlib.datasets import Split
 from vizlib.errors import UserError
 from vizlib.images import fit
+from vizlib.training.recipes import Recipe
 
 CHUNK = 4096
+
+
+class Source(Protocol):
+    """Where the pictures of a batch come from."""
+
+    def windows(self, orders: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each tensor of image numbers in `orders`: (windows, which of them each picture's
+        are).
+        """
+        ...
 
 
 class InMemory:
@@ -24,13 +39,12 @@ class InMemory:
     (`unfold` copies nothing).
     """
 
-    def __init__(self, images, border, reflect):
+    def __init__(self, images: Tensor, border: int, reflect: bool):
         self._windows = windows(images, border, reflect)
 
-    def windows(self, orders):
-        """For each tensor of rows in `orders`: (windows, which of them each row's are)."""
-        for rows in orders:
-            yield self._windows, rows
+    def windows(self, orders: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        for image_numbers in orders:
+            yield self._windows, image_numbers
 
 
 class Streamed:
@@ -38,20 +52,27 @@ class Streamed:
     time.
     """
 
-    def __init__(self, split, image_size, device, border, reflect, *, workers):
-        self._pictures, self._device, self._border, self._reflect, self._workers = (
-            FittedPictures(split, image_size),
-            device,
-            border,
-            reflect,
-            workers,
-        )
+    def __init__(
+        self,
+        split: Split,
+        image_size: Sequence[int],
+        device: torch.device | str,
+        border: int,
+        reflect: bool,
+        *,
+        workers: int,
+    ):
+        self._pictures = FittedPictures(split, image_size)
+        self._device = device
+        self._border = border
+        self._reflect = reflect
+        self._workers = workers
 
-    def windows(self, orders):
+    def windows(self, orders: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         orders = list(orders)
         loader = torch.utils.data.DataLoader(
             self._pictures,
-            batch_sampler=[rows.tolist() for rows in orders],
+            batch_sampler=[image_numbers.tolist() for image_numbers in orders],
             num_workers=self._workers,
             collate_fn=_stacked,
             pin_memory=torch.device(self._device).type == "cuda",
@@ -70,30 +91,31 @@ class FittedPictures(torch.utils.data.Dataset):
     the sentence why one cannot be read.
     """
 
-    def __init__(self, split, image_size):
-        self.split, self.image_size = split, image_size
+    def __init__(self, split: Split, image_size: Sequence[int]):
+        self.split = split
+        self.image_size = image_size
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, row):
+    def __getitem__(self, image_number: int) -> Tensor | str:
         try:
-            return torch.from_numpy(
-                fit(self.split.pictures[row], self.image_size).transpose(2, 0, 1).copy()
-            )
-        except (
-            UserError
-        ) as error:  # an exception would come out of a worker with its whole trace as text
+            picture = fit(self.split.pictures[image_number], self.image_size)
+        except UserError as error:
+            # an exception would come out of a worker with its whole trace as text
             return str(error)
+        return torch.from_numpy(picture.transpose(2, 0, 1).copy())
 
 
-def _stacked(pictures):
+def _stacked(pictures: list[Tensor | str]) -> tuple[Tensor | None, str]:
     """(uint8 images (B, C, H, W), no problem), or (None, the first problem)."""
-    problem = next((one for one in pictures if isinstance(one, str)), "")
-    return (None, problem) if problem else (torch.stack(pictures), "")
+    for problem in pictures:
+        if isinstance(problem, str):
+            return None, problem
+    return torch.stack(pictures), ""
 
 
-def resized(images, size):
+def resized(images: Tensor, size: Sequence[int]) -> Tensor:
     """uint8 images (N, C, H, W) as whole floats (N, C, *size) in [0, 255]: what `images.fit` makes
     of each, but all at once, on any device.
     """
@@ -107,7 +129,7 @@ def resized(images, size):
 
 
 @lru_cache(maxsize=16)
-def _weights(before, after):
+def _weights(before: int, after: int) -> Tensor:
     """(after, before): how much each pixel of a row counts for those of the row resized. Pillow's
     own, by resizing rows with one bright pixel each.
     """
@@ -119,16 +141,22 @@ def _weights(before, after):
     return torch.from_numpy(np.array(rows).T.copy())
 
 
-def normalised(split, count, image_size, mean, std):
+def normalised(
+    split: Split,
+    count: int,
+    image_size: Sequence[int],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Tensor:
     """Some pictures of a split, from first to last, as the network gets them, float32 (N, C, H,
     W).
     """
-    rows = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
-    images = torch.from_numpy(split.take(rows).images(image_size)).float() / 255
+    image_numbers = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
+    images = torch.from_numpy(split.take(image_numbers).images(image_size)).float() / 255
     return (images - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
 
 
-def windows(images, border, reflect):
+def windows(images: Tensor, border: int, reflect: bool) -> Tensor:
     """A view (N, C, 2 border + 1, 2 border + 1, H, W) of all crops of images (N, C, H, W) with a
     border around, black or reflected.
     """
@@ -158,45 +186,42 @@ class Batches:
 
     def __init__(
         self,
-        source,
-        labels,
-        num_classes,
-        recipe,
+        source: Source,
+        labels: Tensor,
+        num_classes: int,
+        recipe: Recipe,
         *,
-        mean,
-        std,
-        mirrors,
-        border,
-        seed,
-        rank=0,
-        ranks=1,
+        mean: Sequence[float],
+        std: Sequence[float],
+        mirrors: bool,
+        border: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
     ):
-        self.source, self.labels, self.recipe, self.border, self.seed, self.rank, self.ranks = (
-            source,
-            labels,
-            recipe,
-            border,
-            seed,
-            rank,
-            ranks,
-        )
+        self.source = source
+        self.labels = labels
+        self.recipe = recipe
+        self.border = border
+        self.seed = seed
+        self.rank = rank
+        self.ranks = ranks
         self.flips = recipe.augment and mirrors
-        self.mean, self.scale = (
-            torch.tensor(values, device=labels.device).mul(255).view(1, -1, 1, 1)
-            for values in (mean, std)
-        )
+        self.mean = _levels(mean, labels.device)
+        self.scale = _levels(std, labels.device)
         counts = torch.bincount(labels, minlength=num_classes)
         self.is_rare = counts * num_classes < len(labels)
         self.chances = (1 / counts.clamp(min=1).float())[labels].cpu() if recipe.balanced else None
-        self.side = torch.randint(
-            2, labels.shape, generator=torch.Generator().manual_seed(mixed(seed, 0, 3))
-        ).to(labels.device)
+        sides = torch.Generator().manual_seed(mixed(seed, 0, 3))
+        self.side = torch.randint(2, labels.shape, generator=sides).to(labels.device)
         self._generator = torch.Generator(labels.device)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return (len(self.labels) + self.recipe.batch_size - 1) // self.recipe.batch_size
 
-    def epoch(self, number, skip=0, size=None):
+    def epoch(
+        self, number: int, skip: int = 0, size: Callable[[], Sequence[int]] | None = None
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The batches of an epoch, counted from 0, without the first `skip`.
 
         size: a function that says, at each batch, which (height, width) it gets; by default the
@@ -205,17 +230,18 @@ class Batches:
         """
         # Of equal size but for one image: a last batch of one has no statistics to normalise by.
         orders = self._order(number).tensor_split(len(self))[skip:]
-        own = [rows[self.rank :: self.ranks] for rows in orders]
-        for step, (rows, (crops, at)) in enumerate(
+        own = [order[self.rank :: self.ranks] for order in orders]
+        for step, (order, (crops, crop_numbers)) in enumerate(
             zip(orders, self.source.windows(own), strict=True), number * len(self) + skip
         ):
+            images = self._cropped(crops, crop_numbers, order, number, step)
             yield (
-                self._augmented(crops, at, rows, number, step, size() if size else None),
-                self.labels[rows[self.rank :: self.ranks]],
-                self.labels[rows],
+                self._as_received(images, order, size() if size else None),
+                self.labels[order[self.rank :: self.ranks]],
+                self.labels[order],
             )
 
-    def _order(self, number):
+    def _order(self, number: int) -> Tensor:
         generator = torch.Generator().manual_seed(mixed(self.seed, number, 1))
         if self.chances is None:
             order = torch.randperm(len(self.labels), generator=generator)
@@ -225,48 +251,71 @@ class Batches:
             )
         return order.to(self.labels.device)
 
-    def _augmented(self, crops, at, rows, number, step, size):
-        self._generator.manual_seed(mixed(self.seed, step, 2))
-        device, own = self.labels.device, slice(self.rank, None, self.ranks)
-        changes = torch.ones(len(at), dtype=torch.bool, device=device)
+    def _changes(self, order: Tensor) -> Tensor:
+        """Which of this process's pictures are augmented: bool (B,)."""
+        own = order[self.rank :: self.ranks]
         if self.recipe.augment_only_rare:
-            changes = self.is_rare[self.labels[rows[own]]]
+            return self.is_rare[self.labels[own]]
+        return torch.ones(len(own), dtype=torch.bool, device=self.labels.device)
+
+    def _cropped(
+        self, crops: Tensor, crop_numbers: Tensor, order: Tensor, number: int, step: int
+    ) -> Tensor:
+        """uint8 (B, C, H, W): a random crop of each picture, of half of them its mirror image."""
+        self._generator.manual_seed(mixed(self.seed, step, 2))
+        own = slice(self.rank, None, self.ranks)
+        changes = self._changes(order)
+        # drawn for the whole batch, so that all processes draw the same
         offsets = torch.randint(
-            2 * self.border + 1, (2, len(rows)), generator=self._generator, device=device
-        )[:, own]
-        offsets = torch.where(changes, offsets, self.border)
-        images = crops[at, :, offsets[0], offsets[1]]
-        if self.flips:
-            # Half of the pictures in even epochs and the other half in odd ones: each is seen both
-            # ways (Jordan 2024, arXiv 2404.00498).
-            flipped = changes & ((self.side[rows[own]] + number) % 2 == 1)
-            images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
-        images = (
-            images.float() if size in (None, tuple(images.shape[2:])) else resized(images, size)
+            2 * self.border + 1,
+            (2, len(order)),
+            generator=self._generator,
+            device=self.labels.device,
         )
+        down, right = torch.where(changes, offsets[:, own], self.border)
+        images = crops[crop_numbers, :, down, right]
+        if not self.flips:
+            return images
+        # Half of the pictures in even epochs and the other half in odd ones: each is seen both
+        # ways (Jordan 2024, arXiv 2404.00498).
+        flipped = changes & ((self.side[order[own]] + number) % 2 == 1)
+        return torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
+
+    def _as_received(self, images: Tensor, order: Tensor, size: Sequence[int] | None) -> Tensor:
+        """float32 (B, C, *size), normalised, with squares covered where the recipe says so."""
+        if size in (None, tuple(images.shape[2:])):
+            images = images.float()
+        else:
+            images = resized(images, size)
         images = (images - self.mean) / self.scale
         if self.recipe.cutout:
+            own = slice(self.rank, None, self.ranks)
+            covered = self._squares(images, len(order), own)
             # zero is the mean colour
-            images = images * ~(self._squares(images, len(rows), own) & changes.view(-1, 1, 1, 1))
+            images = images * ~(covered & self._changes(order).view(-1, 1, 1, 1))
         return images.contiguous(memory_format=torch.channels_last)
 
-    def _squares(self, images, count, own):
+    def _squares(self, images: Tensor, count: int, own: slice) -> Tensor:
         """Where each picture is covered: bool (B, 1, H, W), a square whose centre may lie anywhere
         (DeVries and Taylor 2017, arXiv 1708.04552).
         """
         inside = []
         for axis, size in ((2, images.shape[2]), (3, images.shape[3])):
             centres = torch.rand(count, generator=self._generator, device=images.device)[own] * size
-            places = torch.arange(size, device=images.device) + 0.5
+            positions = torch.arange(size, device=images.device) + 0.5
             shape = [-1, 1, 1, 1]
             shape[axis] = size
-            inside.append(
-                ((places - centres[:, None]).abs() <= self.recipe.cutout * size / 2).view(shape)
-            )
+            distances = (positions - centres[:, None]).abs()
+            inside.append((distances <= self.recipe.cutout * size / 2).view(shape))
         return inside[0] & inside[1]
 
 
-def mixed(seed, number, purpose):
+def _levels(values: Sequence[float], device: torch.device) -> Tensor:
+    """Values in [0, 1] by channel as those of pixels, (1, C, 1, 1)."""
+    return torch.tensor(values, device=device).mul(255).view(1, -1, 1, 1)
+
+
+def mixed(seed: int, number: int, purpose: int) -> int:
     """One number from three, for a generator; neighbours give unlike streams, as torch's generators
     mix what they are seeded with.
     """

@@ -8,27 +8,33 @@ wish is decided by rank 0 for all.
 """
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch import Tensor, nn
 
 from vizlib.errors import UserError
 
-EVALUATION, PAUSE = timedelta(hours=2), timedelta(days=365)  # so long the others wait for rank 0
+# so long the others wait for rank 0
+EVALUATION = timedelta(hours=2)
+PAUSE = timedelta(days=365)
 
 
 class Group:
     """The processes that train together. rank 0 is the one that writes."""
 
-    def __init__(self, rank=0, size=1, control=None):
-        self.rank, self.size, self._control = rank, size, control
+    def __init__(self, rank: int = 0, size: int = 1, control: dist.ProcessGroup | None = None):
+        self.rank = rank
+        self.size = size
+        self._control = control
 
     @property
-    def leads(self):
+    def leads(self) -> bool:
         return self.rank == 0
 
-    def decided(self, values):
+    def decided(self, values: Sequence[float]) -> Sequence[float]:
         """Rank 0's list of numbers, in every process."""
         if self.size == 1:
             return values
@@ -36,33 +42,31 @@ class Group:
         dist.broadcast(shared, 0, group=self._control)
         return shared.tolist()
 
-    def total(self, tensor):
+    def total(self, tensor: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
 
-    def with_shared_norms(self, model, device):
+    def with_shared_norms(self, model: nn.Module, device: torch.device | str) -> nn.Module:
         """The model with batch statistics taken over all processes, where that is possible: on
         GPUs.
         """
-        return (
-            torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-            if self.size > 1 and torch.device(device).type == "cuda"
-            else model
-        )
+        if self.size > 1 and torch.device(device).type == "cuda":
+            return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return model
 
-    def wrapped(self, model, device):
+    def wrapped(self, model: nn.Module, device: torch.device | str) -> nn.Module:
         """The model as it is to be called in training."""
         if self.size == 1:
             return model
         on_gpu = torch.device(device).type == "cuda"
-        return torch.nn.parallel.DistributedDataParallel(
+        return nn.parallel.DistributedDataParallel(
             model, device_ids=[torch.device(device).index] if on_gpu else None
         )
 
 
-def join(device):
+def join(device: str) -> tuple[Group, str]:
     """(Group, device of this process): what torchrun's environment says, NCCL on GPUs and gloo on
     CPUs; one process without it.
     """
@@ -83,7 +87,7 @@ def join(device):
     return Group(dist.get_rank(), size, dist.new_group(backend="gloo", timeout=PAUSE)), device
 
 
-def leave():
+def leave() -> None:
     """Take leave of the group, if there is one."""
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()

@@ -2,20 +2,32 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 
 from vizlib.errors import UserError
 from vizlib.run import folders
+from vizlib.run.folders import Run
 from vizlib.training import recipes
+from vizlib.training.recipes import Recipe
 from vizlib.training.schedules import relative_cost
 
 START_SECONDS = 4  # until the first step: Python, PyTorch, the data
 # Multiply-adds a second in training, forward and back together: guessed, until a training on this
 # machine tells better.
-CORE_SPEED, GPU_SPEED = 30e9, 5e12
+CORE_SPEED = 30e9
+GPU_SPEED = 5e12
 
 
-def estimate(architecture, dataset_name, recipe, device, *, images, input_size):
+def estimate(
+    architecture: str,
+    dataset_name: str,
+    recipe: Recipe,
+    device: str,
+    *,
+    images: int,
+    input_size: Sequence[int],
+) -> tuple[float | None, str]:
     """(seconds from press to end, where the figure is from); (None, why there is none) where it is
     not known.
 
@@ -32,16 +44,19 @@ def estimate(architecture, dataset_name, recipe, device, *, images, input_size):
     if not speed:
         if "torch" not in sys.modules:
             return None, "not known yet"
-        rate = GPU_SPEED if device.startswith("cuda") else CORE_SPEED * (os.cpu_count() or 1)
-        speed, source = (
-            rate / (3 * _multiply_adds(architecture, tuple(input_size))),
-            "guessed from its size",
-        )
+        speed = _guessed_speed(architecture, device, tuple(input_size))
+        source = "guessed from its size"
     return recipe.epochs * images * relative_cost(recipe) / speed + START_SECONDS, source
 
 
+def _guessed_speed(architecture: str, device: str, input_size: tuple[int, ...]) -> float:
+    """Images a second."""
+    speed = GPU_SPEED if device.startswith("cuda") else CORE_SPEED * (os.cpu_count() or 1)
+    return speed / (3 * _multiply_adds(architecture, input_size))
+
+
 @lru_cache(maxsize=64)
-def _multiply_adds(architecture, input_size):
+def _multiply_adds(architecture: str, input_size: tuple[int, ...]) -> int:
     """Of one image through a network with ten classes."""
     from vizlib import architectures
     from vizlib.inside.layers import layer_table
@@ -49,38 +64,44 @@ def _multiply_adds(architecture, input_size):
     model = architectures.create(
         architecture, **architectures.get(architecture).arguments_for(10, input_size)
     )
-    return sum(row.multiply_adds for row in layer_table(model, input_size) if row.depth == 0)
+    return sum(layer.multiply_adds for layer in layer_table(model, input_size) if layer.depth == 0)
 
 
-def _measured_speed(architecture, dataset_name, device, input_size):
+def _measured_speed(
+    architecture: str, dataset_name: str, device: str, input_size: tuple[int, ...]
+) -> float | None:
     """Whole images a second of the latest training of this network on this data, in this size,
     here, evaluations included; None if there was none.
     """
-    for run in sorted(
-        folders.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")
-    ):
-        queued, started, steps = run.rows("queued"), run.rows("started"), run.rows("step")
-        same = (
+    runs = folders.list_runs(shipped=False)[0]
+    for run in sorted(runs, key=lambda run: -run.changed("events.jsonl")):
+        is_same = (
             run.config["architecture"] == architecture
             and run.config["dataset"] == dataset_name
             and run.input_size == input_size
         )
-        # the time between its steps is not that of training alone
-        went_on = run.rows("paused") or run.rows("resumed")
-        if (
-            same
-            and queued
-            and queued[-1]["device"] == device
-            and started
-            and len(steps) > 1
-            and not went_on
-        ):
-            images = (steps[-1]["epoch"] - steps[0]["epoch"]) * started[-1].get("train_images", 0)
-            return images * _cost(run) / max(1e-3, steps[-1]["time"] - steps[0]["time"])
+        if is_same and _was_trained_in_one_go(run, device):
+            first, last = run.rows("step")[0], run.rows("step")[-1]
+            train_images = run.rows("started")[-1].get("train_images", 0)
+            images = (last["epoch"] - first["epoch"]) * train_images
+            return images * _cost(run) / max(1e-3, last["time"] - first["time"])
     return None
 
 
-def _cost(run):
+def _was_trained_in_one_go(run: Run, device: str) -> bool:
+    """Whether the time between its steps is that of training on this device alone."""
+    queued = run.rows("queued")
+    return bool(
+        queued
+        and queued[-1]["device"] == device
+        and run.rows("started")
+        and len(run.rows("step")) > 1
+        and not run.rows("paused")
+        and not run.rows("resumed")
+    )
+
+
+def _cost(run: Run) -> float:
     """What a run's recipe costs relative to one on whole pictures throughout."""
     try:
         return relative_cost(recipes.from_config(run.config))

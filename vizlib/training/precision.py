@@ -1,41 +1,37 @@
 """The type of number that a training computes in."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
-def half_type(device, model, picture_size):
+def half_type(
+    device: torch.device, model: nn.Module, picture_size: Sequence[int]
+) -> torch.dtype | None:
     """The two-byte type that convolutions are faster in on this device, or None. model: on it;
     picture_size: the smallest (C, H, W) that it gets.
     """
     if device.type == "cuda":
-        return (
-            torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
-        )
-    return (
-        torch.bfloat16
-        if torch.cpu._is_avx512_bf16_supported() and not _strides_over_a_point(model, picture_size)
-        else None
-    )
+        has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if has_bfloat16 else torch.float16
+    if torch.cpu._is_avx512_bf16_supported() and not _strides_over_a_point(model, picture_size):
+        return torch.bfloat16
+    return None
 
 
-def _strides_over_a_point(model, picture_size):
-    """Whether a window that strides is laid over maps of one place, as where a large network gets
-    very small pictures.
+def _strides_over_a_point(model: nn.Module, picture_size: Sequence[int]) -> bool:
+    """Whether a window that strides is laid over maps of one position, as where a large network
+    gets very small pictures.
 
     On CPUs the gradient of its filters is then left unwritten in bfloat16, and holds whatever was
     in that memory before (PyTorch 2.14).
     """
-    found = []
-
-    def look(module, inputs):
-        windows = zip(inputs[0].shape[2:], module.kernel_size, module.stride, strict=True)
-        found.append(
-            any(side == 1 and kernel > 1 and stride > 1 for side, kernel, stride in windows)
-        )
-
+    answers: list[bool] = []
     hooks = [
-        module.register_forward_pre_hook(look)
+        module.register_forward_pre_hook(
+            lambda module, inputs: answers.append(_is_over_a_point(module, inputs[0]))
+        )
         for module in model.modules()
         if isinstance(module, nn.Conv2d)
     ]
@@ -47,4 +43,9 @@ def _strides_over_a_point(model, picture_size):
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    return any(found)
+    return any(answers)
+
+
+def _is_over_a_point(convolution: nn.Conv2d, maps: Tensor) -> bool:
+    windows = zip(maps.shape[2:], convolution.kernel_size, convolution.stride, strict=True)
+    return any(side == 1 and kernel > 1 and stride > 1 for side, kernel, stride in windows)

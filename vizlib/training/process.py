@@ -2,19 +2,25 @@
 it in a server.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-GRACE_SECONDS = (
-    20  # to save and end, once the parent is gone; a process that hangs in the middle is ended then
-)
+if TYPE_CHECKING:
+    from vizlib.training.requests import Requests
+
+# to save and end, once the parent is gone; a process that hangs in the middle is ended then
+GRACE_SECONDS = 20
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Let glibc keep what is freed: it otherwise gives every large activation back and faults it in
     again at each step.
 
@@ -32,7 +38,7 @@ def keep_freed_memory():
         pass  # another C library, musl for one: training works without
 
 
-def end_after(wait, requests, reason):
+def end_after(wait: Callable[[], object], requests: Requests, reason: str) -> None:
     """End in order, for this reason, once wait() returns. requests: the training's Requests. A
     process that hangs is ended a little later.
     """
@@ -46,14 +52,14 @@ def end_after(wait, requests, reason):
     threading.Thread(target=watch, daemon=True).start()
 
 
-def wait_for_parent():
+def wait_for_parent() -> None:
     """Return when the process that started this one is gone."""
     parent = os.getppid()
     while os.getppid() == parent:
         time.sleep(1)
 
 
-def end_in_order(requests):
+def end_in_order(requests: Requests) -> None:
     """Let SIGTERM and Ctrl-C end a training so that it can be resumed; a second Ctrl-C ends it at
     once. requests: its Requests.
     """

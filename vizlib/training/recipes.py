@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from vizlib.errors import UserError, unknown
 
@@ -271,16 +272,14 @@ _OURS = {  # by how an architecture's name begins
 }
 
 
-def recipe_for(architecture, dataset_name=""):
+def recipe_for(architecture: str, dataset_name: str = "") -> str:
     """The name of the recipe that suits an architecture, and a data set, best."""
-    found = next(
-        (name for beginning, name in _OURS.items() if architecture.startswith(beginning)),
-        "one_cycle",
-    )
-    return "small_set" if found == "adamw" and dataset_name == "digits" else found
+    fitting = [name for beginning, name in _OURS.items() if architecture.startswith(beginning)]
+    name = fitting[0] if fitting else "one_cycle"
+    return "small_set" if name == "adamw" and dataset_name == "digits" else name
 
 
-def recipe(name, **changes):
+def recipe(name: str, **changes: Any) -> Recipe:
     """The recipe of that name with some values changed (None changes nothing). UserError for what
     is not possible.
 
@@ -297,17 +296,10 @@ def recipe(name, **changes):
     return checked(dataclasses.replace(RECIPES[name], **given))
 
 
-def checked(recipe):
+def checked(recipe: Recipe) -> Recipe:
     """The same recipe. UserError if one of its values is not possible."""
-    for key, (low, high) in LIMITS.items():
-        value = getattr(recipe, key)
-        if key == "seconds" and value is None:
-            continue
-        if not low <= value <= high or (key in WHOLE and not isinstance(value, int)):
-            raise UserError(
-                f"{key.replace('_', ' ')} {value} is not possible: "
-                f"{'a whole number ' if key in WHOLE else ''}between {low:g} and {high:,}."
-            )
+    for key in LIMITS:
+        _check_limits(key, getattr(recipe, key))
     for key, possible in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
         if getattr(recipe, key) not in possible:
             raise unknown(key, getattr(recipe, key), possible)
@@ -318,7 +310,18 @@ def checked(recipe):
     return recipe
 
 
-def from_config(config):
+def _check_limits(key: str, value: float | None) -> None:
+    if key == "seconds" and value is None:
+        return
+    low, high = LIMITS[key]
+    if not low <= value <= high or (key in WHOLE and not isinstance(value, int)):
+        raise UserError(
+            f"{key.replace('_', ' ')} {value} is not possible: "
+            f"{'a whole number ' if key in WHOLE else ''}between {low:g} and {high:,}."
+        )
+
+
+def from_config(config: dict[str, Any]) -> Recipe:
     """The Recipe that a run's configuration stores. UserError if it holds what no recipe has."""
     stored = config["recipe"]
     strange = [key for key in stored if key not in Recipe.__dataclass_fields__]

@@ -9,17 +9,24 @@ probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to 
 range/STEP/LAYER    float32 (2,), the values that 0 and 255 stand for
 """
 
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from vizlib.errors import UserError
 from vizlib.inside.layers import convolutions
 from vizlib.run.weights import load_weights, save_weights
 
-LAYERS, LARGEST_SIDE, SHOWN = 5, 32, 8_192
+LAYERS = 5
+LARGEST_SIDE = 32
+SHOWN = 8_192
 
 
-def is_log_spaced(step):
+def is_log_spaced(step: int) -> bool:
     """Whether a step is one of 1, 2, 3, 4, 6, 8, 12, 16, 24, ..."""
     power = 1 << (step.bit_length() - 1) if step else 0
     return step in (power, power + power // 2)
@@ -32,21 +39,17 @@ class Snapshots:
     W).
     """
 
-    def __init__(self, folder, model, picture, received):
-        self._path, self._model, self._received = folder / "snapshots.safetensors", model, received
-        found = convolutions(model)
-        chosen = (
-            {round(place * (len(found) - 1) / (LAYERS - 1)) for place in range(LAYERS)}
-            if found
-            else ()
-        )
-        self._layers = [
-            (found[place][0], model.get_submodule(found[place][0])) for place in sorted(chosen)
-        ]
-        self._conv1 = found[0][1] if found else None  # shares the parameter's memory
+    def __init__(self, folder: Path, model: nn.Module, picture: np.ndarray, received: Tensor):
+        self._path = folder / "snapshots.safetensors"
+        self._model = model
+        self._received = received
+        filters = convolutions(model)  # (name, weight), which shares the parameter's memory
+        names = [name for name, _ in filters]
+        self._layers = [(name, model.get_submodule(name)) for name in _spread(names, LAYERS)]
+        self._conv1 = filters[0][1] if filters else None
         self._taken = {"probe/picture": torch.from_numpy(picture.transpose(1, 2, 0).copy())}
 
-    def take_up(self, step):
+    def take_up(self, step: int) -> None:
         """Go on with the snapshots up to this step that the file has, of a training that is
         resumed.
         """
@@ -55,17 +58,11 @@ class Snapshots:
                 stored = load_weights(self._path)
             except UserError:  # a damaged film is no reason not to go on: a new one begins
                 return
-            kept = {
-                name: tensor
-                for name, tensor in stored.items()
-                if name == "probe/picture" or int(name.split("/")[1]) <= step
-            }
-            self._taken |= {
-                name: tensor.half() if name.startswith("conv1/") else tensor
-                for name, tensor in kept.items()
-            }
+            for name, tensor in stored.items():
+                if name == "probe/picture" or int(name.split("/")[1]) <= step:
+                    self._taken[name] = tensor.half() if name.startswith("conv1/") else tensor
 
-    def take(self, step):
+    def take(self, step: int) -> None:
         if self._conv1 is None:
             return
         conv1 = self._conv1.half().cpu()
@@ -75,21 +72,18 @@ class Snapshots:
         is_between = is_log_spaced(step) and step & (step - 1)  # 3, 6, 12, ...
         for name, maps in self._maps().items() if not is_between else ():
             least, greatest = maps.min(), maps.max()
-            self._taken[f"probe/{step:08d}/{name}"] = (
-                ((maps - least) / (greatest - least).clamp(min=1e-12) * 255)
-                .round()
-                .to(torch.uint8)
-                .cpu()
-            )
+            levels = (maps - least) / (greatest - least).clamp(min=1e-12) * 255
+            self._taken[f"probe/{step:08d}/{name}"] = levels.round().to(torch.uint8).cpu()
             self._taken[f"range/{step:08d}/{name}"] = torch.stack([least, greatest]).cpu()
         save_weights(self._taken, self._path, dtype=None)
 
-    def _maps(self):
+    def _maps(self) -> dict[str, Tensor]:
         """The layers' outputs for the probe, float32 (maps, h, w), made small."""
-        found, was_training = {}, self._model.training
+        maps_by_layer: dict[str, Tensor] = {}
+        was_training = self._model.training
 
-        def keep(name):
-            return lambda module, arguments, output: found.__setitem__(
+        def keep(name: str) -> Callable[..., None]:
+            return lambda module, arguments, output: maps_by_layer.__setitem__(
                 name, _small(output[0].float())
             )
 
@@ -102,10 +96,18 @@ class Snapshots:
             self._model.train(was_training)
             for handle in handles:
                 handle.remove()
-        return {name: maps for name, maps in found.items() if maps.isfinite().all()}
+        return {name: maps for name, maps in maps_by_layer.items() if maps.isfinite().all()}
 
 
-def _small(maps):
+def _spread(names: list[str], count: int) -> list[str]:
+    """About so many of the names, evenly from the first to the last."""
+    if not names:
+        return []
+    numbers = {round(number * (len(names) - 1) / (count - 1)) for number in range(count)}
+    return [names[number] for number in sorted(numbers)]
+
+
+def _small(maps: Tensor) -> Tensor:
     height, width = (min(side, LARGEST_SIDE) for side in maps.shape[1:])
     if maps.shape[1:] != (height, width):
         maps = F.adaptive_avg_pool2d(maps, (height, width))

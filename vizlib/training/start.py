@@ -3,47 +3,59 @@ trained on ImageNet.
 """
 
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from vizlib import architectures
 from vizlib.errors import UserError, unknown
 from vizlib.run import folders
 from vizlib.run.weights import load_into, load_weights
 
-IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+IMAGENET_MEAN = [0.485, 0.456, 0.406]
+IMAGENET_STD = [0.229, 0.224, 0.225]
 PRETRAINED = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 FITTED_ON = 2000  # pictures that a network which looks at the data before it is trained gets to see
 
 
-def check_start(start, architecture):
+def check_start(start: dict[str, str] | None, architecture: str) -> None:
     """UserError unless a start ({"run": id}, {"pretrained": "torchvision"} or None) is possible for
     an architecture.
     """
     if start is None:
         return
     if set(start) == {"run"}:
-        run = folders.open_run(start["run"])
-        if run.missing_weights:
-            raise UserError(run.missing_weights)
-        if run.config["architecture"] != architecture:
-            raise UserError(
-                f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do "
-                f"not fit {architecture}."
-            )
+        _check_run(start["run"], architecture)
     elif set(start) == {"pretrained"}:
-        if start["pretrained"] != "torchvision":
-            raise unknown("source of pretrained weights", start["pretrained"], ["torchvision"])
-        if architecture not in PRETRAINED:
-            raise UserError(
-                f"torchvision has no pretrained weights of {architecture}, only of: "
-                f"{', '.join(PRETRAINED)}."
-            )
+        _check_pretrained(start["pretrained"], architecture)
     else:
         raise unknown("start", start, ['{"run": ID}', '{"pretrained": "torchvision"}'])
 
 
-def starting_model(config, images):
+def _check_run(run_id: str, architecture: str) -> None:
+    run = folders.open_run(run_id)
+    if run.missing_weights:
+        raise UserError(run.missing_weights)
+    if run.config["architecture"] != architecture:
+        raise UserError(
+            f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do "
+            f"not fit {architecture}."
+        )
+
+
+def _check_pretrained(source: str, architecture: str) -> None:
+    if source != "torchvision":
+        raise unknown("source of pretrained weights", source, ["torchvision"])
+    if architecture not in PRETRAINED:
+        raise UserError(
+            f"torchvision has no pretrained weights of {architecture}, only of: "
+            f"{', '.join(PRETRAINED)}."
+        )
+
+
+def starting_model(config: dict[str, Any], images: Callable[[int], Tensor]) -> nn.Module:
     """The network of a configuration as its training begins, on the CPU.
 
     images: a function that gives some normalised training images (N, C, H, W), for networks that
@@ -64,7 +76,7 @@ def starting_model(config, images):
     return model
 
 
-def load_all_but_head(model, state_dict):
+def load_all_but_head(model: nn.Module, state_dict: dict[str, Tensor]) -> nn.Module:
     """Put tensors into a model whose last layer may be of another number of classes; that layer
     then stays random. UserError if more differs.
 
@@ -72,33 +84,38 @@ def load_all_but_head(model, state_dict):
     answers as to a picture of three equal channels.
     """
     own = model.state_dict()
-    first = next(name for name, parameter in model.named_parameters() if parameter.ndim > 1)
-    if (
-        own[first].ndim == 4
-        and own[first].shape[1] == 1
-        and first in state_dict
-        and state_dict[first].shape[1:2] == (3,)
-    ):
-        state_dict = state_dict | {first: state_dict[first].sum(1, keepdim=True)}
-    head = [name for name, parameter in model.named_parameters() if parameter.ndim > 1][
-        -1
-    ].rpartition(".")[0]
+    weights = [name for name, parameter in model.named_parameters() if parameter.ndim > 1]
+    state_dict = _in_grey(state_dict, own, weights[0])
+    head = _layer_of(weights[-1])
     differs = any(
-        name in own and state_dict[name].shape != own[name].shape
-        for name in state_dict
-        if name.rpartition(".")[0] == head
+        name in own and tensor.shape != own[name].shape
+        for name, tensor in state_dict.items()
+        if _layer_of(name) == head
     )
     if differs:
-        state_dict = {
-            name: tensor for name, tensor in state_dict.items() if name.rpartition(".")[0] != head
-        }
-        state_dict |= {
-            name: tensor for name, tensor in own.items() if name.rpartition(".")[0] == head
-        }
+        body = {name: tensor for name, tensor in state_dict.items() if _layer_of(name) != head}
+        random = {name: tensor for name, tensor in own.items() if _layer_of(name) == head}
+        state_dict = body | random
     return load_into(model, state_dict)
 
 
-def _torchvision_weights(architecture):
+def _layer_of(tensor_name: str) -> str:
+    return tensor_name.rpartition(".")[0]
+
+
+def _in_grey(
+    state_dict: dict[str, Tensor], own: dict[str, Tensor], first: str
+) -> dict[str, Tensor]:
+    """The tensors with the first convolution summed over colours, where the model's own is for grey
+    pictures and this one is not.
+    """
+    takes_grey = own[first].ndim == 4 and own[first].shape[1] == 1
+    if takes_grey and first in state_dict and state_dict[first].shape[1:2] == (3,):
+        return state_dict | {first: state_dict[first].sum(1, keepdim=True)}
+    return state_dict
+
+
+def _torchvision_weights(architecture: str) -> dict[str, Tensor]:
     """torchvision's best weights, from its cache or its makers' site; a download's checksum is
     compared with the one in its name.
     """
@@ -125,7 +142,7 @@ def _torchvision_weights(architecture):
     return load_weights(f"{torch.hub.get_dir()}/checkpoints/{path}")
 
 
-def freeze(model, count):
+def freeze(model: nn.Module, count: int) -> list[nn.Module]:
     """Take the first `count` convolutions, and the normalisations after them, out of the training.
     Returns these modules.
 
@@ -140,7 +157,7 @@ def freeze(model, count):
     ]
     # 4 in a convolution, 2 in a linear layer
     ranks = [getattr(getattr(module, "weight", None), "ndim", 0) for module in leaves]
-    convolutions = [place for place, rank in enumerate(ranks) if rank == 4]
+    convolutions = [number for number, rank in enumerate(ranks) if rank == 4]
     if not 0 < count <= len(convolutions):
         raise UserError(
             f"Cannot freeze {count} convolutions: between 0 and {len(convolutions)} is possible."

@@ -3,6 +3,8 @@ with PyTorch's weights-only reader.
 """
 
 import io
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,9 +12,10 @@ from vizlib.errors import UserError
 from vizlib.run.files import write_whole
 
 NAME = "last.pt"
+NEEDED = {"step", "seconds", "model", "optimisers", "factor", "since_evaluation"}
 
 
-def save_state(folder, **state):
+def save_state(folder: Path, **state: Any) -> None:
     """Write the state so that a reader finds the old file or the whole new one."""
     buffer = io.BytesIO()
     # into memory first: on a full disk PyTorch's own writer does not say what is wrong
@@ -20,7 +23,7 @@ def save_state(folder, **state):
     write_whole(folder / NAME, buffer.getbuffer())
 
 
-def load_state(folder):
+def load_state(folder: Path) -> dict[str, Any] | None:
     """The saved state as a dictionary, on the CPU, or None where there is none. UserError if it is
     damaged.
     """
@@ -29,10 +32,7 @@ def load_state(folder):
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if (
-            not {"step", "seconds", "model", "optimisers", "factor", "since_evaluation"}
-            <= state.keys()
-        ):
+        if not state.keys() >= NEEDED:
             raise ValueError("not a state")
     except Exception as error:  # readers of damaged files raise anything
         raise UserError(

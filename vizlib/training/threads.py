@@ -1,6 +1,7 @@
 """How many threads a training on a CPU uses: all, or one where that is faster."""
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 
@@ -21,20 +22,20 @@ class Threads:
     threads have shared them.
     """
 
-    def __init__(self, device, batch_pixels):
+    def __init__(self, device: torch.device, batch_pixels: int):
         self._usual = torch.get_num_threads()
-        on_cpu = device.type == "cpu" and self._usual > 1
-        self._choices = (
-            (self._usual,)
-            if not on_cpu
-            else (1,)
-            if batch_pixels < SMALL_BATCH
-            else (self._usual, 1)
-        )
-        self._taken, self._all_used = {number: [] for number in self._choices}, time.monotonic()
+        self._choices = self._possible(device, batch_pixels)
+        self._taken: dict[int, list[float]] = {number: [] for number in self._choices}
+        self._all_used = time.monotonic()
+
+    def _possible(self, device: torch.device, batch_pixels: int) -> tuple[int, ...]:
+        """The numbers of threads to choose from, the one to begin with first."""
+        if device.type != "cpu" or self._usual == 1:
+            return (self._usual,)
+        return (1,) if batch_pixels < SMALL_BATCH else (self._usual, 1)
 
     @contextmanager
-    def chosen(self):
+    def chosen(self) -> Iterator[None]:
         """Within, PyTorch uses what the first choice is; afterwards what it used before."""
         torch.set_num_threads(self._choices[0])
         try:
@@ -43,16 +44,15 @@ class Threads:
             torch.set_num_threads(self._usual)
 
     @contextmanager
-    def step(self):
+    def step(self) -> Iterator[None]:
         """Around each step: takes the number of threads that was faster lately, one that has not
         been tried yet first.
         """
         if len(self._choices) == 1:
             yield
             return
-        number = next(
-            (number for number, taken in self._taken.items() if len(taken) < TRIAL), None
-        ) or min(self._choices, key=self._seconds)
+        untried = [number for number, taken in self._taken.items() if len(taken) < TRIAL]
+        number = untried[0] if untried else min(self._choices, key=self._seconds)
         if number == self._usual:
             self._all_used = time.monotonic()
         elif time.monotonic() - self._all_used > LOOK_AGAIN:
@@ -64,7 +64,7 @@ class Threads:
         yield
         self._taken[number] = [*self._taken[number], time.perf_counter() - start][-LATEST:]
 
-    def _seconds(self, number):
+    def _seconds(self, number: int) -> float:
         """The median of the latest steps: the first of a trial, and the first after an evaluation,
         are slow by themselves.
         """

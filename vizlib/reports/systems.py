@@ -5,10 +5,13 @@ A run of one has its id in its configuration; all else that is said of it is rea
 folder.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from vizlib.errors import unknown
 from vizlib.run import folders
+from vizlib.run.folders import Run
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class System:
     architecture: str
     title: str
     recipe: str
-    changes: dict = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
     reported: float | None = None
     split: str = "test"
     epochs: int | None = None
@@ -36,7 +39,7 @@ class System:
     start: str | None = None
 
     @property
-    def told(self):
+    def told(self) -> str:
         """What the report says that it reached, in a few words, such as "81.3% validation"; a dash
         where it says nothing.
         """
@@ -303,37 +306,37 @@ _ALL = [
 SYSTEMS = {system.id: system for system in _ALL}
 
 
-def named(wanted):
+def named(wanted: Iterable[str]) -> list[System]:
     """The systems of these ids, or whose ids begin so where none is called that ("B" is B1, B2 and
     B3), in order. UserError for one that there is not.
     """
-    found = set()
+    chosen = set()
     for name in wanted:
         fitting = {id for id in SYSTEMS if id.startswith(name.upper())}
         if not fitting:
             raise unknown("system", name, SYSTEMS)
-        found |= {name.upper()} & fitting or fitting
-    return [system for id, system in SYSTEMS.items() if id in found]
+        chosen |= {name.upper()} & fitting or fitting
+    return [system for id, system in SYSTEMS.items() if id in chosen]
 
 
-def system_of(run):
+def system_of(run: Run) -> System | None:
     """The System that a run is a training of, or None; whatever its configuration holds there."""
     return next((system for id, system in SYSTEMS.items() if id == run.config.get("system")), None)
 
 
-def runs_of(system):
+def runs_of(system: System) -> list[Run]:
     """All runs of a system, shipped ones first."""
     return [run for run in folders.list_runs()[0] if run.config.get("system") == system.id]
 
 
-def finished_runs(system):
+def finished_runs(system: System) -> list[Run]:
     """The finished runs of a system: the shipped one, which stands for it, before those trained
     here.
     """
     return [run for run in runs_of(system) if run.status == "finished"]
 
 
-def table():
+def table() -> str:
     """All systems as a Markdown table: what was reported, and what the run here has in its
     folder.
     """
@@ -344,21 +347,26 @@ def table():
         ),
         "|---|---|---|---:|---:|---:|---:|---:|---:|---|---:|---|",
     ]
-    for system in SYSTEMS.values():
-        run = next(iter(finished_runs(system)), None)
-        cells = [
-            system.id,
-            f"`{system.architecture}`",
-            system.told,
-            f"{system.epochs} epoch{'s' * (system.epochs > 1)}" if system.epochs else "–",
-            *(_figures(run) if run else ["*not yet run*"] + [""] * 7),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["| " + " | ".join(_cells(system)) + " |" for system in SYSTEMS.values()]
     return "\n".join(lines)
 
 
-def _figures(run):
-    finished, best, last = run.rows("finished")[-1], run.best, run.rows("epoch")[-1]
+def _cells(system: System) -> list[str]:
+    """Its row of the table."""
+    runs = finished_runs(system)
+    return [
+        system.id,
+        f"`{system.architecture}`",
+        system.told,
+        f"{system.epochs} epoch{'s' * (system.epochs > 1)}" if system.epochs else "–",
+        *(_figures(runs[0]) if runs else ["*not yet run*"] + [""] * 7),
+    ]
+
+
+def _figures(run: Run) -> list[str]:
+    finished = run.rows("finished")[-1]
+    best = run.best
+    last = run.rows("epoch")[-1]
     return [
         f"**{finished['test_accuracy']:.1%}**",
         f"{best['val_accuracy']:.1%}",

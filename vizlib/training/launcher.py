@@ -15,12 +15,15 @@ from pathlib import Path
 
 from vizlib.errors import UserError
 from vizlib.run import folders
+from vizlib.run.folders import Run
 from vizlib.training import requests
 from vizlib.training.order import Order
 
 MOST_WAITING = 10
 ROOT = Path(__file__).resolve().parent.parent.parent
-_processes = []  # with their open pipes: as long as this process lives
+_processes: list[
+    subprocess.Popen[bytes]
+] = []  # with their open pipes: as long as this process lives
 _spawning = threading.Lock()
 # In a session of its own, so that Ctrl-C in the terminal does not reach it before it could save;
 # Windows has another word for it.
@@ -31,7 +34,7 @@ _ALONE = (
 )
 
 
-def devices():
+def devices() -> list[str]:
     """The devices to train on, the default first: "cuda:0", ..., "cpu". Imports torch."""
     import torch
 
@@ -56,7 +59,7 @@ def start_new(order: Order) -> str:
     return folder.name
 
 
-def resume(run, device=None, learning_rate=None):
+def resume(run: Run, device: str | None = None, learning_rate: float | None = None) -> None:
     """Let a run that ended too early go on, on the device it was on or another one, at the same or
     another highest learning rate.
     """
@@ -68,25 +71,13 @@ def resume(run, device=None, learning_rate=None):
     _spawn(run.folder.resolve(), device or device_of(run))
 
 
-def _spawn(folder, device):
+def _spawn(folder: Path, device: str) -> None:
     """Start the process. Its standard input is a pipe that closes when this process ends, also by
     kill -9.
     """
-    with _spawning:
-        # which also reaps the ended ones
-        for process in [process for process in _processes if process.poll() is not None]:
-            _processes.remove(process)
-    command = [
-        sys.executable,
-        "-m",
-        "vizlib.training.worker",
-        str(folder),
-        "--device",
-        device,
-        "--asked",
-        str(time.time()),
-        "--with-parent",
-    ]
+    _forget_ended()
+    options = ["--device", device, "--asked", str(time.time()), "--with-parent"]
+    command = [sys.executable, "-m", "vizlib.training.worker", str(folder), *options]
     data = os.environ.get("CONVSCOPE_DATA") or "data"
     environment = {**os.environ, "CONVSCOPE_DATA": str(Path(data).resolve())}
     with open(folder / "log.txt", "ab") as log:
@@ -103,39 +94,49 @@ def _spawn(folder, device):
         _processes.append(process)
 
 
-def request(run, wish):
+def _forget_ended() -> None:
+    with _spawning:
+        # which also reaps the ended ones
+        for process in [process for process in _processes if process.poll() is not None]:
+            _processes.remove(process)
+
+
+def request(run: Run, wish: str) -> None:
     """Ask a training for "stop", "keep", "pause" or "continue"."""
     requests.ask(run.folder, wish)
 
 
-def change_rate(run, learning_rate):
+def change_rate(run: Run, learning_rate: float) -> None:
     """Ask a training to go on at another highest learning rate. UserError for one that is not
     possible.
     """
     requests.ask_rate(run.folder, learning_rate)
 
 
-def active_runs():
+def active_runs() -> list[tuple[Run, str]]:
     """The runs that train here, then those that wait, in the order in which they were asked for,
     each with its status: pairs (run, status).
     """
-    found = [(run, run.status) for run in folders.list_runs(shipped=False)[0]]
-    return sorted(((run, status) for run, status in found if status in folders.ACTIVE), key=_place)
+    runs = [(run, run.status) for run in folders.list_runs(shipped=False)[0]]
+    active = [(run, status) for run, status in runs if status in folders.ACTIVE]
+    return sorted(active, key=_turn)
 
 
-def _place(run_and_status):
+def _turn(run_and_status: tuple[Run, str]) -> tuple[bool, float, str]:
+    """What the queue is sorted by."""
     run, status = run_and_status
     queued = run.rows("queued")
-    return status == "queued", queued[-1].get("asked", 0.0) if queued else time.time(), run.run_id
+    asked = queued[-1].get("asked", 0.0) if queued else time.time()
+    return status == "queued", asked, run.run_id
 
 
-def device_of(run):
+def device_of(run: Run) -> str:
     """The device a run waits for or trains on: "cpu" where it does not say."""
     queued = run.rows("queued")
     return queued[-1]["device"] if queued else "cpu"
 
 
-def place_in_queue(run, active):
+def place_in_queue(run: Run, active: list[tuple[Run, str]]) -> int:
     """1 for the one that is next on its device, 2 for the one after; 0 for one that does not wait,
     or is about to begin. active: the `active_runs`.
     """
@@ -147,7 +148,7 @@ def place_in_queue(run, active):
     return 0 if place == 1 and len(same) == len(waiting) else place
 
 
-def is_next(run):
+def is_next(run: Run) -> bool:
     """Whether a run that waits may begin: no other one on its device trains, or has waited
     longer.
     """

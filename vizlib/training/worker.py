@@ -5,14 +5,17 @@ It imports torch only when its turn has come: one that waits is small.
 """
 
 import argparse
+import importlib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from vizlib.errors import UserError
 from vizlib.run import folders
 from vizlib.run.events import EventLog
+from vizlib.run.folders import Run
 from vizlib.training import launcher, process
 from vizlib.training.requests import Requests
 
@@ -20,8 +23,31 @@ LOOK_SECONDS = 0.3
 NICENESS = 5  # the app's pages come first
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Train one run. Returns the exit status: 0 it ended by itself or as asked, 1 it failed."""
+    options = _parser().parse_args(arguments)
+    folder = options.folder.resolve()
+    # its queue is made of the runs beside it
+    os.environ["CONVSCOPE_RUNS"] = str(folder.parent)
+    requests = Requests(folder)
+    process.end_in_order(requests)
+    if options.with_parent:
+        pipe = _own_copy_of_standard_input()
+        # which writes nothing into it: reading ends with the app
+        process.end_after(lambda: os.read(pipe, 1), requests, "The app was closed.")
+    if hasattr(os, "nice") and options.device == "cpu":
+        os.nice(NICENESS)
+    try:
+        with EventLog(folder) as log:
+            run = folders.read_run(folder)
+            log.write("queued", device=options.device, asked=options.asked)
+            return _train_in_turn(run, log, requests, options.device)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m vizlib.training.worker", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", default="cpu")
@@ -36,49 +62,21 @@ def main(arguments=None):
         action="store_true",
         help="end when standard input closes, which it does when the app ends",
     )
-    options = parser.parse_args(arguments)
-    options.folder = options.folder.resolve()
-    # its queue is made of the runs beside it
-    os.environ["CONVSCOPE_RUNS"] = str(options.folder.parent)
-    requests = Requests(options.folder)
-    process.end_in_order(requests)
-    if options.with_parent:
-        pipe = _own_copy_of_standard_input()
-        # which writes nothing into it: reading ends with the app
-        process.end_after(lambda: os.read(pipe, 1), requests, "The app was closed.")
-    if hasattr(os, "nice") and options.device == "cpu":
-        os.nice(NICENESS)
-    try:
-        with EventLog(options.folder) as log:
-            return _train_in_turn(options, log, requests)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
+    return parser
 
 
-def _train_in_turn(options, log, requests):
-    run, carry_on = folders.read_run(options.folder), None
-    log.write("queued", device=options.device, asked=options.asked)
-    while True:
-        is_next = launcher.is_next(run)
-        # asked after the look: what ends the one before may be meant for this one as well
-        if requests.stop:
-            log.write("stopped", reason=f"{requests.stop} It was waiting in the queue.")
-            return 0
-        if is_next and carry_on:
-            break
-        # and is it still after the import? Of two that came at one time both may have thought so
-        if is_next:
-            process.keep_freed_memory()
-            from vizlib.training.loop import carry_on
-        else:
-            time.sleep(LOOK_SECONDS)
+def _train_in_turn(run: Run, log: EventLog, requests: Requests, device: str) -> int:
+    if not _wait_for_turn(run, requests):
+        log.write("stopped", reason=f"{requests.stop} It was waiting in the queue.")
+        return 0
+    from vizlib.training.loop import carry_on
+
     log.write("starting")
     try:
         carry_on(
-            options.folder,
+            run.folder,
             log,
-            device=options.device,
+            device=device,
             requests=requests,
             say=lambda line: print(line, flush=True),
         )
@@ -88,7 +86,28 @@ def _train_in_turn(options, log, requests):
     return 0
 
 
-def _own_copy_of_standard_input():
+def _wait_for_turn(run: Run, requests: Requests) -> bool:
+    """Wait until the device is free, and everything is imported. False if it was asked to stop
+    before.
+    """
+    is_ready = False
+    while True:
+        is_next = launcher.is_next(run)
+        # asked after the look: what ends the one before may be meant for this one as well
+        if requests.stop:
+            return False
+        if is_next and is_ready:
+            return True
+        # and is it still after the import? Of two that came at one time both may have thought so
+        if is_next:
+            process.keep_freed_memory()
+            importlib.import_module("vizlib.training.loop")
+            is_ready = True
+        else:
+            time.sleep(LOOK_SECONDS)
+
+
+def _own_copy_of_standard_input() -> int:
     """The pipe from the app as a file of its own, with nothing left at its place: on Windows,
     importing PyTorch hangs beside a thread that reads there.
     """

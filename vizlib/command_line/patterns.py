@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,9 +109,7 @@ def _made_pictures(run: Run, model: nn.Module, layer: Layer, units: int) -> byte
     return _sheet(run, layer, patterns.fitting(made.pictures), made.values, words)
 
 
-def _sheet(
-    run: Run, layer: Layer, tiles: Sequence[np.ndarray], values: np.ndarray, words: str
-) -> bytes:
+def _sheet(run: Run, layer: Layer, tiles: np.ndarray, values: np.ndarray, words: str) -> bytes:
     """A sheet as a PNG file: a tile a unit, each with the value of its unit."""
     from vizlib.displays.units import sheet
 

@@ -46,7 +46,7 @@ class System:
         return f"{self.reported:.1%} {self.split}" if self.reported else self.words
 
 
-_KNEE = dict(dataset="csv-imbalanced:knee", side=64, epochs=10)
+_KNEE: dict[str, Any] = dict(dataset="csv-imbalanced:knee", side=64, epochs=10)
 # before anything was done against the collapse
 _AS_REPORTED = dict(augment=False, augment_only_rare=False)
 _C = "report_c"
@@ -365,7 +365,7 @@ def _cells(system: System) -> list[str]:
 
 def _figures(run: Run) -> list[str]:
     finished = run.rows("finished")[-1]
-    best = run.best
+    best = run.rows("checkpoint")[-1]
     last = run.rows("epoch")[-1]
     return [
         f"**{finished['test_accuracy']:.1%}**",

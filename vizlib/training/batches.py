@@ -109,10 +109,10 @@ class FittedPictures(torch.utils.data.Dataset):
 
 def _stacked(pictures: list[Tensor | str]) -> tuple[Tensor | None, str]:
     """(uint8 images (B, C, H, W), no problem), or (None, the first problem)."""
-    for problem in pictures:
-        if isinstance(problem, str):
-            return None, problem
-    return torch.stack(pictures), ""
+    problems = [picture for picture in pictures if isinstance(picture, str)]
+    if problems:
+        return None, problems[0]
+    return torch.stack([picture for picture in pictures if isinstance(picture, Tensor)]), ""
 
 
 def resized(images: Tensor, size: Sequence[int]) -> Tensor:

@@ -10,6 +10,7 @@ wish is decided by rank 0 for all.
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -84,7 +85,9 @@ def join(device: str) -> tuple[Group, str]:
         device = f"cuda:{local}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=EVALUATION)
-    return Group(dist.get_rank(), size, dist.new_group(backend="gloo", timeout=PAUSE)), device
+    control = dist.new_group(backend="gloo", timeout=PAUSE)
+    # a number only where this process were outside of it
+    return Group(dist.get_rank(), size, cast(dist.ProcessGroup, control)), device
 
 
 def leave() -> None:

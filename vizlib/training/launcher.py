@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from vizlib.errors import UserError
 from vizlib.run import folders
@@ -27,7 +28,7 @@ _processes: list[
 _spawning = threading.Lock()
 # In a session of its own, so that Ctrl-C in the terminal does not reach it before it could save;
 # Windows has another word for it.
-_ALONE = (
+_ALONE: dict[str, Any] = (
     dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
     if sys.platform == "win32"
     else dict(start_new_session=True)

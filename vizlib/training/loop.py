@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from math import isfinite, log
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -127,7 +127,6 @@ class Training:
         self.group = group
         self.say = say
         self.recipe = recipes.from_config(config)
-        self.resumes = (folder / state.NAME).exists()
         self.step = 0
         self.factor = 1.0  # of the schedule's learning rates, where another one was asked for
         self.learning_rate = self.recipe.learning_rate
@@ -184,19 +183,20 @@ class Training:
 
     def _begin(self) -> None:
         torch.manual_seed(self.config["seed"])
+        saved = state.load_state(self.folder)
         self.prepared = prepare(
-            self.config, self.dataset, self.device, self.group, resumes=self.resumes
+            self.config, self.dataset, self.device, self.group, resumes=saved is not None
         )
         self.batches = self.prepared.batches
         self.model = self.prepared.model
         self.optimisers = self.prepared.optimisers
         self.scaler = self.prepared.scaler
-        self.total_steps = None if self.recipe.seconds else self.recipe.epochs * len(self.batches)
-        if self.resumes:
-            self._resume()
+        self.total_steps = self.recipe.epochs * len(self.batches)
+        if saved is not None:
+            self._resume(saved)
         if self.log is not None:
             self.noted = Noted(self.folder, self.log, self.prepared, self.say)
-            self._note_beginning()
+            self._note_beginning(resumes=saved is not None)
         self.network = self.group.wrapped(self.model, self.device)
         if self.recipe.compile:
             self.network = torch.compile(self.network, dynamic=False)
@@ -204,9 +204,8 @@ class Training:
             self._warm_up()
         self._back_to_training()
 
-    def _resume(self) -> None:
+    def _resume(self, saved: dict[str, Any]) -> None:
         """Take up what `_save` saved."""
-        saved = state.load_state(self.folder)
         load_into(self.model, saved["model"])
         for optimiser, stored in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(stored)
@@ -217,18 +216,18 @@ class Training:
         if self.scaler.is_enabled() and saved.get("scaler"):
             self.scaler.load_state_dict(saved["scaler"])
 
-    def _note_beginning(self) -> None:
+    def _note_beginning(self, *, resumes: bool) -> None:
         self.noted.beginning(
             self._moment(),
             _device_name(self.device),
-            resumes=self.resumes,
+            resumes=resumes,
             processes=self.group.size,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             train_images=len(self.batches.labels),
             val_images=len(self.prepared.held_out),
             test_images=len(self.dataset.splits["test"]),
             train_counts=self.prepared.train_counts,
-            steps=self.total_steps,
+            steps=None if self.recipe.seconds else self.total_steps,
             layers=[name for name, _ in self.prepared.layers],
         )
 
@@ -250,7 +249,7 @@ class Training:
 
     def _progress(self, steps: int = 0) -> float:
         """The share of the training done, in [0, 1], or done `steps` steps from now."""
-        if self.total_steps is None:
+        if self.recipe.seconds:
             each = self.seconds / self.step if self.step else 0.0
             return min(1.0, (self.seconds + steps * each) / self.recipe.seconds)
         return min(1.0, (self.step + steps) / self.total_steps)
@@ -337,7 +336,7 @@ class Training:
         self.scaler.scale(loss * self.group.size).backward()
         norms = []
         if note_gradients and self.group.leads:
-            norms = [weight.grad.norm() for _, weight in self.prepared.layers]
+            norms = [cast(Tensor, weight.grad).norm() for _, weight in self.prepared.layers]
         self._descend()
         self.step += 1
         self.meter.add(loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(all_labels))
@@ -374,8 +373,9 @@ class Training:
     # What is noted of it
 
     def _note_growth(self, images: Tensor) -> None:
+        height, width = images.shape[2:]
         if self.group.leads:
-            self.noted.growth(self._moment(), tuple(images.shape[2:]))
+            self.noted.growth(self._moment(), (height, width))
 
     def _note_gradients(self, norms: list[Tensor]) -> None:
         """norms: of each layer's gradient, times the scaler's scale."""

@@ -52,8 +52,8 @@ class Marks:
     every few epochs in very long ones.
     """
 
-    def __init__(self, recipe: Recipe, total_steps: int | None, progress: float):
-        if total_steps is None:
+    def __init__(self, recipe: Recipe, total_steps: int, progress: float):
+        if recipe.seconds:
             self._count = EVALUATIONS
         else:
             several = -(-EVALUATIONS // recipe.epochs)
@@ -96,7 +96,9 @@ class Meter:
         self._total = torch.zeros(2, dtype=torch.float64)
         self._images = 0
         # by name: the total, the images and the seconds at the last look
-        self._looks = dict.fromkeys(("step", "epoch"), (self._total, 0, 0.0))
+        self._looks: dict[str, tuple[Tensor, int, float]] = dict.fromkeys(
+            ("step", "epoch"), (self._total, 0, 0.0)
+        )
 
     def add(self, loss: Tensor, right: Tensor, count: int) -> None:
         """loss: this process's share of the mean of a batch of `count` pictures; right: how many it

@@ -114,18 +114,20 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, dict(lr=lr, momentum=momentum))
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         for group in self.param_groups:
             for filters in group["params"]:
                 if filters.grad is not None:
-                    self._step(filters, group["lr"], group["momentum"])
+                    self._step(filters, filters.grad, group["lr"], group["momentum"])
 
-    def _step(self, filters: Tensor, learning_rate: float, momentum: float) -> None:
+    def _step(
+        self, filters: Tensor, gradient: Tensor, learning_rate: float, momentum: float
+    ) -> None:
         state = self.state[filters]
         if not state:
             state["momentum"] = torch.zeros_like(filters)
-        average = state["momentum"].mul_(momentum).add_(filters.grad)
-        direction = filters.grad.add(average, alpha=momentum)
+        average = state["momentum"].mul_(momentum).add_(gradient)
+        direction = gradient.add(average, alpha=momentum)
         filters.mul_(len(filters) ** 0.5 / filters.norm())
         filters.add_(orthogonal(direction.flatten(1)).view_as(filters), alpha=-learning_rate)
 

@@ -29,11 +29,13 @@ def _strides_over_a_point(model: nn.Module, picture_size: Sequence[int]) -> bool
     """
     answers: list[bool] = []
     hooks = [
-        module.register_forward_pre_hook(
-            lambda module, inputs: answers.append(_is_over_a_point(module, inputs[0]))
+        convolution.register_forward_pre_hook(
+            lambda _, inputs, convolution=convolution: answers.append(
+                _is_over_a_point(convolution, inputs[0])
+            )
         )
-        for module in model.modules()
-        if isinstance(module, nn.Conv2d)
+        for convolution in model.modules()
+        if isinstance(convolution, nn.Conv2d)
     ]
     was_training = model.training
     try:

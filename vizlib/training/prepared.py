@@ -64,7 +64,8 @@ def prepare(
     model = _model(config | {"start": None} if resumes else config, training)
     model = group.with_shared_norms(model, device)
     frozen = freeze(model, config.get("frozen", 0))
-    model.to(device, memory_format=torch.channels_last)
+    # as documented; the stub does not know it
+    model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     half = _half_type(config, recipe, model, device)
     return Prepared(
         batches=batches,

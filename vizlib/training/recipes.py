@@ -73,8 +73,8 @@ class Recipe:
     compile: bool = False
 
 
-_NESTEROV = dict(momentum=0.9, nesterov=True, weight_decay=5e-4)
-_MUON = dict(
+_NESTEROV: dict[str, Any] = dict(momentum=0.9, nesterov=True, weight_decay=5e-4)
+_MUON: dict[str, Any] = dict(
     optimiser="muon",
     momentum=0.6,
     schedule="linear",
@@ -83,7 +83,7 @@ _MUON = dict(
     reflect=True,
     mirrored=True,
 )
-_DEEP = dict(
+_DEEP: dict[str, Any] = dict(
     optimiser="muon",
     learning_rate=0.05,
     companion_share=0.4,

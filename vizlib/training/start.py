@@ -121,7 +121,8 @@ def _torchvision_weights(architecture: str) -> dict[str, Tensor]:
     """
     from torchvision.models import get_model_weights
 
-    weights = get_model_weights(architecture).DEFAULT
+    possible: Any = get_model_weights(architecture)
+    weights = possible.DEFAULT
     path = weights.url.rpartition("/")[2]
     try:
         torch.hub.load_state_dict_from_url(

@@ -22,9 +22,8 @@ from vizlib.training.order import Order
 
 MOST_WAITING = 10
 ROOT = Path(__file__).resolve().parent.parent.parent
-_processes: list[
-    subprocess.Popen[bytes]
-] = []  # with their open pipes: as long as this process lives
+# with their open pipes: as long as this process lives
+_processes: list[subprocess.Popen[Any]] = []
 _spawning = threading.Lock()
 # In a session of its own, so that Ctrl-C in the terminal does not reach it before it could save;
 # Windows has another word for it.

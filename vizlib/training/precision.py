@@ -1,6 +1,7 @@
 """The type of number that a training computes in."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -28,12 +29,15 @@ def _strides_over_a_point(model: nn.Module, picture_size: Sequence[int]) -> bool
     in that memory before (PyTorch 2.14).
     """
     answers: list[bool] = []
-    hooks = [
-        convolution.register_forward_pre_hook(
-            lambda _, inputs, convolution=convolution: answers.append(
-                _is_over_a_point(convolution, inputs[0])
-            )
+
+    def look(convolution: nn.Conv2d, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        windows = zip(inputs[0].shape[2:], convolution.kernel_size, convolution.stride, strict=True)
+        answers.append(
+            any(side == 1 and kernel > 1 and stride > 1 for side, kernel, stride in windows)
         )
+
+    hooks = [
+        convolution.register_forward_pre_hook(partial(look, convolution))
         for convolution in model.modules()
         if isinstance(convolution, nn.Conv2d)
     ]
@@ -46,8 +50,3 @@ def _strides_over_a_point(model: nn.Module, picture_size: Sequence[int]) -> bool
         for hook in hooks:
             hook.remove()
     return any(answers)
-
-
-def _is_over_a_point(convolution: nn.Conv2d, maps: Tensor) -> bool:
-    windows = zip(maps.shape[2:], convolution.kernel_size, convolution.stride, strict=True)
-    return any(side == 1 and kernel > 1 and stride > 1 for side, kernel, stride in windows)

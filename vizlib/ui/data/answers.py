@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vizlib.run import moments
-from vizlib.run.verdict import (Verdict, judge)
 from vizlib.run.predictions import Predictions
-from vizlib.ui.data import (caches, not_yet)
+from vizlib.run.verdict import Verdict, judge
+from vizlib.ui.data import caches, not_yet
 
 
 @dataclass(frozen=True)

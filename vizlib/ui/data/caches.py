@@ -10,15 +10,9 @@ import time
 import streamlit as st
 
 from vizlib import datasets
-from vizlib.run import (moments, folders)
+from vizlib.run import folders, moments
 from vizlib.ui.data.not_yet import without
 from vizlib.ui.data.start_up import one_thread_each
-
-
-
-
-
-
 
 
 @st.cache_resource(max_entries=1, ttl=2, show_spinner=False)
@@ -81,8 +75,8 @@ def network(run):
 def _shapes(run):
     import torch
 
-    from vizlib.inside import activations
     from vizlib import architectures
+    from vizlib.inside import activations
 
     with torch.device("meta"):
         return activations.prepare(
@@ -105,8 +99,6 @@ _model, _model_followed = (
     )
     for spinner in ("Loading the network", False)
 )
-
-
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
@@ -153,8 +145,8 @@ def answer(run, picture):
 @st.cache_resource(max_entries=48, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def feature_maps(run, picture, layer_name):
     """(FeatureMapsDisplay of one layer for one picture, seconds it took)."""
-    from vizlib.inside.activations import capture
     from vizlib.displays.feature_maps import FeatureMapsDisplay
+    from vizlib.inside.activations import capture
 
     start = time.perf_counter()
     _, found = capture(model(run), tensor(run, picture), [layer_name])
@@ -169,7 +161,7 @@ def effective_field(run, picture, layer_name, unit, place):
     """What the pixels of a picture have to do with one value: (influence (H, W), the smallest box
     that holds 95 % of it, or None).
     """
-    from vizlib.inside.receptive_fields import (effective, tight_box)
+    from vizlib.inside.receptive_fields import effective, tight_box
 
     influence = effective(model(run), tensor(run, picture), layer_name, unit, place)
     return influence, tight_box(influence)
@@ -298,9 +290,3 @@ def weight_shapes(run):
             if tensors
             else {}
         )
-
-
-
-
-
-

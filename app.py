@@ -62,7 +62,7 @@ def card(run):
     """The first filters, name and figures of a run. Returns the empty place for its verdict."""
     st.markdown(
         f"**{plain(run.run_id)}**  "
-        f"\n:small[:gray[{plain(run.config.get('title') or run.config['architecture'])}]]"
+        f"\n:small[:gray[{plain(run.config.title or run.config.architecture)}]]"
     )
     weights = caches.snapshots(run)
     if weights:
@@ -90,7 +90,7 @@ def card(run):
         else ""
     )
     st.markdown(
-        f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]  "
+        f"{figure}  \n:small[:gray[{plain(run.config.dataset)}, {size}]]  "
         f"\n:small[:gray[{reported(run)}]]"
     )
     place = st.container()

@@ -73,7 +73,7 @@ def copies():
     return "\n".join(
         f"- `{dataset}`: {note}"
         for dataset, note in sorted(
-            {(run.config["dataset"], run.config["dataset_note"]) for run in found}
+            {(run.config.dataset, run.config.dataset_note) for run in found}
         )
     )
 
@@ -98,9 +98,7 @@ def recipes():
                 if recipe.schedule == "steps"
                 else []
             )
-            remarks += (
-                [f"starts from `{run.config['start']['run']}`"] if run.config.get("start") else []
-            )
+            remarks += [f"starts from `{run.config.start['run']}`"] if run.config.start else []
             lines.append(
                 f"| {system_id} | `{recipe.name}` | "
                 + " | ".join(written(getattr(recipe, key)) for key in SETTINGS)

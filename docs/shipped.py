@@ -26,8 +26,8 @@ def table():
         started, finished, best = run.rows("started")[-1], run.rows("finished")[-1], run.best
         cells = (
             f"`{run.run_id}`",
-            run.config["title"],
-            run.config["dataset"],
+            run.config.title,
+            run.config.dataset,
             f"{started['parameters']:,}",
             f"{run.rows('epoch')[-1]['epoch']:.3g}",
             f"{finished['seconds']:,.0f} s, {run.device}",

@@ -67,10 +67,7 @@ def partner(run, runs):
 
 def say_tested(runs):
     """What stands against comparing the figures of runs, if anything does."""
-    tested = [
-        (run.config["dataset"], run.config.get("dataset_note", run.config["dataset"]))
-        for run in runs
-    ]
+    tested = [(run.config.dataset, run.config.dataset_note or run.config.dataset) for run in runs]
     if tested[0] != tested[1]:
         each = "; ".join(
             f"**{plain(run.run_id)}** on {plain(note)}"
@@ -116,8 +113,8 @@ def cells(run):
     except UserError:
         verdict = "–"
     return (
-        run.config.get("title") or run.config["architecture"],
-        run.config["dataset"],
+        run.config.title or run.config.architecture,
+        run.config.dataset,
         f"{started[-1]['parameters']:,}" if started else "–",
         f"{last['epoch']:.3g}" if last else "–",
         f"{finished[-1]['seconds'] if finished else last['seconds']:,.0f} s" if last else "–",

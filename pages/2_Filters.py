@@ -72,7 +72,7 @@ def show(run, picture):
     )
     text += (
         "trained on "
-        f"{run.config['dataset']}{status.took([run], 'drawn', time.perf_counter() - start)}."
+        f"{run.config.dataset}{status.took([run], 'drawn', time.perf_counter() - start)}."
     )
     caption(
         text,

@@ -61,7 +61,7 @@ def draw(runs, quantity, axis, smoothing, log_scale, until):
     charts.steady(figure, key="curves", config=charts.CAMERA)
     for run in runs:
         st.markdown(summary(run))
-    names = ", ".join(f"{run.run_id} on {run.config['dataset']}" for run in runs)
+    names = ", ".join(f"{run.run_id} on {run.config.dataset}" for run in runs)
     text = (
         f"{names}: {quantity} over {axis}{status.took(runs, 'drawn', seconds)}. Dotted: training "
         "images, full: held-out validation images, star: the best checkpoint, "

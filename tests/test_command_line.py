@@ -102,9 +102,9 @@ def test_train_evaluate_and_check(runs_root, capsys):
     assert "Not collapsed" in printed
     run = folders.open_run("mine")
     assert run.status == "finished"
-    assert run.config["seed"] == 3
-    assert run.config["title"] == "a title"
-    assert run.config["recipe"]["batch_size"] == 32
+    assert run.config.seed == 3
+    assert run.config.title == "a title"
+    assert run.config.recipe["batch_size"] == 32
 
     assert main(["train", *arguments, "--name", "mine"]) == 2
     assert "holds a run already" in capsys.readouterr().err
@@ -156,18 +156,18 @@ def test_the_recipe_can_be_changed(runs_root, capsys):
         seconds=None,
         compile=False,
     )
-    assert {key: run.config["recipe"][key] for key in changed} == changed
+    assert {key: run.config.recipe[key] for key in changed} == changed
     assert (
-        run.config["start"],
-        run.config["frozen"],
+        run.config.start,
+        run.config.frozen,
     ) == (None, 0)
     assert (
         main([*begun, "--name", "second", "--seconds", "1", "--start", "first", "--freeze", "1"])
         == 0
     )
     run = folders.open_run("second")
-    assert run.config["recipe"]["seconds"] == 1
-    assert (run.config["start"], run.config["frozen"]) == ({"run": "first"}, 1)
+    assert run.config.recipe["seconds"] == 1
+    assert (run.config.start, run.config.frozen) == ({"run": "first"}, 1)
     assert run.rows("started")[0]["layers"] == ["conv2", "fc"]
     first, second = (
         load_weights(folders.open_run(name).path("model.safetensors"))["conv1.weight"]
@@ -320,7 +320,7 @@ def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
         == 0
     )
     assert [
-        run.config["dataset"] for run in folders.list_runs()[0] if run.folder.parent == runs_root
+        run.config.dataset for run in folders.list_runs()[0] if run.folder.parent == runs_root
     ] == ["folder:my flowers (1)"]
 
 

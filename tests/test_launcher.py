@@ -183,7 +183,9 @@ def test_a_full_queue_says_so(runs_root, tiny_run):
     for number in range(launcher.MOST_WAITING):
         (runs_root / f"waiting{number}").mkdir()
         # just made: its process has not come so far
-        (runs_root / f"waiting{number}" / "config.json").write_text(json.dumps(tiny_run.config))
+        (runs_root / f"waiting{number}" / "config.json").write_text(
+            json.dumps(tiny_run.config.as_dict())
+        )
     with pytest.raises(UserError, match="10 trainings wait already"):
         start("more")
     assert not (runs_root / "more").exists()
@@ -358,7 +360,7 @@ def test_many_who_look_do_not_take_one_another_for_a_training(runs_root, tiny_ru
     """
     folder = runs_root / "gone"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(tiny_run.config))
+    (folder / "config.json").write_text(json.dumps(tiny_run.config.as_dict()))
     with EventLog(folder) as log:
         log.write("starting")
     code = (
@@ -392,7 +394,9 @@ def in_process(monkeypatch):
 def test_what_fails_is_noted_and_one_line(runs_root, in_process, capsys, tiny_run):
     folder = runs_root / "run"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(tiny_run.config | {"dataset": "folder:gone"}))
+    (folder / "config.json").write_text(
+        json.dumps(tiny_run.config.as_dict() | {"dataset": "folder:gone"})
+    )
     assert in_process(folder) == 1
     printed = capsys.readouterr().err
     assert printed.count("\n") == 1
@@ -425,7 +429,7 @@ def test_what_ends_the_training_before_ends_the_waiting_one_too(
     """
     folder = runs_root / "run"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(tiny_run.config))
+    (folder / "config.json").write_text(json.dumps(tiny_run.config.as_dict()))
     made, imported, looks = [], [], []
 
     def noted(folder):
@@ -462,7 +466,7 @@ def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
     )
     folder = runs_root / "run"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(tiny_run.config))
+    (folder / "config.json").write_text(json.dumps(tiny_run.config.as_dict()))
     figures = dict(seconds=1.0, train_loss=1.0, learning_rate=0.1)
     events = [
         dict(event="queued", device="cpu", asked=0.0),

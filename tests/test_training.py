@@ -3,6 +3,7 @@ however it ends.
 """
 
 import contextlib
+import dataclasses
 import errno
 import json
 import math
@@ -21,6 +22,7 @@ from vizlib import architectures, datasets
 from vizlib.datasets import Dataset, Split, hold_out, reading
 from vizlib.errors import UserError
 from vizlib.inside.passes import predict
+from vizlib.run.config import config_of
 from vizlib.run.events import EventLog
 from vizlib.run.folders import read_run
 from vizlib.run.predictions import load_predictions
@@ -292,14 +294,14 @@ def test_step_events_are_few(tmp_path, monkeypatch):
 def test_the_configuration_says_all():
     dataset = datasets.load("digits")
     config = digits_config()
-    assert json.loads(json.dumps(config)) == config
-    assert config["arguments"] == {"num_classes": 10, "in_channels": 1, "image_size": 8}
-    assert config["input_size"] == [1, 8, 8]
-    assert config["validation"] == 143
-    assert config["recipe"]["epochs"] == 2
-    assert (config["mean"], config["std"]) == (dataset.mean, dataset.std)
-    assert config["start"] is None
-    assert config["frozen"] == 0
+    assert config_of(json.loads(json.dumps(config.as_dict()))) == (config, [])
+    assert config.arguments == {"num_classes": 10, "in_channels": 1, "image_size": 8}
+    assert config.input_size == [1, 8, 8]
+    assert config.validation == 143
+    assert config.recipe["epochs"] == 2
+    assert (config.mean, config.std) == (dataset.mean, dataset.std)
+    assert config.start is None
+    assert config.frozen == 0
     large = make_config("resnet18", dataset, recipe("sgd"), validation=7, title="t", seed=5)
     assert large["input_size"] == [1, 224, 224]
     assert (
@@ -317,13 +319,15 @@ def test_one_seed_gives_one_run(tmp_path, tiny_run):
         again.path("model.safetensors").read_bytes()
         == tiny_run.path("model.safetensors").read_bytes()
     )
-    other = train(tmp_path / "other", {**digits_config(epochs=1), "seed": 1}, say=quiet)
+    other = train(
+        tmp_path / "other", dataclasses.replace(digits_config(epochs=1), seed=1), say=quiet
+    )
     assert without_times(other.events)[1] != without_times(tiny_run.events)[1]
 
 
 def test_validation_and_test_images_are_never_trained_on():
     dataset = datasets.load("digits")
-    training, validation = hold_out(dataset.splits["train"], digits_config()["validation"], 0)
+    training, validation = hold_out(dataset.splits["train"], digits_config().validation, 0)
     parts = [set(split.image_ids) for split in (training, validation, dataset.splits["test"])]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 1797
 
@@ -352,7 +356,7 @@ class Recorder:
     def logits(self, place, config):
         """(labels, logits with a graph, model) of a step, by a network built anew."""
         images, labels, before, _, _ = self.steps[place]
-        model = architectures.create(config["architecture"], **config["arguments"])
+        model = architectures.create(config.architecture, **config.arguments)
         load_into(model, before)
         model.train()
         return labels, model(images), model
@@ -524,10 +528,10 @@ def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
         {*np.maximum.accumulate(accuracies)}
     )
     model = load_into(
-        architectures.create("three_layer_module", **config["arguments"]), tensors(run.folder)
+        architectures.create("three_layer_module", **config.arguments), tensors(run.folder)
     )
     dataset = datasets.load("digits")
-    held_out = hold_out(dataset.splits["train"], config["validation"], 0)[1]
+    held_out = hold_out(dataset.splits["train"], config.validation, 0)[1]
     right = (
         predict(model, held_out.images((1, 8, 8)), dataset.mean, dataset.std).argmax(1)
         == held_out.labels
@@ -539,9 +543,9 @@ def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
 def test_predictions_are_those_of_the_saved_weights(tiny_run):
     config, test = tiny_run.config, datasets.load("digits").splits["test"]
     model = load_into(
-        architectures.create("three_layer_module", **config["arguments"]), tensors(tiny_run.folder)
+        architectures.create("three_layer_module", **config.arguments), tensors(tiny_run.folder)
     )
-    mean, std = config["mean"][0], config["std"][0]
+    mean, std = config.mean[0], config.std[0]
     with torch.no_grad():
         logits = model.eval()(
             torch.tensor(
@@ -655,7 +659,7 @@ def test_mirrored_answers_are_the_mean_of_both(tmp_path, mirrors):
     dataset = noise(mirrors=mirrors)
     run = train(tmp_path / "run", noise_config(dataset, mirrored=True), dataset, say=quiet)
     model = load_into(
-        architectures.create("three_layer_module", **run.config["arguments"]), tensors(run.folder)
+        architectures.create("three_layer_module", **run.config.arguments), tensors(run.folder)
     ).eval()
 
     def answers(split):
@@ -1453,7 +1457,7 @@ def test_what_cannot_be_trained_leaves_nothing_behind(tmp_path):
         {"arguments": {"width": 3}},
     ):
         with pytest.raises(UserError):
-            train(tmp_path / "run", digits_config() | changes, say=quiet)
+            train(tmp_path / "run", dataclasses.replace(digits_config(), **changes), say=quiet)
         assert not (tmp_path / "run").exists()
 
 
@@ -1487,5 +1491,5 @@ def test_a_data_set_that_changed_is_not_trained_on(tmp_path):
 def test_a_configuration_is_a_copy_of_its_recipe():
     chosen = recipe("sgd")
     config = make_config("three_layer_module", datasets.load("digits"), chosen)
-    config["recipe"]["learning_rate"] = 3.0
+    config.recipe["learning_rate"] = 3.0
     assert chosen.learning_rate == 0.02

@@ -226,7 +226,7 @@ def _list(options):
             else "no checkpoint yet"
         )
         print(
-            f"  {run.run_id:32} {run.config['architecture']:24} {run.config['dataset']:20} "
+            f"  {run.run_id:32} {run.config.architecture:24} {run.config.dataset:20} "
             f"{run.status:12} {best}"
         )
     for problem in problems:
@@ -380,12 +380,10 @@ def _evaluate(options):
         raise UserError(run.missing_weights)
     dataset = datasets.load_for(run.config)
     predictions = evaluate(run.folder, run.config, dataset, _device(options.device))
-    if dataset.note == run.config.get("dataset_note"):
+    if dataset.note == run.config.dataset_note:
         save_predictions(run.path("predictions.npz"), predictions)
     else:  # another copy has other test images: what the run reports stays as it is
-        print(
-            f"Not stored: the run was tested on {run.config.get('dataset_note', 'another copy')}."
-        )
+        print(f"Not stored: the run was tested on {run.config.dataset_note or 'another copy'}.")
     confusion = predictions.confusion()
     print(f"{run.run_id} on {dataset.note}")
     print(f"accuracy {predictions.accuracy:.4f} on {len(predictions.labels):,} images\n")
@@ -439,8 +437,8 @@ def _patterns(options):
         layer,
         list(range(len(best.rows))),
         input_size=run.input_size,
-        mean=run.config["mean"],
-        std=run.config["std"],
+        mean=run.config.mean,
+        std=run.config.std,
         say=_say("pictures made"),
     )
     sheets = {
@@ -452,7 +450,7 @@ def _patterns(options):
         "made-picture": (
             patterns.fitting(made.pictures),
             made.values,
-            f"the picture made to excite it most; trained on {run.config['dataset']}",
+            f"the picture made to excite it most; trained on {run.config.dataset}",
         ),
     }
     for name, (tiles, values, words) in sheets.items():

@@ -170,14 +170,14 @@ def load_for(config):
     """The Dataset of a run's configuration. UserError if this machine's copy has other classes, or
     an other order of them.
     """
-    dataset = load(config["dataset"])
-    if list(dataset.class_names) != list(config["class_names"]):
+    dataset = load(config.dataset)
+    if list(dataset.class_names) != list(config.class_names):
         raise UserError(
-            f"The data set {config['dataset']!r} on this machine has "
+            f"The data set {config.dataset!r} on this machine has "
             f"{len(dataset.class_names)} classes beginning with {dataset.class_names[0]!r}; "
             "the run "
-            f"was trained on {len(config['class_names'])} beginning with "
-            f"{config['class_names'][0]!r}, in another order or of other names."
+            f"was trained on {len(config.class_names)} beginning with "
+            f"{config.class_names[0]!r}, in another order or of other names."
         )
     return dataset
 

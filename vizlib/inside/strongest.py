@@ -189,8 +189,8 @@ def of_run(run, dataset, say=lambda share: None):
         model,
         images,
         layer_names,
-        mean=run.config["mean"],
-        std=run.config["std"],
+        mean=run.config.mean,
+        std=run.config.std,
         total=len(split),
         say=say,
     )
@@ -240,7 +240,7 @@ def _marks(run, weights, dataset):
     ids = "\n".join(map(str, dataset.splits["test"].image_ids))
     return {
         "weights": hashlib.sha256(weights).hexdigest(),
-        "network": json.dumps([run.config["architecture"], run.config["arguments"]]),
+        "network": json.dumps([run.config.architecture, run.config.arguments]),
         "data": dataset.note,
         "images": hashlib.sha256(ids.encode()).hexdigest(),
     }

@@ -318,12 +318,12 @@ def named(wanted):
 
 def system_of(run):
     """The System that a run is a training of, or None; whatever its configuration holds there."""
-    return next((system for id, system in SYSTEMS.items() if id == run.config.get("system")), None)
+    return next((system for id, system in SYSTEMS.items() if id == run.config.system), None)
 
 
 def runs_of(system):
     """All runs of a system, shipped ones first."""
-    return [run for run in folders.list_runs()[0] if run.config.get("system") == system.id]
+    return [run for run in folders.list_runs()[0] if run.config.system == system.id]
 
 
 def finished_runs(system):
@@ -366,6 +366,6 @@ def _figures(run):
         f"{best['epoch']:.3g}",
         f"{finished['seconds']:,.0f}",
         run.device,
-        str(run.config["seed"]),
+        str(run.config.seed),
         f"`{run.run_id}`",
     ]

@@ -1,11 +1,15 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and files that are none."""
+
+from __future__ import annotations
 
 import os
+import stat
 import uuid
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_whole(path, content):
+def write_whole(path: str | os.PathLike, content: bytes) -> None:
     """Write bytes under another name beside the file, then rename: a reader finds the old file or
     the whole new one, and nothing is left after an error.
     """
@@ -16,3 +20,19 @@ def write_whole(path, content):
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def check_regular(path: str | os.PathLike) -> os.stat_result:
+    """What the system knows of a file. OSError if it is none that can be read to its end: opening a
+    named pipe waits for ever, a device has no end.
+    """
+    known = os.stat(path)
+    if not stat.S_ISREG(known.st_mode):
+        raise OSError(0, "it is no regular file", str(path))
+    return known
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """A file opened to be read. OSError if it is no regular one."""
+    check_regular(path)
+    return open(path, "rb")

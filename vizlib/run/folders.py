@@ -13,16 +13,15 @@ thing on disk.
 Shipped runs lie in checkpoints/, new ones in runs/ (or CONVSCOPE_RUNS). Nothing here imports torch.
 """
 
-import json
 import os
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vizlib.errors import UserError, unknown
+from vizlib.run.config import RunConfig, read_config
 from vizlib.run.events import LOCK, read_events
-from vizlib.run.files import write_whole
 
 try:
     import fcntl
@@ -45,17 +44,6 @@ _PHASES = {
 } | {end: end for end in ENDS}
 _latest_events = {}  # path -> (state, events)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
-_NEEDED = {
-    "architecture": str,
-    "arguments": dict,
-    "dataset": str,
-    "class_names": list,
-    "input_size": list,
-    "mean": list,
-    "std": list,
-    "recipe": dict,
-    "seed": int,
-}
 
 
 def runs_root():
@@ -68,7 +56,7 @@ class Run:
     """One run folder, read when asked for. Equal runs are the same folder in the same state."""
 
     folder: Path
-    config: dict
+    config: RunConfig
 
     @property
     def run_id(self):
@@ -76,12 +64,12 @@ class Run:
 
     @property
     def class_names(self):
-        return self.config["class_names"]
+        return self.config.class_names
 
     @property
     def input_size(self):
         """(channels, height, width) of what the network takes."""
-        return tuple(self.config["input_size"])
+        return tuple(self.config.input_size)
 
     def path(self, name):
         return self.folder / name
@@ -151,10 +139,12 @@ class Run:
         """A Run of this one's folder with another's architecture: the same weights in a network
         written otherwise, if their names and shapes fit it.
         """
-        return Run(
-            self.folder,
-            self.config | {key: other.config[key] for key in ("architecture", "arguments")},
+        form = replace(
+            self.config,
+            architecture=other.config.architecture,
+            arguments=other.config.arguments,
         )
+        return replace(self, config=form)
 
     @property
     def is_active(self):
@@ -202,13 +192,9 @@ class Run:
     @property
     def reproducing_command(self):
         """The command that trains it anew, where it is one of the reports' systems; else empty."""
-        system = self.config.get("system")
+        system = self.config.system
         # nothing else is for a shell
-        return (
-            f"python -m vizlib reproduce {system}"
-            if isinstance(system, str) and system.isalnum()
-            else ""
-        )
+        return f"python -m vizlib reproduce {system}" if system and system.isalnum() else ""
 
     @property
     def device(self):
@@ -248,45 +234,7 @@ def _is_locked(file):
 def read_run(folder):
     """The Run in a folder. UserError with the reason if it is not one."""
     folder = Path(folder)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder.name!r} is not a run: it has no config.json.") from None
-    except (OSError, ValueError, RecursionError):
-        raise UserError(
-            f"{folder.name!r} cannot be read: its config.json is cut short or damaged."
-        ) from None
-    problem = _config_problem(config)
-    if problem:
-        raise UserError(f"{folder.name!r} cannot be read: {problem} in its config.json.")
-    return Run(folder, config)
-
-
-def _config_problem(config):
-    """What is wrong with a configuration, in a few words, or None."""
-    if not isinstance(config, dict):
-        return "there is no object"
-    for key, kind in _NEEDED.items():
-        if not isinstance(config.get(key), kind):
-            return f"{key!r} is missing or not a {kind.__name__}"
-    size = config["input_size"]
-    if len(size) != 3 or not all(isinstance(number, int) and 0 < number <= 1024 for number in size):
-        return "'input_size' is not [channels, height, width]"
-    if not all(
-        len(config[key]) == size[0]
-        and all(isinstance(value, (int, float)) for value in config[key])
-        for key in ("mean", "std")
-    ):
-        return "'mean' or 'std' does not fit the channels"
-    if not all(-1000 < value < 1000 for value in config["mean"]) or not all(
-        0 < value < 1000 for value in config["std"]
-    ):
-        return "'mean' or 'std' is out of range"
-    if not config["class_names"] or not all(
-        isinstance(name, str) for name in config["class_names"]
-    ):
-        return "'class_names' is not a list of names"
-    return None
+    return Run(folder, read_config(folder)[0])
 
 
 def list_runs(shipped=True):
@@ -356,8 +304,3 @@ def claim_folder(name):
         except FileExistsError:
             continue
     raise UserError(f"There are too many runs named {name!r}: choose another name.")
-
-
-def write_json(path, content):
-    """Write JSON so that a reader finds either the old file or the whole new one."""
-    write_whole(path, json.dumps(content, indent=1).encode())

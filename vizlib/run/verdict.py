@@ -130,7 +130,7 @@ def judge_run(run):
         predictions.confusion(),
         run.class_names,
         train_accuracy=train_accuracy,
-        ordered=bool(run.config.get("ordered")),
+        ordered=run.config.ordered,
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from vizlib import architectures, datasets
 from vizlib.errors import UserError
 from vizlib.run import folders
+from vizlib.run.config import RunConfig, write_config
 from vizlib.run.weights import load_weights
 from vizlib.training import recipes
 from vizlib.training.recipes import picture_size
@@ -59,27 +60,27 @@ def make_config(
     pretrained = bool(start) and "pretrained" in start
     if not 0 <= seed < 2**32:
         raise UserError(f"seed {seed} is not possible: between 0 and {2**32 - 1:,}.")
-    return {
-        "title": title or architecture,
-        "architecture": architecture,
-        "arguments": found.arguments_for(len(dataset.class_names), input_size),
-        "dataset": dataset.name,
-        "dataset_note": dataset.note,
-        "ordered": dataset.ordered,
-        "class_names": list(dataset.class_names),
-        "input_size": list(input_size),
-        "mean": _by_channel(IMAGENET_MEAN, input_size) if pretrained else dataset.mean,
-        "std": _by_channel(IMAGENET_STD, input_size) if pretrained else dataset.std,
-        "validation": min(1000, len(dataset.splits["train"]) // 10)
+    return RunConfig(
+        title=title or architecture,
+        architecture=architecture,
+        arguments=found.arguments_for(len(dataset.class_names), input_size),
+        dataset=dataset.name,
+        dataset_note=dataset.note,
+        ordered=dataset.ordered,
+        class_names=list(dataset.class_names),
+        input_size=list(input_size),
+        mean=_by_channel(IMAGENET_MEAN, input_size) if pretrained else dataset.mean,
+        std=_by_channel(IMAGENET_STD, input_size) if pretrained else dataset.std,
+        validation=min(1000, len(dataset.splits["train"]) // 10)
         if validation is None
         else validation,
-        "recipe": dict(vars(recipe)),
-        "start": start,
-        "frozen": frozen,
-        "system": system,
-        "seed": seed,
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
-    }
+        recipe=dict(vars(recipe)),
+        start=start,
+        frozen=frozen,
+        system=system,
+        seed=seed,
+        versions={"torch": torch.__version__, "python": platform.python_version()},
+    )
 
 
 def _by_channel(colours, input_size):
@@ -93,13 +94,13 @@ def check_possible(config, dataset):
     """
     splits(dataset, config)
     with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
-        model = architectures.create(config["architecture"], **config["arguments"])
-        freeze(model, config.get("frozen", 0))
+        model = architectures.create(config.architecture, **config.arguments)
+        freeze(model, config.frozen)
         _check_growth(config, model)
-    if config.get("start") and "run" in config["start"]:
+    if config.start and "run" in config.start:
         load_all_but_head(
             model.to_empty(device="cpu"),
-            load_weights(folders.open_run(config["start"]["run"]).path("model.safetensors")),
+            load_weights(folders.open_run(config.start["run"]).path("model.safetensors")),
         )
 
 
@@ -107,7 +108,7 @@ def _check_growth(config, model):
     """UserError if pictures are to grow and the network, on the meta device, does not take the
     smallest.
     """
-    channels, *sides = config["input_size"]
+    channels, *sides = config.input_size
     smallest = picture_size(recipes.from_config(config), sides, 0)
     if smallest == tuple(sides):
         return
@@ -116,7 +117,7 @@ def _check_growth(config, model):
     except RuntimeError as error:
         height, width = smallest
         raise UserError(
-            f"{config['architecture']} cannot begin with pictures of {height} × {width} "
+            f"{config.architecture} cannot begin with pictures of {height} × {width} "
             "pixels and let them grow: it takes those of one side only, or larger ones."
         ) from error
 
@@ -127,7 +128,7 @@ def begun(config, dataset, name):
     """
     check_possible(config, dataset)
     folder = folders.claim_folder(name)
-    folders.write_json(folder / "config.json", config)
+    write_config(folder, config)
     return folder
 
 
@@ -135,4 +136,4 @@ def splits(dataset, config):
     """(training, validation): as the data set brings them, or held out by seed."""
     if "val" in dataset.splits:
         return dataset.splits["train"], dataset.splits["val"]
-    return datasets.hold_out(dataset.splits["train"], config["validation"], config["seed"])
+    return datasets.hold_out(dataset.splits["train"], config.validation, config.seed)

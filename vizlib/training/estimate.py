@@ -60,8 +60,8 @@ def _measured_speed(architecture, dataset_name, device, input_size):
     ):
         queued, started, steps = run.rows("queued"), run.rows("started"), run.rows("step")
         same = (
-            run.config["architecture"] == architecture
-            and run.config["dataset"] == dataset_name
+            run.config.architecture == architecture
+            and run.config.dataset == dataset_name
             and run.input_size == input_size
         )
         # the time between its steps is not that of training alone

@@ -12,15 +12,15 @@ from vizlib.run.weights import load_into, load_weights
 
 def evaluate(folder, config, dataset, device="cpu"):
     """The Predictions of the saved weights on the test images of a data set."""
-    model = architectures.create(config["architecture"], **config["arguments"])
+    model = architectures.create(config.architecture, **config.arguments)
     load_into(model, load_weights(folder / "model.safetensors"))
     split = dataset.splits["test"]
-    mirrored = config["recipe"].get("mirrored", False) and dataset.mirrors
+    mirrored = config.recipe.get("mirrored", False) and dataset.mirrors
     logits = predict(
         model.to(device),
-        reader(split, config["input_size"])(),
-        config["mean"],
-        config["std"],
+        reader(split, config.input_size)(),
+        config.mean,
+        config.std,
         mirrored=mirrored,
     )
     return Predictions(split.labels, logits, split.image_ids)

@@ -5,6 +5,7 @@ run folder as it goes.
 import errno
 import os
 import time
+from dataclasses import replace
 from math import inf, isfinite, log
 
 import numpy as np
@@ -15,8 +16,9 @@ from vizlib import datasets
 from vizlib.datasets import reading
 from vizlib.errors import UserError
 from vizlib.inside.passes import predict
+from vizlib.run.config import write_config
 from vizlib.run.events import EventLog
-from vizlib.run.folders import read_run, write_json
+from vizlib.run.folders import read_run
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
 from vizlib.run.weights import load_into, save_weights
 from vizlib.training import batches as feeding
@@ -56,7 +58,7 @@ def train(folder, config, dataset=None, *, device="cpu", group=None, requests=No
     if not group.leads:
         return Training(folder, config, dataset, None, requests, device, group, say).run()
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", config)
+    write_config(folder, config)
     with EventLog(folder) as log:
         carry_on(folder, log, dataset, device=device, group=group, requests=requests, say=say)
     return read_run(folder)
@@ -104,9 +106,9 @@ class Training:
         self.device, self.group, self.say = torch.device(device), group, say
         self.recipe, self.size, self.mean, self.std = (
             recipes.from_config(config),
-            config["input_size"],
-            config["mean"],
-            config["std"],
+            config.input_size,
+            config.mean,
+            config.std,
         )
         self.mirrored = self.recipe.mirrored and dataset.mirrors
         self.step, self.best, self.factor, self.rate, self.saved_at = (
@@ -136,7 +138,7 @@ class Training:
             self.tensorboard.close()
 
     def _run(self):
-        torch.manual_seed(self.config["seed"])
+        torch.manual_seed(self.config.seed)
         self._prepare()
         self._resume_or_begin()
         self._back_to_training()
@@ -187,7 +189,7 @@ class Training:
         training, validation = splits(self.dataset, config)
         kept = reading.kept_size(training, self.size)
         border = min(kept[1:]) // recipe.crop if recipe.augment else 0
-        labels, classes = torch.from_numpy(training.labels).to(device), len(config["class_names"])
+        labels, classes = torch.from_numpy(training.labels).to(device), len(config.class_names)
         if reading.streams(training, kept):
             source = feeding.Streamed(
                 training,
@@ -206,7 +208,7 @@ class Training:
             std=self.std,
             mirrors=self.dataset.mirrors,
             border=border,
-            seed=config["seed"],
+            seed=config.seed,
         )
         self.batches = feeding.Batches(
             source, labels, classes, recipe, **spread, rank=self.group.rank, ranks=self.group.size
@@ -220,12 +222,12 @@ class Training:
 
         self.resumes = (self.folder / state.NAME).exists()
         # the run it started from may be gone by now
-        plain = dict(config, start=None) if self.resumes else config
+        plain = replace(config, start=None) if self.resumes else config
         self.model = starting_model(
             plain, lambda count: feeding.normalised(training, count, self.size, self.mean, self.std)
         )
         self.model = self.group.with_shared_norms(self.model, device)
-        self.frozen = freeze(self.model, config.get("frozen", 0))
+        self.frozen = freeze(self.model, config.frozen)
         self.model.to(device, memory_format=torch.channels_last)
         self.optimisers = make_optimisers(self.model, recipe)
         self.layers = [
@@ -389,7 +391,7 @@ class Training:
         """By the step, so that it is the same after a resume. torch.manual_seed would take a
         millisecond where CUDA is not in use.
         """
-        seed = feeding.mixed(self.config["seed"], self.step, 4)
+        seed = feeding.mixed(self.config.seed, self.step, 4)
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -460,7 +462,7 @@ class Training:
             )
 
     def _check(self, loss):
-        self.is_sound = loss < UNSOUND * log(len(self.config["class_names"]) + 1)
+        self.is_sound = loss < UNSOUND * log(len(self.config.class_names) + 1)
         self._refuse_nan(loss)
 
     def _refuse_nan(self, loss):
@@ -538,7 +540,7 @@ class Training:
         )
         # what is stored is what is reported
         predictions = load_predictions(
-            self.folder / "predictions.npz", len(self.config["class_names"])
+            self.folder / "predictions.npz", len(self.config.class_names)
         )
         self.log.write(
             "finished",

@@ -328,7 +328,7 @@ def checked(recipe):
 
 def from_config(config):
     """The Recipe that a run's configuration stores. UserError if it holds what no recipe has."""
-    stored = config["recipe"]
+    stored = config.recipe
     strange = [key for key in stored if key not in Recipe.__dataclass_fields__]
     if strange or not isinstance(stored.get("name"), str):
         raise UserError(

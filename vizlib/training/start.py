@@ -26,9 +26,9 @@ def check_start(start, architecture):
         run = folders.open_run(start["run"])
         if run.missing_weights:
             raise UserError(run.missing_weights)
-        if run.config["architecture"] != architecture:
+        if run.config.architecture != architecture:
             raise UserError(
-                f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do "
+                f"The run {run.run_id!r} is a {run.config.architecture}: its weights do "
                 f"not fit {architecture}."
             )
     elif set(start) == {"pretrained"}:
@@ -49,9 +49,9 @@ def starting_model(config, images):
     images: a function that gives some normalised training images (N, C, H, W), for networks that
     look at the data first (`fit_to`).
     """
-    model = architectures.create(config["architecture"], **config["arguments"])
-    start = config.get("start")
-    check_start(start, config["architecture"])
+    model = architectures.create(config.architecture, **config.arguments)
+    start = config.start
+    check_start(start, config.architecture)
     if start is None:
         if hasattr(model, "fit_to"):
             model.fit_to(images(FITTED_ON))
@@ -60,7 +60,7 @@ def starting_model(config, images):
             model, load_weights(folders.open_run(start["run"]).path("model.safetensors"))
         )
     else:
-        load_all_but_head(model, _torchvision_weights(config["architecture"]))
+        load_all_but_head(model, _torchvision_weights(config.architecture))
     return model
 
 

@@ -33,7 +33,7 @@ def _state_of(file):
     return {
         folders.Run: lambda run: (
             str(run.folder),
-            run.config["architecture"],
+            run.config.architecture,
             run.changed("config.json"),
             run.changed(file),
         ),
@@ -42,7 +42,7 @@ def _state_of(file):
 
 
 def _its_data(run):
-    return run.config["dataset"], tuple(run.class_names)  # runs on one data set share it in memory
+    return run.config.dataset, tuple(run.class_names)  # runs on one data set share it in memory
 
 
 @st.cache_resource(
@@ -80,7 +80,7 @@ def _shapes(run):
 
     with torch.device("meta"):
         return activations.prepare(
-            architectures.create(run.config["architecture"], **run.config["arguments"])
+            architectures.create(run.config.architecture, **run.config.arguments)
         )
 
 
@@ -241,7 +241,7 @@ def tensor(run, picture):
     from vizlib.images import to_network_input
 
     return to_network_input(
-        picture.received, run.input_size, run.config["mean"], run.config["std"]
+        picture.received, run.input_size, run.config.mean, run.config.std
     )[1]
 
 

@@ -303,11 +303,11 @@ def test_the_configuration_says_all():
     assert config.start is None
     assert config.frozen == 0
     large = make_config("resnet18", dataset, recipe("sgd"), validation=7, title="t", seed=5)
-    assert large["input_size"] == [1, 224, 224]
+    assert large.input_size == [1, 224, 224]
     assert (
-        large["validation"],
-        large["title"],
-        large["seed"],
+        large.validation,
+        large.title,
+        large.seed,
     ) == (7, "t", 5)
 
 

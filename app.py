@@ -76,9 +76,9 @@ def card(run):
             width="stretch",
             output_format="PNG",
         )
-    started, finished = run.rows("started"), run.rows("finished")
+    started, finished = run.events_of("started"), run.events_of("finished")
     size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
-    scores = run.rows("epoch")
+    scores = run.events_of("epoch")
     figure = (
         f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy"
         if finished
@@ -140,12 +140,12 @@ def questions():
         (
             run
             for run in caches.run_list()[0]
-            if run.run_id == COLLAPSED_RUN and run.rows("finished")
+            if run.run_id == COLLAPSED_RUN and run.events_of("finished")
         ),
         None,
     )
     if collapsed:
-        accuracy = collapsed.rows("finished")[-1]["test_accuracy"]
+        accuracy = collapsed.events_of("finished")[-1]["test_accuracy"]
         asked.insert(
             2,
             (

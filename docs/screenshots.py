@@ -128,7 +128,7 @@ def train_for_a_while():
         recipe=recipe("one_cycle", epochs=60),
         device="cpu",
     )
-    while not any(row["progress"] > 0.4 for row in open_run(run_id).rows("epoch")):
+    while not any(row["progress"] > 0.4 for row in open_run(run_id).events_of("epoch")):
         time.sleep(0.2)
     return run_id
 

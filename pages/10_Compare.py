@@ -103,9 +103,9 @@ def figures(runs):
 def cells(run):
     """What the table says of a run, after its name; a dash for what it does not have yet."""
     started, scores, finished, last = (
-        run.rows("started"),
-        run.rows("epoch"),
-        run.rows("finished"),
+        run.events_of("started"),
+        run.events_of("epoch"),
+        run.events_of("finished"),
         status.latest(run),
     )
     try:
@@ -131,7 +131,7 @@ def cells(run):
 def curves(runs):
     st.markdown("#### How they learned")
     with sentences(*guard.IN_PAGE):
-        if not any(one.rows("step") or one.rows("epoch") for one in runs):
+        if not any(one.events_of("step") or one.events_of("epoch") for one in runs):
             raise not_yet.without(runs[0], "step")
         axis = st.segmented_control(
             "Over",

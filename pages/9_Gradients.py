@@ -90,7 +90,7 @@ def partner(run, runs):
     the newest with gradients, else the one that ships.
     """
     fitting = [one for one in runs if all(pairs.nearness(run, one, pairs.SHORTCUTS))]
-    with_gradients = [one for one in fitting if one.rows("gradients")]
+    with_gradients = [one for one in fitting if one.events_of("gradients")]
     return (with_gradients or fitting[:1] or [None])[-1].run_id if fitting else ALONE
 
 

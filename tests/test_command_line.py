@@ -168,13 +168,13 @@ def test_the_recipe_can_be_changed(runs_root, capsys):
     run = folders.open_run("second")
     assert run.config.recipe["seconds"] == 1
     assert (run.config.start, run.config.frozen) == ({"run": "first"}, 1)
-    assert run.rows("started")[0]["layers"] == ["conv2", "fc"]
+    assert run.events_of("started")[0]["layers"] == ["conv2", "fc"]
     first, second = (
         load_weights(folders.open_run(name).path("model.safetensors"))["conv1.weight"]
         for name in ("first", "second")
     )
     assert torch.equal(first, second)
-    assert run.rows("finished")[0]["seconds"] >= 1
+    assert run.events_of("finished")[0]["seconds"] >= 1
     capsys.readouterr()
     assert main(["resume", "second"]) == 2
     assert "second cannot be resumed: it is finished." in capsys.readouterr().err
@@ -212,7 +212,7 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     run = until(lambda: (runs_root / "mine" / "config.json").exists() and folders.open_run("mine"))
-    until(lambda: run.rows("step"))
+    until(lambda: run.events_of("step"))
     assert run.status == "training"
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=DEADLINE)
@@ -234,7 +234,7 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
         assert run.status == "stopped"
     requests.ask(run.folder, "stop")  # left over
     keeper = threading.Thread(
-        target=lambda: until(lambda: run.rows("resumed")) and requests.ask(run.folder, "keep")
+        target=lambda: until(lambda: run.events_of("resumed")) and requests.ask(run.folder, "keep")
     )
     keeper.start()
     assert main(["resume", str(run.folder), "--learning-rate", "0.01", "--device", "cpu"]) == 0
@@ -243,8 +243,8 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
     assert f"written to {run.folder}" in printed
     assert "Not collapsed" in printed
     assert run.status == "finished"
-    assert run.rows("resumed")[0]["step"] >= step
-    assert [row["learning_rate"] for row in run.rows("rate")] == [0.01]
+    assert run.events_of("resumed")[0]["step"] >= step
+    assert [row["learning_rate"] for row in run.events_of("rate")] == [0.01]
 
 
 def test_a_training_that_fails_is_one_line(runs_root, capsys):

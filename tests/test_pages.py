@@ -344,7 +344,7 @@ def test_home_says_what_a_run_without_its_weights_needs(weightless):
     assert "no weights" in said
     assert "which took 48 min (CPU, 1 thread)" in said
     as_good = sum(
-        f"{run.rows('finished')[-1]['test_accuracy']:.1%}" == "82.8%"
+        f"{run.events_of('finished')[-1]['test_accuracy']:.1%}" == "82.8%"
         for run in map(folders.open_run, SHIPPED)
     )
     # like the card of the run that it is a copy of

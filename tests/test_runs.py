@@ -67,7 +67,7 @@ def check_run(run):
     model = architectures.create(run.config.architecture, **run.config.arguments)
     assert (
         sum(parameter.numel() for parameter in model.parameters())
-        == run.rows("started")[0]["parameters"]
+        == run.events_of("started")[0]["parameters"]
     )
     if run.has("model.safetensors"):
         load_into(model, load_weights(run.path("model.safetensors")))
@@ -76,7 +76,7 @@ def check_run(run):
         assert run.reproducing_command in run.missing_weights
     predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
     accuracy = np.mean(np.argmax(predictions.logits, axis=1) == predictions.labels)
-    assert run.rows("finished")[-1]["test_accuracy"] == round(float(accuracy), 5)
+    assert run.events_of("finished")[-1]["test_accuracy"] == round(float(accuracy), 5)
     assert len(set(predictions.image_ids)) == len(predictions.image_ids)
     snapshots = load_weights(run.path("snapshots.safetensors"))
     first = next(weight for weight in model.parameters() if weight.dim() == 4)
@@ -85,7 +85,7 @@ def check_run(run):
         for name, value in snapshots.items()
         if name.startswith("conv1/")
     }
-    epochs, recipe = run.rows("epoch"), run.config.recipe
+    epochs, recipe = run.events_of("epoch"), run.config.recipe
     assert min(filters) == 0
     assert max(filters) == epochs[-1]["step"]
     assert {value.shape for value in filters.values()} == {first.shape}
@@ -100,7 +100,9 @@ def check_run(run):
         found[-1] == recipe["epochs"] and set(range(1, recipe["epochs"] + 1)) <= set(found)
     )
     assert run.best["val_accuracy"] == max(row["val_accuracy"] for row in epochs)
-    assert all(np.sum(row["confusion"]) == run.rows("started")[0]["val_images"] for row in epochs)
+    assert all(
+        np.sum(row["confusion"]) == run.events_of("started")[0]["val_images"] for row in epochs
+    )
 
 
 def check_film(run, snapshots, steps):
@@ -362,12 +364,12 @@ def test_events_without_their_figures_are_left_out(runs_root, event):
 def test_events_are_read_again_when_the_file_grows(runs_root):
     folder = write_run(runs_root, "live", events=[STARTED])
     run = read_run(folder)
-    assert run.rows("epoch") == []
+    assert run.events_of("epoch") == []
     before = run.changed("events.jsonl")
     with open(folder / "events.jsonl", "a") as file:
         file.write(json.dumps(EPOCH) + "\n")
     os.utime(folder / "events.jsonl", ns=(before + 10**6, before + 10**6))
-    assert run.rows("epoch") == [EPOCH]
+    assert run.events_of("epoch") == [EPOCH]
 
 
 FIGURES = {"parameters": 9, "test_accuracy": 0.5, "seconds": 1, "step": 0}

@@ -63,7 +63,10 @@ def test_a_start_from_a_run_has_its_weights(runs_root, first):
     assert torch.equal(snapshot(run), kept["conv1.weight"])
     assert not torch.equal(snapshot(first), kept["conv1.weight"])
     assert run.config.start == {"run": "first"}
-    assert run.rows("finished")[0]["test_accuracy"] == first.rows("finished")[0]["test_accuracy"]
+    assert (
+        run.events_of("finished")[0]["test_accuracy"]
+        == first.events_of("finished")[0]["test_accuracy"]
+    )
 
 
 def test_other_classes_keep_all_but_the_head(runs_root, first):
@@ -304,15 +307,15 @@ def test_frozen_layers_and_their_statistics_do_not_change(tmp_path):
             assert same, name
         elif name.endswith(("weight", "running_mean", "num_batches_tracked")):
             assert not same, name
-    assert run.rows("started")[0]["layers"] == [*convolutions[frozen:], modules[-1]]
-    assert len(run.rows("gradients")[0]["norms"]) == len(convolutions) - frozen + 1
+    assert run.events_of("started")[0]["layers"] == [*convolutions[frozen:], modules[-1]]
+    assert len(run.events_of("gradients")[0]["norms"]) == len(convolutions) - frozen + 1
 
 
 def test_all_convolutions_frozen_leaves_the_last_layer(tmp_path):
     dataset = noise()
     config = make_config("three_layer_module", dataset, recipe("adamw", epochs=1), frozen=2)
     run = train(tmp_path / "run", config, dataset, say=quiet)
-    assert run.rows("started")[0]["layers"] == ["fc"]
+    assert run.events_of("started")[0]["layers"] == ["fc"]
     assert torch.equal(snapshot(run), snapshot(run, 1))
     assert run.status == "finished"
 

@@ -100,7 +100,7 @@ def test_a_shipped_run_is_above_the_report(run):
     validation images.
     """
     system = SYSTEMS[run.config.system]
-    assert run.rows("finished")[-1]["test_accuracy"] > system.reported
+    assert run.events_of("finished")[-1]["test_accuracy"] > system.reported
     assert system.split == "test" or run.best["val_accuracy"] > system.reported
 
 
@@ -146,7 +146,7 @@ def test_what_is_missing_is_trained_and_told(said):
     assert second.config.start == {"run": "tiny"}
     line = next(line for line in systems.table().splitlines() if line.startswith("| T1 "))
     for figure in (
-        f"**{first.rows('finished')[0]['test_accuracy']:.1%}**",
+        f"**{first.events_of('finished')[0]['test_accuracy']:.1%}**",
         f"{first.best['val_accuracy']:.1%}",
         "30.0% test",
         "3 epochs",
@@ -179,8 +179,8 @@ def test_one_that_was_stopped_goes_on(said, monkeypatch):
     assert reproduce([TINY], say=said.append)
     (run,) = finished_runs(TINY)
     assert run.run_id == "tiny"
-    assert len(run.rows("started")) == len(run.rows("resumed")) == 1
-    assert run.rows("resumed")[0]["step"] > 0
+    assert len(run.events_of("started")) == len(run.events_of("resumed")) == 1
+    assert run.events_of("resumed")[0]["step"] > 0
 
 
 def test_what_cannot_be_trained_says_why_and_the_next_follows(said, data_folder):

@@ -125,7 +125,7 @@ def test_it_learns(tmp_path):
     said = []
     run = train(tmp_path / "run", digits_config(epochs=3), say=said.append)
     assert run.best["val_accuracy"] > 0.8
-    assert run.rows("finished")[0]["test_accuracy"] > 0.8
+    assert run.events_of("finished")[0]["test_accuracy"] > 0.8
     assert len(said) == 12 + 1
     assert said[0].startswith(" 10%  epoch   0.29  train loss")
     assert said[-1].startswith("test accuracy 0.")
@@ -161,31 +161,31 @@ def test_events_come_in_order_with_all_their_fields(tiny_run):
     assert steps == sorted(steps)
     assert times == sorted(times)
     assert seconds == sorted(seconds)
-    started = tiny_run.rows("started")[0]
+    started = tiny_run.events_of("started")[0]
     assert (
         started["train_images"] + started["val_images"]
         == sum(started["train_counts"]) + 143
         == 1437
     )
     assert started["test_images"] == 360
-    assert started["steps"] == tiny_run.rows("epoch")[-1]["step"] == 2 * math.ceil(1294 / 64)
+    assert started["steps"] == tiny_run.events_of("epoch")[-1]["step"] == 2 * math.ceil(1294 / 64)
     assert started["processes"] == 1
     assert started["parameters"] == 32 * 26 + 16 * (32 * 9 + 1) + 10 * (16 * 64 + 1)
     assert started["layers"] == ["conv1", "conv2", "fc"]
-    first = tiny_run.rows("step")[0]
+    first = tiny_run.events_of("step")[0]
     assert first["step"] == 1
     assert first["learning_rate"] == pytest.approx(0.05 * 2e-3)
     assert first["train_loss"] > 1
     assert first["images_per_second"] > 0
-    for row in (*tiny_run.rows("step"), *tiny_run.rows("epoch")):
+    for row in (*tiny_run.events_of("step"), *tiny_run.events_of("epoch")):
         assert row["progress"] == pytest.approx(row["step"] / 42, abs=1e-5)
         assert row["epoch"] == pytest.approx(row["step"] / 21, abs=1e-5)
-    for row in tiny_run.rows("epoch"):
+    for row in tiny_run.events_of("epoch"):
         confusion = np.array(row["confusion"])
         assert confusion.sum() == 143
         assert row["val_accuracy"] == pytest.approx(np.trace(confusion) / 143, abs=1e-5)
-    assert [row["step"] for row in tiny_run.rows("gradients")] == sorted(
-        {1, 2, 3, 4, 6, 8, 12, 16, 24, 32} | {row["step"] for row in tiny_run.rows("epoch")}
+    assert [row["step"] for row in tiny_run.events_of("gradients")] == sorted(
+        {1, 2, 3, 4, 6, 8, 12, 16, 24, 32} | {row["step"] for row in tiny_run.events_of("epoch")}
     )
 
 
@@ -203,12 +203,12 @@ def test_short_trainings_are_evaluated_ten_times_and_at_the_end_of_each_epoch(
         dataset,
         say=quiet,
     )
-    found = [row["epoch"] for row in run.rows("epoch")]
+    found = [row["epoch"] for row in run.events_of("epoch")]
     assert len(found) == marks
     assert set(range(1, epochs + 1)) <= set(found)
     assert found == sorted(set(found))
     steps = -(-40 // batch_size) * epochs  # each mark is taken at the first step that reaches it
-    assert [row["step"] for row in run.rows("epoch")] == [
+    assert [row["step"] for row in run.events_of("epoch")] == [
         -(-mark * steps // marks) for mark in range(1, marks + 1)
     ]
 
@@ -262,9 +262,9 @@ def test_a_training_by_seconds(tmp_path, monkeypatch):
         dataset,
         say=quiet,
     )
-    assert run.rows("started")[0]["steps"] is None
-    assert 1 <= run.rows("finished")[0]["seconds"] < 5
-    evaluated = run.rows("epoch")
+    assert run.events_of("started")[0]["steps"] is None
+    assert 1 <= run.events_of("finished")[0]["seconds"] < 5
+    evaluated = run.events_of("epoch")
     assert evaluated[-1]["progress"] == 1
     assert 2 <= len(evaluated) <= 10
     assert evaluated[-1]["step"] == max(row["step"] for row in run.events if "step" in row)
@@ -401,7 +401,7 @@ def test_losses_and_gradients_are_pytorchs(tmp_path, monkeypatch, whole_floats, 
     losses, right, sizes = map(np.array, (losses, right, sizes))
     for event in ("step", "epoch"):
         last = 0
-        for row in run.rows(event):
+        for row in run.events_of(event):
             since = slice(last, row["step"])
             assert row["train_loss"] == pytest.approx(
                 (losses * sizes)[since].sum() / sizes[since].sum(), abs=2e-5
@@ -410,8 +410,8 @@ def test_losses_and_gradients_are_pytorchs(tmp_path, monkeypatch, whole_floats, 
                 right[since].sum() / sizes[since].sum(), abs=1e-5
             )
             last = row["step"]
-    assert {row["step"] for row in run.rows("gradients")} >= {1, 2, 3, 4, 6, 8, 12, 13}
-    for row in run.rows("gradients"):
+    assert {row["step"] for row in run.events_of("gradients")} >= {1, 2, 3, 4, 6, 8, 12, 13}
+    for row in run.events_of("gradients"):
         assert row["norms"] == pytest.approx(norms[row["step"] - 1], rel=1e-4)
         after = recorder.steps[row["step"] - 1][3]
         assert row["weights"] == pytest.approx(
@@ -430,15 +430,15 @@ def test_the_rate_follows_the_schedule_and_the_factor(tmp_path, monkeypatch):
     run = train(folder, config, say=say)
     used = [step[4] for step in recorder.steps]
     chosen = recipe("sgd", epochs=2, schedule="one_cycle", learning_rate=0.02)
-    changed = run.rows("rate")[0]["step"]
+    changed = run.events_of("rate")[0]["step"]
     assert used == pytest.approx(
         [learning_rate(chosen, step / 42) * (0.25 if step >= changed else 1) for step in range(42)],
         abs=1e-9,
     )
     assert changed == 22
-    assert run.rows("rate")[0]["learning_rate"] == 0.005
-    assert run.rows("rate")[0]["epoch"] == pytest.approx(22 / 21, abs=1e-5)
-    for row in (*run.rows("step"), *run.rows("epoch")):
+    assert run.events_of("rate")[0]["learning_rate"] == 0.005
+    assert run.events_of("rate")[0]["epoch"] == pytest.approx(22 / 21, abs=1e-5)
+    for row in (*run.events_of("step"), *run.events_of("epoch")):
         assert row["learning_rate"] == pytest.approx(used[row["step"] - 1], abs=1e-9)
 
 
@@ -501,7 +501,7 @@ def test_a_gradient_that_is_too_long_is_shortened(tmp_path, monkeypatch, whole_f
         assert torch.allclose(
             before[name] - after[name], 0.1 * parameter.grad * 0.5 / length, atol=1e-6
         ), name
-    assert run.rows("gradients")[0]["norms"] == pytest.approx(
+    assert run.events_of("gradients")[0]["norms"] == pytest.approx(
         [
             model.get_parameter(f"{layer}.weight").grad.norm().item()
             for layer in ("conv1", "conv2", "fc")
@@ -519,12 +519,12 @@ def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
     )
     config = digits_config(3)
     run = train(tmp_path / "run", config, say=quiet)
-    rows = run.rows("epoch")
+    rows = run.events_of("epoch")
     accuracies = [row["val_accuracy"] for row in rows]
     assert accuracies[-1] < max(accuracies)
     assert run.best["step"] == rows[int(np.argmax(accuracies))]["step"]
     assert run.best["val_accuracy"] == max(accuracies)
-    assert [row["val_accuracy"] for row in run.rows("checkpoint")] == sorted(
+    assert [row["val_accuracy"] for row in run.events_of("checkpoint")] == sorted(
         {*np.maximum.accumulate(accuracies)}
     )
     model = load_into(
@@ -556,7 +556,7 @@ def test_predictions_are_those_of_the_saved_weights(tiny_run):
     assert np.allclose(predictions.logits, logits, rtol=2e-3, atol=2e-2)
     assert np.array_equal(predictions.labels, test.labels)
     assert list(predictions.image_ids) == list(test.image_ids)
-    assert tiny_run.rows("finished")[0]["test_accuracy"] == pytest.approx(
+    assert tiny_run.events_of("finished")[0]["test_accuracy"] == pytest.approx(
         (logits.argmax(1).numpy() == test.labels).mean(), abs=1.5 / 360
     )
     again = evaluate(tiny_run.folder, config, datasets.load("digits"))
@@ -596,7 +596,7 @@ def test_large_networks_learn_from_tiny_pictures(tmp_path, architecture):
         say=quiet,
     )
     assert run.status == "finished"
-    assert all(math.isfinite(norm) for row in run.rows("gradients") for norm in row["norms"])
+    assert all(math.isfinite(norm) for row in run.events_of("gradients") for norm in row["norms"])
 
 
 def test_growing_pictures(tmp_path, monkeypatch):
@@ -627,7 +627,7 @@ def test_growing_pictures(tmp_path, monkeypatch):
         + [14] * (math.ceil(steps * 5 / 6) - math.ceil(steps / 2))
         + [28] * (steps // 6)
     ]
-    assert [(row["step"], row["height"], row["width"]) for row in run.rows("pictures")] == [
+    assert [(row["step"], row["height"], row["width"]) for row in run.events_of("pictures")] == [
         (sides.index((side, side)), side, side) for side in (8, 14, 28)
     ]
     assert run.input_size == (1, 28, 28)
@@ -674,7 +674,7 @@ def test_mirrored_answers_are_the_mean_of_both(tmp_path, mirrors):
     logits, mirrored = answers(dataset.splits["test"])
     assert np.allclose(load_predictions(run.path("predictions.npz"), 2).logits, logits, atol=1e-2)
     assert not torch.allclose(logits, mirrored, atol=1e-2)
-    row = next(row for row in run.rows("epoch") if row["step"] == run.best["step"])
+    row = next(row for row in run.events_of("epoch") if row["step"] == run.best["step"])
     loss = F.cross_entropy(
         answers(dataset.splits["val"])[0], torch.from_numpy(dataset.splits["val"].labels)
     ).item()
@@ -731,7 +731,7 @@ def test_tensorboard_reads_the_same_numbers(tiny_run):
             (scalar.step, pytest.approx(scalar.value, rel=1e-5)) for scalar in found.Scalars(name)
         ]
 
-    rows = {event: tiny_run.rows(event) for event in ("step", "epoch", "gradients")}
+    rows = {event: tiny_run.events_of(event) for event in ("step", "epoch", "gradients")}
     layers = [f"gradient/{layer}" for layer in ("conv1", "conv2", "fc")]
     kinds = ("loss", "accuracy")
     assert set(found.Tags()["scalars"]) == {
@@ -840,15 +840,15 @@ def test_resumed_is_as_if_it_had_never_ended(tmp_path, whole_runs, name, step):
     assert run.can_resume
     assert not run.is_active
     assert (
-        run.rows("stopped")[-1]["reason"]
+        run.events_of("stopped")[-1]["reason"]
         == "Enough. The best weights so far are kept, and it can be resumed."
     )
     assert max(row["step"] for row in run.events if "step" in row) <= step
     assert not run.has("predictions.npz")
     assert run.has(state.NAME)
     run = resume(folder)
-    assert run.rows("resumed")[0]["step"] == step
-    assert run.rows("resumed")[0]["epoch"] == pytest.approx(step / 21, abs=1e-5)
+    assert run.events_of("resumed")[0]["step"] == step
+    assert run.events_of("resumed")[0]["epoch"] == pytest.approx(step / 21, abs=1e-5)
     between = [row for row in run.events if row["event"] not in ("stopped", "resumed")]
     assert without_times(between) == without_times(whole.events)
     for file in ("model.safetensors", "predictions.npz", "snapshots.safetensors"):
@@ -868,22 +868,22 @@ def test_killed_rows_after_the_saved_state_are_undone_once(tmp_path, whole_runs)
     run = stopped_after(folder, whole.config, 30, end="killed")
     assert run.status == "interrupted"
     assert run.can_resume
-    assert run.rows("epoch")[-1]["step"] == 30
+    assert run.events_of("epoch")[-1]["step"] == 30
     run = resume(folder)
-    saved = run.rows("resumed")[0]["step"]
-    assert saved == whole.rows("epoch")[0]["step"] == 5
+    saved = run.events_of("resumed")[0]["step"]
+    assert saved == whole.events_of("epoch")[0]["step"] == 5
     lines = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert [row["step"] for row in lines if row["event"] == "epoch"] != [
-        row["step"] for row in run.rows("epoch")
+        row["step"] for row in run.events_of("epoch")
     ]
     kinds = ("epoch", "gradients", "finished")
     for event in kinds:
-        assert without_times(run.rows(event)) == without_times(whole.rows(event))
-    assert [row["step"] for row in run.rows("step")] == sorted(
-        {row["step"] for row in run.rows("step")}
+        assert without_times(run.events_of(event)) == without_times(whole.events_of(event))
+    assert [row["step"] for row in run.events_of("step")] == sorted(
+        {row["step"] for row in run.events_of("step")}
     )
-    best = {row["step"]: row["val_accuracy"] for row in whole.rows("checkpoint")}
-    assert {row["step"]: row["val_accuracy"] for row in run.rows("checkpoint")} == best
+    best = {row["step"]: row["val_accuracy"] for row in whole.events_of("checkpoint")}
+    assert {row["step"]: row["val_accuracy"] for row in run.events_of("checkpoint")} == best
     assert run.best["step"] == whole.best["step"]
     assert (
         run.path("model.safetensors").read_bytes() == whole.path("model.safetensors").read_bytes()
@@ -897,9 +897,9 @@ def test_killed_before_anything_was_saved_it_starts_anew(tmp_path, whole_runs):
     assert run.can_resume
     assert {name: tensor.shape for name, tensor in tensors(folder).items()}
     run = resume(folder)
-    assert run.rows("resumed")[0]["step"] == 0
+    assert run.events_of("resumed")[0]["step"] == 0
     for event in ("epoch", "gradients", "checkpoint", "finished"):
-        assert without_times(run.rows(event)) == without_times(whole.rows(event))
+        assert without_times(run.events_of(event)) == without_times(whole.events_of(event))
     assert (
         run.path("snapshots.safetensors").read_bytes()
         == whole.path("snapshots.safetensors").read_bytes()
@@ -923,8 +923,8 @@ def test_resumed_at_another_rate(tmp_path, monkeypatch):
         carry_on(folder, log, requests=wishes, say=quiet)
     monkeypatch.setattr(loop.Training, "_obey", obey)
     run = resume(folder)
-    assert [(row["step"], row["learning_rate"]) for row in run.rows("rate")] == [(10, 0.002)]
-    assert [row["step"] for row in run.rows("resumed")] == [
+    assert [(row["step"], row["learning_rate"]) for row in run.events_of("rate")] == [(10, 0.002)]
+    assert [row["step"] for row in run.events_of("resumed")] == [
         10,
         20,
     ]
@@ -991,13 +991,15 @@ def test_a_damaged_state_is_one_sentence(tmp_path):
         resume(folder)
     run = read_run(folder)
     assert run.status == "failed"
-    assert run.rows("failed")[0]["reason"].startswith("The saved state of this run is damaged.")
+    assert run.events_of("failed")[0]["reason"].startswith(
+        "The saved state of this run is damaged."
+    )
     assert run.can_resume
     (folder / state.NAME).unlink()
     run = resume(folder)
     assert run.status == "finished"
-    assert [row["step"] for row in run.rows("epoch")] == sorted(
-        {row["step"] for row in run.rows("epoch")}
+    assert [row["step"] for row in run.events_of("epoch")] == sorted(
+        {row["step"] for row in run.events_of("epoch")}
     )
 
 
@@ -1040,10 +1042,10 @@ def test_stop_and_keep_by_file(tmp_path):
     run = train(folder, digits_config(4), say=asked_for(folder, "stop", " 33%"))
     assert run.status == "stopped"
     assert (
-        run.rows("stopped")[0]["reason"]
+        run.events_of("stopped")[0]["reason"]
         == "Stopped by hand. The best weights so far are kept, and it can be resumed."
     )
-    assert run.rows("epoch")[-1]["progress"] < 0.36
+    assert run.events_of("epoch")[-1]["progress"] < 0.36
     requests.ask(folder, "keep")  # and it goes on until it is told otherwise
     with EventLog(folder) as log:
         requests.ask(folder, "pause")
@@ -1051,12 +1053,14 @@ def test_stop_and_keep_by_file(tmp_path):
         carry_on(folder, log, say=asked_for(folder, "keep", " 75%"))
     run = read_run(folder)
     assert run.status == "finished"
-    assert run.rows("finished")[0]["kept"] is True
+    assert run.events_of("finished")[0]["kept"] is True
     assert not run.has(state.NAME)
-    assert 0.74 < run.rows("epoch")[-1]["progress"] < 0.8
-    assert run.rows("epoch")[-1]["step"] == max(row["step"] for row in run.events if "step" in row)
+    assert 0.74 < run.events_of("epoch")[-1]["progress"] < 0.8
+    assert run.events_of("epoch")[-1]["step"] == max(
+        row["step"] for row in run.events if "step" in row
+    )
     predictions = load_predictions(run.path("predictions.npz"), 10)
-    assert run.rows("finished")[0]["test_accuracy"] == round(predictions.accuracy, 5) > 0.5
+    assert run.events_of("finished")[0]["test_accuracy"] == round(predictions.accuracy, 5) > 0.5
     assert np.array_equal(
         evaluate(folder, run.config, datasets.load("digits")).logits.astype(np.float16),
         predictions.logits,
@@ -1072,7 +1076,7 @@ def test_leftover_requests_end_a_training_that_does_not_forget_them(tmp_path):
     requests.ask(folder, "stop")
     run = train(folder, digits_config(1), say=quiet)
     assert run.status == "stopped"
-    assert run.rows("epoch") == run.rows("gradients") == []
+    assert run.events_of("epoch") == run.events_of("gradients") == []
     assert run.has(state.NAME)
     assert run.has("model.safetensors")
     assert resume(folder).status == "finished"
@@ -1084,9 +1088,9 @@ def test_keeping_before_the_first_step_tests_the_start(tmp_path):
     requests.ask(folder, "keep")
     run = train(folder, digits_config(1), say=quiet)
     assert run.status == "finished"
-    assert run.rows("epoch") == []
-    assert run.rows("finished")[0]["kept"] is True
-    assert run.rows("finished")[0]["test_accuracy"] == pytest.approx(0.1, abs=0.15)
+    assert run.events_of("epoch") == []
+    assert run.events_of("finished")[0]["kept"] is True
+    assert run.events_of("finished")[0]["test_accuracy"] == pytest.approx(0.1, abs=0.15)
 
 
 def test_a_pause_takes_no_seconds_and_can_be_ended(tmp_path):
@@ -1113,12 +1117,12 @@ def test_a_pause_takes_no_seconds_and_can_be_ended(tmp_path):
     run = train(folder, digits_config(1), say=say)
     thread.join()
     assert seen[-4:] == ["paused", "paused", True, True]
-    (paused,), (continued,) = run.rows("paused"), run.rows("continued")
+    (paused,), (continued,) = run.events_of("paused"), run.events_of("continued")
     assert continued["time"] - paused["time"] >= 0.5
     assert continued["seconds"] == paused["seconds"]
     assert paused["step"] == continued["step"]
     assert run.status == "finished"
-    assert len(run.rows("epoch")) == 10
+    assert len(run.events_of("epoch")) == 10
 
 
 def test_a_pause_can_end_in_a_stop(tmp_path):
@@ -1214,7 +1218,7 @@ def test_divergence_later_keeps_the_best_weights_and_can_be_resumed(tmp_path, mo
             train(folder, digits_config(), say=quiet)
     run, end = ended(folder)
     assert run.status == "failed"
-    assert len(run.rows("epoch")) == len(run.rows("checkpoint")) == 1
+    assert len(run.events_of("epoch")) == len(run.events_of("checkpoint")) == 1
     assert run.best["step"] == 5
     assert "after 9 steps" in end["reason"]
     kept = tensors(folder)
@@ -1225,8 +1229,8 @@ def test_divergence_later_keeps_the_best_weights_and_can_be_resumed(tmp_path, mo
         carry_on(folder, log, say=lambda line: None)
     run = read_run(folder)
     assert run.status == "finished"
-    assert run.rows("resumed")[0]["step"] == 5
-    assert run.rows("rate")[0]["learning_rate"] == 5e-4
+    assert run.events_of("resumed")[0]["step"] == 5
+    assert run.events_of("rate")[0]["learning_rate"] == 5e-4
     assert run.best["val_accuracy"] > 0.7
     assert any(not torch.equal(kept[name], tensor) for name, tensor in tensors(folder).items())
 
@@ -1443,7 +1447,7 @@ def test_pictures_that_vanish_before_the_test(tmp_path):
         "resumed",
         "finished",
     ]
-    assert run.rows("finished")[0]["kept"] is False
+    assert run.events_of("finished")[0]["kept"] is False
     assert len(load_predictions(run.path("predictions.npz"), 2).labels) == 8
 
 

@@ -54,10 +54,10 @@ class CurvesDisplay:
         return cls(
             {
                 run.run_id: History(
-                    run.rows("epoch"),
-                    run.rows("step"),
+                    run.events_of("epoch"),
+                    run.events_of("step"),
                     run.best,
-                    [row for event in MARKS for row in run.rows(event)],
+                    [row for event in MARKS for row in run.events_of(event)],
                 )
                 for run in runs
             }

@@ -117,7 +117,7 @@ class FilmDisplay:
         )
 
     def _last(self, stored, step, what):
-        at = moments.at(stored, step)
+        at = moments.last_up_to(stored, step)
         if at is None and stored:
             raise UserError(
                 f"Not yet: the first {what} {'is' if what == 'evaluation' else 'are'} of step "

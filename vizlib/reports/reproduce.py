@@ -31,7 +31,7 @@ def reproduce(systems, *, again=False, device="cpu", say=print):
         if done:
             say(
                 f"{system.id} is there: {done.run_id}, "
-                f"{done.rows('finished')[-1]['test_accuracy']:.1%} of the test images right."
+                f"{done.events_of('finished')[-1]['test_accuracy']:.1%} of the test images right."
             )
             continue
         try:

@@ -358,7 +358,7 @@ def table():
 
 
 def _figures(run):
-    finished, best, last = run.rows("finished")[-1], run.best, run.rows("epoch")[-1]
+    finished, best, last = run.events_of("finished")[-1], run.best, run.events_of("epoch")[-1]
     return [
         f"**{finished['test_accuracy']:.1%}**",
         f"{best['val_accuracy']:.1%}",

@@ -99,14 +99,14 @@ class Run:
             _latest_events[path] = state, read_events(path)
         return _latest_events[path][1]
 
-    def rows(self, event):
+    def events_of(self, kind):
         """The events of one kind: "step", "epoch", "checkpoint", ..."""
-        return [row for row in self.events if row["event"] == event]
+        return [event for event in self.events if event["event"] == kind]
 
     @property
     def best(self):
         """The event of the best checkpoint so far, or None."""
-        checkpoints = self.rows("checkpoint")
+        checkpoints = self.events_of("checkpoint")
         return checkpoints[-1] if checkpoints else None
 
     @property
@@ -117,7 +117,11 @@ class Run:
         Derived from the events and from whether a process holds the run's lock, never stored.
         """
         phase = next(
-            (_PHASES[row["event"]] for row in reversed(self.events) if row["event"] in _PHASES),
+            (
+                _PHASES[event["event"]]
+                for event in reversed(self.events)
+                if event["event"] in _PHASES
+            ),
             None,
         )
         if phase in ENDS:
@@ -185,7 +189,7 @@ class Run:
         if not self.reproducing_command:
             return "There is no model.safetensors in its folder."
         return (
-            f"Train them anew, which took {duration(self.rows('finished')[-1]['seconds'])} "
+            f"Train them anew, which took {duration(self.events_of('finished')[-1]['seconds'])} "
             f"({self.device}), with: "
         )
 
@@ -199,7 +203,7 @@ class Run:
     @property
     def device(self):
         """What it was trained on, in words, such as "CPU, 2 threads"."""
-        started = self.rows("started")
+        started = self.events_of("started")
         return str(
             started[-1].get("device", "unknown device") if started else "unknown device"
         ).replace("1 threads", "1 thread")

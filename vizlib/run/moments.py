@@ -31,41 +31,41 @@ def filters(run):
     """conv1's weight by training step, {step: float array (out, in, h, w)}; empty where there are
     none.
     """
-    found = {}
+    stored = {}
     with opened(run.path("snapshots.safetensors")) as tensors:
         for name in sorted(tensors.keys()) if tensors else ():
             kind, _, step = name.partition("/")
             if kind == "conv1" and step.isdigit() and len(tensors.get_slice(name).get_shape()) == 4:
-                found[int(step)] = tensors.get_tensor(name).astype(np.float32)
-    return found
+                stored[int(step)] = tensors.get_tensor(name).astype(np.float32)
+    return stored
 
 
 def probe_layers(run):
     """What of the probe picture's maps is stored: {step: names of layers}; empty where there is
     nothing.
     """
-    found = {}
+    stored = {}
     with opened(run.path("snapshots.safetensors")) as tensors:
         for name in sorted(tensors.keys()) if tensors else ():
-            kind, step, layer = (*name.split("/", 2), "", "")[:3]
+            kind, step, layer_name = (*name.split("/", 2), "", "")[:3]
             if (
                 kind == "probe"
                 and step.isdigit()
-                and layer
+                and layer_name
                 and len(tensors.get_slice(name).get_shape()) == 3
             ):
-                found.setdefault(int(step), []).append(layer)
-    return found
+                stored.setdefault(int(step), []).append(layer_name)
+    return stored
 
 
 def in_order(run, layer_names):
     """The stored layers as they follow one another in the network: those that are trained as its
     training noted them, after those that are not.
     """
-    started = run.rows("started")
+    started = run.events_of("started")
     noted = started[-1].get("layers") if started else None
-    place = {name: number for number, name in enumerate(noted if isinstance(noted, list) else ())}
-    return sorted(set(layer_names), key=lambda name: (place.get(name, -1), name))
+    order = {name: number for number, name in enumerate(noted if isinstance(noted, list) else ())}
+    return sorted(set(layer_names), key=lambda name: (order.get(name, -1), name))
 
 
 def probe_picture(run):
@@ -106,18 +106,18 @@ def evaluations(run):
     K))], in order.
     """
     return [
-        (row, counts)
-        for row in run.rows("epoch")
-        if (counts := _counts(row, len(run.class_names))) is not None
+        (event, counts)
+        for event in run.events_of("epoch")
+        if (counts := _counts(event, len(run.class_names))) is not None
     ]
 
 
-def _counts(row, classes):
+def _counts(event, classes):
     """The validation matrix of an epoch event, int (K, K); None if there is none, or none that
     fits.
     """
     try:
-        counts = np.array(row.get("confusion"), dtype=np.int64)
+        counts = np.array(event.get("confusion"), dtype=np.int64)
     except (TypeError, ValueError, OverflowError):
         return None
     return (
@@ -131,16 +131,16 @@ def steps(run, *stored):
     """The steps of a run of which anything is kept, in order. stored: what is read of it already,
     dictionaries by step.
     """
-    rows = [
-        row["step"]
-        for event in ("epoch", "gradients")
-        for row in run.rows(event)
-        if isinstance(row.get("step"), int)
+    noted = [
+        event["step"]
+        for kind in ("epoch", "gradients")
+        for event in run.events_of(kind)
+        if isinstance(event.get("step"), int)
     ]
-    return sorted({*rows, *(step for one in stored for step in one)})
+    return sorted({*noted, *(step for moments in stored for step in moments)})
 
 
-def at(stored, step):
+def last_up_to(stored, step):
     """Of the steps `stored`, the last one up to `step`; None if all come later. step None is the
     end.
     """
@@ -154,7 +154,7 @@ def frames(moments):
     among them.
     """
     return (
-        [moments[round(place * (len(moments) - 1) / (FRAMES - 1))] for place in range(FRAMES)]
+        [moments[round(number * (len(moments) - 1) / (FRAMES - 1))] for number in range(FRAMES)]
         if len(moments) > FRAMES
         else list(moments)
     )

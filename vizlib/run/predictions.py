@@ -53,15 +53,15 @@ class Predictions:
         ).reshape(classes, classes)
 
     def cell(self, true_label, predicted_label):
-        """The rows of one cell of the matrix, the most confident answer first, and the probability
-        given to that answer.
+        """The image numbers of one cell of the matrix, the most confident answer first, and the
+        probability given to that answer.
         """
-        rows = np.flatnonzero(
+        image_numbers = np.flatnonzero(
             (self.labels == true_label) & (self.predicted_labels == predicted_label)
         )
-        confidence = self.probabilities[rows, predicted_label]
+        confidence = self.probabilities[image_numbers, predicted_label]
         order = np.argsort(-confidence, kind="stable")
-        return rows[order], confidence[order]
+        return image_numbers[order], confidence[order]
 
 
 def save_predictions(path, predictions):
@@ -136,8 +136,8 @@ def agreement(first, second):
     if not same:
         return None
     wrong = [
-        (one.predicted_labels != one.labels)[order]
-        for one, order in ((first, here), (second, there))
+        (answers.predicted_labels != answers.labels)[order]
+        for answers, order in ((first, here), (second, there))
     ]
     return np.bincount(2 * wrong[0] + wrong[1], minlength=4).reshape(2, 2)
 

@@ -120,9 +120,9 @@ def judge_run(run):
     best = run.best
     train_accuracy = next(
         (
-            row["train_accuracy"]
-            for row in run.rows("epoch")
-            if best and row["epoch"] == best["epoch"]
+            event["train_accuracy"]
+            for event in run.events_of("epoch")
+            if best and event["epoch"] == best["epoch"]
         ),
         None,
     )

@@ -256,9 +256,9 @@ def load_into(model, state_dict):
     ]
     faults = [("Missing", missing), ("Unexpected", unexpected), ("Of another shape", different)]
     listed = [
-        f"{word}: {', '.join(found[:3])}{f' and {len(found) - 3} more' if found[3:] else ''}."
-        for word, found in faults
-        if found
+        f"{word}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}."
+        for word, names in faults
+        if names
     ]
     if listed:
         raise UserError(f"These weights do not fit this network. {' '.join(listed)}")

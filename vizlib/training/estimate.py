@@ -58,14 +58,18 @@ def _measured_speed(architecture, dataset_name, device, input_size):
     for run in sorted(
         folders.list_runs(shipped=False)[0], key=lambda run: -run.changed("events.jsonl")
     ):
-        queued, started, steps = run.rows("queued"), run.rows("started"), run.rows("step")
+        queued, started, steps = (
+            run.events_of("queued"),
+            run.events_of("started"),
+            run.events_of("step"),
+        )
         same = (
             run.config.architecture == architecture
             and run.config.dataset == dataset_name
             and run.input_size == input_size
         )
         # the time between its steps is not that of training alone
-        went_on = run.rows("paused") or run.rows("resumed")
+        went_on = run.events_of("paused") or run.events_of("resumed")
         if (
             same
             and queued

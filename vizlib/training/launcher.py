@@ -140,13 +140,13 @@ def active_runs():
 
 def _place(run_and_status):
     run, status = run_and_status
-    queued = run.rows("queued")
+    queued = run.events_of("queued")
     return status == "queued", queued[-1].get("asked", 0.0) if queued else time.time(), run.run_id
 
 
 def device_of(run):
     """The device a run waits for or trains on: "cpu" where it does not say."""
-    queued = run.rows("queued")
+    queued = run.events_of("queued")
     return queued[-1]["device"] if queued else "cpu"
 
 
@@ -169,6 +169,6 @@ def is_next(run):
     ahead = [
         other
         for other, _ in active_runs()
-        if device_of(other) == device_of(run) and other.rows("queued")
+        if device_of(other) == device_of(run) and other.events_of("queued")
     ]
     return bool(ahead) and ahead[0].run_id == run.run_id

@@ -273,13 +273,15 @@ class Training:
     def _note_beginning(self):
         run = read_run(self.folder)
         # if it ended before anything was saved, it resumes from the beginning
-        if self.resumes or run.rows("started"):
+        if self.resumes or run.events_of("started"):
             self._note("resumed", epoch=self._epoch(), device=_device_name(self.device))
             # of those that this leaves
-            self.best = max((row["val_accuracy"] for row in run.rows("checkpoint")), default=-1.0)
+            self.best = max(
+                (row["val_accuracy"] for row in run.events_of("checkpoint")), default=-1.0
+            )
         sizes = [
             (row["height"], row["width"])
-            for row in run.rows("pictures")
+            for row in run.events_of("pictures")
             if row["step"] <= self.step
         ]
         self.learned_size = sizes[-1] if sizes else self.learned_size

@@ -27,7 +27,7 @@ def rate_of(run):
     """The highest learning rate that a run has, after all changes, or that it was asked to have
     from the next step on.
     """
-    changes = run.rows("rate")
+    changes = run.events_of("rate")
     asked = requests.asked_rate(run.folder)
     rate = (
         asked

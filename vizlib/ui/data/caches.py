@@ -240,9 +240,7 @@ def tensor(run, picture):
     """What the run's network gets for a picture, (1, C, H, W), normalised."""
     from vizlib.images import to_network_input
 
-    return to_network_input(
-        picture.received, run.input_size, run.config.mean, run.config.std
-    )[1]
+    return to_network_input(picture.received, run.input_size, run.config.mean, run.config.std)[1]
 
 
 @st.cache_resource(

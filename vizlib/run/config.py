@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from vizlib.errors import UserError
-from vizlib.run.files import open_regular, write_whole
+from vizlib.run.files import legible, open_regular, write_whole
 
 LONGEST = 20_000_000  # bytes of a config.json: a hundred thousand classes with long names
 MOST_CLASSES, LARGEST_SIDE = 100_000, 1024
 LARGEST_WHOLE = 2**63 - 1
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,6 @@ def config_of(content: Any) -> tuple[RunConfig, list[str]]:
     """
     if not isinstance(content, dict):
         raise ValueError("there is no object")
-    content = legible(content)
     for name, kind in _NEEDED.items():
         if not _is(content.get(name), kind):
             raise ValueError(f"{name!r} is missing or not a {kind.__name__}")
@@ -85,12 +82,12 @@ def read_config(folder: Path) -> tuple[RunConfig, list[str]]:
             text = file.read(LONGEST + 1)
         if len(text) > LONGEST:
             raise ValueError
-        content = json.loads(text.decode(errors="strict"))
+        content = legible(json.loads(text.decode()))
     except FileNotFoundError:
         raise UserError(f"{folder.name!r} is not a run: it has no config.json.") from None
     except OSError as error:
         raise UserError(
-            f"{folder.name!r} cannot be read: its config.json: {error.strerror}."
+            f"{folder.name!r} cannot be read: its config.json cannot be opened ({error.strerror})."
         ) from None
     except (ValueError, RecursionError):
         raise UserError(
@@ -105,19 +102,6 @@ def read_config(folder: Path) -> tuple[RunConfig, list[str]]:
 def write_config(folder: Path, config: RunConfig) -> None:
     """Write config.json so that a reader finds either the old file or the whole new one."""
     write_whole(folder / "config.json", json.dumps(config.as_dict(), indent=1).encode())
-
-
-def legible(content: Any) -> Any:
-    """What JSON held, with the replacement character for each half of a surrogate pair: nothing
-    that shows or prints such a text gets past it.
-    """
-    if isinstance(content, str):
-        return _SURROGATES.sub("\ufffd", content)
-    if isinstance(content, dict):
-        return {legible(name): legible(value) for name, value in content.items()}
-    if isinstance(content, list):
-        return [legible(value) for value in content]
-    return content
 
 
 _NEEDED = {

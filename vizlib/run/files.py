@@ -1,12 +1,15 @@
-"""Files that appear whole or not at all, and files that are none."""
+"""Files that appear whole or not at all, files that are none, and texts that cannot be shown."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 import uuid
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def write_whole(path: str | os.PathLike, content: bytes) -> None:
@@ -36,3 +39,16 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
     """A file opened to be read. OSError if it is no regular one."""
     check_regular(path)
     return open(path, "rb")
+
+
+def legible(content: Any) -> Any:
+    """What JSON held, with the replacement character for each half of a surrogate pair: nothing
+    that shows or prints such a text gets past it.
+    """
+    if isinstance(content, str):
+        return _SURROGATES.sub("\ufffd", content)
+    if isinstance(content, dict):
+        return {legible(name): legible(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [legible(value) for value in content]
+    return content

@@ -147,7 +147,7 @@ def _place(run_and_status):
 def device_of(run):
     """The device a run waits for or trains on: "cpu" where it does not say."""
     queued = run.events_of("queued")
-    return queued[-1]["device"] if queued else "cpu"
+    return queued[-1].get("device", "cpu") if queued else "cpu"
 
 
 def place_in_queue(run, active):

@@ -4,6 +4,8 @@ where TensorBoard is installed.
 
 import time
 
+from vizlib.run.events import EVENTS
+
 PATIENCE = 10  # seconds; importing TensorBoard takes one, in which the first points should be drawn
 
 
@@ -33,25 +35,15 @@ class TensorBoard:
             self._write()
 
     def _scalars(self, event, row):
-        if event == "step":
-            return [
-                ("loss/training", row["train_loss"]),
-                ("accuracy/training", row["train_accuracy"]),
-                ("learning_rate", row["learning_rate"]),
-            ]
-        if event == "epoch":
-            return [
-                ("loss/validation", row["val_loss"]),
-                ("accuracy/validation", row["val_accuracy"]),
-            ]
-        return (
-            [
-                (f"gradient/{layer}", norm)
-                for layer, norm in zip(self.layers, row["norms"], strict=True)
-            ]
-            if event == "gradients"
-            else []
-        )
+        """(name, value) of each point that the event draws."""
+        scalars = []
+        for tag, key in EVENTS[event].tags.items():
+            if "{layer}" in tag:
+                tags = [tag.format(layer=layer) for layer in self.layers]
+                scalars += zip(tags, row[key], strict=True)
+            else:
+                scalars.append((tag, row[key]))
+        return scalars
 
     def _write(self):
         if self._writer is None:

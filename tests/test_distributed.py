@@ -127,7 +127,6 @@ def test_two_processes_train_as_one(torchrun, runs_root, tmp_path, monkeypatch):
         "train_accuracy",
         "val_accuracy",
         "test_accuracy",
-        "confusion",
         "processes",
     )
     assert without_times(two.events, *numbers) == without_times(one.events, *numbers)

@@ -15,7 +15,7 @@ import pytest
 from vizlib import architectures
 from vizlib.errors import UserError
 from vizlib.reports.systems import SYSTEMS
-from vizlib.run import folders
+from vizlib.run import folders, moments
 from vizlib.run.config import config_of, read_config, write_config
 from vizlib.run.events import EVENTS, EventLog, read_events
 from vizlib.run.folders import list_runs, open_run, read_run
@@ -100,9 +100,10 @@ def check_run(run):
         found[-1] == recipe["epochs"] and set(range(1, recipe["epochs"] + 1)) <= set(found)
     )
     assert run.best["val_accuracy"] == max(row["val_accuracy"] for row in epochs)
-    assert all(
-        np.sum(row["confusion"]) == run.events_of("started")[0]["val_images"] for row in epochs
-    )
+    evaluations = moments.evaluations(run)
+    assert [event for event, _ in evaluations] == epochs
+    val_images = run.events_of("started")[0]["val_images"]
+    assert all(counts.sum() == val_images for _, counts in evaluations)
 
 
 def check_film(run, snapshots, steps):

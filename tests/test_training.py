@@ -22,6 +22,7 @@ from vizlib import architectures, datasets
 from vizlib.datasets import Dataset, Split, hold_out, reading
 from vizlib.errors import UserError
 from vizlib.inside.passes import predict
+from vizlib.run import moments
 from vizlib.run.config import config_of
 from vizlib.run.events import EventLog
 from vizlib.run.folders import read_run
@@ -137,8 +138,7 @@ FIELDS = {
     ),
     "step": "step epoch progress train_loss train_accuracy learning_rate seconds images_per_second",
     "epoch": (
-        "epoch step progress train_loss train_accuracy val_loss val_accuracy learning_rate "
-        "seconds confusion"
+        "epoch step progress train_loss train_accuracy val_loss val_accuracy learning_rate seconds"
     ),
     "gradients": "step epoch seconds norms weights",
     "checkpoint": "epoch step val_accuracy seconds",
@@ -180,8 +180,9 @@ def test_events_come_in_order_with_all_their_fields(tiny_run):
     for row in (*tiny_run.events_of("step"), *tiny_run.events_of("epoch")):
         assert row["progress"] == pytest.approx(row["step"] / 42, abs=1e-5)
         assert row["epoch"] == pytest.approx(row["step"] / 21, abs=1e-5)
-    for row in tiny_run.events_of("epoch"):
-        confusion = np.array(row["confusion"])
+    evaluations = moments.evaluations(tiny_run)
+    assert [row for row, _ in evaluations] == tiny_run.events_of("epoch")
+    for row, confusion in evaluations:
         assert confusion.sum() == 143
         assert row["val_accuracy"] == pytest.approx(np.trace(confusion) / 143, abs=1e-5)
     assert [row["step"] for row in tiny_run.events_of("gradients")] == sorted(
@@ -851,7 +852,12 @@ def test_resumed_is_as_if_it_had_never_ended(tmp_path, whole_runs, name, step):
     assert run.events_of("resumed")[0]["epoch"] == pytest.approx(step / 21, abs=1e-5)
     between = [row for row in run.events if row["event"] not in ("stopped", "resumed")]
     assert without_times(between) == without_times(whole.events)
-    for file in ("model.safetensors", "predictions.npz", "snapshots.safetensors"):
+    for file in (
+        "model.safetensors",
+        "predictions.npz",
+        "snapshots.safetensors",
+        "evaluations.safetensors",
+    ):
         assert run.path(file).read_bytes() == whole.path(file).read_bytes(), file
     assert run.status == "finished"
     assert not run.can_resume
@@ -885,9 +891,8 @@ def test_killed_rows_after_the_saved_state_are_undone_once(tmp_path, whole_runs)
     best = {row["step"]: row["val_accuracy"] for row in whole.events_of("checkpoint")}
     assert {row["step"]: row["val_accuracy"] for row in run.events_of("checkpoint")} == best
     assert run.best["step"] == whole.best["step"]
-    assert (
-        run.path("model.safetensors").read_bytes() == whole.path("model.safetensors").read_bytes()
-    )
+    for file in ("model.safetensors", "evaluations.safetensors"):
+        assert run.path(file).read_bytes() == whole.path(file).read_bytes()
 
 
 def test_killed_before_anything_was_saved_it_starts_anew(tmp_path, whole_runs):

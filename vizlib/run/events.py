@@ -125,7 +125,7 @@ EVENTS = {
         phase="training",
     ),
     "step": Declaration(
-        needed={**_MOMENT, "train_loss": FIGURE, "learning_rate": AMOUNT},
+        needed={**_MOMENT, "train_loss": FIGURE, "learning_rate": FIGURE},
         optional={"progress": SHARE, "train_accuracy": SHARE, "images_per_second": AMOUNT},
         undone=LATER,
         tags={
@@ -141,7 +141,7 @@ EVENTS = {
             "train_accuracy": SHARE,
             "val_loss": FIGURE,
             "val_accuracy": SHARE,
-            "learning_rate": AMOUNT,
+            "learning_rate": FIGURE,
         },
         # earlier versions wrote the matrix here; now it lies in evaluations.safetensors
         optional={"progress": SHARE, "confusion": MATRIX},
@@ -161,7 +161,7 @@ EVENTS = {
         tags={"gradient/{layer}": "norms"},
     ),
     "rate": Declaration(
-        needed={**_MOMENT, "learning_rate": AMOUNT},
+        needed={**_MOMENT, "learning_rate": FIGURE},
         undone=LATER,
         mark="rate {learning_rate:.3g}",
     ),

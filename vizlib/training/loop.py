@@ -19,6 +19,7 @@ from vizlib.inside.passes import predict
 from vizlib.run.config import write_config
 from vizlib.run.events import EventLog
 from vizlib.run.folders import read_run
+from vizlib.run.matrices import Matrices
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
 from vizlib.run.weights import load_into, save_weights
 from vizlib.training import batches as feeding
@@ -127,6 +128,7 @@ class Training:
         )
         self.seconds = 0.0  # of the clock at the last look: the same in all processes
         self.tensorboard = TensorBoard(folder)
+        self.matrices = Matrices(folder)
         self.threads = Threads(self.device, self.recipe.batch_size * self.size[1] * self.size[2])
 
     def run(self):
@@ -287,6 +289,7 @@ class Training:
         self.learned_size = sizes[-1] if sizes else self.learned_size
         if self.resumes:
             self.snapshots.take_up(self.step)
+            self.matrices.take_up(run, self.step)
             self.tensorboard.first_step = self.step
             return
         self.log.write(
@@ -509,7 +512,8 @@ class Training:
             val_accuracy=val_accuracy,
             learning_rate=_rounded(self.rate, 9),
         )
-        self._note("epoch", **row, confusion=answers.confusion().tolist())
+        self.matrices.keep(self.step, answers)  # before the event that counts on it
+        self._note("epoch", **row)
         self.say(
             f"{row['progress']:4.0%}  epoch {row['epoch']:6.2f}  train loss {train_loss:.3f} "
             f"accuracy {train_accuracy:.3f}  "

@@ -8,6 +8,7 @@ from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.ui import page
 from vizlib.ui.data import answers, caches
 from vizlib.ui.frame import links, status
+from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 
 COLUMNS = 4
@@ -36,7 +37,7 @@ def show(run, picture):
         for column, card_run in zip(
             st.columns(COLUMNS), runs[start : start + COLUMNS], strict=False
         ):
-            with column.container(border=True, height="stretch"):
+            with column.container(border=True, height="stretch"), sentences("this card"):
                 places.append(
                     (card_run, growing(card_run) if card_run.is_active else card(card_run))
                 )
@@ -50,7 +51,8 @@ def show(run, picture):
     # after everything that can be drawn at once: the verdicts read all predictions
     for card_run, place in places:
         if place is not None:
-            say_verdict(card_run, place)
+            with place, sentences("this card"):
+                say_verdict(card_run, place)
 
 
 def growing(run):
@@ -93,6 +95,8 @@ def card(run):
         f"{figure}  \n:small[:gray[{plain(run.config.dataset)}, {size}]]  "
         f"\n:small[:gray[{reported(run)}]]"
     )
+    if run.problem:
+        st.warning(plain(run.problem))
     place = st.container()
     if run.is_weightless:
         st.markdown(

@@ -229,6 +229,8 @@ def _list(options):
             f"  {run.run_id:32} {run.config.architecture:24} {run.config.dataset:20} "
             f"{run.status:12} {best}"
         )
+        if run.problem:
+            print(f"  ! {run.problem}")
     for problem in problems:
         print(f"  ! {problem}")
     print("\nArchitectures")

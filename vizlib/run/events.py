@@ -285,7 +285,7 @@ class _Faults:
         self._note(number, why)
 
     def _note(self, number: int, why: str) -> None:
-        self._first = self._first or f"line {number}, as {why}"
+        self._first = self._first or f"line {number:,}: {why}"
 
     def words(self) -> str:
         """As the end of a sentence; empty where all fits."""
@@ -296,8 +296,9 @@ class _Faults:
         ]
         if not parts:
             return ""
-        verb = "is" if self._lines + self._values == 1 else "are"
-        return f"{' and '.join(parts)} of its events {verb} left out, first in {self._first}"
+        is_one = self._lines + self._values == 1
+        where = self._first if is_one else f"the first in {self._first}"
+        return f"{' and '.join(parts)} of its events {'is' if is_one else 'are'} left out ({where})"
 
 
 def _fault(event: str, name: str, value: Value) -> str:

@@ -111,9 +111,11 @@ class Run:
     def problem(self) -> str:
         """What of its files does not fit and was left out, in a sentence; empty where all does."""
         names = ", ".join(map(repr, self.left_out))
-        parts = [f"{names} of its config.json left out" if names else "", self._read()[1]]
+        verb = "is" if len(self.left_out) == 1 else "are"
+        of_config = f"{names} of its config.json {verb} left out" if names else ""
+        parts = [of_config, self._read()[1]]
         words = ", and ".join(filter(None, parts))
-        return f"{self.run_id!r} is damaged: {words}." if words else ""
+        return f"{self.run_id!r} is not read whole: {words}." if words else ""
 
     def events_of(self, kind: str) -> list[Event]:
         """The events of one kind: "step", "epoch", "checkpoint", ..."""

@@ -46,7 +46,7 @@ def show(run, picture):
             "*Reported*: what five published course and lab reports reached with these "
             "networks. `docs/results.md` has the whole table."
         )
-    for problem in problems:
+    for problem in (*problems, *caches.dataset_problems()):
         st.warning(plain(problem))
     # after everything that can be drawn at once: the verdicts read all predictions
     for card_run, place in places:

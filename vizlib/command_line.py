@@ -239,6 +239,8 @@ def _list(options):
     print("\nData sets on this machine")
     for name in datasets.names():
         print(f"  {name}")
+    for problem in datasets.problems():
+        print(f"  ! {problem}")
     print("\nRecipes")
     for recipe in RECIPES.values():
         print(f"  {recipe.name:24} {recipe.summary}")

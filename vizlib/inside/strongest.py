@@ -209,6 +209,8 @@ def load(run, dataset):
     None if there is none, or it is damaged, or of other weights, another network or another copy of
     the data than these.
     """
+    if not (run.has(FILE) and run.has("model.safetensors")):
+        return None
     try:
         file, weights = (
             safe_open(run.path(FILE), framework="numpy"),

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from vizlib.errors import UserError
-from vizlib.run.files import legible, open_regular
+from vizlib.run.files import legible, open_regular, refuse_irregular
 
 STEP_SECONDS = 0.2  # at most five step events a second
 STEP_EVENTS = 600  # and no more than this in a whole training: as many as a curve has pixels
@@ -325,11 +325,17 @@ class EventLog:
 
     def __enter__(self) -> EventLog:
         self.check_folder()
+        for name in (LOCK, SPARE, "events.jsonl"):
+            refuse_irregular(self._folder / name)
         try:
             # whoever looks whether the run is alive holds it for a moment
             self._lock.acquire(timeout=2)
         except Timeout:
             raise UserError(f"{self._folder.name} is being trained already.") from None
+        except OSError as error:
+            raise UserError(
+                f"Nothing can be written into {self._folder}: {error.strerror}."
+            ) from None
         # while this process was on its way here
         events, _ = read_events(self._folder / "events.jsonl")
         if any(event["event"] == "finished" for event in events):

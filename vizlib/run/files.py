@@ -9,6 +9,8 @@ import uuid
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from vizlib.errors import UserError
+
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -39,6 +41,14 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
     """A file opened to be read. OSError if it is no regular one."""
     check_regular(path)
     return open(path, "rb")
+
+
+def refuse_irregular(path: Path) -> None:
+    """UserError if there is something of this name that is no regular file, before it is written
+    to.
+    """
+    if os.path.lexists(path) and not path.is_file():
+        raise UserError(f"{path} is no regular file: remove it.")
 
 
 def legible(content: Any) -> Any:

@@ -19,12 +19,13 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from vizlib.errors import UserError, unknown
-from vizlib.run.config import RunConfig, read_config
+from vizlib.run.config import RunConfig, read_config, write_config
 from vizlib.run.events import LOCK, Event, phases, read_events
 from vizlib.run.files import open_regular
 
@@ -326,9 +327,9 @@ def new_run_folder(name: str, root: Path | None = None) -> Path:
     return (root or runs_root()) / name
 
 
-def claim_folder(name: str) -> Path:
-    """Make a run folder of this name, or of this name and a number where it is taken, and return
-    its whole path.
+def claim_folder(name: str, config: RunConfig) -> Path:
+    """Begin a run folder of this name, or of this name and a number where it is taken, and return
+    its whole path. UserError where none can be written.
     """
     for number in range(1, 1000):
         numbered = name if number == 1 else f"{name}-{number}"
@@ -336,13 +337,25 @@ def claim_folder(name: str) -> Path:
             continue
         folder = new_run_folder(numbered).resolve()
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
-            return folder
-        except OSError as error:
-            if folder.parent.is_dir() and isinstance(error, FileExistsError):
-                continue
-            raise UserError(
-                f"No run can be written into the folder {folder.parent}: {error.strerror}."
-            ) from None
+            begin_folder(folder, config)
+        except FileExistsError:
+            continue
+        return folder
     raise UserError(f"There are too many runs named {name!r}: choose another name.")
+
+
+def begin_folder(folder: Path, config: RunConfig, *, exist_ok: bool = False) -> None:
+    """Make a run folder with its configuration in it. FileExistsError where there is one and that
+    is not `exist_ok`; UserError, naming the folder above it, where it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+        write_config(folder, config)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        with suppress(OSError):
+            folder.rmdir()  # unless something lies in it
+        raise UserError(
+            f"No run can be written into the folder {folder.parent}: {error.strerror}."
+        ) from None

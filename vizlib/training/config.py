@@ -7,7 +7,7 @@ import torch
 from vizlib import architectures, datasets
 from vizlib.errors import UserError
 from vizlib.run import folders
-from vizlib.run.config import RunConfig, write_config
+from vizlib.run.config import RunConfig
 from vizlib.run.weights import load_weights
 from vizlib.training import recipes
 from vizlib.training.recipes import picture_size
@@ -127,9 +127,7 @@ def begun(config, dataset, name):
     UserError, and no folder, for what could not be trained.
     """
     check_possible(config, dataset)
-    folder = folders.claim_folder(name)
-    write_config(folder, config)
-    return folder
+    return folders.claim_folder(name, config)
 
 
 def splits(dataset, config):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vizlib.errors import UserError
 from vizlib.run import folders
+from vizlib.run.files import refuse_irregular
 from vizlib.training import requests
 
 MOST_WAITING = 10
@@ -104,6 +105,7 @@ def _spawn(folder, device):
     ]
     data = os.environ.get("CONVSCOPE_DATA") or "data"
     environment = {**os.environ, "CONVSCOPE_DATA": str(Path(data).resolve())}
+    refuse_irregular(folder / "log.txt")
     with open(folder / "log.txt", "ab") as log:
         process = subprocess.Popen(
             command,

@@ -16,9 +16,8 @@ from vizlib import datasets
 from vizlib.datasets import reading
 from vizlib.errors import UserError
 from vizlib.inside.passes import predict
-from vizlib.run.config import write_config
 from vizlib.run.events import EventLog
-from vizlib.run.folders import read_run
+from vizlib.run.folders import begin_folder, read_run
 from vizlib.run.matrices import Matrices
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
 from vizlib.run.weights import load_into, save_weights
@@ -58,8 +57,7 @@ def train(folder, config, dataset=None, *, device="cpu", group=None, requests=No
     check_possible(config, dataset)
     if not group.leads:
         return Training(folder, config, dataset, None, requests, device, group, say).run()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_config(folder, config)
+    begin_folder(folder, config, exist_ok=True)
     with EventLog(folder) as log:
         carry_on(folder, log, dataset, device=device, group=group, requests=requests, say=say)
     return read_run(folder)

@@ -7,7 +7,7 @@ import io
 import torch
 
 from vizlib.errors import UserError
-from vizlib.run.files import write_whole
+from vizlib.run.files import check_regular, write_whole
 
 NAME = "last.pt"
 
@@ -28,6 +28,7 @@ def load_state(folder):
     if not path.exists():
         return None
     try:
+        check_regular(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if (
             not {"step", "seconds", "model", "optimisers", "factor", "since_evaluation"}

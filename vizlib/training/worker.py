@@ -60,6 +60,7 @@ def _train_in_turn(options, log, requests):
     run, carry_on = folders.read_run(options.folder), None
     log.write("queued", device=options.device, asked=options.asked)
     while True:
+        log.check_folder()
         is_next = launcher.is_next(run)
         # asked after the look: what ends the one before may be meant for this one as well
         if requests.stop:

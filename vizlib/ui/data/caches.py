@@ -26,6 +26,11 @@ def dataset_names():
     return datasets.names()
 
 
+@st.cache_data(max_entries=1, ttl=30, show_spinner=False)
+def dataset_problems():
+    return datasets.problems()
+
+
 def _state_of(file):
     """How a run, or a picture, is told from another as an argument: a run by its folder, its form,
     and the state of its configuration and one file.

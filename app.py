@@ -8,6 +8,7 @@ from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.ui import page
 from vizlib.ui.data import answers, caches
 from vizlib.ui.frame import links, status
+from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 
 COLUMNS = 4
@@ -36,7 +37,7 @@ def show(run, picture):
         for column, card_run in zip(
             st.columns(COLUMNS), runs[start : start + COLUMNS], strict=False
         ):
-            with column.container(border=True, height="stretch"):
+            with column.container(border=True, height="stretch"), sentences("this card"):
                 places.append(
                     (card_run, growing(card_run) if card_run.is_active else card(card_run))
                 )
@@ -45,12 +46,13 @@ def show(run, picture):
             "*Reported*: what five published course and lab reports reached with these "
             "networks. `docs/results.md` has the whole table."
         )
-    for problem in problems:
+    for problem in (*problems, *caches.dataset_problems()):
         st.warning(plain(problem))
     # after everything that can be drawn at once: the verdicts read all predictions
     for card_run, place in places:
         if place is not None:
-            say_verdict(card_run, place)
+            with place, sentences("this card"):
+                say_verdict(card_run, place)
 
 
 def growing(run):
@@ -62,7 +64,7 @@ def card(run):
     """The first filters, name and figures of a run. Returns the empty place for its verdict."""
     st.markdown(
         f"**{plain(run.run_id)}**  "
-        f"\n:small[:gray[{plain(run.config.get('title') or run.config['architecture'])}]]"
+        f"\n:small[:gray[{plain(run.config.title or run.config.architecture)}]]"
     )
     weights = caches.snapshots(run)
     if weights:
@@ -76,9 +78,9 @@ def card(run):
             width="stretch",
             output_format="PNG",
         )
-    started, finished = run.rows("started"), run.rows("finished")
+    started, finished = run.events_of("started"), run.events_of("finished")
     size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
-    scores = run.rows("epoch")
+    scores = run.events_of("epoch")
     figure = (
         f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy"
         if finished
@@ -90,9 +92,11 @@ def card(run):
         else ""
     )
     st.markdown(
-        f"{figure}  \n:small[:gray[{plain(run.config['dataset'])}, {size}]]  "
+        f"{figure}  \n:small[:gray[{plain(run.config.dataset)}, {size}]]  "
         f"\n:small[:gray[{reported(run)}]]"
     )
+    if run.problem:
+        st.warning(plain(run.problem))
     place = st.container()
     if run.is_weightless:
         st.markdown(
@@ -140,12 +144,12 @@ def questions():
         (
             run
             for run in caches.run_list()[0]
-            if run.run_id == COLLAPSED_RUN and run.rows("finished")
+            if run.run_id == COLLAPSED_RUN and run.events_of("finished")
         ),
         None,
     )
     if collapsed:
-        accuracy = collapsed.rows("finished")[-1]["test_accuracy"]
+        accuracy = collapsed.events_of("finished")[-1]["test_accuracy"]
         asked.insert(
             2,
             (

@@ -92,13 +92,13 @@ def index_ways(images):
     run = folders.open_run("resnet32")
     plain, prepared = (
         load_into(
-            architectures.create("resnet32", **run.config["arguments"]),
+            architectures.create("resnet32", **run.config.arguments),
             load_weights(run.path("model.safetensors")),
         )
         for _ in "ab"
     )
     layer_names = strongest.unit_layers(layer_table(activations.prepare(prepared), run.input_size))
-    mean, std = run.config["mean"], run.config["std"]
+    mean, std = run.config.mean, run.config.std
     return {
         "a plain forward pass": (
             lambda: predict(plain, images, mean, std, strongest.BATCH_PIXELS // 32**2),

@@ -418,9 +418,8 @@ def make_run(folder, name, architecture, input_size):
 
 
 MAKE_RUN = """
-import sys, pathlib, torch
+import json, sys, pathlib, torch
 from vizlib import architectures
-from vizlib.run.folders import write_json
 from vizlib.run.weights import save_weights
 
 folder, architecture = pathlib.Path(sys.argv[1]), sys.argv[2]
@@ -431,7 +430,7 @@ arguments = architectures.get(architecture).arguments_for(5, size)
 model = architectures.create(architecture, **arguments)
 config = dict(architecture=architecture, arguments=arguments, dataset="none", recipe={}, seed=0)
 config |= dict(class_names=list("abcde"), input_size=size, mean=[0.5] * 3, std=[0.25] * 3)
-write_json(folder / "config.json", config)
+(folder / "config.json").write_text(json.dumps(config))
 save_weights(model.state_dict(), folder / "model.safetensors")
 filters = next(weight for weight in model.parameters() if weight.ndim == 4)
 save_weights({"conv1/00000000": filters}, folder / "snapshots.safetensors")

@@ -192,7 +192,7 @@ def ours(network):
             source,
             say=lambda line: None,
         )
-        rows = run.rows("step")
+        rows = run.events_of("step")
     first, last = rows[len(rows) // 2], rows[-1]
     return (last["step"] - first["step"]) * BATCH / (last["seconds"] - first["seconds"])
 
@@ -227,9 +227,9 @@ def measure_press(options):
             run_id = launcher.start_new(replace(order, seed=seed))
             first = None
             while (run := folders.open_run(run_id)).is_active:
-                first = first or (run.rows("step") and time.perf_counter() - start)
+                first = first or (run.events_of("step") and time.perf_counter() - start)
                 time.sleep(0.02)
-            finished = run.rows("finished")
+            finished = run.events_of("finished")
             if not finished:
                 raise SystemExit(f"the training is {run.status}: {run.events[-1]}")
             print(
@@ -263,7 +263,7 @@ def measure_pages(options):
                     if state == "training":
                         order = Order("resnet32", "cifar10", recipe("one_cycle"))
                         run_id = launcher.start_new(order)
-                        while not folders.open_run(run_id).rows("step"):
+                        while not folders.open_run(run_id).events_of("step"):
                             time.sleep(0.2)
                     found = asyncio.run(serve.crowd(address, "resnet32", 1, pause=0.5, reruns=30))
                     if found["faults"]:
@@ -334,7 +334,7 @@ def measure_recipe(network, name, seeds, asked):
                     stdout=subprocess.DEVNULL,
                 )
                 run = folders.read_run(folder / run_name)
-                finished, last = run.rows("finished")[0], run.rows("epoch")[-1]
+                finished, last = run.events_of("finished")[0], run.events_of("epoch")[-1]
                 accuracies.append(finished["test_accuracy"])
                 print(
                     f"| seed {seed} | {last['epoch']:.1f} | {finished['seconds']:.1f} | "
@@ -375,7 +375,7 @@ def measure_speedrun(options):
                 device="cuda",
                 say=lambda line: None,
             )
-            finished = run.rows("finished")[0]
+            finished = run.events_of("finished")[0]
             if seed:
                 times.append(finished["seconds"])
                 accuracies.append(finished["test_accuracy"])

@@ -46,18 +46,18 @@ def run_of(system_id):
 
 def accuracy(system_id):
     run = run_of(system_id)
-    return f"{run.rows('finished')[-1]['test_accuracy']:.1%}" if run else NOT_YET
+    return f"{run.events_of('finished')[-1]['test_accuracy']:.1%}" if run else NOT_YET
 
 
 def parameters(system_id):
     run = run_of(system_id)
-    return f"{run.rows('started')[-1]['parameters']:,}" if run else NOT_YET
+    return f"{run.events_of('started')[-1]['parameters']:,}" if run else NOT_YET
 
 
 def per_parameter(system_id, other):
     """How many of the other's parameters this one has."""
     one, two = (
-        run.rows("started")[-1]["parameters"] if (run := run_of(id)) else None
+        run.events_of("started")[-1]["parameters"] if (run := run_of(id)) else None
         for id in (system_id, other)
     )
     return f"{one / two:.1%}" if one and two else NOT_YET
@@ -73,7 +73,7 @@ def copies():
     return "\n".join(
         f"- `{dataset}`: {note}"
         for dataset, note in sorted(
-            {(run.config["dataset"], run.config["dataset_note"]) for run in found}
+            {(run.config.dataset, run.config.dataset_note) for run in found}
         )
     )
 
@@ -98,9 +98,7 @@ def recipes():
                 if recipe.schedule == "steps"
                 else []
             )
-            remarks += (
-                [f"starts from `{run.config['start']['run']}`"] if run.config.get("start") else []
-            )
+            remarks += [f"starts from `{run.config.start['run']}`"] if run.config.start else []
             lines.append(
                 f"| {system_id} | `{recipe.name}` | "
                 + " | ".join(written(getattr(recipe, key)) for key in SETTINGS)
@@ -175,7 +173,7 @@ def by_heart():
     run = run_of("C18L")
     if not run:
         return NOT_YET
-    last = run.rows("epoch")[-1]
+    last = run.events_of("epoch")[-1]
     return (
         f"{last['train_accuracy']:.0%} of the pictures that it learned from are right at the end, "
         f"{last['val_accuracy']:.0%} of those held out"
@@ -200,8 +198,8 @@ def growth():
     run = run_of("D1")
     if not run:
         return NOT_YET
-    epochs, times, looks = run.rows("epoch"), [], []
-    for row, after in pairwise([*run.rows("pictures"), epochs[-1]]):
+    epochs, times, looks = run.events_of("epoch"), [], []
+    for row, after in pairwise([*run.events_of("pictures"), epochs[-1]]):
         passed, side = after["epoch"] - row["epoch"], row["width"]
         times.append(
             f"{passed:.2g} epochs at {side} × {side} pixels, "
@@ -262,7 +260,7 @@ def text():
         for id, system in SYSTEMS.items()
         if (run := run_of(id))
         and system.reported
-        and run.rows("finished")[-1]["test_accuracy"] <= system.reported
+        and run.events_of("finished")[-1]["test_accuracy"] <= system.reported
     ]
     not_yet += f"\nBelow what was reported, so far: {', '.join(short)}.\n" if short else ""
     return f"""# Results

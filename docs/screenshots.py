@@ -124,7 +124,7 @@ def save(page, name, **options):
 def train_for_a_while():
     """The id of a run on digits that is half trained, and goes on."""
     run_id = launcher.start_new(Order("resnet32", "digits", recipe("one_cycle", epochs=60)))
-    while not any(row["progress"] > 0.4 for row in open_run(run_id).rows("epoch")):
+    while not any(row["progress"] > 0.4 for row in open_run(run_id).events_of("epoch")):
         time.sleep(0.2)
     return run_id
 

@@ -23,13 +23,17 @@ def table():
     for run in list_runs()[0]:
         if run.folder.parent != SHIPPED:
             continue
-        started, finished, best = run.rows("started")[-1], run.rows("finished")[-1], run.best
+        started, finished, best = (
+            run.events_of("started")[-1],
+            run.events_of("finished")[-1],
+            run.best,
+        )
         cells = (
             f"`{run.run_id}`",
-            run.config["title"],
-            run.config["dataset"],
+            run.config.title,
+            run.config.dataset,
             f"{started['parameters']:,}",
-            f"{run.rows('epoch')[-1]['epoch']:.3g}",
+            f"{run.events_of('epoch')[-1]['epoch']:.3g}",
             f"{finished['seconds']:,.0f} s, {run.device}",
             f"{best['val_accuracy']:.1%}",
             f"**{finished['test_accuracy']:.1%}**",

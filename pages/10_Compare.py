@@ -67,10 +67,7 @@ def partner(run, runs):
 
 def say_tested(runs):
     """What stands against comparing the figures of runs, if anything does."""
-    tested = [
-        (run.config["dataset"], run.config.get("dataset_note", run.config["dataset"]))
-        for run in runs
-    ]
+    tested = [(run.config.dataset, run.config.dataset_note or run.config.dataset) for run in runs]
     if tested[0] != tested[1]:
         each = "; ".join(
             f"**{plain(run.run_id)}** on {plain(note)}"
@@ -106,9 +103,9 @@ def figures(runs):
 def cells(run):
     """What the table says of a run, after its name; a dash for what it does not have yet."""
     started, scores, finished, last = (
-        run.rows("started"),
-        run.rows("epoch"),
-        run.rows("finished"),
+        run.events_of("started"),
+        run.events_of("epoch"),
+        run.events_of("finished"),
         status.latest(run),
     )
     try:
@@ -116,8 +113,8 @@ def cells(run):
     except UserError:
         verdict = "–"
     return (
-        run.config.get("title") or run.config["architecture"],
-        run.config["dataset"],
+        run.config.title or run.config.architecture,
+        run.config.dataset,
         f"{started[-1]['parameters']:,}" if started else "–",
         f"{last['epoch']:.3g}" if last else "–",
         f"{finished[-1]['seconds'] if finished else last['seconds']:,.0f} s" if last else "–",
@@ -134,7 +131,7 @@ def cells(run):
 def curves(runs):
     st.markdown("#### How they learned")
     with sentences(*guard.IN_PAGE):
-        if not any(one.rows("step") or one.rows("epoch") for one in runs):
+        if not any(one.events_of("step") or one.events_of("epoch") for one in runs):
             raise not_yet.without(runs[0], "step")
         axis = st.segmented_control(
             "Over",

@@ -17,7 +17,7 @@ DEPTHS = ("blocks folded", "every layer")
 def show(run, picture):
     status.title(f"Architecture of {run.run_id}", run, of_weights=True)
     rows = caches.layers(run)
-    st.markdown(plain(architectures.get(run.config["architecture"]).summary))
+    st.markdown(plain(architectures.get(run.config.architecture).summary))
     innermost = [row for row in rows if not row.is_block]
     top = [row for row in rows if row.depth == 0]
     figures = st.columns(4)
@@ -73,7 +73,7 @@ def show(run, picture):
     )
     size = " × ".join(map(str, run.input_size))
     text = (
-        f"{run.run_id}, trained on {run.config['dataset']}, for one image of {size}. The "
+        f"{run.run_id}, trained on {run.config.dataset}, for one image of {size}. The "
         "receptive field is what one value can depend on, in input pixels, not cut at the "
         "border."
     )

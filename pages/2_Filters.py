@@ -72,7 +72,7 @@ def show(run, picture):
     )
     text += (
         "trained on "
-        f"{run.config['dataset']}{status.took([run], 'drawn', time.perf_counter() - start)}."
+        f"{run.config.dataset}{status.took([run], 'drawn', time.perf_counter() - start)}."
     )
     caption(
         text,
@@ -123,7 +123,7 @@ def at_step(run, layer, weights, step):
         )
     if step is None and (is_over or max(stored) <= (saved or 0)):
         return now.numpy(), end, f"The {end}.{fixed}"
-    moment = moments.at(stored, step)
+    moment = moments.last_up_to(stored, step)
     if moment is None:
         moment = min(stored)
     so_far = (

@@ -90,7 +90,7 @@ def show(run, picture):
         f"{run.run_id}, {layer} ({row.kind}, {shape}): mean {values.mean():.3g}, standard "
         f"deviation {values.std():.3g}, zero in {np.mean(values == 0):.0%} "
         f"of places; image: {picture.title}; scale: {scale}; trained on "
-        f"{run.config['dataset']}{status.took([run], 'computed', seconds)}."
+        f"{run.config.dataset}{status.took([run], 'computed', seconds)}."
     )
     caption(
         text,

@@ -52,7 +52,7 @@ def show(run, picture):
 
 
 def draw(runs, quantity, axis, smoothing, log_scale, until):
-    if not any(one.rows("step") or one.rows("epoch") for one in runs):
+    if not any(one.events_of("step") or one.events_of("epoch") for one in runs):
         raise not_yet.without(runs[0], "step")
     start = time.perf_counter()
     display = CurvesDisplay.from_runs(runs)
@@ -61,7 +61,7 @@ def draw(runs, quantity, axis, smoothing, log_scale, until):
     charts.steady(figure, key="curves", config=charts.CAMERA)
     for run in runs:
         st.markdown(summary(run))
-    names = ", ".join(f"{run.run_id} on {run.config['dataset']}" for run in runs)
+    names = ", ".join(f"{run.run_id} on {run.config.dataset}" for run in runs)
     text = (
         f"{names}: {quantity} over {axis}{status.took(runs, 'drawn', seconds)}. Dotted: training "
         "images, full: held-out validation images, star: the best checkpoint, "
@@ -74,8 +74,8 @@ def summary(run):
     """One line on how a run stands, where its best checkpoint is, and how fast it was."""
     best, finished, speeds = (
         run.best,
-        run.rows("finished"),
-        [row["images_per_second"] for row in run.rows("step") if row.get("images_per_second")],
+        run.events_of("finished"),
+        [row["images_per_second"] for row in run.events_of("step") if row.get("images_per_second")],
     )
     text = f"**{plain(run.run_id)}**: {'finished' if finished else status.sentence(run)}"
     if finished and best:
@@ -94,7 +94,7 @@ def summary(run):
             " The training images grew to their size at the dashed lines; the validation images "
             "have it throughout."
         )
-        if run.rows("pictures")
+        if run.events_of("pictures")
         else ""
     )
 

@@ -122,7 +122,7 @@ def scores_table(run, verdict, display):
             for name in ("precision", "recall")
         },
     )
-    kappa = "quadratic kappa" if run.config.get("ordered") else "kappa"
+    kappa = "quadratic kappa" if run.config.ordered else "kappa"
     st.caption(
         f"{verdict.classes_predicted} of {len(run.class_names)} classes ever answered, "
         f"accuracy {verdict.accuracy:.3f}, always answering the commonest class "

@@ -75,9 +75,7 @@ def show(run, picture):
         display.plot_depth(size, step), key="depth_of_gradient", config={"displaylogo": False}
     )
     names = ", ".join(
-        f"{one.run_id} on {one.config['dataset']}"
-        for one in shown
-        if one.run_id in display.histories
+        f"{one.run_id} on {one.config.dataset}" for one in shown if one.run_id in display.histories
     )
     caption(
         f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one "
@@ -92,7 +90,7 @@ def partner(run, runs):
     the newest with gradients, else the one that ships.
     """
     fitting = [one for one in runs if all(pairs.nearness(run, one, pairs.SHORTCUTS))]
-    with_gradients = [one for one in fitting if one.rows("gradients")]
+    with_gradients = [one for one in fitting if one.events_of("gradients")]
     return (with_gradients or fitting[:1] or [None])[-1].run_id if fitting else ALONE
 
 
@@ -104,8 +102,8 @@ def say_missing(run):
         )
         return
     command = (
-        f"python -m vizlib train --architecture {run.config['architecture']} --data "
-        f"{run.config['dataset']} --recipe {run.config['recipe'].get('name', 'sgd')}"
+        f"python -m vizlib train --architecture {run.config.architecture} --data "
+        f"{run.config.dataset} --recipe {run.config.recipe.get('name', 'sgd')}"
     )
     st.info(
         f"**{plain(run.run_id)}** has no gradients noted along its training. Train it again, "

@@ -102,9 +102,9 @@ def test_train_evaluate_and_check(runs_root, capsys):
     assert "Not collapsed" in printed
     run = folders.open_run("mine")
     assert run.status == "finished"
-    assert run.config["seed"] == 3
-    assert run.config["title"] == "a title"
-    assert run.config["recipe"]["batch_size"] == 32
+    assert run.config.seed == 3
+    assert run.config.title == "a title"
+    assert run.config.recipe["batch_size"] == 32
 
     assert main(["train", *arguments, "--name", "mine"]) == 2
     assert "holds a run already" in capsys.readouterr().err
@@ -156,25 +156,25 @@ def test_the_recipe_can_be_changed(runs_root, capsys):
         seconds=None,
         compile=False,
     )
-    assert {key: run.config["recipe"][key] for key in changed} == changed
+    assert {key: run.config.recipe[key] for key in changed} == changed
     assert (
-        run.config["start"],
-        run.config["frozen"],
+        run.config.start,
+        run.config.frozen,
     ) == (None, 0)
     assert (
         main([*begun, "--name", "second", "--seconds", "1", "--start", "first", "--freeze", "1"])
         == 0
     )
     run = folders.open_run("second")
-    assert run.config["recipe"]["seconds"] == 1
-    assert (run.config["start"], run.config["frozen"]) == ({"run": "first"}, 1)
-    assert run.rows("started")[0]["layers"] == ["conv2", "fc"]
+    assert run.config.recipe["seconds"] == 1
+    assert (run.config.start, run.config.frozen) == ({"run": "first"}, 1)
+    assert run.events_of("started")[0]["layers"] == ["conv2", "fc"]
     first, second = (
         load_weights(folders.open_run(name).path("model.safetensors"))["conv1.weight"]
         for name in ("first", "second")
     )
     assert torch.equal(first, second)
-    assert run.rows("finished")[0]["seconds"] >= 1
+    assert run.events_of("finished")[0]["seconds"] >= 1
     capsys.readouterr()
     assert main(["resume", "second"]) == 2
     assert "second cannot be resumed: it is finished." in capsys.readouterr().err
@@ -212,7 +212,7 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     run = until(lambda: (runs_root / "mine" / "config.json").exists() and folders.open_run("mine"))
-    until(lambda: run.rows("step"))
+    until(lambda: run.events_of("step"))
     assert run.status == "training"
     process.send_signal(signal.SIGINT)
     printed, errors = process.communicate(timeout=DEADLINE)
@@ -234,7 +234,7 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
         assert run.status == "stopped"
     requests.ask(run.folder, "stop")  # left over
     keeper = threading.Thread(
-        target=lambda: until(lambda: run.rows("resumed")) and requests.ask(run.folder, "keep")
+        target=lambda: until(lambda: run.events_of("resumed")) and requests.ask(run.folder, "keep")
     )
     keeper.start()
     assert main(["resume", str(run.folder), "--learning-rate", "0.01", "--device", "cpu"]) == 0
@@ -243,8 +243,8 @@ def test_ctrl_c_ends_a_training_that_can_be_resumed(runs_root, capsys):
     assert f"written to {run.folder}" in printed
     assert "Not collapsed" in printed
     assert run.status == "finished"
-    assert run.rows("resumed")[0]["step"] >= step
-    assert [row["learning_rate"] for row in run.rows("rate")] == [0.01]
+    assert run.events_of("resumed")[0]["step"] >= step
+    assert [row["learning_rate"] for row in run.events_of("rate")] == [0.01]
 
 
 def test_a_training_that_fails_is_one_line(runs_root, capsys):
@@ -320,7 +320,7 @@ def test_the_name_of_a_run_made_from_its_data(runs_root, data_folder, capsys):
         == 0
     )
     assert [
-        run.config["dataset"] for run in folders.list_runs()[0] if run.folder.parent == runs_root
+        run.config.dataset for run in folders.list_runs()[0] if run.folder.parent == runs_root
     ] == ["folder:my flowers (1)"]
 
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import tarfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -454,10 +455,10 @@ def test_numbers_that_begin_anew_in_each_class_are_no_rows(data_folder):
 
 def test_classes_that_are_not_the_run_s_are_refused():
     names = [str(digit) for digit in range(10)]
-    assert datasets.load_for({"dataset": "digits", "class_names": names}).name == "digits"
+    assert datasets.load_for(SimpleNamespace(dataset="digits", class_names=names)).name == "digits"
     for other in (names[:9], names[::-1], [*names, "10"]):
         with pytest.raises(UserError, match="10 classes"):
-            datasets.load_for({"dataset": "digits", "class_names": other})
+            datasets.load_for(SimpleNamespace(dataset="digits", class_names=other))
 
 
 @pytest.mark.real_data

@@ -747,7 +747,7 @@ def test_curves_of_a_real_run(tiny_run):
     for quantity in ("loss", "accuracy", "learning rate"):
         assert display.plot(quantity, "epochs", 0.6).data
     assert [float(row[6]) for row in rows_of(display.csv())[1:]] == [
-        row["val_loss"] for row in tiny_run.rows("epoch")
+        row["val_loss"] for row in tiny_run.events_of("epoch")
     ]
 
 

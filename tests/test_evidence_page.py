@@ -58,7 +58,7 @@ def model_of(run):
 
     return activations.prepare(
         load_into(
-            architectures.create(run.config["architecture"], **run.config["arguments"]),
+            architectures.create(run.config.architecture, **run.config.arguments),
             load_weights(run.path("model.safetensors")),
         )
     )
@@ -76,8 +76,8 @@ def answered(model_name, is_right):
     logits = predict(
         model_of(run),
         np.stack([np.asarray(picture).transpose(2, 0, 1) for picture in split.pictures]),
-        run.config["mean"],
-        run.config["std"],
+        run.config.mean,
+        run.config.std,
     )
     at = int(np.flatnonzero((logits.argmax(1) == split.labels) == is_right)[0])
     answer, second = np.argsort(-logits[at])[:2]
@@ -162,7 +162,7 @@ def test_slow_methods_come_by_themselves():
 
     run = folders.open_run("plain32")
     picture = images.to_network_input(
-        images.photograph("cat"), run.input_size, run.config["mean"], run.config["std"]
+        images.photograph("cat"), run.input_size, run.config.mean, run.config.std
     )[1]
     for key, job in jobs._jobs.items():
         _, _, _, target, method, _ = key

@@ -117,7 +117,7 @@ def test_one_trains_at_a_time_in_the_order_of_asking(place):
         ]
         assert [run.status for run in found] == ["queued"] * 5
         assert other.status == "training"
-        until(lambda: all(run.rows("queued") for run in found))
+        until(lambda: all(run.events_of("queued") for run in found))
         assert [
             launcher.place_in_queue(run, launcher.active_runs()) for run in (*found, other)
         ] == [1, 2, 3, 4, 5, 0]
@@ -148,7 +148,7 @@ def test_one_trains_at_a_time_in_the_order_of_asking(place):
         ]
         assert found[2].can_resume
         log.write("stopped", reason="Enough.")
-    until(lambda: found[0].rows("epoch"))
+    until(lambda: found[0].events_of("epoch"))
     assert [run.status for run in found] == ["training", "queued", "stopped", "stopped", "queued"]
     launcher._processes[-5].send_signal(signal.SIGTERM)
     until(lambda: found[0].status == "stopped")
@@ -157,21 +157,25 @@ def test_one_trains_at_a_time_in_the_order_of_asking(place):
     )
     assert found[0].has(STATE)
     assert found[0].can_resume
-    until(lambda: found[1].rows("started"))
+    until(lambda: found[1].events_of("started"))
     launcher.request(found[4], "stop")
     until(lambda: found[1].status == "finished" and found[4].status == "stopped")
     times = [
         other.events[-1]["time"],
-        *(row["time"] for run in found[:2] for row in (run.rows("starting")[0], run.events[-1])),
+        *(
+            row["time"]
+            for run in found[:2]
+            for row in (run.events_of("starting")[0], run.events[-1])
+        ),
     ]
     assert times == sorted(times)
-    assert found[4].rows("starting") == []
+    assert found[4].events_of("starting") == []
     for process in launcher._processes[-5:]:
         assert process.wait(DEADLINE) == 0
     names = [row["event"] for row in found[1].events]
     assert names[:3] == ["queued", "starting", "started"]
     assert names[-1] == "finished"
-    assert found[1].rows("queued")[0]["device"] == "cpu"
+    assert found[1].events_of("queued")[0]["device"] == "cpu"
     log = found[1].path("log.txt").read_text()
     assert "epoch   1.00  train loss" in log
     assert "test accuracy 0." in log
@@ -183,7 +187,9 @@ def test_a_full_queue_says_so(runs_root, tiny_run):
     for number in range(launcher.MOST_WAITING):
         (runs_root / f"waiting{number}").mkdir()
         # just made: its process has not come so far
-        (runs_root / f"waiting{number}" / "config.json").write_text(json.dumps(tiny_run.config))
+        (runs_root / f"waiting{number}" / "config.json").write_text(
+            json.dumps(tiny_run.config.as_dict())
+        )
     with pytest.raises(UserError, match="10 trainings wait already"):
         start("more")
     assert not (runs_root / "more").exists()
@@ -238,7 +244,7 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
     """
     run = start("run", **LONG)
     first = newest()
-    until(lambda: run.rows("epoch") and run.has(STATE))
+    until(lambda: run.events_of("epoch") and run.has(STATE))
     assert run.status == "training"
     assert run.is_active
     assert not run.can_resume
@@ -256,11 +262,12 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
     second = newest()
     until(
         lambda: (
-            run.rows("resumed") and run.rows("epoch")[-1]["step"] > run.rows("resumed")[0]["step"]
+            run.events_of("resumed")
+            and run.events_of("epoch")[-1]["step"] > run.events_of("resumed")[0]["step"]
         )
     )
-    assert run.rows("resumed")[0]["step"] > 0
-    assert [row["learning_rate"] for row in run.rows("rate")] == [0.005]
+    assert run.events_of("resumed")[0]["step"] > 0
+    assert [row["learning_rate"] for row in run.events_of("rate")] == [0.005]
     twice = subprocess.run(
         [sys.executable, "-m", "vizlib.training.worker", str(run.folder)],
         cwd=ROOT,
@@ -275,7 +282,7 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
         with pytest.raises(UserError, match="is not possible: between 0 and 100"):
             launcher.change_rate(run, rate)
     launcher.change_rate(run, 0.0025)
-    until(lambda: len(run.rows("rate")) == 2)
+    until(lambda: len(run.events_of("rate")) == 2)
     launcher.request(run, "pause")
     until(lambda: run.status == "paused")
     assert run.is_active
@@ -285,17 +292,17 @@ def test_killed_it_is_interrupted_at_once_and_goes_on(place):
     launcher.request(run, "keep")
     until(lambda: run.status == "finished")
     assert second.wait(DEADLINE) == 0
-    assert run.rows("finished")[0]["kept"] is True
+    assert run.events_of("finished")[0]["kept"] is True
     assert not run.has(STATE)
     assert not run.can_resume
-    used = [row["learning_rate"] for row in run.rows("epoch")]
+    used = [row["learning_rate"] for row in run.events_of("epoch")]
     assert {0.02, 0.005} <= set(used) <= {0.02, 0.005, 0.0025}
     assert used == sorted(used, reverse=True)
     for event in ("step", "epoch", "gradients"):
-        steps = [row["step"] for row in run.rows(event)]
+        steps = [row["step"] for row in run.events_of(event)]
         assert steps == sorted(set(steps)), event
     assert load_predictions(run.path("predictions.npz"), 10).accuracy == pytest.approx(
-        run.rows("finished")[0]["test_accuracy"], abs=1e-5
+        run.events_of("finished")[0]["test_accuracy"], abs=1e-5
     )
     with pytest.raises(UserError, match="^run cannot be resumed: it is finished[.]$"):
         launcher.resume(run)
@@ -327,7 +334,7 @@ def test_when_the_app_is_gone_its_trainings_end(place):
         trains, waits = until(
             lambda: (
                 sorted(found, key=lambda run: run.status != "training")
-                if any(run.rows("epoch") for run in found)
+                if any(run.events_of("epoch") for run in found)
                 else None
             )
         )
@@ -358,7 +365,7 @@ def test_many_who_look_do_not_take_one_another_for_a_training(runs_root, tiny_ru
     """
     folder = runs_root / "gone"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(tiny_run.config))
+    (folder / "config.json").write_text(json.dumps(tiny_run.config.as_dict()))
     with EventLog(folder) as log:
         log.write("starting")
     code = (
@@ -392,7 +399,9 @@ def in_process(monkeypatch):
 def test_what_fails_is_noted_and_one_line(runs_root, in_process, capsys, tiny_run):
     folder = runs_root / "run"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(tiny_run.config | {"dataset": "folder:gone"}))
+    (folder / "config.json").write_text(
+        json.dumps(tiny_run.config.as_dict() | {"dataset": "folder:gone"})
+    )
     assert in_process(folder) == 1
     printed = capsys.readouterr().err
     assert printed.count("\n") == 1
@@ -412,8 +421,8 @@ def test_a_run_that_has_finished_meanwhile_is_left_alone(runs_root, in_process, 
     in_process(runs_root / "done")
     run = open_run("done")
     assert run.status == "finished"
-    assert len(run.rows("started")) == 1
-    assert run.rows("resumed") == []
+    assert len(run.events_of("started")) == 1
+    assert run.events_of("resumed") == []
     assert run.path("model.safetensors").stat().st_mtime_ns == before
 
 
@@ -425,7 +434,7 @@ def test_what_ends_the_training_before_ends_the_waiting_one_too(
     """
     folder = runs_root / "run"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(tiny_run.config))
+    (folder / "config.json").write_text(json.dumps(tiny_run.config.as_dict()))
     made, imported, looks = [], [], []
 
     def noted(folder):
@@ -462,7 +471,7 @@ def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
     )
     folder = runs_root / "run"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(tiny_run.config))
+    (folder / "config.json").write_text(json.dumps(tiny_run.config.as_dict()))
     figures = dict(seconds=1.0, train_loss=1.0, learning_rate=0.1)
     events = [
         dict(event="queued", device="cpu", asked=0.0),

@@ -147,9 +147,9 @@ def test_home_says_what_was_reported_beside_ours(fresh_caches):
         broken(fresh_caches, name, config__json=json.dumps(config).encode())
     said = texts(fine(opened(ROOT / "app.py"))).replace("\\", "")
     expected = sorted(
-        run.config["system"]
+        run.config.system
         for run in map(folders.open_run, SHIPPED)
-        if run.config.get("system") and not run.run_id.endswith("_start")
+        if run.config.system and not run.run_id.endswith("_start")
     )
     # a start for others is of no report
     assert sorted(re.findall(r"reported (\w+): ", said)) == sorted([*expected, "B2"])
@@ -344,7 +344,7 @@ def test_home_says_what_a_run_without_its_weights_needs(weightless):
     assert "no weights" in said
     assert "which took 48 min (CPU, 1 thread)" in said
     as_good = sum(
-        f"{run.rows('finished')[-1]['test_accuracy']:.1%}" == "82.8%"
+        f"{run.events_of('finished')[-1]['test_accuracy']:.1%}" == "82.8%"
         for run in map(folders.open_run, SHIPPED)
     )
     # like the card of the run that it is a copy of
@@ -561,7 +561,7 @@ def test_the_effective_field_is_that_of_the_place_in_the_address():
 
     run = folders.open_run("resnet32")
     _, image = to_network_input(
-        photograph("coffee"), run.input_size, run.config["mean"], run.config["std"]
+        photograph("coffee"), run.input_size, run.config.mean, run.config.std
     )
     model = activations.prepare(
         load_into(architectures.create("resnet32"), load_weights(run.path("model.safetensors")))

@@ -13,6 +13,7 @@ from sklearn import metrics
 
 from vizlib.errors import UserError
 from vizlib.inside.passes import predict
+from vizlib.run.config import config_of
 from vizlib.run.folders import Run
 from vizlib.run.predictions import (
     Predictions,
@@ -258,7 +259,20 @@ def test_a_run_is_judged_with_its_training_accuracy(tmp_path):
     ]
     events.append({"event": "checkpoint", "epoch": 1, "val_accuracy": 0.5})
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    verdict = judge_run(Run(tmp_path, {"class_names": names(2)}))
+    config, _ = config_of(
+        {
+            "architecture": "lenet",
+            "arguments": {},
+            "dataset": "digits",
+            "class_names": names(2),
+            "input_size": [1, 8, 8],
+            "mean": [0.5],
+            "std": [0.5],
+            "recipe": {},
+            "seed": 0,
+        }
+    )
+    verdict = judge_run(Run(tmp_path, config))
     assert verdict.level == COLLAPSED
     assert "accuracy of 0.980" in verdict.cause
 

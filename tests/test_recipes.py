@@ -5,6 +5,7 @@ become.
 import dataclasses
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,7 +42,10 @@ def test_every_recipe_is_possible(name):
     assert max(rates) == pytest.approx(chosen.learning_rate)
     assert min(rates) >= 0
     # as a run stores it
-    assert from_config({"recipe": json.loads(json.dumps(dataclasses.asdict(chosen)))}) == chosen
+    assert (
+        from_config(SimpleNamespace(recipe=json.loads(json.dumps(dataclasses.asdict(chosen)))))
+        == chosen
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,13 +122,13 @@ def test_the_recipes_of_shipped_runs_can_be_used():
     found = sorted(folders.SHIPPED.glob("*/config.json")) if folders.SHIPPED.is_dir() else []
     for path in found:
         stored = json.loads(path.read_text())
-        chosen = from_config(stored)
+        chosen = from_config(SimpleNamespace(**stored))
         assert {key: getattr(chosen, key) for key in stored["recipe"]} == stored["recipe"]
         absent = [
             field for field in dataclasses.fields(Recipe) if field.name not in stored["recipe"]
         ]
         assert all(getattr(chosen, field.name) == field.default for field in absent)
-    assert from_config({"recipe": {"name": "old"}}) == Recipe("old", "")
+    assert from_config(SimpleNamespace(recipe={"name": "old"})) == Recipe("old", "")
 
 
 DAMAGED = {
@@ -153,7 +157,7 @@ DAMAGED = {
 @pytest.mark.parametrize("fault", DAMAGED)
 def test_a_damaged_recipe_is_a_sentence(fault):
     with pytest.raises(UserError, match=r"^[^\n]+[.]$"):
-        from_config({"recipe": DAMAGED[fault]})
+        from_config(SimpleNamespace(recipe=DAMAGED[fault]))
 
 
 def test_every_architecture_has_a_recipe():

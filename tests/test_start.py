@@ -2,6 +2,7 @@
 frozen layers.
 """
 
+import dataclasses
 import json
 import shutil
 import urllib.error
@@ -58,8 +59,11 @@ def test_a_start_from_a_run_has_its_weights(runs_root, first):
     assert all(torch.equal(kept[name], begun[name]) for name in kept)
     assert torch.equal(snapshot(run), kept["conv1.weight"])
     assert not torch.equal(snapshot(first), kept["conv1.weight"])
-    assert run.config["start"] == {"run": "first"}
-    assert run.rows("finished")[0]["test_accuracy"] == first.rows("finished")[0]["test_accuracy"]
+    assert run.config.start == {"run": "first"}
+    assert (
+        run.events_of("finished")[0]["test_accuracy"]
+        == first.events_of("finished")[0]["test_accuracy"]
+    )
 
 
 def test_other_classes_keep_all_but_the_head(runs_root, first):
@@ -73,7 +77,7 @@ def test_other_classes_keep_all_but_the_head(runs_root, first):
     assert begun["fc.bias"].shape == (3,)
     assert all(torch.equal(kept[name], begun[name]) for name in kept if not name.startswith("fc."))
     torch.manual_seed(4)
-    random = architectures.create("three_layer_module", **run.config["arguments"]).state_dict()
+    random = architectures.create("three_layer_module", **run.config.arguments).state_dict()
     assert torch.equal(begun["fc.weight"], random["fc.weight"].half().float())
 
 
@@ -98,10 +102,10 @@ def test_other_classes_keep_all_but_the_head(runs_root, first):
 )
 def test_a_start_that_is_not_possible_is_one_sentence(runs_root, first, beginning, words):
     (runs_root / "empty").mkdir()
-    (runs_root / "empty" / "config.json").write_text(json.dumps(first.config))
+    (runs_root / "empty" / "config.json").write_text(json.dumps(first.config.as_dict()))
     (runs_root / "other").mkdir()
     (runs_root / "other" / "config.json").write_text(
-        json.dumps(first.config | {"architecture": "lenet"})
+        json.dumps(first.config.as_dict() | {"architecture": "lenet"})
     )
     (runs_root / "other" / "model.safetensors").write_bytes(
         first.path("model.safetensors").read_bytes()
@@ -113,10 +117,10 @@ def test_a_start_that_is_not_possible_is_one_sentence(runs_root, first, beginnin
 def test_a_run_of_other_pictures_does_not_fit(runs_root, first, tmp_path):
     """Neither grey nor in three colours: said before anything is written."""
     dataset = noise()
-    config = noise_config(dataset) | {"start": {"run": "wide"}}
+    config = dataclasses.replace(noise_config(dataset), start={"run": "wide"})
     wide = architectures.create("three_layer_module", num_classes=2, in_channels=2, image_size=8)
     (runs_root / "wide").mkdir()
-    (runs_root / "wide" / "config.json").write_text(json.dumps(first.config))
+    (runs_root / "wide" / "config.json").write_text(json.dumps(first.config.as_dict()))
     save_weights(wide.state_dict(), runs_root / "wide" / "model.safetensors")
     with pytest.raises(
         UserError,
@@ -217,9 +221,9 @@ def test_torchvisions_weights_come_from_its_cache(cache):
     source = resnet18().state_dict()
     cache(source)
     config = make_config(PRETRAINED, pictures())
-    assert config["mean"] == [0.485, 0.456, 0.406]
-    assert config["std"] == [0.229, 0.224, 0.225]
-    assert config["input_size"] == [3, 224, 224]
+    assert config.mean == [0.485, 0.456, 0.406]
+    assert config.std == [0.229, 0.224, 0.225]
+    assert config.input_size == [3, 224, 224]
     model = start.starting_model(config, images=None).state_dict()
     assert model["fc.weight"].shape == (2, 512)
     assert all(
@@ -257,8 +261,8 @@ def test_a_start_for_colours_answers_to_grey_as_to_three_equal_channels(cache):
     source = resnet18(num_classes=2)
     cache(source.state_dict())
     config = make_config(PRETRAINED, pictures(channels=1))
-    assert config["mean"] == [pytest.approx((0.485 + 0.456 + 0.406) / 3, abs=1e-4)]
-    assert len(config["std"]) == 1
+    assert config.mean == [pytest.approx((0.485 + 0.456 + 0.406) / 3, abs=1e-4)]
+    assert len(config.std) == 1
     model = start.starting_model(config, images=None)
     grey = torch.randn(2, 1, 64, 64)
     torch.testing.assert_close(
@@ -275,7 +279,7 @@ def test_frozen_layers_and_their_statistics_do_not_change(tmp_path):
     config = make_config(Order("resnet32", dataset.name, made, frozen=frozen), dataset)
     run = train(tmp_path / "run", config, dataset, say=quiet)
     torch.manual_seed(0)
-    begun = architectures.create("resnet32", **config["arguments"])
+    begun = architectures.create("resnet32", **config.arguments)
     convolutions = [
         name for name, module in begun.named_modules() if isinstance(module, torch.nn.Conv2d)
     ]
@@ -295,8 +299,8 @@ def test_frozen_layers_and_their_statistics_do_not_change(tmp_path):
             assert same, name
         elif name.endswith(("weight", "running_mean", "num_batches_tracked")):
             assert not same, name
-    assert run.rows("started")[0]["layers"] == [*convolutions[frozen:], modules[-1]]
-    assert len(run.rows("gradients")[0]["norms"]) == len(convolutions) - frozen + 1
+    assert run.events_of("started")[0]["layers"] == [*convolutions[frozen:], modules[-1]]
+    assert len(run.events_of("gradients")[0]["norms"]) == len(convolutions) - frozen + 1
 
 
 def test_all_convolutions_frozen_leaves_the_last_layer(tmp_path):
@@ -304,7 +308,7 @@ def test_all_convolutions_frozen_leaves_the_last_layer(tmp_path):
     order = Order("three_layer_module", dataset.name, recipe("adamw", epochs=1), frozen=2)
     config = make_config(order, dataset)
     run = train(tmp_path / "run", config, dataset, say=quiet)
-    assert run.rows("started")[0]["layers"] == ["fc"]
+    assert run.events_of("started")[0]["layers"] == ["fc"]
     assert torch.equal(snapshot(run), snapshot(run, 1))
     assert run.status == "finished"
 

@@ -267,7 +267,10 @@ def test_an_index_that_does_not_belong_is_none(run_and_data):
     assert (
         strongest.load(
             run.in_form_of(
-                folders.Run(run.folder, run.config | {"architecture": "three_layer_sequential"})
+                folders.Run(
+                    run.folder,
+                    dataclasses.replace(run.config, architecture="three_layer_sequential"),
+                )
             ),
             dataset,
         )

@@ -75,25 +75,23 @@ def test_systems_are_named_by_id_or_its_beginning():
 
 
 @pytest.mark.parametrize(
-    "run", [run for run in SHIPPED if run.config.get("system")], ids=lambda run: run.run_id
+    "run", [run for run in SHIPPED if run.config.system], ids=lambda run: run.run_id
 )
 def test_a_shipped_run_is_what_its_system_says(run):
-    system = SYSTEMS[run.config["system"]]
+    system = SYSTEMS[run.config.system]
     # settings that came later are at their defaults in older runs
     stored, chosen = (from_config(run.config), recipe(system.recipe, **system.changes))
     assert dataclasses.replace(stored, summary="") == dataclasses.replace(chosen, summary="")
-    assert (run.run_id, run.config["architecture"], run.config["dataset"]) == (
+    assert (run.run_id, run.config.architecture, run.config.dataset) == (
         system.run,
         system.architecture,
         system.dataset,
     )
     assert system.side is None or run.input_size[1:] == (system.side, system.side)
-    assert (run.config["start"] is None) == (system.start is None)
+    assert (run.config.start is None) == (system.start is None)
 
 
-REPORTED = [
-    run for run in SHIPPED if run.config.get("system") and SYSTEMS[run.config["system"]].reported
-]
+REPORTED = [run for run in SHIPPED if run.config.system and SYSTEMS[run.config.system].reported]
 
 
 @pytest.mark.parametrize("run", REPORTED, ids=lambda run: run.run_id)
@@ -101,8 +99,8 @@ def test_a_shipped_run_is_above_the_report(run):
     """Also on images on which nothing was chosen, which counts against us where the report has
     validation images.
     """
-    system = SYSTEMS[run.config["system"]]
-    assert run.rows("finished")[-1]["test_accuracy"] > system.reported
+    system = SYSTEMS[run.config.system]
+    assert run.events_of("finished")[-1]["test_accuracy"] > system.reported
     assert system.split == "test" or run.best["val_accuracy"] > system.reported
 
 
@@ -118,10 +116,10 @@ def read_once(name):
 def test_shipped_weights_have_the_accuracy_that_is_told_of_them(run):
     """On every tenth test image, image by image: the whole of them takes two minutes."""
     try:
-        dataset = read_once(run.config["dataset"])
+        dataset = read_once(run.config.dataset)
     except UserError as error:
         pytest.skip(str(error))
-    if dataset.note != run.config["dataset_note"]:
+    if dataset.note != run.config.dataset_note:
         pytest.skip("another copy of the data has other test images")
     stored = load_predictions(run.path("predictions.npz"), len(run.class_names))
     rows = np.arange(0, len(stored.labels), 10)
@@ -143,12 +141,12 @@ def test_what_is_missing_is_trained_and_told(said):
     assert reproduce([TINY, SECOND], say=said.append)
     (first,), (second,) = finished_runs(TINY), finished_runs(SECOND)
     assert first.run_id == "tiny"
-    assert first.config["system"] == "T1"
-    assert first.config["title"] == "Tiny"
-    assert second.config["start"] == {"run": "tiny"}
+    assert first.config.system == "T1"
+    assert first.config.title == "Tiny"
+    assert second.config.start == {"run": "tiny"}
     line = next(line for line in systems.table().splitlines() if line.startswith("| T1 "))
     for figure in (
-        f"**{first.rows('finished')[0]['test_accuracy']:.1%}**",
+        f"**{first.events_of('finished')[0]['test_accuracy']:.1%}**",
         f"{first.best['val_accuracy']:.1%}",
         "30.0% test",
         "3 epochs",
@@ -181,8 +179,8 @@ def test_one_that_was_stopped_goes_on(said, monkeypatch):
     assert reproduce([TINY], say=said.append)
     (run,) = finished_runs(TINY)
     assert run.run_id == "tiny"
-    assert len(run.rows("started")) == len(run.rows("resumed")) == 1
-    assert run.rows("resumed")[0]["step"] > 0
+    assert len(run.events_of("started")) == len(run.events_of("resumed")) == 1
+    assert run.events_of("resumed")[0]["step"] > 0
 
 
 def test_what_cannot_be_trained_says_why_and_the_next_follows(said, data_folder):
@@ -207,7 +205,9 @@ def test_shipped_ones_are_trained_again_only_if_named(
 
     shipped = tmp_path / "checkpoints"
     shutil.copytree(tiny_run.folder, shipped / "tiny")
-    (shipped / "tiny" / "config.json").write_text(json.dumps(tiny_run.config | {"system": "T1"}))
+    (shipped / "tiny" / "config.json").write_text(
+        json.dumps(tiny_run.config.as_dict() | {"system": "T1"})
+    )
     monkeypatch.setattr(folders, "SHIPPED", shipped)
     assert reproduce([TINY], say=said.append)
     assert not list(runs_root.iterdir())
@@ -223,7 +223,7 @@ def test_shipped_ones_are_trained_again_only_if_named(
     # what starts from its weights takes those that were trained here
     (shipped / "tiny" / "model.safetensors").unlink()
     assert reproduce([SECOND], say=said.append)
-    assert finished_runs(SECOND)[0].config["start"] == {"run": "tiny-3"}
+    assert finished_runs(SECOND)[0].config.start == {"run": "tiny-3"}
 
 
 @pytest.mark.parametrize(("side", "size"), [(None, [1, 8, 8]), (16, [1, 16, 16])])
@@ -235,7 +235,7 @@ def test_pictures_come_in_the_side_that_is_asked_for(tmp_path, side, size):
     dataset = datasets.load("digits")
     order = Order("three_layer_module", dataset.name, recipe("adamw", epochs=1), side=side)
     config = make_config(order, dataset)
-    assert config["input_size"] == size
+    assert config.input_size == size
     run = train(tmp_path / "run", config, dataset, say=lambda line: None)
     assert run.status == "finished"
     assert np.isfinite(run.best["val_accuracy"])

@@ -3,6 +3,7 @@ however it ends.
 """
 
 import contextlib
+import dataclasses
 import errno
 import json
 import math
@@ -21,6 +22,8 @@ from vizlib import architectures, datasets
 from vizlib.datasets import Dataset, Split, hold_out, reading
 from vizlib.errors import UserError
 from vizlib.inside.passes import predict
+from vizlib.run import moments
+from vizlib.run.config import config_of
 from vizlib.run.events import EventLog
 from vizlib.run.folders import read_run
 from vizlib.run.predictions import Predictions, load_predictions
@@ -121,7 +124,7 @@ def test_it_learns(tmp_path):
     said = []
     run = train(tmp_path / "run", digits_config(epochs=3), say=said.append)
     assert run.best["val_accuracy"] > 0.8
-    assert run.rows("finished")[0]["test_accuracy"] > 0.8
+    assert run.events_of("finished")[0]["test_accuracy"] > 0.8
     assert len(said) == 12 + 1
     assert said[0].startswith(" 10%  epoch   0.29  train loss")
     assert said[-1].startswith("test accuracy 0.")
@@ -133,8 +136,7 @@ FIELDS = {
     ),
     "step": "step epoch progress train_loss train_accuracy learning_rate seconds images_per_second",
     "epoch": (
-        "epoch step progress train_loss train_accuracy val_loss val_accuracy learning_rate "
-        "seconds confusion"
+        "epoch step progress train_loss train_accuracy val_loss val_accuracy learning_rate seconds"
     ),
     "gradients": "step epoch seconds norms weights",
     "checkpoint": "epoch step val_accuracy seconds",
@@ -157,31 +159,32 @@ def test_events_come_in_order_with_all_their_fields(tiny_run):
     assert steps == sorted(steps)
     assert times == sorted(times)
     assert seconds == sorted(seconds)
-    started = tiny_run.rows("started")[0]
+    started = tiny_run.events_of("started")[0]
     assert (
         started["train_images"] + started["val_images"]
         == sum(started["train_counts"]) + 143
         == 1437
     )
     assert started["test_images"] == 360
-    assert started["steps"] == tiny_run.rows("epoch")[-1]["step"] == 2 * math.ceil(1294 / 64)
+    assert started["steps"] == tiny_run.events_of("epoch")[-1]["step"] == 2 * math.ceil(1294 / 64)
     assert started["processes"] == 1
     assert started["parameters"] == 32 * 26 + 16 * (32 * 9 + 1) + 10 * (16 * 64 + 1)
     assert started["layers"] == ["conv1", "conv2", "fc"]
-    first = tiny_run.rows("step")[0]
+    first = tiny_run.events_of("step")[0]
     assert first["step"] == 1
     assert first["learning_rate"] == pytest.approx(0.05 * 2e-3)
     assert first["train_loss"] > 1
     assert first["images_per_second"] > 0
-    for row in (*tiny_run.rows("step"), *tiny_run.rows("epoch")):
+    for row in (*tiny_run.events_of("step"), *tiny_run.events_of("epoch")):
         assert row["progress"] == pytest.approx(row["step"] / 42, abs=1e-5)
         assert row["epoch"] == pytest.approx(row["step"] / 21, abs=1e-5)
-    for row in tiny_run.rows("epoch"):
-        confusion = np.array(row["confusion"])
+    evaluations = moments.evaluations(tiny_run)
+    assert [row for row, _ in evaluations] == tiny_run.events_of("epoch")
+    for row, confusion in evaluations:
         assert confusion.sum() == 143
         assert row["val_accuracy"] == pytest.approx(np.trace(confusion) / 143, abs=1e-5)
-    assert [row["step"] for row in tiny_run.rows("gradients")] == sorted(
-        {1, 2, 3, 4, 6, 8, 12, 16, 24, 32} | {row["step"] for row in tiny_run.rows("epoch")}
+    assert [row["step"] for row in tiny_run.events_of("gradients")] == sorted(
+        {1, 2, 3, 4, 6, 8, 12, 16, 24, 32} | {row["step"] for row in tiny_run.events_of("epoch")}
     )
 
 
@@ -199,12 +202,12 @@ def test_short_trainings_are_evaluated_ten_times_and_at_the_end_of_each_epoch(
         dataset,
         say=quiet,
     )
-    found = [row["epoch"] for row in run.rows("epoch")]
+    found = [row["epoch"] for row in run.events_of("epoch")]
     assert len(found) == marks
     assert set(range(1, epochs + 1)) <= set(found)
     assert found == sorted(set(found))
     steps = -(-40 // batch_size) * epochs  # each mark is taken at the first step that reaches it
-    assert [row["step"] for row in run.rows("epoch")] == [
+    assert [row["step"] for row in run.events_of("epoch")] == [
         -(-mark * steps // marks) for mark in range(1, marks + 1)
     ]
 
@@ -258,9 +261,9 @@ def test_a_training_by_seconds(tmp_path, monkeypatch):
         dataset,
         say=quiet,
     )
-    assert run.rows("started")[0]["steps"] is None
-    assert 1 <= run.rows("finished")[0]["seconds"] < 5
-    evaluated = run.rows("epoch")
+    assert run.events_of("started")[0]["steps"] is None
+    assert 1 <= run.events_of("finished")[0]["seconds"] < 5
+    evaluated = run.events_of("epoch")
     assert evaluated[-1]["progress"] == 1
     assert 2 <= len(evaluated) <= 10
     assert evaluated[-1]["step"] == max(row["step"] for row in run.events if "step" in row)
@@ -290,21 +293,21 @@ def test_step_events_are_few(tmp_path, monkeypatch):
 def test_the_configuration_says_all():
     dataset = datasets.load("digits")
     config = digits_config()
-    assert json.loads(json.dumps(config)) == config
-    assert config["arguments"] == {"num_classes": 10, "in_channels": 1, "image_size": 8}
-    assert config["input_size"] == [1, 8, 8]
-    assert config["validation"] == 143
-    assert config["recipe"]["epochs"] == 2
-    assert (config["mean"], config["std"]) == (dataset.mean, dataset.std)
-    assert config["start"] is None
-    assert config["frozen"] == 0
+    assert config_of(json.loads(json.dumps(config.as_dict()))) == (config, [])
+    assert config.arguments == {"num_classes": 10, "in_channels": 1, "image_size": 8}
+    assert config.input_size == [1, 8, 8]
+    assert config.validation == 143
+    assert config.recipe["epochs"] == 2
+    assert (config.mean, config.std) == (dataset.mean, dataset.std)
+    assert config.start is None
+    assert config.frozen == 0
     order = Order("resnet18", "digits", recipe("sgd"), validation=7, title="t", seed=5)
     large = make_config(order, dataset)
-    assert large["input_size"] == [1, 224, 224]
+    assert large.input_size == [1, 224, 224]
     assert (
-        large["validation"],
-        large["title"],
-        large["seed"],
+        large.validation,
+        large.title,
+        large.seed,
     ) == (7, "t", 5)
 
 
@@ -316,13 +319,15 @@ def test_one_seed_gives_one_run(tmp_path, tiny_run):
         again.path("model.safetensors").read_bytes()
         == tiny_run.path("model.safetensors").read_bytes()
     )
-    other = train(tmp_path / "other", {**digits_config(epochs=1), "seed": 1}, say=quiet)
+    other = train(
+        tmp_path / "other", dataclasses.replace(digits_config(epochs=1), seed=1), say=quiet
+    )
     assert without_times(other.events)[1] != without_times(tiny_run.events)[1]
 
 
 def test_validation_and_test_images_are_never_trained_on():
     dataset = datasets.load("digits")
-    training, validation = hold_out(dataset.splits["train"], digits_config()["validation"], 0)
+    training, validation = hold_out(dataset.splits["train"], digits_config().validation, 0)
     parts = [set(split.image_ids) for split in (training, validation, dataset.splits["test"])]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 1797
 
@@ -351,7 +356,7 @@ class Recorder:
     def logits(self, place, config):
         """(labels, logits with a graph, model) of a step, by a network built anew."""
         images, labels, before, _, _ = self.steps[place]
-        model = architectures.create(config["architecture"], **config["arguments"])
+        model = architectures.create(config.architecture, **config.arguments)
         load_into(model, before)
         model.train()
         return labels, model(images), model
@@ -396,7 +401,7 @@ def test_losses_and_gradients_are_pytorchs(tmp_path, monkeypatch, whole_floats, 
     losses, right, sizes = map(np.array, (losses, right, sizes))
     for event in ("step", "epoch"):
         last = 0
-        for row in run.rows(event):
+        for row in run.events_of(event):
             since = slice(last, row["step"])
             assert row["train_loss"] == pytest.approx(
                 (losses * sizes)[since].sum() / sizes[since].sum(), abs=2e-5
@@ -405,8 +410,8 @@ def test_losses_and_gradients_are_pytorchs(tmp_path, monkeypatch, whole_floats, 
                 right[since].sum() / sizes[since].sum(), abs=1e-5
             )
             last = row["step"]
-    assert {row["step"] for row in run.rows("gradients")} >= {1, 2, 3, 4, 6, 8, 12, 13}
-    for row in run.rows("gradients"):
+    assert {row["step"] for row in run.events_of("gradients")} >= {1, 2, 3, 4, 6, 8, 12, 13}
+    for row in run.events_of("gradients"):
         assert row["norms"] == pytest.approx(norms[row["step"] - 1], rel=1e-4)
         after = recorder.steps[row["step"] - 1][3]
         assert row["weights"] == pytest.approx(
@@ -425,15 +430,15 @@ def test_the_rate_follows_the_schedule_and_the_factor(tmp_path, monkeypatch):
     run = train(folder, config, say=say)
     used = [step[4] for step in recorder.steps]
     chosen = recipe("sgd", epochs=2, schedule="one_cycle", learning_rate=0.02)
-    changed = run.rows("rate")[0]["step"]
+    changed = run.events_of("rate")[0]["step"]
     assert used == pytest.approx(
         [learning_rate(chosen, step / 42) * (0.25 if step >= changed else 1) for step in range(42)],
         abs=1e-9,
     )
     assert changed == 22
-    assert run.rows("rate")[0]["learning_rate"] == 0.005
-    assert run.rows("rate")[0]["epoch"] == pytest.approx(22 / 21, abs=1e-5)
-    for row in (*run.rows("step"), *run.rows("epoch")):
+    assert run.events_of("rate")[0]["learning_rate"] == 0.005
+    assert run.events_of("rate")[0]["epoch"] == pytest.approx(22 / 21, abs=1e-5)
+    for row in (*run.events_of("step"), *run.events_of("epoch")):
         assert row["learning_rate"] == pytest.approx(used[row["step"] - 1], abs=1e-9)
 
 
@@ -496,7 +501,7 @@ def test_a_gradient_that_is_too_long_is_shortened(tmp_path, monkeypatch, whole_f
         assert torch.allclose(
             before[name] - after[name], 0.1 * parameter.grad * 0.5 / length, atol=1e-6
         ), name
-    assert run.rows("gradients")[0]["norms"] == pytest.approx(
+    assert run.events_of("gradients")[0]["norms"] == pytest.approx(
         [
             model.get_parameter(f"{layer}.weight").grad.norm().item()
             for layer in ("conv1", "conv2", "fc")
@@ -514,19 +519,19 @@ def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
     )
     config = digits_config(3)
     run = train(tmp_path / "run", config, say=quiet)
-    rows = run.rows("epoch")
+    rows = run.events_of("epoch")
     accuracies = [row["val_accuracy"] for row in rows]
     assert accuracies[-1] < max(accuracies)
     assert run.best["step"] == rows[int(np.argmax(accuracies))]["step"]
     assert run.best["val_accuracy"] == max(accuracies)
-    assert [row["val_accuracy"] for row in run.rows("checkpoint")] == sorted(
+    assert [row["val_accuracy"] for row in run.events_of("checkpoint")] == sorted(
         {*np.maximum.accumulate(accuracies)}
     )
     model = load_into(
-        architectures.create("three_layer_module", **config["arguments"]), tensors(run.folder)
+        architectures.create("three_layer_module", **config.arguments), tensors(run.folder)
     )
     dataset = datasets.load("digits")
-    held_out = hold_out(dataset.splits["train"], config["validation"], 0)[1]
+    held_out = hold_out(dataset.splits["train"], config.validation, 0)[1]
     right = (
         predict(model, held_out.images((1, 8, 8)), dataset.mean, dataset.std).argmax(1)
         == held_out.labels
@@ -553,9 +558,9 @@ def test_a_tie_does_not_replace_the_best(tmp_path, monkeypatch, stops):
         run = resume(folder)
     else:
         run = train(folder, digits_config(1), say=quiet)
-    evaluated = [event["step"] for event in run.rows("epoch")]
+    evaluated = [event["step"] for event in run.events_of("epoch")]
     assert len(evaluated) == 10
-    assert [event["step"] for event in run.rows("checkpoint")] == evaluated[:2] == [3, 5]
+    assert [event["step"] for event in run.events_of("checkpoint")] == evaluated[:2] == [3, 5]
     for name, tensor in tensors(folder).items():
         after = [recorder.steps[step - 1][3][name].half().float() for step in evaluated]
         assert torch.equal(tensor, after[1]), name
@@ -565,9 +570,9 @@ def test_a_tie_does_not_replace_the_best(tmp_path, monkeypatch, stops):
 def test_predictions_are_those_of_the_saved_weights(tiny_run):
     config, test = tiny_run.config, datasets.load("digits").splits["test"]
     model = load_into(
-        architectures.create("three_layer_module", **config["arguments"]), tensors(tiny_run.folder)
+        architectures.create("three_layer_module", **config.arguments), tensors(tiny_run.folder)
     )
-    mean, std = config["mean"][0], config["std"][0]
+    mean, std = config.mean[0], config.std[0]
     with torch.no_grad():
         logits = model.eval()(
             torch.tensor(
@@ -578,7 +583,7 @@ def test_predictions_are_those_of_the_saved_weights(tiny_run):
     assert np.allclose(predictions.logits, logits, rtol=2e-3, atol=2e-2)
     assert np.array_equal(predictions.labels, test.labels)
     assert list(predictions.image_ids) == list(test.image_ids)
-    assert tiny_run.rows("finished")[0]["test_accuracy"] == pytest.approx(
+    assert tiny_run.events_of("finished")[0]["test_accuracy"] == pytest.approx(
         (logits.argmax(1).numpy() == test.labels).mean(), abs=1.5 / 360
     )
     again = evaluate(tiny_run.folder, config, datasets.load("digits"))
@@ -614,7 +619,7 @@ def test_large_networks_learn_from_tiny_pictures(tmp_path, architecture):
     order = Order(architecture, "noise", recipe("one_cycle", epochs=4, batch_size=8), side=8)
     run = train(tmp_path / "run", make_config(order, noise()), noise(), say=quiet)
     assert run.status == "finished"
-    assert all(math.isfinite(norm) for row in run.rows("gradients") for norm in row["norms"])
+    assert all(math.isfinite(norm) for row in run.events_of("gradients") for norm in row["norms"])
 
 
 def test_growing_pictures(tmp_path, monkeypatch):
@@ -644,7 +649,7 @@ def test_growing_pictures(tmp_path, monkeypatch):
         + [14] * (math.ceil(steps * 5 / 6) - math.ceil(steps / 2))
         + [28] * (steps // 6)
     ]
-    assert [(row["step"], row["height"], row["width"]) for row in run.rows("pictures")] == [
+    assert [(row["step"], row["height"], row["width"]) for row in run.events_of("pictures")] == [
         (sides.index((side, side)), side, side) for side in (8, 14, 28)
     ]
     assert run.input_size == (1, 28, 28)
@@ -676,7 +681,7 @@ def test_mirrored_answers_are_the_mean_of_both(tmp_path, mirrors):
     dataset = noise(mirrors=mirrors)
     run = train(tmp_path / "run", noise_config(dataset, mirrored=True), dataset, say=quiet)
     model = load_into(
-        architectures.create("three_layer_module", **run.config["arguments"]), tensors(run.folder)
+        architectures.create("three_layer_module", **run.config.arguments), tensors(run.folder)
     ).eval()
 
     def answers(split):
@@ -691,7 +696,7 @@ def test_mirrored_answers_are_the_mean_of_both(tmp_path, mirrors):
     logits, mirrored = answers(dataset.splits["test"])
     assert np.allclose(load_predictions(run.path("predictions.npz"), 2).logits, logits, atol=1e-2)
     assert not torch.allclose(logits, mirrored, atol=1e-2)
-    row = next(row for row in run.rows("epoch") if row["step"] == run.best["step"])
+    row = next(row for row in run.events_of("epoch") if row["step"] == run.best["step"])
     loss = F.cross_entropy(
         answers(dataset.splits["val"])[0], torch.from_numpy(dataset.splits["val"].labels)
     ).item()
@@ -748,7 +753,7 @@ def test_tensorboard_reads_the_same_numbers(tiny_run):
             (scalar.step, pytest.approx(scalar.value, rel=1e-5)) for scalar in found.Scalars(name)
         ]
 
-    rows = {event: tiny_run.rows(event) for event in ("step", "epoch", "gradients")}
+    rows = {event: tiny_run.events_of(event) for event in ("step", "epoch", "gradients")}
     layers = [f"gradient/{layer}" for layer in ("conv1", "conv2", "fc")]
     kinds = ("loss", "accuracy")
     assert set(found.Tags()["scalars"]) == {
@@ -857,18 +862,23 @@ def test_resumed_is_as_if_it_had_never_ended(tmp_path, whole_runs, name, step):
     assert run.can_resume
     assert not run.is_active
     assert (
-        run.rows("stopped")[-1]["reason"]
+        run.events_of("stopped")[-1]["reason"]
         == "Enough. The best weights so far are kept, and it can be resumed."
     )
     assert max(row["step"] for row in run.events if "step" in row) <= step
     assert not run.has("predictions.npz")
     assert run.has(state.NAME)
     run = resume(folder)
-    assert run.rows("resumed")[0]["step"] == step
-    assert run.rows("resumed")[0]["epoch"] == pytest.approx(step / 21, abs=1e-5)
+    assert run.events_of("resumed")[0]["step"] == step
+    assert run.events_of("resumed")[0]["epoch"] == pytest.approx(step / 21, abs=1e-5)
     between = [row for row in run.events if row["event"] not in ("stopped", "resumed")]
     assert without_times(between) == without_times(whole.events)
-    for file in ("model.safetensors", "predictions.npz", "snapshots.safetensors"):
+    for file in (
+        "model.safetensors",
+        "predictions.npz",
+        "snapshots.safetensors",
+        "evaluations.safetensors",
+    ):
         assert run.path(file).read_bytes() == whole.path(file).read_bytes(), file
     assert run.status == "finished"
     assert not run.can_resume
@@ -885,26 +895,25 @@ def test_killed_rows_after_the_saved_state_are_undone_once(tmp_path, whole_runs)
     run = stopped_after(folder, whole.config, 30, end="killed")
     assert run.status == "interrupted"
     assert run.can_resume
-    assert run.rows("epoch")[-1]["step"] == 30
+    assert run.events_of("epoch")[-1]["step"] == 30
     run = resume(folder)
-    saved = run.rows("resumed")[0]["step"]
-    assert saved == whole.rows("epoch")[0]["step"] == 5
+    saved = run.events_of("resumed")[0]["step"]
+    assert saved == whole.events_of("epoch")[0]["step"] == 5
     lines = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert [row["step"] for row in lines if row["event"] == "epoch"] != [
-        row["step"] for row in run.rows("epoch")
+        row["step"] for row in run.events_of("epoch")
     ]
     kinds = ("epoch", "gradients", "finished")
     for event in kinds:
-        assert without_times(run.rows(event)) == without_times(whole.rows(event))
-    assert [row["step"] for row in run.rows("step")] == sorted(
-        {row["step"] for row in run.rows("step")}
+        assert without_times(run.events_of(event)) == without_times(whole.events_of(event))
+    assert [row["step"] for row in run.events_of("step")] == sorted(
+        {row["step"] for row in run.events_of("step")}
     )
-    best = {row["step"]: row["val_accuracy"] for row in whole.rows("checkpoint")}
-    assert {row["step"]: row["val_accuracy"] for row in run.rows("checkpoint")} == best
+    best = {row["step"]: row["val_accuracy"] for row in whole.events_of("checkpoint")}
+    assert {row["step"]: row["val_accuracy"] for row in run.events_of("checkpoint")} == best
     assert run.best["step"] == whole.best["step"]
-    assert (
-        run.path("model.safetensors").read_bytes() == whole.path("model.safetensors").read_bytes()
-    )
+    for file in ("model.safetensors", "evaluations.safetensors"):
+        assert run.path(file).read_bytes() == whole.path(file).read_bytes()
 
 
 def test_killed_before_anything_was_saved_it_starts_anew(tmp_path, whole_runs):
@@ -914,9 +923,9 @@ def test_killed_before_anything_was_saved_it_starts_anew(tmp_path, whole_runs):
     assert run.can_resume
     assert {name: tensor.shape for name, tensor in tensors(folder).items()}
     run = resume(folder)
-    assert run.rows("resumed")[0]["step"] == 0
+    assert run.events_of("resumed")[0]["step"] == 0
     for event in ("epoch", "gradients", "checkpoint", "finished"):
-        assert without_times(run.rows(event)) == without_times(whole.rows(event))
+        assert without_times(run.events_of(event)) == without_times(whole.events_of(event))
     assert (
         run.path("snapshots.safetensors").read_bytes()
         == whole.path("snapshots.safetensors").read_bytes()
@@ -940,8 +949,8 @@ def test_resumed_at_another_rate(tmp_path, monkeypatch):
         carry_on(folder, log, requests=wishes, say=quiet)
     monkeypatch.setattr(loop.Training, "_obey", obey)
     run = resume(folder)
-    assert [(row["step"], row["learning_rate"]) for row in run.rows("rate")] == [(10, 0.002)]
-    assert [row["step"] for row in run.rows("resumed")] == [
+    assert [(row["step"], row["learning_rate"]) for row in run.events_of("rate")] == [(10, 0.002)]
+    assert [row["step"] for row in run.events_of("resumed")] == [
         10,
         20,
     ]
@@ -1008,13 +1017,15 @@ def test_a_damaged_state_is_one_sentence(tmp_path):
         resume(folder)
     run = read_run(folder)
     assert run.status == "failed"
-    assert run.rows("failed")[0]["reason"].startswith("The saved state of this run is damaged.")
+    assert run.events_of("failed")[0]["reason"].startswith(
+        "The saved state of this run is damaged."
+    )
     assert run.can_resume
     (folder / state.NAME).unlink()
     run = resume(folder)
     assert run.status == "finished"
-    assert [row["step"] for row in run.rows("epoch")] == sorted(
-        {row["step"] for row in run.rows("epoch")}
+    assert [row["step"] for row in run.events_of("epoch")] == sorted(
+        {row["step"] for row in run.events_of("epoch")}
     )
 
 
@@ -1057,10 +1068,10 @@ def test_stop_and_keep_by_file(tmp_path):
     run = train(folder, digits_config(4), say=asked_for(folder, "stop", " 33%"))
     assert run.status == "stopped"
     assert (
-        run.rows("stopped")[0]["reason"]
+        run.events_of("stopped")[0]["reason"]
         == "Stopped by hand. The best weights so far are kept, and it can be resumed."
     )
-    assert run.rows("epoch")[-1]["progress"] < 0.36
+    assert run.events_of("epoch")[-1]["progress"] < 0.36
     requests.ask(folder, "keep")  # and it goes on until it is told otherwise
     with EventLog(folder) as log:
         requests.ask(folder, "pause")
@@ -1068,12 +1079,14 @@ def test_stop_and_keep_by_file(tmp_path):
         carry_on(folder, log, say=asked_for(folder, "keep", " 75%"))
     run = read_run(folder)
     assert run.status == "finished"
-    assert run.rows("finished")[0]["kept"] is True
+    assert run.events_of("finished")[0]["kept"] is True
     assert not run.has(state.NAME)
-    assert 0.74 < run.rows("epoch")[-1]["progress"] < 0.8
-    assert run.rows("epoch")[-1]["step"] == max(row["step"] for row in run.events if "step" in row)
+    assert 0.74 < run.events_of("epoch")[-1]["progress"] < 0.8
+    assert run.events_of("epoch")[-1]["step"] == max(
+        row["step"] for row in run.events if "step" in row
+    )
     predictions = load_predictions(run.path("predictions.npz"), 10)
-    assert run.rows("finished")[0]["test_accuracy"] == round(predictions.accuracy, 5) > 0.5
+    assert run.events_of("finished")[0]["test_accuracy"] == round(predictions.accuracy, 5) > 0.5
     assert np.array_equal(
         evaluate(folder, run.config, datasets.load("digits")).logits.astype(np.float16),
         predictions.logits,
@@ -1089,7 +1102,7 @@ def test_leftover_requests_end_a_training_that_does_not_forget_them(tmp_path):
     requests.ask(folder, "stop")
     run = train(folder, digits_config(1), say=quiet)
     assert run.status == "stopped"
-    assert run.rows("epoch") == run.rows("gradients") == []
+    assert run.events_of("epoch") == run.events_of("gradients") == []
     assert run.has(state.NAME)
     assert run.has("model.safetensors")
     assert resume(folder).status == "finished"
@@ -1101,9 +1114,9 @@ def test_keeping_before_the_first_step_tests_the_start(tmp_path):
     requests.ask(folder, "keep")
     run = train(folder, digits_config(1), say=quiet)
     assert run.status == "finished"
-    assert run.rows("epoch") == []
-    assert run.rows("finished")[0]["kept"] is True
-    assert run.rows("finished")[0]["test_accuracy"] == pytest.approx(0.1, abs=0.15)
+    assert run.events_of("epoch") == []
+    assert run.events_of("finished")[0]["kept"] is True
+    assert run.events_of("finished")[0]["test_accuracy"] == pytest.approx(0.1, abs=0.15)
 
 
 def test_a_pause_takes_no_seconds_and_can_be_ended(tmp_path):
@@ -1130,12 +1143,12 @@ def test_a_pause_takes_no_seconds_and_can_be_ended(tmp_path):
     run = train(folder, digits_config(1), say=say)
     thread.join()
     assert seen[-4:] == ["paused", "paused", True, True]
-    (paused,), (continued,) = run.rows("paused"), run.rows("continued")
+    (paused,), (continued,) = run.events_of("paused"), run.events_of("continued")
     assert continued["time"] - paused["time"] >= 0.5
     assert continued["seconds"] == paused["seconds"]
     assert paused["step"] == continued["step"]
     assert run.status == "finished"
-    assert len(run.rows("epoch")) == 10
+    assert len(run.events_of("epoch")) == 10
 
 
 def test_a_pause_can_end_in_a_stop(tmp_path):
@@ -1231,7 +1244,7 @@ def test_divergence_later_keeps_the_best_weights_and_can_be_resumed(tmp_path, mo
             train(folder, digits_config(), say=quiet)
     run, end = ended(folder)
     assert run.status == "failed"
-    assert len(run.rows("epoch")) == len(run.rows("checkpoint")) == 1
+    assert len(run.events_of("epoch")) == len(run.events_of("checkpoint")) == 1
     assert run.best["step"] == 5
     assert "after 9 steps" in end["reason"]
     kept = tensors(folder)
@@ -1242,8 +1255,8 @@ def test_divergence_later_keeps_the_best_weights_and_can_be_resumed(tmp_path, mo
         carry_on(folder, log, say=lambda line: None)
     run = read_run(folder)
     assert run.status == "finished"
-    assert run.rows("resumed")[0]["step"] == 5
-    assert run.rows("rate")[0]["learning_rate"] == 5e-4
+    assert run.events_of("resumed")[0]["step"] == 5
+    assert run.events_of("rate")[0]["learning_rate"] == 5e-4
     assert run.best["val_accuracy"] > 0.7
     assert any(not torch.equal(kept[name], tensor) for name, tensor in tensors(folder).items())
 
@@ -1460,7 +1473,7 @@ def test_pictures_that_vanish_before_the_test(tmp_path):
         "resumed",
         "finished",
     ]
-    assert run.rows("finished")[0]["kept"] is False
+    assert run.events_of("finished")[0]["kept"] is False
     assert len(load_predictions(run.path("predictions.npz"), 2).labels) == 8
 
 
@@ -1474,7 +1487,7 @@ def test_what_cannot_be_trained_leaves_nothing_behind(tmp_path):
         {"arguments": {"width": 3}},
     ):
         with pytest.raises(UserError):
-            train(tmp_path / "run", digits_config() | changes, say=quiet)
+            train(tmp_path / "run", dataclasses.replace(digits_config(), **changes), say=quiet)
         assert not (tmp_path / "run").exists()
 
 
@@ -1508,5 +1521,5 @@ def test_a_data_set_that_changed_is_not_trained_on(tmp_path):
 def test_a_configuration_is_a_copy_of_its_recipe():
     chosen = recipe("sgd")
     config = make_config(Order("three_layer_module", "digits", chosen), datasets.load("digits"))
-    config["recipe"]["learning_rate"] = 3.0
+    config.recipe["learning_rate"] = 3.0
     assert chosen.learning_rate == 0.02

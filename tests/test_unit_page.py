@@ -84,8 +84,8 @@ def brute_force(run, layer, unit):
     """The unit's greatest value for each held-out image, and where."""
     split = datasets.load("digits").splits["test"]
     images = (
-        split.images(run.input_size).astype(np.float32) / 255 - run.config["mean"][0]
-    ) / run.config["std"][0]
+        split.images(run.input_size).astype(np.float32) / 255 - run.config.mean[0]
+    ) / run.config.std[0]
     import torch
 
     maps = activations.capture(

@@ -31,12 +31,10 @@ def evaluate_run(options: argparse.Namespace) -> None:
         raise UserError(run.missing_weights)
     dataset = datasets.load_for(run.config)
     predictions = evaluate(run.folder, run.config, dataset, device_named(options.device))
-    if dataset.note == run.config.get("dataset_note"):
+    if dataset.note == run.config.dataset_note:
         save_predictions(run.path("predictions.npz"), predictions)
     else:  # another copy has other test images: what the run reports stays as it is
-        print(
-            f"Not stored: the run was tested on {run.config.get('dataset_note', 'another copy')}."
-        )
+        print(f"Not stored: the run was tested on {run.config.dataset_note or 'another copy'}.")
     print(f"{run.run_id} on {dataset.note}")
     _print_scores(run, predictions)
 

@@ -24,6 +24,8 @@ def list_all(options: argparse.Namespace) -> None:
     print("Runs (shipped in checkpoints/, yours in runs/)")
     for run in runs:
         print(_line(run))
+        if run.problem:
+            print(f"  ! {run.problem}")
     for problem in problems:
         print(f"  ! {problem}")
     print("\nArchitectures")
@@ -32,6 +34,8 @@ def list_all(options: argparse.Namespace) -> None:
     print("\nData sets on this machine")
     for name in datasets.names():
         print(f"  {name}")
+    for problem in datasets.problems():
+        print(f"  ! {problem}")
     print("\nRecipes")
     for recipe in RECIPES.values():
         print(f"  {recipe.name:24} {recipe.summary}")
@@ -42,6 +46,6 @@ def _line(run: Run) -> str:
         f"validation accuracy {run.best['val_accuracy']:.3f}" if run.best else "no checkpoint yet"
     )
     return (
-        f"  {run.run_id:32} {run.config['architecture']:24} {run.config['dataset']:20} "
+        f"  {run.run_id:32} {run.config.architecture:24} {run.config.dataset:20} "
         f"{run.status:12} {best}"
     )

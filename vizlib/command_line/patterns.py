@@ -101,11 +101,11 @@ def _made_pictures(run: Run, model: nn.Module, layer: Layer, units: int) -> byte
         layer.name,
         list(range(units)),
         input_size=run.input_size,
-        mean=run.config["mean"],
-        std=run.config["std"],
+        mean=run.config.mean,
+        std=run.config.std,
         say=progress_of("pictures made"),
     )
-    words = f"the picture made to excite it most; trained on {run.config['dataset']}"
+    words = f"the picture made to excite it most; trained on {run.config.dataset}"
     return _sheet(run, layer, patterns.fitting(made.pictures), made.values, words)
 
 

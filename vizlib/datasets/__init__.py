@@ -142,8 +142,66 @@ def readers():
 
 def names():
     """The data sets on this machine, by name. Looks at folders, opens no picture."""
+    return [name for reader in readers().values() for name in _found(reader)]
+
+
+def _found(reader):
+    """What a reader finds; nothing where it may not look."""
+    try:
+        return reader.find(data_root())
+    except OSError:
+        return []
+
+
+def problems():
+    """A sentence for each folder that may be a data set and cannot be used as one, and for the
+    folder of them all.
+    """
     root = data_root()
-    return [name for reader in readers().values() for name in reader.find(root)]
+    try:
+        folders = sorted(path for path in root.iterdir() if os.path.isdir(path))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        return [f"The folder of data sets {root} cannot be read: {error.strerror}."]
+    sentences = []
+    for folder in folders:
+        name, problem = os.fsencode(folder.name).decode(errors="replace"), problem_of(folder)
+        if problem:
+            sentences.append(f"The data set {name!r} is left out: {problem}.")
+    return sentences
+
+
+def problem_of(folder):
+    """What keeps a folder from being used as a data set whatever lies in it, in a few words; empty
+    where nothing does.
+    """
+    try:
+        folder.name.encode()
+        os.listdir(folder)
+    except UnicodeEncodeError:
+        return "its name is not UTF-8"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    return ""
+
+
+def folders_below(root, holds):
+    """The folders directly below, by name, of which holds(folder) is true; those that cannot be
+    looked into are passed over.
+    """
+    try:
+        folders = sorted(path for path in root.iterdir() if os.path.isdir(path))
+    except OSError:
+        return []
+    return [folder for folder in folders if not problem_of(folder) and _holds(holds, folder)]
+
+
+def _holds(holds, folder):
+    try:
+        return holds(folder)
+    except OSError:  # something in it cannot be read
+        return False
 
 
 def reader_of(name):
@@ -161,7 +219,7 @@ def load(name):
     it.
     """
     reader = reader_of(name)
-    if name not in reader.find(data_root()):
+    if name not in _found(reader):
         raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
     return reader.read(name, data_root())
 
@@ -170,14 +228,14 @@ def load_for(config):
     """The Dataset of a run's configuration. UserError if this machine's copy has other classes, or
     an other order of them.
     """
-    dataset = load(config["dataset"])
-    if list(dataset.class_names) != list(config["class_names"]):
+    dataset = load(config.dataset)
+    if list(dataset.class_names) != list(config.class_names):
         raise UserError(
-            f"The data set {config['dataset']!r} on this machine has "
+            f"The data set {config.dataset!r} on this machine has "
             f"{len(dataset.class_names)} classes beginning with {dataset.class_names[0]!r}; "
             "the run "
-            f"was trained on {len(config['class_names'])} beginning with "
-            f"{config['class_names'][0]!r}, in another order or of other names."
+            f"was trained on {len(config.class_names)} beginning with "
+            f"{config.class_names[0]!r}, in another order or of other names."
         )
     return dataset
 

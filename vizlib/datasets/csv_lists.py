@@ -9,7 +9,7 @@ import csv
 
 import numpy as np
 
-from vizlib.datasets import Split, register
+from vizlib.datasets import Split, folders_below, register
 from vizlib.datasets.folders import PictureFiles, describe
 from vizlib.errors import UserError
 
@@ -17,13 +17,11 @@ LISTS = ("train_img.csv", "train_label.csv", "test_img.csv", "test_label.csv")
 
 
 def find_lists(root):
-    if not root.is_dir():
-        return []
-    return [
-        f"csv:{path.name}"
-        for path in sorted(root.iterdir())
-        if path.is_dir() and all((path / name).is_file() for name in LISTS)
-    ]
+    return [f"csv:{path.name}" for path in folders_below(root, _has_lists)]
+
+
+def _has_lists(folder):
+    return all((folder / name).is_file() for name in LISTS)
 
 
 def _column(path):

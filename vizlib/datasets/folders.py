@@ -4,7 +4,7 @@ fifth is then held out.
 
 import numpy as np
 
-from vizlib.datasets import Dataset, Split, channel_statistics, hold_out, register
+from vizlib.datasets import Dataset, Split, channel_statistics, folders_below, hold_out, register
 from vizlib.errors import UserError
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -75,13 +75,7 @@ def _parts(folder):
 
 
 def find_folders(root):
-    if not root.is_dir():
-        return []
-    return [
-        f"folder:{path.name}"
-        for path in sorted(root.iterdir())
-        if path.is_dir() and path.name != "cifar10" and _parts(path)
-    ]
+    return [f"folder:{path.name}" for path in folders_below(root, _parts) if path.name != "cifar10"]
 
 
 def read_split(part, class_names, id_prefix):

@@ -4,6 +4,8 @@ import html
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vizlib.run.events import marks
+
 QUANTITIES = {
     "loss": ("train_loss", "val_loss"),
     "accuracy": ("train_accuracy", "val_accuracy"),
@@ -25,11 +27,7 @@ COLOURS = (
 FULL = 600  # steps that a long training notes
 PALE = 0.35  # how much is left of what comes after the moment of the film
 # events drawn as a vertical line, and what it says
-MARKS = {
-    "rate": "rate {learning_rate:.3g}",
-    "resumed": "resumed",
-    "pictures": "{height} × {width} pixels",
-}
+MARKS = marks()
 
 
 class History(NamedTuple):
@@ -54,10 +52,10 @@ class CurvesDisplay:
         return cls(
             {
                 run.run_id: History(
-                    run.rows("epoch"),
-                    run.rows("step"),
+                    run.events_of("epoch"),
+                    run.events_of("step"),
                     run.best,
-                    [row for event in MARKS for row in run.rows(event)],
+                    [row for event in MARKS for row in run.events_of(event)],
                 )
                 for run in runs
             }

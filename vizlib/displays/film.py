@@ -74,10 +74,10 @@ class FilmDisplay:
         if not steps:
             raise UserError(f"{run.run_id!r} has no film: nothing is stored along its training.")
         history = CurvesDisplay.from_runs([run]).histories[run.run_id]
-        known = dict(ordered=bool(run.config.get("ordered")), growing=run.is_active)
+        known = dict(ordered=run.config.ordered, growing=run.is_active)
         return cls(
             run.run_id,
-            run.config["dataset"],
+            run.config.dataset,
             list(run.class_names),
             filters,
             layer,
@@ -117,7 +117,7 @@ class FilmDisplay:
         )
 
     def _last(self, stored, step, what):
-        at = moments.at(stored, step)
+        at = moments.last_up_to(stored, step)
         if at is None and stored:
             raise UserError(
                 f"Not yet: the first {what} {'is' if what == 'evaluation' else 'are'} of step "

@@ -54,7 +54,8 @@ class GradientsDisplay:
     def from_runs(cls, runs):
         """Of the runs that noted their gradients; those that did not are left out."""
         found = {
-            run.run_id: gradients_of(run.rows("started"), run.rows("gradients")) for run in runs
+            run.run_id: gradients_of(run.events_of("started"), run.events_of("gradients"))
+            for run in runs
         }
         return cls({name: gradients for name, gradients in found.items() if gradients is not None})
 

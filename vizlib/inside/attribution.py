@@ -203,7 +203,7 @@ def randomised(run):
     """
     with _one_at_a_time, torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        return prepare(architectures.create(run.config["architecture"], **run.config["arguments"]))
+        return prepare(architectures.create(run.config.architecture, **run.config.arguments))
 
 
 def last_maps(rows):

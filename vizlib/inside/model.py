@@ -14,7 +14,7 @@ def load_model(run, content=None):
     """
     if content is None and not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
-    network = architectures.create(run.config["architecture"], **run.config["arguments"])
+    network = architectures.create(run.config.architecture, **run.config.arguments)
     return prepare(
         load_into(
             network, load_weights(run.path("model.safetensors") if content is None else content)

@@ -189,8 +189,8 @@ def of_run(run, dataset, say=lambda share: None):
         model,
         images,
         layer_names,
-        mean=run.config["mean"],
-        std=run.config["std"],
+        mean=run.config.mean,
+        std=run.config.std,
         total=len(split),
         say=say,
     )
@@ -209,6 +209,8 @@ def load(run, dataset):
     None if there is none, or it is damaged, or of other weights, another network or another copy of
     the data than these.
     """
+    if not (run.has(FILE) and run.has("model.safetensors")):
+        return None
     try:
         file, weights = (
             safe_open(run.path(FILE), framework="numpy"),
@@ -240,7 +242,7 @@ def _marks(run, weights, dataset):
     ids = "\n".join(map(str, dataset.splits["test"].image_ids))
     return {
         "weights": hashlib.sha256(weights).hexdigest(),
-        "network": json.dumps([run.config["architecture"], run.config["arguments"]]),
+        "network": json.dumps([run.config.architecture, run.config.arguments]),
         "data": dataset.note,
         "images": hashlib.sha256(ids.encode()).hexdigest(),
     }

@@ -33,7 +33,7 @@ def reproduce(
     for system in systems:
         done = _done(system, again)
         if done:
-            test_accuracy = done.rows("finished")[-1]["test_accuracy"]
+            test_accuracy = done.events_of("finished")[-1]["test_accuracy"]
             say(
                 f"{system.id} is there: {done.run_id}, {test_accuracy:.1%} of the test images "
                 "right."

@@ -321,12 +321,12 @@ def named(wanted: Iterable[str]) -> list[System]:
 
 def system_of(run: Run) -> System | None:
     """The System that a run is a training of, or None; whatever its configuration holds there."""
-    return next((system for id, system in SYSTEMS.items() if id == run.config.get("system")), None)
+    return next((system for id, system in SYSTEMS.items() if id == run.config.system), None)
 
 
 def runs_of(system: System) -> list[Run]:
     """All runs of a system, shipped ones first."""
-    return [run for run in folders.list_runs()[0] if run.config.get("system") == system.id]
+    return [run for run in folders.list_runs()[0] if run.config.system == system.id]
 
 
 def finished_runs(system: System) -> list[Run]:
@@ -364,9 +364,9 @@ def _cells(system: System) -> list[str]:
 
 
 def _figures(run: Run) -> list[str]:
-    finished = run.rows("finished")[-1]
-    best = run.rows("checkpoint")[-1]
-    last = run.rows("epoch")[-1]
+    finished = run.events_of("finished")[-1]
+    best = run.events_of("checkpoint")[-1]
+    last = run.events_of("epoch")[-1]
     return [
         f"**{finished['test_accuracy']:.1%}**",
         f"{best['val_accuracy']:.1%}",
@@ -374,6 +374,6 @@ def _figures(run: Run) -> list[str]:
         f"{best['epoch']:.3g}",
         f"{finished['seconds']:,.0f}",
         run.device,
-        str(run.config["seed"]),
+        str(run.config.seed),
         f"`{run.run_id}`",
     ]

@@ -1,11 +1,20 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, files that are none, and texts that cannot be shown."""
+
+from __future__ import annotations
 
 import os
+import re
+import stat
 import uuid
 from pathlib import Path
+from typing import Any, BinaryIO
+
+from vizlib.errors import UserError
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def write_whole(path, content):
+def write_whole(path: str | os.PathLike, content: bytes) -> None:
     """Write bytes under another name beside the file, then rename: a reader finds the old file or
     the whole new one, and nothing is left after an error.
     """
@@ -16,3 +25,40 @@ def write_whole(path, content):
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def check_regular(path: str | os.PathLike) -> os.stat_result:
+    """What the system knows of a file. OSError if it is none that can be read to its end: opening a
+    named pipe waits for ever, a device has no end.
+    """
+    known = os.stat(path)
+    if not stat.S_ISREG(known.st_mode):
+        raise OSError(0, "it is no regular file", str(path))
+    return known
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """A file opened to be read. OSError if it is no regular one."""
+    check_regular(path)
+    return open(path, "rb")
+
+
+def refuse_irregular(path: Path) -> None:
+    """UserError if there is something of this name that is no regular file, before it is written
+    to.
+    """
+    if os.path.lexists(path) and not path.is_file():
+        raise UserError(f"{path} is no regular file: remove it.")
+
+
+def legible(content: Any) -> Any:
+    """What JSON held, with the replacement character for each half of a surrogate pair: nothing
+    that shows or prints such a text gets past it.
+    """
+    if isinstance(content, str):
+        return _SURROGATES.sub("\ufffd", content)
+    if isinstance(content, dict):
+        return {legible(name): legible(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [legible(value) for value in content]
+    return content

@@ -4,6 +4,7 @@ thing on disk.
     <run>/config.json             what was trained on what, and how: enough to rebuild it
           events.jsonl            a line for each thing that happened, by the training process only
           model.safetensors       the best weights, float16; large networks ship without
+          evaluations.safetensors the validation images' matrices, by step
           predictions.npz         labels and logits of the held-out images
           strongest.safetensors   which held-out images excite each unit most, if somebody asked
           snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
@@ -13,16 +14,20 @@ thing on disk.
 Shipped runs lie in checkpoints/, new ones in runs/ (or CONVSCOPE_RUNS). Nothing here imports torch.
 """
 
-import json
+from __future__ import annotations
+
 import os
 import re
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from vizlib.errors import UserError, unknown
-from vizlib.run.events import LOCK, read_events
-from vizlib.run.files import write_whole
+from vizlib.run.config import RunConfig, read_config, write_config
+from vizlib.run.events import LOCK, Event, phases, read_events
+from vizlib.run.files import open_regular
 
 try:
     import fcntl
@@ -30,66 +35,53 @@ except ImportError:  # Windows
     fcntl = None
 
 SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints"
-STARTING_SECONDS = (
-    20  # a process just started has this long to take the lock and write its first event
-)
+# a process just started has this long to take the lock and write its first event
+STARTING_SECONDS = 20
 ENDS = ("finished", "stopped", "failed")
 ACTIVE = ("queued", "training", "paused")
-_PHASES = {
-    "queued": "queued",
-    "starting": "training",
-    "started": "training",
-    "resumed": "training",
-    "paused": "paused",
-    "continued": "training",
-} | {end: end for end in ENDS}
-_latest_events = {}  # path -> (state, events)
+_PHASES = phases()
+_latest_events: dict[Path, tuple[tuple[int, int], tuple[list[Event], str]]] = {}
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
-_NEEDED = {
-    "architecture": str,
-    "arguments": dict,
-    "dataset": str,
-    "class_names": list,
-    "input_size": list,
-    "mean": list,
-    "std": list,
-    "recipe": dict,
-    "seed": int,
-}
 
 
-def runs_root():
+def runs_root() -> Path:
     """Where new runs are written."""
     return Path(os.environ.get("CONVSCOPE_RUNS") or "runs")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder, read when asked for. Equal runs are the same folder in the same state."""
+    """One run folder, read when asked for. Equal runs are the same folder in the same state.
+
+    left_out: the fields of its config.json that do not fit, and were left out.
+    """
 
     folder: Path
-    config: dict
+    config: RunConfig
+    left_out: tuple[str, ...] = ()
 
     @property
-    def run_id(self):
+    def run_id(self) -> str:
         return self.folder.name
 
     @property
-    def class_names(self):
-        return self.config["class_names"]
+    def class_names(self) -> list[str]:
+        return self.config.class_names
 
     @property
-    def input_size(self):
+    def input_size(self) -> tuple[int, int, int]:
         """(channels, height, width) of what the network takes."""
-        return tuple(self.config["input_size"])
+        channels, height, width = self.config.input_size
+        return channels, height, width
 
-    def path(self, name):
+    def path(self, name: str) -> Path:
         return self.folder / name
 
-    def has(self, name):
-        return self.path(name).is_file()
+    def has(self, name: str) -> bool:
+        """Whether it has a file of this name that can be read."""
+        return os.path.isfile(self.path(name))
 
-    def changed(self, name):
+    def changed(self, name: str) -> int:
         """A number that changes with the file, for cache keys; 0 where there is none."""
         try:
             return self.path(name).stat().st_mtime_ns
@@ -97,87 +89,108 @@ class Run:
             return 0
 
     @property
-    def events(self):
+    def events(self) -> list[Event]:
         """All events so far, in order, each a dictionary with at least "event"."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[list[Event], str]:
+        """The events, and what was left out of them."""
         path = self.path("events.jsonl")
         try:
-            found = path.stat()
+            file = path.stat()
         except OSError:
-            return []
+            return [], ""
         # two lines may be written within one tick of the file system's clock
-        state = (found.st_mtime_ns, found.st_size)
+        state = (file.st_mtime_ns, file.st_size)
         # of each file only the newest state is kept: a growing one has hundreds
-        if _latest_events.get(path, (None,))[0] != state:
-            _latest_events[path] = state, read_events(path)
-        return _latest_events[path][1]
-
-    def rows(self, event):
-        """The events of one kind: "step", "epoch", "checkpoint", ..."""
-        return [row for row in self.events if row["event"] == event]
+        latest = _latest_events.get(path)
+        if latest is None or latest[0] != state:
+            latest = _latest_events[path] = state, read_events(path)
+        return latest[1]
 
     @property
-    def best(self):
+    def problem(self) -> str:
+        """What of its files does not fit and was left out, in a sentence; empty where all does."""
+        names = ", ".join(map(repr, self.left_out))
+        verb = "is" if len(self.left_out) == 1 else "are"
+        of_config = f"{names} of its config.json {verb} left out" if names else ""
+        parts = [of_config, self._read()[1]]
+        words = ", and ".join(filter(None, parts))
+        return f"{self.run_id!r} is not read whole: {words}." if words else ""
+
+    def events_of(self, kind: str) -> list[Event]:
+        """The events of one kind: "step", "epoch", "checkpoint", ..."""
+        return [event for event in self.events if event["event"] == kind]
+
+    @property
+    def best(self) -> Event | None:
         """The event of the best checkpoint so far, or None."""
-        checkpoints = self.rows("checkpoint")
+        checkpoints = self.events_of("checkpoint")
         return checkpoints[-1] if checkpoints else None
 
     @property
-    def status(self):
+    def status(self) -> str:
         """ "queued", "training", "paused", "finished", "stopped", "failed" or "interrupted", which
         is: the process is gone without a word.
 
         Derived from the events and from whether a process holds the run's lock, never stored.
         """
         phase = next(
-            (_PHASES[row["event"]] for row in reversed(self.events) if row["event"] in _PHASES),
+            (
+                _PHASES[event["event"]]
+                for event in reversed(self.events)
+                if event["event"] in _PHASES
+            ),
             None,
         )
         if phase in ENDS:
             return phase
-        just_started = (
-            phase is None and time.time() - self.changed("config.json") / 1e9 < STARTING_SECONDS
-        )
+        # one that is ahead of the clock was not just made
+        age = time.time() - self.changed("config.json") / 1e9
+        just_started = phase is None and abs(age) < STARTING_SECONDS
         return phase or "queued" if self._is_held() or just_started else "interrupted"
 
-    def _is_held(self):
+    def _is_held(self) -> bool:
         """Whether a process holds the run's lock: it does as long as it lives, however it dies."""
         try:
-            with open(self.path(LOCK), "rb") as file:
+            with open_regular(self.path(LOCK)) as file:
                 return _is_locked(file)
         except OSError:  # there is none
             return False
 
-    def in_form_of(self, other):
+    def in_form_of(self, other: Run) -> Run:
         """A Run of this one's folder with another's architecture: the same weights in a network
         written otherwise, if their names and shapes fit it.
         """
-        return Run(
-            self.folder,
-            self.config | {key: other.config[key] for key in ("architecture", "arguments")},
+        form = replace(
+            self.config,
+            architecture=other.config.architecture,
+            arguments=other.config.arguments,
         )
+        return replace(self, config=form)
 
     @property
-    def is_active(self):
+    def is_active(self) -> bool:
         """Whether a process works on it, or waits to."""
         return self.status in ACTIVE
 
     @property
-    def ships(self):
+    def ships(self) -> bool:
         """Whether it comes with the project, and was not trained here."""
         return self.folder.parent == SHIPPED
 
     @property
-    def can_resume(self):
+    def can_resume(self) -> bool:
         """Whether its training ended before its end, and can go on."""
         return self.status in ("stopped", "failed", "interrupted") and not self.ships
 
     @property
-    def is_weightless(self):
+    def is_weightless(self) -> bool:
         """Whether it is finished and comes without its weights."""
         return not self.has("model.safetensors") and self.status == "finished"
 
     @property
-    def missing_weights(self):
+    def missing_weights(self) -> str:
         """That there are no weights in its folder, and then `remedy` and command, in two short
         sentences; empty where they are there.
         """
@@ -188,45 +201,41 @@ class Run:
         return f"{self.run_id!r} comes without its weights. {self.remedy}{self.reproducing_command}"
 
     @property
-    def remedy(self):
+    def remedy(self) -> str:
         """What can be done about missing weights, to be followed by `reproducing_command` where
         there is one.
         """
         if not self.reproducing_command:
             return "There is no model.safetensors in its folder."
         return (
-            f"Train them anew, which took {duration(self.rows('finished')[-1]['seconds'])} "
+            f"Train them anew, which took {duration(self.events_of('finished')[-1]['seconds'])} "
             f"({self.device}), with: "
         )
 
     @property
-    def reproducing_command(self):
+    def reproducing_command(self) -> str:
         """The command that trains it anew, where it is one of the reports' systems; else empty."""
-        system = self.config.get("system")
+        system = self.config.system
         # nothing else is for a shell
-        return (
-            f"python -m vizlib reproduce {system}"
-            if isinstance(system, str) and system.isalnum()
-            else ""
-        )
+        return f"python -m vizlib reproduce {system}" if system and system.isalnum() else ""
 
     @property
-    def device(self):
+    def device(self) -> str:
         """What it was trained on, in words, such as "CPU, 2 threads"."""
-        started = self.rows("started")
+        started = self.events_of("started")
         return str(
             started[-1].get("device", "unknown device") if started else "unknown device"
         ).replace("1 threads", "1 thread")
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Seconds as somebody would say them: "8 s", "2 min", "1.5 h"."""
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def _is_locked(file):
+def _is_locked(file: BinaryIO) -> bool:
     """Whether another holds the lock of an open file. Those who only look share it: they do not
     take one another for a training.
     """
@@ -245,91 +254,68 @@ def _is_locked(file):
     return False
 
 
-def read_run(folder):
+def read_run(folder: str | os.PathLike) -> Run:
     """The Run in a folder. UserError with the reason if it is not one."""
     folder = Path(folder)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder.name!r} is not a run: it has no config.json.") from None
-    except (OSError, ValueError, RecursionError):
-        raise UserError(
-            f"{folder.name!r} cannot be read: its config.json is cut short or damaged."
-        ) from None
-    problem = _config_problem(config)
-    if problem:
-        raise UserError(f"{folder.name!r} cannot be read: {problem} in its config.json.")
-    return Run(folder, config)
+    config, left_out = read_config(folder)
+    return Run(folder, config, tuple(left_out))
 
 
-def _config_problem(config):
-    """What is wrong with a configuration, in a few words, or None."""
-    if not isinstance(config, dict):
-        return "there is no object"
-    for key, kind in _NEEDED.items():
-        if not isinstance(config.get(key), kind):
-            return f"{key!r} is missing or not a {kind.__name__}"
-    size = config["input_size"]
-    if len(size) != 3 or not all(isinstance(number, int) and 0 < number <= 1024 for number in size):
-        return "'input_size' is not [channels, height, width]"
-    if not all(
-        len(config[key]) == size[0]
-        and all(isinstance(value, (int, float)) for value in config[key])
-        for key in ("mean", "std")
-    ):
-        return "'mean' or 'std' does not fit the channels"
-    if not all(-1000 < value < 1000 for value in config["mean"]) or not all(
-        0 < value < 1000 for value in config["std"]
-    ):
-        return "'mean' or 'std' is out of range"
-    if not config["class_names"] or not all(
-        isinstance(name, str) for name in config["class_names"]
-    ):
-        return "'class_names' is not a list of names"
-    return None
-
-
-def list_runs(shipped=True):
+def list_runs(shipped: bool = True) -> tuple[list[Run], list[str]]:
     """All runs that can be read, shipped ones first if they are asked for, and a sentence for each
     folder that cannot: (list of Run, list of str).
     """
-    found, problems = {}, []
+    runs: dict[str, Run] = {}
+    problems = []
     for root in (SHIPPED, runs_root()) if shipped else (runs_root(),):
-        folders = sorted(root.iterdir()) if root.is_dir() else []
+        try:
+            folders = _folders(root)
+        except OSError as error:
+            problems.append(f"The folder {root} cannot be read: {error.strerror}.")
+            continue
         for folder in folders:
-            if (
-                not folder.is_dir()
-                or folder.is_symlink()
-                or not _RUN_ID.fullmatch(folder.name)
-                or folder.name in found
-            ):
+            if folder.name in runs:
                 continue
             try:
-                found[folder.name] = read_run(folder)
+                runs[folder.name] = read_run(folder)
             except UserError as error:
-                problems.append(str(error))
-    return list(found.values()), problems
+                # one that was removed since it was listed is just not there
+                if os.path.lexists(folder):
+                    problems.append(str(error))
+    return list(runs.values()), problems
 
 
-def open_run(run_id):
+def _folders(root: Path) -> list[Path]:
+    """The folders in a folder that may be runs, by name; none where there is no such folder."""
+    if not os.path.isdir(root):
+        return []
+    return sorted(folder for folder in root.iterdir() if _may_be_run(folder))
+
+
+def _may_be_run(folder: Path) -> bool:
+    is_folder = os.path.isdir(folder) and not os.path.islink(folder)
+    return is_folder and bool(_RUN_ID.fullmatch(folder.name))
+
+
+def open_run(run_id: str) -> Run:
     """The run of that id. UserError if there is none or it cannot be read."""
     if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
         raise unknown("run", run_id, [run.run_id for run in list_runs()[0]])
     for root in (SHIPPED, runs_root()):
         folder = root / run_id
-        if folder.is_dir() and not folder.is_symlink():
+        if _may_be_run(folder):
             return read_run(folder)
     raise unknown("run", run_id, [run.run_id for run in list_runs()[0]])
 
 
-def usual_name(architecture, dataset_name):
+def usual_name(architecture: str, dataset_name: str) -> str:
     """What a run of this architecture on this data set is called. A folder of pictures may have a
     name that no run can have.
     """
     return f"{architecture}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', dataset_name)[:30].strip('-')}"
 
 
-def new_run_folder(name, root=None):
+def new_run_folder(name: str, root: Path | None = None) -> Path:
     """The folder, not yet made, of a run of that name. UserError if no run can be called so."""
     if not _RUN_ID.fullmatch(name):
         raise UserError(
@@ -341,9 +327,9 @@ def new_run_folder(name, root=None):
     return (root or runs_root()) / name
 
 
-def claim_folder(name):
-    """Make a run folder of this name, or of this name and a number where it is taken, and return
-    its whole path.
+def claim_folder(name: str, config: RunConfig) -> Path:
+    """Begin a run folder of this name, or of this name and a number where it is taken, and return
+    its whole path. UserError where none can be written.
     """
     for number in range(1, 1000):
         numbered = name if number == 1 else f"{name}-{number}"
@@ -351,13 +337,25 @@ def claim_folder(name):
             continue
         folder = new_run_folder(numbered).resolve()
         try:
-            folder.mkdir(parents=True)
-            return folder
+            begin_folder(folder, config)
         except FileExistsError:
             continue
+        return folder
     raise UserError(f"There are too many runs named {name!r}: choose another name.")
 
 
-def write_json(path, content):
-    """Write JSON so that a reader finds either the old file or the whole new one."""
-    write_whole(path, json.dumps(content, indent=1).encode())
+def begin_folder(folder: Path, config: RunConfig, *, exist_ok: bool = False) -> None:
+    """Make a run folder with its configuration in it. FileExistsError where there is one and that
+    is not `exist_ok`; UserError, naming the folder above it, where it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=exist_ok)
+        write_config(folder, config)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        with suppress(OSError):
+            folder.rmdir()  # unless something lies in it
+        raise UserError(
+            f"No run can be written into the folder {folder.parent}: {error.strerror}."
+        ) from None

@@ -1,24 +1,37 @@
 """What a run folder keeps of the moments of its training, each under its step: filters, a probe
 picture's maps, matrices. Read without torch.
 
-vizlib.training.snapshots says what the file of tensors holds.
+vizlib.training.snapshots and vizlib.run.matrices say what the files of tensors hold.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from vizlib.run.events import Event
+from vizlib.run.files import check_regular
+from vizlib.run.folders import Run
+
 FRAMES, FRAME_SECONDS = 20, 0.5  # of the film of learning
+SNAPSHOTS, MATRICES = "snapshots.safetensors", "evaluations.safetensors"
+_FLOATS, _LEVELS, _COUNTS = ("F16", "F32", "F64"), ("U8",), ("U16", "U32")
+T = TypeVar("T")
 
 
 @contextmanager
-def opened(path):
+def opened(path: Path) -> Iterator[Any]:
     """A file of tensors, read piece by piece; None where there is none, or none that can be
     read.
     """
     try:
+        check_regular(path)
         file = safe_open(path, framework="numpy")
     except (OSError, SafetensorError):
         yield None
@@ -27,67 +40,90 @@ def opened(path):
         yield file
 
 
-def filters(run):
+def filters(run: Run) -> dict[int, np.ndarray]:
     """conv1's weight by training step, {step: float array (out, in, h, w)}; empty where there are
     none.
     """
-    found = {}
-    with opened(run.path("snapshots.safetensors")) as tensors:
-        for name in sorted(tensors.keys()) if tensors else ():
-            kind, _, step = name.partition("/")
-            if kind == "conv1" and step.isdigit() and len(tensors.get_slice(name).get_shape()) == 4:
-                found[int(step)] = tensors.get_tensor(name).astype(np.float32)
-    return found
+    with opened(run.path(SNAPSHOTS)) as tensors:
+        return {
+            step: tensors.get_tensor(name).astype(np.float32)
+            for name, step, _ in _stored(tensors, "conv1", 4, _FLOATS)
+        }
 
 
-def probe_layers(run):
+def probe_layers(run: Run) -> dict[int, list[str]]:
     """What of the probe picture's maps is stored: {step: names of layers}; empty where there is
     nothing.
     """
-    found = {}
-    with opened(run.path("snapshots.safetensors")) as tensors:
-        for name in sorted(tensors.keys()) if tensors else ():
-            kind, step, layer = (*name.split("/", 2), "", "")[:3]
-            if (
-                kind == "probe"
-                and step.isdigit()
-                and layer
-                and len(tensors.get_slice(name).get_shape()) == 3
-            ):
-                found.setdefault(int(step), []).append(layer)
-    return found
+    stored: dict[int, list[str]] = {}
+    with opened(run.path(SNAPSHOTS)) as tensors:
+        ranges = {name for name, _, _ in _stored(tensors, "range", 1, _FLOATS)}
+        for _, step, layer_name in _stored(tensors, "probe", 3, _LEVELS):
+            if layer_name and f"range/{step:08d}/{layer_name}" in ranges:
+                stored.setdefault(step, []).append(layer_name)
+    return stored
 
 
-def in_order(run, layer_names):
+def matrices(run: Run) -> dict[int, np.ndarray]:
+    """The validation images' counts by step, {step: unsigned array (K, K)}; empty where there are
+    none.
+    """
+    with opened(run.path(MATRICES)) as tensors:
+        return {
+            step: tensors.get_tensor(name)
+            for name, step, _ in _stored(tensors, "confusion", 2, _COUNTS)
+        }
+
+
+def _stored(
+    tensors: Any, kind: str, dimensions: int, dtypes: Sequence[str]
+) -> Iterator[tuple[str, int, str]]:
+    """The tensors of one kind in a file, by name: (name, step, what comes after the step). Those of
+    another shape or type, or whose name is not as it is written, are passed over.
+    """
+    for name in sorted(tensors.keys()) if tensors else ():
+        found_kind, step, rest = (*name.split("/", 2), "", "")[:3]
+        # other scripts have digits as well
+        if found_kind != kind or not (step.isascii() and step.isdecimal() and len(step) < 16):
+            continue
+        tensor = tensors.get_slice(name)
+        written = f"{kind}/{int(step):08d}" + (f"/{rest}" if rest else "")
+        if (
+            name == written
+            and len(tensor.get_shape()) == dimensions
+            and tensor.get_dtype() in dtypes
+        ):
+            yield name, int(step), rest
+
+
+def in_order(run: Run, layer_names: Iterable[str]) -> list[str]:
     """The stored layers as they follow one another in the network: those that are trained as its
     training noted them, after those that are not.
     """
-    started = run.rows("started")
-    noted = started[-1].get("layers") if started else None
-    place = {name: number for number, name in enumerate(noted if isinstance(noted, list) else ())}
-    return sorted(set(layer_names), key=lambda name: (place.get(name, -1), name))
+    started = run.events_of("started")
+    noted = started[-1].get("layers", []) if started else []
+    order = {name: number for number, name in enumerate(noted)}
+    return sorted(set(layer_names), key=lambda name: (order.get(name, -1), name))
 
 
-def probe_picture(run):
+def probe_picture(run: Run) -> np.ndarray | None:
     """The picture whose maps are stored along the training, uint8 (H, W, C), or None."""
-    with opened(run.path("snapshots.safetensors")) as tensors:
-        names = tensors.keys() if tensors else ()
-        if "probe/picture" not in names:
+    with opened(run.path(SNAPSHOTS)) as tensors:
+        if not tensors or "probe/picture" not in tensors.keys():  # noqa: SIM118
             return None
-        picture = tensors.get_tensor("probe/picture")
-    return (
-        picture
-        if picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] in (1, 3)
-        else None
-    )
+        shape = tensors.get_slice("probe/picture").get_shape()
+        if tensors.get_slice("probe/picture").get_dtype() not in _LEVELS:
+            return None
+        fits = len(shape) == 3 and shape[2] in (1, 3)
+        return tensors.get_tensor("probe/picture") if fits else None
 
 
-def probe_maps(run, step, layer_name):
+def probe_maps(run: Run, step: int, layer_name: str) -> tuple[np.ndarray, tuple[float, float]]:
     """One stored layer of the probe picture at a stored step: (maps float32 (C, h, w), least and
     greatest value of all layers stored).
     """
     layer_names = probe_layers(run)[step]
-    with opened(run.path("snapshots.safetensors")) as tensors:
+    with opened(run.path(SNAPSHOTS)) as tensors:
         ends = {
             name: tensors.get_tensor(f"range/{step:08d}/{name}").astype(np.float32)
             for name in layer_names
@@ -101,60 +137,50 @@ def probe_maps(run, step, layer_name):
     return low + levels * ((high - low) / 255), network
 
 
-def evaluations(run):
-    """The evaluations on the validation images that noted a matrix: [(epoch event, counts int (K,
-    K))], in order.
+def evaluations(run: Run) -> list[tuple[Event, np.ndarray]]:
+    """The evaluations on the validation images whose matrix is kept: [(epoch event, counts int64
+    (K, K))], in order. Earlier versions wrote it into the event.
     """
-    return [
-        (row, counts)
-        for row in run.rows("epoch")
-        if (counts := _counts(row, len(run.class_names))) is not None
+    kept = matrices(run)
+    pairs = [
+        (event, _counts(kept.get(event["step"], event.get("confusion")), len(run.class_names)))
+        for event in run.events_of("epoch")
     ]
+    return [(event, counts) for event, counts in pairs if counts is not None]
 
 
-def _counts(row, classes):
-    """The validation matrix of an epoch event, int (K, K); None if there is none, or none that
-    fits.
-    """
+def _counts(matrix: Any, classes: int) -> np.ndarray | None:
+    """A matrix as counts int64 (K, K); None if there is none, or none that fits."""
     try:
-        counts = np.array(row.get("confusion"), dtype=np.int64)
+        counts = np.array(matrix, dtype=np.int64)
     except (TypeError, ValueError, OverflowError):
         return None
-    return (
-        counts
-        if counts.shape == (classes, classes) and counts.min() >= 0 and counts.sum() > 0
-        else None
-    )
+    fits = counts.shape == (classes, classes) and counts.min() >= 0 and counts.sum() > 0
+    return counts if fits else None
 
 
-def steps(run, *stored):
+def steps(run: Run, *stored: Iterable[int]) -> list[int]:
     """The steps of a run of which anything is kept, in order. stored: what is read of it already,
     dictionaries by step.
     """
-    rows = [
-        row["step"]
-        for event in ("epoch", "gradients")
-        for row in run.rows(event)
-        if isinstance(row.get("step"), int)
-    ]
-    return sorted({*rows, *(step for one in stored for step in one)})
+    noted = [event["step"] for kind in ("epoch", "gradients") for event in run.events_of(kind)]
+    return sorted({*noted, *(step for moments in stored for step in moments)})
 
 
-def at(stored, step):
+def last_up_to(stored: Iterable[int] | Mapping[int, Any], step: int | None) -> int | None:
     """Of the steps `stored`, the last one up to `step`; None if all come later. step None is the
     end.
     """
-    stored = sorted(stored)
-    before = len(stored) if step is None else bisect_right(stored, step)
-    return stored[before - 1] if before else None
+    in_order = sorted(stored)
+    before = len(in_order) if step is None else bisect_right(in_order, step)
+    return in_order[before - 1] if before else None
 
 
-def frames(moments):
+def frames(moments: Sequence[T]) -> list[T]:
     """At most FRAMES of the moments, in order, evenly spread over them, the first and the last
     among them.
     """
-    return (
-        [moments[round(place * (len(moments) - 1) / (FRAMES - 1))] for place in range(FRAMES)]
-        if len(moments) > FRAMES
-        else list(moments)
-    )
+    if len(moments) <= FRAMES:
+        return list(moments)
+    last = len(moments) - 1
+    return [moments[round(number * last / (FRAMES - 1))] for number in range(FRAMES)]

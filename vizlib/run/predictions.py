@@ -2,14 +2,17 @@
 images are in a cell.
 """
 
+from __future__ import annotations
+
 import io
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from vizlib.errors import UserError
-from vizlib.run.files import write_whole
+from vizlib.run.files import open_regular, write_whole
 
 MAX_UNPACKED = 200_000_000  # bytes: a million answers to a hundred classes
 LARGEST_LOGIT = 60_000  # float16 ends at 65,504
@@ -28,11 +31,12 @@ class Predictions:
     image_ids: np.ndarray
 
     @property
-    def predicted_labels(self):
+    def predicted_labels(self) -> np.ndarray:
+        """int64 (N,)."""
         return self.logits.argmax(axis=1)
 
     @property
-    def probabilities(self):
+    def probabilities(self) -> np.ndarray:
         """Softmax of the logits, float32 (N, K)."""
         shifted = np.exp(
             self.logits.astype(np.float32)
@@ -41,30 +45,30 @@ class Predictions:
         return shifted / shifted.sum(axis=1, keepdims=True)
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         """A fraction in [0, 1]."""
         return float(np.mean(self.predicted_labels == self.labels))
 
-    def confusion(self):
+    def confusion(self) -> np.ndarray:
         """Counts, int (K, K): row the true class, column the predicted one."""
         classes = self.logits.shape[1]  # scikit-learn counts the same, and takes a second to import
         return np.bincount(
             self.labels * classes + self.predicted_labels, minlength=classes**2
         ).reshape(classes, classes)
 
-    def cell(self, true_label, predicted_label):
-        """The rows of one cell of the matrix, the most confident answer first, and the probability
-        given to that answer.
+    def cell(self, true_label: int, predicted_label: int) -> tuple[np.ndarray, np.ndarray]:
+        """The image numbers of one cell of the matrix, the most confident answer first, and the
+        probability given to that answer.
         """
-        rows = np.flatnonzero(
+        image_numbers = np.flatnonzero(
             (self.labels == true_label) & (self.predicted_labels == predicted_label)
         )
-        confidence = self.probabilities[rows, predicted_label]
+        confidence = self.probabilities[image_numbers, predicted_label]
         order = np.argsort(-confidence, kind="stable")
-        return rows[order], confidence[order]
+        return image_numbers[order], confidence[order]
 
 
-def save_predictions(path, predictions):
+def save_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions.npz, logits as float16, so that a reader finds the old file or the whole
     new one.
     """
@@ -79,12 +83,12 @@ def save_predictions(path, predictions):
     write_whole(path, buffer.getvalue())
 
 
-def load_predictions(path, num_classes):
+def load_predictions(path: Path, num_classes: int) -> Predictions:
     """The Predictions in a file. UserError if there is none, if it is damaged, or if it is of
     another number of classes.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_regular(path) as opened, np.load(opened, allow_pickle=False) as file:
             if sum(entry.file_size for entry in file.zip.infolist()) > MAX_UNPACKED:
                 raise ValueError("too large")
             labels, logits, image_ids = (
@@ -123,7 +127,7 @@ def load_predictions(path, num_classes):
     return Predictions(labels.astype(np.int64), logits, image_ids)
 
 
-def agreement(first, second):
+def agreement(first: Predictions, second: Predictions) -> np.ndarray | None:
     """How often two runs are right on the same images: int (2, 2), rows the first's answers,
     columns the second's, right before wrong.
 
@@ -136,13 +140,13 @@ def agreement(first, second):
     if not same:
         return None
     wrong = [
-        (one.predicted_labels != one.labels)[order]
-        for one, order in ((first, here), (second, there))
+        (answers.predicted_labels != answers.labels)[order]
+        for answers, order in ((first, here), (second, there))
     ]
     return np.bincount(2 * wrong[0] + wrong[1], minlength=4).reshape(2, 2)
 
 
-def mcnemar(only_first, only_second):
+def mcnemar(only_first: int, only_second: int) -> float:
     """The exact test of McNemar 1947: how probable a split at least this uneven is, in [0, 1], if
     both are as often right on what only one gets right.
     """
@@ -159,7 +163,7 @@ def mcnemar(only_first, only_second):
     return min(1.0, 2 * math.fsum(tail))
 
 
-def class_scores(confusion):
+def class_scores(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per class: precision, recall and the number of true images, each (K,). 0 where nothing was
     predicted or nothing is there.
     """

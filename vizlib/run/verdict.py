@@ -6,9 +6,16 @@ follows from the confusion matrix of held-out images; the figures are those of s
 accuracy_score, balanced_accuracy_score and cohen_kappa_score.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+from vizlib.run.folders import Run
+from vizlib.run.predictions import load_predictions
 
 COLLAPSED, NEARLY, HEALTHY, UNJUDGED = (
     "collapsed",
@@ -46,12 +53,12 @@ class Verdict:
     classes_present: int
     top_class: str
     top_share: float
-    never_predicted: list
+    never_predicted: list[str]
     cause: str = ""
-    remedies: list = field(default_factory=list)
+    remedies: list[str] = field(default_factory=list)
 
 
-def cohen_kappa(confusion, quadratic=False):
+def cohen_kappa(confusion: np.ndarray, quadratic: bool = False) -> float:
     """Agreement beyond chance in [-1, 1], 0 at chance; quadratic weights for ordered classes (Cohen
     1960 and 1968). 0 where undefined.
     """
@@ -64,7 +71,12 @@ def cohen_kappa(confusion, quadratic=False):
     return float(1 - (weights * confusion).sum() / by_chance) if by_chance else 0.0
 
 
-def judge(confusion, class_names, train_accuracy=None, ordered=False):
+def judge(
+    confusion: np.ndarray,
+    class_names: Sequence[str],
+    train_accuracy: float | None = None,
+    ordered: bool = False,
+) -> Verdict:
     """The Verdict on counts (K, K), rows true and columns predicted. ValueError if there is not one
     image.
 
@@ -112,17 +124,15 @@ def judge(confusion, class_names, train_accuracy=None, ordered=False):
     )
 
 
-def judge_run(run):
+def judge_run(run: Run) -> Verdict:
     """The Verdict on a run's predictions of held-out images. UserError if it has none."""
-    from vizlib.run.predictions import load_predictions
-
     predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
     best = run.best
     train_accuracy = next(
         (
-            row["train_accuracy"]
-            for row in run.rows("epoch")
-            if best and row["epoch"] == best["epoch"]
+            event["train_accuracy"]
+            for event in run.events_of("epoch")
+            if best and event["epoch"] == best["epoch"]
         ),
         None,
     )
@@ -130,11 +140,11 @@ def judge_run(run):
         predictions.confusion(),
         run.class_names,
         train_accuracy=train_accuracy,
-        ordered=bool(run.config.get("ordered")),
+        ordered=run.config.ordered,
     )
 
 
-def _level(figures, neglected):
+def _level(figures: dict[str, Any], neglected: list[str]) -> str:
     if figures["classes_present"] < 2:
         return UNJUDGED
     if figures["top_share"] >= TOP_SHARE_COLLAPSED and figures["kappa"] < KAPPA_COLLAPSED:
@@ -145,7 +155,7 @@ def _level(figures, neglected):
     return NEARLY if neglected or no_better else HEALTHY
 
 
-def _sentence(figures, level, total):
+def _sentence(figures: dict[str, Any], level: str, total: int) -> str:
     if level == UNJUDGED:
         return (
             f"Cannot be judged: all {total:,} images are of one class, "
@@ -184,7 +194,9 @@ def _sentence(figures, level, total):
     )
 
 
-def _cause(figures, level, train_accuracy, answers_commonest):
+def _cause(
+    figures: dict[str, Any], level: str, train_accuracy: float | None, answers_commonest: bool
+) -> tuple[str, list[str]]:
     """The likeliest cause and what to try, from the evidence."""
     if train_accuracy is not None and train_accuracy - figures["accuracy"] > TRAIN_TEST_GAP:
         return (
@@ -224,7 +236,7 @@ def _cause(figures, level, train_accuracy, answers_commonest):
     )
 
 
-def _percent(share):
+def _percent(share: float) -> str:
     return (
         f"{100 * share:.0f} %"
         if share in (0, 1) or 0.1 <= share < 0.995
@@ -232,5 +244,5 @@ def _percent(share):
     )
 
 
-def _names(names):
+def _names(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

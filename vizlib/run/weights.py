@@ -5,17 +5,22 @@ That reader stops code, not waste of memory, so sizes are checked before and sha
 error text is never passed on: it advises to switch the safety off.
 """
 
+from __future__ import annotations
+
 import io
+import os
 import pickle
 import pickletools
 import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
 
 from vizlib.errors import UserError
-from vizlib.run.files import write_whole
+from vizlib.run.files import check_regular, write_whole
 
 MAX_BYTES = 1_000_000_000
 MAX_GROWTH = 4  # times the file's size; torch.save does not compress, and weights hardly can be
@@ -37,12 +42,14 @@ DTYPES = {
     torch.bool,
 }
 SAVE_AGAIN = "Save it again with torch.save(model.state_dict(), 'weights.pt')."
-LEGACY_MAGIC = (
-    b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save wrote first, up to PyTorch 1.5
-)
+# the number that torch.save wrote first, up to PyTorch 1.5
+LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+Tensors = dict[str, torch.Tensor]
 
 
-def save_weights(state_dict, path, dtype=torch.float16):
+def save_weights(
+    state_dict: Mapping[str, torch.Tensor], path: Path, dtype: torch.dtype | None = torch.float16
+) -> None:
     """Write tensors by name as safetensors; the file appears whole or not at all.
 
     Floating tensors become `dtype`, unless they would overflow in it; None keeps them as they are,
@@ -52,7 +59,7 @@ def save_weights(state_dict, path, dtype=torch.float16):
     write_whole(path, safetensors.torch.save(tensors))
 
 
-def _to_save(tensor, dtype):
+def _to_save(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
     # safetensors refuses tensors that share memory
     tensor = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
     if dtype is None or not tensor.is_floating_point():
@@ -61,7 +68,7 @@ def _to_save(tensor, dtype):
     return smaller if smaller.isfinite().all() else tensor
 
 
-def load_weights(path_or_bytes):
+def load_weights(path_or_bytes: str | os.PathLike | bytes | bytearray | memoryview) -> Tensors:
     """The tensors of a weights file by name, on the CPU: floating ones as float32, integers as they
     are.
 
@@ -88,19 +95,21 @@ def load_weights(path_or_bytes):
     return _without_prefixes(_checked_tensors(_state_dict_in(content)))
 
 
-def _checked_bytes(path_or_bytes):
+def _checked_bytes(path_or_bytes: str | os.PathLike | bytes | bytearray | memoryview) -> bytes:
     if isinstance(path_or_bytes, (bytes, bytearray, memoryview)):
-        return _check_size(len(path_or_bytes)) or bytes(path_or_bytes)
+        _check_size(len(path_or_bytes))
+        return bytes(path_or_bytes)
     path = Path(path_or_bytes)
     try:
-        return _check_size(path.stat().st_size) or path.read_bytes()
+        _check_size(check_regular(path).st_size)
+        return path.read_bytes()
     except OSError as error:
         raise UserError(
             f"The weights file {path.name[:60]!r} cannot be read: {error.strerror}."
         ) from error
 
 
-def _check_size(size):
+def _check_size(size: int) -> None:
     if size == 0:
         raise UserError("This weights file is empty. Copy it again.")
     if size > MAX_BYTES:
@@ -110,7 +119,7 @@ def _check_size(size):
         )
 
 
-def _reader(data):
+def _reader(data: bytes) -> Callable[[bytes], Any]:
     """The function that reads this kind of file, told by its first bytes."""
     if data.startswith(b"version https://git-lfs"):
         raise UserError(
@@ -141,7 +150,7 @@ def _reader(data):
     raise UserError(f"This is not a PyTorch or safetensors file. {SAVE_AGAIN}")
 
 
-def _read_zip(data):
+def _read_zip(data: bytes) -> Any:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         _check_directory(archive.infolist(), len(data))
         pickles = [name for name in archive.namelist() if name.endswith("data.pkl")]
@@ -150,7 +159,7 @@ def _read_zip(data):
         return _load(data, io.BytesIO(archive.read(pickles[0])), 1)
 
 
-def _check_directory(entries, packed):
+def _check_directory(entries: Iterable[zipfile.ZipInfo], packed: int) -> None:
     paths = [entry.filename.replace("\\", "/").split("/") for entry in entries]
     unpacked = sum(entry.file_size for entry in entries)
     if any(".." in path or path[0] == "" for path in paths):
@@ -164,7 +173,7 @@ def _check_directory(entries, packed):
         )
 
 
-def _load(data, file, pickles):
+def _load(data: bytes, file: BinaryIO, pickles: int) -> Any:
     """What the bytes hold, after a walk through the pickles in `file` without carrying them out: a
     billion empty lists would fill the memory.
     """
@@ -177,7 +186,7 @@ def _load(data, file, pickles):
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
-def _state_dict_in(content):
+def _state_dict_in(content: Any) -> dict[Any, torch.Tensor]:
     """The dictionary of tensors in what a file held: itself, or inside a wrapper."""
     for _ in range(4):
         if not isinstance(content, dict):
@@ -194,7 +203,7 @@ def _state_dict_in(content):
     raise UserError(f"This file holds no dictionary of weights. {SAVE_AGAIN}")
 
 
-def _checked_tensors(tensors):
+def _checked_tensors(tensors: dict[Any, torch.Tensor]) -> Tensors:
     if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > MAX_BYTES:
         raise UserError(f"The tensors in this file claim more values than it holds. {SAVE_AGAIN}")
     if not all(isinstance(name, str) for name in tensors):
@@ -202,7 +211,7 @@ def _checked_tensors(tensors):
     return {name: _checked(name, tensor) for name, tensor in tensors.items()}
 
 
-def _checked(name, tensor):
+def _checked(name: str, tensor: torch.Tensor) -> torch.Tensor:
     if (
         type(tensor) not in (torch.Tensor, torch.nn.Parameter)
         or tensor.layout != torch.strided
@@ -230,7 +239,7 @@ def _checked(name, tensor):
     return tensor
 
 
-def _without_prefixes(tensors):
+def _without_prefixes(tensors: Tensors) -> Tensors:
     # twice: "module." may stand around "_orig_mod." and the other way round
     for prefix in (prefix for prefix in PREFIXES * 2 if tensors):
         if all(name.startswith(prefix) for name in tensors):
@@ -238,7 +247,7 @@ def _without_prefixes(tensors):
     return tensors
 
 
-def load_into(model, state_dict):
+def load_into(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]) -> torch.nn.Module:
     """Put tensors into a model, every name and shape as the model has it, and return the model.
     UserError says what does not fit.
 
@@ -256,9 +265,9 @@ def load_into(model, state_dict):
     ]
     faults = [("Missing", missing), ("Unexpected", unexpected), ("Of another shape", different)]
     listed = [
-        f"{word}: {', '.join(found[:3])}{f' and {len(found) - 3} more' if found[3:] else ''}."
-        for word, found in faults
-        if found
+        f"{word}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}."
+        for word, names in faults
+        if names
     ]
     if listed:
         raise UserError(f"These weights do not fit this network. {' '.join(listed)}")
@@ -266,10 +275,10 @@ def load_into(model, state_dict):
     return model
 
 
-def _size(tensor):
+def _size(tensor: torch.Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "a single number"
 
 
-def _shown(name):
+def _shown(name: str) -> str:
     """A name from a file, fit for a message: short, and without control characters."""
     return "".join(letter if letter.isprintable() else "?" for letter in name[:60])

@@ -3,7 +3,6 @@
 import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +11,7 @@ from vizlib import architectures, datasets
 from vizlib.datasets import Dataset, Split
 from vizlib.errors import UserError
 from vizlib.run import folders
+from vizlib.run.config import RunConfig
 from vizlib.run.weights import load_weights
 from vizlib.training import recipes
 from vizlib.training.order import Order
@@ -25,7 +25,7 @@ from vizlib.training.start import (
 )
 
 
-def make_config(order: Order, dataset: Dataset) -> dict[str, Any]:
+def make_config(order: Order, dataset: Dataset) -> RunConfig:
     """The configuration of a new run: all that is needed to build, train and evaluate it again.
 
     dataset: the one that the order names, loaded. UserError for a start that is not possible.
@@ -39,25 +39,25 @@ def make_config(order: Order, dataset: Dataset) -> dict[str, Any]:
     validation = order.validation
     if validation is None:
         validation = min(1000, len(dataset.splits["train"]) // 10)
-    return {
-        "title": order.title or order.architecture,
-        "architecture": order.architecture,
-        "arguments": architecture.arguments_for(len(dataset.class_names), input_size),
-        "dataset": dataset.name,
-        "dataset_note": dataset.note,
-        "ordered": dataset.ordered,
-        "class_names": list(dataset.class_names),
-        "input_size": list(input_size),
-        "mean": mean,
-        "std": std,
-        "validation": validation,
-        "recipe": dict(vars(order.recipe)),
-        "start": order.start,
-        "frozen": order.frozen,
-        "system": order.system,
-        "seed": order.seed,
-        "versions": {"torch": torch.__version__, "python": platform.python_version()},
-    }
+    return RunConfig(
+        title=order.title or order.architecture,
+        architecture=order.architecture,
+        arguments=architecture.arguments_for(len(dataset.class_names), input_size),
+        dataset=dataset.name,
+        dataset_note=dataset.note,
+        ordered=dataset.ordered,
+        class_names=list(dataset.class_names),
+        input_size=list(input_size),
+        mean=mean,
+        std=std,
+        validation=validation,
+        recipe=dict(vars(order.recipe)),
+        start=order.start,
+        frozen=order.frozen,
+        system=order.system,
+        seed=order.seed,
+        versions={"torch": torch.__version__, "python": platform.python_version()},
+    )
 
 
 def _input_size(order: Order, dataset: Dataset) -> tuple[int, int, int]:
@@ -81,27 +81,27 @@ def _by_channel(colours: list[float], input_size: Sequence[int]) -> list[float]:
     return colours if input_size[0] == 3 else [round(sum(colours) / 3, 4)]
 
 
-def check_possible(config: dict[str, Any], dataset: Dataset) -> None:
+def check_possible(config: RunConfig, dataset: Dataset) -> None:
     """UserError for what could not be trained, before anything is written: too few images, a
     network that cannot be built or frozen so far.
     """
     splits(dataset, config)
     with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
-        model = architectures.create(config["architecture"], **config["arguments"])
-        freeze(model, config.get("frozen", 0))
+        model = architectures.create(config.architecture, **config.arguments)
+        freeze(model, config.frozen)
         _check_growth(config, model)
-    if config.get("start") and "run" in config["start"]:
+    if config.start and "run" in config.start:
         load_all_but_head(
             model.to_empty(device="cpu"),
-            load_weights(folders.open_run(config["start"]["run"]).path("model.safetensors")),
+            load_weights(folders.open_run(config.start["run"]).path("model.safetensors")),
         )
 
 
-def _check_growth(config: dict[str, Any], model: nn.Module) -> None:
+def _check_growth(config: RunConfig, model: nn.Module) -> None:
     """UserError if pictures are to grow and the network, on the meta device, does not take the
     smallest.
     """
-    channels, *sides = config["input_size"]
+    channels, *sides = config.input_size
     smallest = picture_size(recipes.from_config(config), sides, 0)
     if smallest == tuple(sides):
         return
@@ -110,23 +110,21 @@ def _check_growth(config: dict[str, Any], model: nn.Module) -> None:
     except RuntimeError as error:
         height, width = smallest
         raise UserError(
-            f"{config['architecture']} cannot begin with pictures of {height} × {width} "
+            f"{config.architecture} cannot begin with pictures of {height} × {width} "
             "pixels and let them grow: it takes those of one side only, or larger ones."
         ) from error
 
 
-def begun(config: dict[str, Any], dataset: Dataset, name: str) -> Path:
+def begun(config: RunConfig, dataset: Dataset, name: str) -> Path:
     """A new run folder of that name, or of it and a number, with its configuration in it.
     UserError, and no folder, for what could not be trained.
     """
     check_possible(config, dataset)
-    folder = folders.claim_folder(name)
-    folders.write_json(folder / "config.json", config)
-    return folder
+    return folders.claim_folder(name, config)
 
 
-def splits(dataset: Dataset, config: dict[str, Any]) -> tuple[Split, Split]:
+def splits(dataset: Dataset, config: RunConfig) -> tuple[Split, Split]:
     """(training, validation): as the data set brings them, or held out by seed."""
     if "val" in dataset.splits:
         return dataset.splits["train"], dataset.splits["val"]
-    return datasets.hold_out(dataset.splits["train"], config["validation"], config["seed"])
+    return datasets.hold_out(dataset.splits["train"], config.validation, config.seed)

@@ -76,13 +76,13 @@ def _measured_speed(
     runs = folders.list_runs(shipped=False)[0]
     for run in sorted(runs, key=lambda run: -run.changed("events.jsonl")):
         is_same = (
-            run.config["architecture"] == architecture
-            and run.config["dataset"] == dataset_name
+            run.config.architecture == architecture
+            and run.config.dataset == dataset_name
             and run.input_size == input_size
         )
         if is_same and _was_trained_in_one_go(run, device):
-            first, last = run.rows("step")[0], run.rows("step")[-1]
-            train_images = run.rows("started")[-1].get("train_images", 0)
+            first, last = run.events_of("step")[0], run.events_of("step")[-1]
+            train_images = run.events_of("started")[-1].get("train_images", 0)
             images = (last["epoch"] - first["epoch"]) * train_images
             return images * _cost(run) / max(1e-3, last["time"] - first["time"])
     return None
@@ -90,14 +90,14 @@ def _measured_speed(
 
 def _was_trained_in_one_go(run: Run, device: str) -> bool:
     """Whether the time between its steps is that of training on this device alone."""
-    queued = run.rows("queued")
+    queued = run.events_of("queued")
     return bool(
         queued
         and queued[-1]["device"] == device
-        and run.rows("started")
-        and len(run.rows("step")) > 1
-        and not run.rows("paused")
-        and not run.rows("resumed")
+        and run.events_of("started")
+        and len(run.events_of("step")) > 1
+        and not run.events_of("paused")
+        and not run.events_of("resumed")
     )
 
 

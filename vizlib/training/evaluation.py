@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,18 +12,19 @@ from vizlib import architectures
 from vizlib.datasets import Dataset, Split
 from vizlib.datasets.reading import reader
 from vizlib.inside.passes import predict
+from vizlib.run.config import RunConfig
 from vizlib.run.predictions import Predictions
 from vizlib.run.weights import load_into, load_weights
 
 
 def evaluate(
-    folder: Path, config: dict[str, Any], dataset: Dataset, device: str | torch.device = "cpu"
+    folder: Path, config: RunConfig, dataset: Dataset, device: str | torch.device = "cpu"
 ) -> Predictions:
     """The Predictions of the saved weights on the test images of a data set."""
-    model = architectures.create(config["architecture"], **config["arguments"])
+    model = architectures.create(config.architecture, **config.arguments)
     load_into(model, load_weights(folder / "model.safetensors"))
     split = dataset.splits["test"]
-    images = reader(split, config["input_size"])()
+    images = reader(split, config.input_size)()
     return answers(model.to(device), split, images, config, dataset.mirrors)
 
 
@@ -32,7 +32,7 @@ def answers(
     model: nn.Module,
     split: Split,
     images: np.ndarray | Iterable[np.ndarray],
-    config: dict[str, Any],
+    config: RunConfig,
     mirrors: bool,
 ) -> Predictions:
     """The Predictions of a model on a split.
@@ -40,8 +40,8 @@ def answers(
     images: the split's pictures, as `predict` takes them. mirrors: whether a mirror image is of the
     same class; only then is a recipe's `mirrored` obeyed.
     """
-    mirrored = config["recipe"].get("mirrored", False) and mirrors
-    logits = predict(model, images, config["mean"], config["std"], mirrored=mirrored)
+    mirrored = config.recipe.get("mirrored", False) and mirrors
+    logits = predict(model, images, config.mean, config.std, mirrored=mirrored)
     return Predictions(split.labels, logits, split.image_ids)
 
 

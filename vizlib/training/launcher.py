@@ -16,6 +16,7 @@ from typing import Any
 
 from vizlib.errors import UserError
 from vizlib.run import folders
+from vizlib.run.files import refuse_irregular
 from vizlib.run.folders import Run
 from vizlib.training import requests
 from vizlib.training.order import Order
@@ -80,6 +81,7 @@ def _spawn(folder: Path, device: str) -> None:
     command = [sys.executable, "-m", "vizlib.training.worker", str(folder), *options]
     data = os.environ.get("CONVSCOPE_DATA") or "data"
     environment = {**os.environ, "CONVSCOPE_DATA": str(Path(data).resolve())}
+    refuse_irregular(folder / "log.txt")
     with open(folder / "log.txt", "ab") as log:
         process = subprocess.Popen(
             command,
@@ -125,15 +127,15 @@ def active_runs() -> list[tuple[Run, str]]:
 def _turn(run_and_status: tuple[Run, str]) -> tuple[bool, float, str]:
     """What the queue is sorted by."""
     run, status = run_and_status
-    queued = run.rows("queued")
+    queued = run.events_of("queued")
     asked = queued[-1].get("asked", 0.0) if queued else time.time()
     return status == "queued", asked, run.run_id
 
 
 def device_of(run: Run) -> str:
     """The device a run waits for or trains on: "cpu" where it does not say."""
-    queued = run.rows("queued")
-    return queued[-1]["device"] if queued else "cpu"
+    queued = run.events_of("queued")
+    return queued[-1].get("device", "cpu") if queued else "cpu"
 
 
 def place_in_queue(run: Run, active: list[tuple[Run, str]]) -> int:
@@ -155,6 +157,6 @@ def is_next(run: Run) -> bool:
     ahead = [
         other
         for other, _ in active_runs()
-        if device_of(other) == device_of(run) and other.rows("queued")
+        if device_of(other) == device_of(run) and other.events_of("queued")
     ]
     return bool(ahead) and ahead[0].run_id == run.run_id

@@ -17,8 +17,9 @@ from torch import Tensor
 from vizlib import datasets
 from vizlib.datasets import Dataset
 from vizlib.errors import UserError
+from vizlib.run.config import RunConfig
 from vizlib.run.events import EventLog
-from vizlib.run.folders import Run, read_run, write_json
+from vizlib.run.folders import Run, begin_folder, read_run
 from vizlib.run.predictions import Predictions
 from vizlib.run.weights import load_into
 from vizlib.training import recipes, state
@@ -41,7 +42,7 @@ PAUSE_SECONDS = 0.1  # between two looks at whether a pause is over
 
 def train(
     folder: Path,
-    config: dict[str, Any],
+    config: RunConfig,
     dataset: Dataset | None = None,
     *,
     device: str = "cpu",
@@ -66,8 +67,7 @@ def train(
     if not group.leads:
         Training(folder, config, dataset, None, requests, device, group, say).run()
         return None
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", config)
+    begin_folder(folder, config, exist_ok=True)
     with EventLog(folder) as log:
         carry_on(folder, log, dataset, device=device, group=group, requests=requests, say=say)
     return read_run(folder)
@@ -110,7 +110,7 @@ class Training:
     def __init__(
         self,
         folder: Path,
-        config: dict[str, Any],
+        config: RunConfig,
         dataset: Dataset,
         log: EventLog | None,
         requests: Requests,
@@ -135,7 +135,7 @@ class Training:
         self.clock = Clock(self.device)
         self.meter = Meter(group)
         self.seconds = 0.0  # of the clock at the last look: the same in all processes
-        _, height, width = config["input_size"]
+        _, height, width = config.input_size
         self.threads = Threads(self.device, self.recipe.batch_size * height * width)
 
     def run(self) -> None:
@@ -182,7 +182,7 @@ class Training:
     # The beginning
 
     def _begin(self) -> None:
-        torch.manual_seed(self.config["seed"])
+        torch.manual_seed(self.config.seed)
         saved = state.load_state(self.folder)
         self.prepared = prepare(
             self.config, self.dataset, self.device, self.group, resumes=saved is not None
@@ -267,7 +267,7 @@ class Training:
 
     def _picture_size(self) -> tuple[int, int]:
         """(height, width) of the pictures that are learned from now."""
-        return picture_size(self.recipe, self.config["input_size"][1:], self._progress())
+        return picture_size(self.recipe, self.config.input_size[1:], self._progress())
 
     def _obey(self) -> str:
         """Look at the clock, and at what was asked for since the last look. Returns what is to be
@@ -318,7 +318,7 @@ class Training:
         """By the step, so that it is the same after a resume. torch.manual_seed would take a
         millisecond where CUDA is not in use.
         """
-        seed = mixed(self.config["seed"], self.step, 4)
+        seed = mixed(self.config.seed, self.step, 4)
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -420,7 +420,7 @@ class Training:
         return answers(self.model, held_out, images, self.config, self.dataset.mirrors)
 
     def _check(self, loss: float) -> None:
-        self.is_sound = loss < UNSOUND * log(len(self.config["class_names"]) + 1)
+        self.is_sound = loss < UNSOUND * log(len(self.config.class_names) + 1)
         self._refuse_nan(loss)
 
     def _refuse_nan(self, loss: float) -> None:

@@ -14,6 +14,7 @@ import torch
 from vizlib.run import moments
 from vizlib.run.events import EventLog
 from vizlib.run.folders import Run, read_run
+from vizlib.run.matrices import Matrices
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
 from vizlib.run.weights import save_weights
 from vizlib.training import state
@@ -57,6 +58,7 @@ class Noted:
         self._say = say
         self._snapshots = Snapshots(folder, prepared.model, *prepared.probe)
         self._tensorboard = TensorBoard(folder, [name for name, _ in prepared.layers])
+        self._matrices = Matrices(folder)
         self._saved_at = -inf
         # of the pictures that were learned from last, as far as events tell: the network's input
         _, height, width = prepared.probe[0].shape
@@ -84,10 +86,11 @@ class Noted:
         process ended before anything was saved. facts: of the "started" event.
         """
         run = read_run(self._folder)
-        if resumes or run.rows("started"):
+        if resumes or run.events_of("started"):
             self._resumed(moment, device_name, run)
         if resumes:
             self._snapshots.take_up(moment.step)
+            self._matrices.take_up(run, moment.step)
             self._tensorboard.first_step = moment.step
             return
         self._log.write("started", device=device_name, **facts)
@@ -97,9 +100,13 @@ class Noted:
     def _resumed(self, moment: Moment, device_name: str, run: Run) -> None:
         self.event("resumed", moment, device=device_name)
         # of those that this leaves
-        self.best = max((event["val_accuracy"] for event in run.rows("checkpoint")), default=-1.0)
-        sizes = {event["step"]: (event["height"], event["width"]) for event in run.rows("pictures")}
-        last = moments.at(sizes, moment.step)
+        self.best = max(
+            (event["val_accuracy"] for event in run.events_of("checkpoint")), default=-1.0
+        )
+        sizes = {
+            event["step"]: (event["height"], event["width"]) for event in run.events_of("pictures")
+        }
+        last = moments.last_up_to(sizes, moment.step)
         if last is not None:
             self._picture_size = sizes[last]
 
@@ -146,6 +153,7 @@ class Noted:
         so far.
         """
         val_accuracy = rounded(predictions.accuracy)
+        self._matrices.keep(moment.step, predictions)  # before the event that counts on it
         self.event(
             "epoch",
             moment,
@@ -153,7 +161,6 @@ class Noted:
             val_loss=rounded(val_loss),
             val_accuracy=val_accuracy,
             learning_rate=rounded(learning_rate, 9),
-            confusion=predictions.confusion().tolist(),
         )
         self._say(
             f"{moment.progress:4.0%}  epoch {moment.epoch:6.2f}  "

@@ -4,7 +4,7 @@ its optimisers.
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vizlib.datasets import Dataset, Split, reading
+from vizlib.run.config import RunConfig
 from vizlib.training import recipes
 from vizlib.training.batches import Batches, InMemory, Streamed, normalised
 from vizlib.training.config import splits
@@ -52,7 +53,7 @@ class Prepared:
 
 
 def prepare(
-    config: dict[str, Any], dataset: Dataset, device: torch.device, group: Group, *, resumes: bool
+    config: RunConfig, dataset: Dataset, device: torch.device, group: Group, *, resumes: bool
 ) -> Prepared:
     """Prepare the training of a configuration. resumes: whether its network gets the weights of a
     saved state afterwards: the run that it started from may be gone by now.
@@ -61,17 +62,17 @@ def prepare(
     recipe = recipes.from_config(config)
     training, validation = splits(dataset, config)
     batches = _batches(config, recipe, dataset, training, device, group)
-    model = _model(config | {"start": None} if resumes else config, training)
+    model = _model(replace(config, start=None) if resumes else config, training)
     model = group.with_shared_norms(model, device)
-    frozen = freeze(model, config.get("frozen", 0))
+    frozen = freeze(model, config.frozen)
     # as documented; the stub does not know it
     model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     half = _half_type(config, recipe, model, device)
     return Prepared(
         batches=batches,
-        train_counts=np.bincount(training.labels, minlength=len(config["class_names"])).tolist(),
+        train_counts=np.bincount(training.labels, minlength=len(config.class_names)).tolist(),
         held_out=validation,
-        val_images=reading.reader(validation, config["input_size"]),
+        val_images=reading.reader(validation, config.input_size),
         model=model,
         frozen=frozen,
         layers=_learned_layers(model),
@@ -95,7 +96,7 @@ def _use(device: torch.device) -> None:
 
 
 def _batches(
-    config: dict[str, Any],
+    config: RunConfig,
     recipe: Recipe,
     dataset: Dataset,
     training: Split,
@@ -105,7 +106,7 @@ def _batches(
     """The training images in the size in which they are kept until they are in a batch: lying on
     the device, or streamed from their files where they are too many.
     """
-    kept = reading.kept_size(training, config["input_size"])
+    kept = reading.kept_size(training, config.input_size)
     border = min(kept[1:]) // recipe.crop if recipe.augment else 0
     if reading.streams(training, kept):
         workers = min(WORKERS, os.cpu_count() or 1)
@@ -116,29 +117,29 @@ def _batches(
     return Batches(
         source,
         torch.from_numpy(training.labels).to(device),
-        len(config["class_names"]),
+        len(config.class_names),
         recipe,
-        mean=config["mean"],
-        std=config["std"],
+        mean=config.mean,
+        std=config.std,
         mirrors=dataset.mirrors,
         border=border,
-        seed=config["seed"],
+        seed=config.seed,
         rank=group.rank,
         ranks=group.size,
     )
 
 
-def _model(config: dict[str, Any], training: Split) -> nn.Module:
+def _model(config: RunConfig, training: Split) -> nn.Module:
     """The network as its training begins, on the CPU."""
-    looks = (config["input_size"], config["mean"], config["std"])
+    looks = (config.input_size, config.mean, config.std)
     return starting_model(config, lambda count: normalised(training, count, *looks))
 
 
 def _half_type(
-    config: dict[str, Any], recipe: Recipe, model: nn.Module, device: torch.device
+    config: RunConfig, recipe: Recipe, model: nn.Module, device: torch.device
 ) -> torch.dtype | None:
     """The two-byte type to compute in, or None, by the smallest pictures that the network gets."""
-    channels, *sides = config["input_size"]
+    channels, *sides = config.input_size
     return half_type(device, model, (channels, *picture_size(recipe, sides, 0)))
 
 
@@ -150,17 +151,15 @@ def _learned_layers(model: nn.Module) -> list[tuple[str, Tensor]]:
     ]
 
 
-def _class_weights(labels: Tensor, config: dict[str, Any]) -> Tensor:
+def _class_weights(labels: Tensor, config: RunConfig) -> Tensor:
     """The inverse of each class's share, (K,), as scikit-learn's "balanced"."""
-    classes = len(config["class_names"])
+    classes = len(config.class_names)
     counts = torch.bincount(labels, minlength=classes).clamp(min=1)
     return len(labels) / (classes * counts).float()
 
 
-def _probe(
-    config: dict[str, Any], validation: Split, device: torch.device
-) -> tuple[np.ndarray, Tensor]:
+def _probe(config: RunConfig, validation: Split, device: torch.device) -> tuple[np.ndarray, Tensor]:
     """The first picture that is held out, before and after normalisation."""
     first = validation.take(np.arange(1))
-    received = normalised(first, 1, config["input_size"], config["mean"], config["std"])
-    return first.images(config["input_size"])[0], received.to(device)
+    received = normalised(first, 1, config.input_size, config.mean, config.std)
+    return first.images(config.input_size)[0], received.to(device)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vizlib.errors import UserError, unknown
+from vizlib.run.config import RunConfig
 
 OPTIMISERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("constant", "steps", "linear", "cosine", "one_cycle")
@@ -321,9 +322,9 @@ def _check_limits(key: str, value: float | None) -> None:
         )
 
 
-def from_config(config: dict[str, Any]) -> Recipe:
+def from_config(config: RunConfig) -> Recipe:
     """The Recipe that a run's configuration stores. UserError if it holds what no recipe has."""
-    stored = config["recipe"]
+    stored = config.recipe
     strange = [key for key in stored if key not in Recipe.__dataclass_fields__]
     if strange or not isinstance(stored.get("name"), str):
         raise UserError(

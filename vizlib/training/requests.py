@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vizlib.errors import UserError
-from vizlib.run.files import write_whole
+from vizlib.run.files import check_regular, write_whole
 from vizlib.training.recipes import LIMITS
 
 STOP, KEEP, PAUSE, RATE = "stop", "keep", "pause", "rate"
@@ -42,6 +42,7 @@ def ask_rate(folder: Path, learning_rate: float) -> None:
 def asked_rate(folder: Path) -> float | None:
     """The learning rate that is asked for and not yet taken up, or None."""
     try:
+        check_regular(folder / RATE)
         rate = float((folder / RATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

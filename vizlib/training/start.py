@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vizlib import architectures
 from vizlib.errors import UserError, unknown
 from vizlib.run import folders
+from vizlib.run.config import RunConfig
 from vizlib.run.weights import load_into, load_weights
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
@@ -38,9 +39,9 @@ def _check_run(run_id: str, architecture: str) -> None:
     run = folders.open_run(run_id)
     if run.missing_weights:
         raise UserError(run.missing_weights)
-    if run.config["architecture"] != architecture:
+    if run.config.architecture != architecture:
         raise UserError(
-            f"The run {run.run_id!r} is a {run.config['architecture']}: its weights do "
+            f"The run {run.run_id!r} is a {run.config.architecture}: its weights do "
             f"not fit {architecture}."
         )
 
@@ -55,15 +56,15 @@ def _check_pretrained(source: str, architecture: str) -> None:
         )
 
 
-def starting_model(config: dict[str, Any], images: Callable[[int], Tensor]) -> nn.Module:
+def starting_model(config: RunConfig, images: Callable[[int], Tensor]) -> nn.Module:
     """The network of a configuration as its training begins, on the CPU.
 
     images: a function that gives some normalised training images (N, C, H, W), for networks that
     look at the data first (`fit_to`).
     """
-    model = architectures.create(config["architecture"], **config["arguments"])
-    start = config.get("start")
-    check_start(start, config["architecture"])
+    model = architectures.create(config.architecture, **config.arguments)
+    start = config.start
+    check_start(start, config.architecture)
     if start is None:
         if hasattr(model, "fit_to"):
             model.fit_to(images(FITTED_ON))
@@ -72,7 +73,7 @@ def starting_model(config: dict[str, Any], images: Callable[[int], Tensor]) -> n
             model, load_weights(folders.open_run(start["run"]).path("model.safetensors"))
         )
     else:
-        load_all_but_head(model, _torchvision_weights(config["architecture"]))
+        load_all_but_head(model, _torchvision_weights(config.architecture))
     return model
 
 

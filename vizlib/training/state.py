@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vizlib.errors import UserError
-from vizlib.run.files import write_whole
+from vizlib.run.files import check_regular, write_whole
 
 NAME = "last.pt"
 NEEDED = {"step", "seconds", "model", "optimisers", "factor", "since_evaluation"}
@@ -31,6 +31,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        check_regular(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not state.keys() >= NEEDED:
             raise ValueError("not a state")

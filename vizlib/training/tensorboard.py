@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from vizlib.run.events import EVENTS
+
 PATIENCE = 10  # seconds; importing TensorBoard takes one, in which the first points should be drawn
 
 
@@ -34,21 +36,15 @@ class TensorBoard:
             self._write()
 
     def _scalars(self, event: str, values: dict[str, Any]) -> list[tuple[str, float]]:
-        if event == "step":
-            return [
-                ("loss/training", values["train_loss"]),
-                ("accuracy/training", values["train_accuracy"]),
-                ("learning_rate", values["learning_rate"]),
-            ]
-        if event == "epoch":
-            return [
-                ("loss/validation", values["val_loss"]),
-                ("accuracy/validation", values["val_accuracy"]),
-            ]
-        if event == "gradients":
-            names = [f"gradient/{layer}" for layer in self._layers]
-            return list(zip(names, values["norms"], strict=True))
-        return []
+        """(name, value) of each point that the event draws."""
+        scalars = []
+        for tag, key in EVENTS[event].tags.items():
+            if "{layer}" in tag:
+                tags = [tag.format(layer=layer) for layer in self._layers]
+                scalars += zip(tags, values[key], strict=True)
+            else:
+                scalars.append((tag, values[key]))
+        return scalars
 
     def _write(self) -> None:
         if self._writer is None:

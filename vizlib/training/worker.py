@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train_in_turn(run: Run, log: EventLog, requests: Requests, device: str) -> int:
-    if not _wait_for_turn(run, requests):
+    if not _wait_for_turn(run, log, requests):
         log.write("stopped", reason=f"{requests.stop} It was waiting in the queue.")
         return 0
     from vizlib.training.loop import carry_on
@@ -86,12 +86,13 @@ def _train_in_turn(run: Run, log: EventLog, requests: Requests, device: str) -> 
     return 0
 
 
-def _wait_for_turn(run: Run, requests: Requests) -> bool:
+def _wait_for_turn(run: Run, log: EventLog, requests: Requests) -> bool:
     """Wait until the device is free, and everything is imported. False if it was asked to stop
     before.
     """
     is_ready = False
     while True:
+        log.check_folder()
         is_next = launcher.is_next(run)
         # asked after the look: what ends the one before may be meant for this one as well
         if requests.stop:

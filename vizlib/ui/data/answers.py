@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vizlib.run import moments
-from vizlib.run.verdict import (Verdict, judge)
 from vizlib.run.predictions import Predictions
-from vizlib.ui.data import (caches, not_yet)
+from vizlib.run.verdict import Verdict, judge
+from vizlib.ui.data import caches, not_yet
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def at(run, step=None):
             predictions.confusion(),
             caches.verdict(run),
             predictions,
-            run.config.get("dataset_note", run.config["dataset"]),
+            run.config.dataset_note or run.config.dataset,
         )
     evaluations = moments.evaluations(run)
     if not evaluations:
@@ -58,7 +58,7 @@ def at(run, step=None):
         counts,
         run.class_names,
         train_accuracy=row["train_accuracy"],
-        ordered=bool(run.config.get("ordered")),
+        ordered=run.config.ordered,
     )
     moment = f"as it answered at step {row['step']:,} (epoch {row['epoch']:.3g})"
-    return Answers(counts, verdict, None, f"{run.config['dataset']}, validation, {moment}", moment)
+    return Answers(counts, verdict, None, f"{run.config.dataset}, validation, {moment}", moment)

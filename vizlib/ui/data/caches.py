@@ -10,15 +10,9 @@ import time
 import streamlit as st
 
 from vizlib import datasets
-from vizlib.run import (moments, folders)
+from vizlib.run import folders, moments
 from vizlib.ui.data.not_yet import without
 from vizlib.ui.data.start_up import one_thread_each
-
-
-
-
-
-
 
 
 @st.cache_resource(max_entries=1, ttl=2, show_spinner=False)
@@ -32,6 +26,11 @@ def dataset_names():
     return datasets.names()
 
 
+@st.cache_data(max_entries=1, ttl=30, show_spinner=False)
+def dataset_problems():
+    return datasets.problems()
+
+
 def _state_of(file):
     """How a run, or a picture, is told from another as an argument: a run by its folder, its form,
     and the state of its configuration and one file.
@@ -39,7 +38,7 @@ def _state_of(file):
     return {
         folders.Run: lambda run: (
             str(run.folder),
-            run.config["architecture"],
+            run.config.architecture,
             run.changed("config.json"),
             run.changed(file),
         ),
@@ -48,7 +47,7 @@ def _state_of(file):
 
 
 def _its_data(run):
-    return run.config["dataset"], tuple(run.class_names)  # runs on one data set share it in memory
+    return run.config.dataset, tuple(run.class_names)  # runs on one data set share it in memory
 
 
 @st.cache_resource(
@@ -81,12 +80,12 @@ def network(run):
 def _shapes(run):
     import torch
 
-    from vizlib.inside import activations
     from vizlib import architectures
+    from vizlib.inside import activations
 
     with torch.device("meta"):
         return activations.prepare(
-            architectures.create(run.config["architecture"], **run.config["arguments"])
+            architectures.create(run.config.architecture, **run.config.arguments)
         )
 
 
@@ -105,8 +104,6 @@ _model, _model_followed = (
     )
     for spinner in ("Loading the network", False)
 )
-
-
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
@@ -153,8 +150,8 @@ def answer(run, picture):
 @st.cache_resource(max_entries=48, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def feature_maps(run, picture, layer_name):
     """(FeatureMapsDisplay of one layer for one picture, seconds it took)."""
-    from vizlib.inside.activations import capture
     from vizlib.displays.feature_maps import FeatureMapsDisplay
+    from vizlib.inside.activations import capture
 
     start = time.perf_counter()
     _, found = capture(model(run), tensor(run, picture), [layer_name])
@@ -169,7 +166,7 @@ def effective_field(run, picture, layer_name, unit, place):
     """What the pixels of a picture have to do with one value: (influence (H, W), the smallest box
     that holds 95 % of it, or None).
     """
-    from vizlib.inside.receptive_fields import (effective, tight_box)
+    from vizlib.inside.receptive_fields import effective, tight_box
 
     influence = effective(model(run), tensor(run, picture), layer_name, unit, place)
     return influence, tight_box(influence)
@@ -248,9 +245,7 @@ def tensor(run, picture):
     """What the run's network gets for a picture, (1, C, H, W), normalised."""
     from vizlib.images import to_network_input
 
-    return to_network_input(
-        picture.received, run.input_size, run.config["mean"], run.config["std"]
-    )[1]
+    return to_network_input(picture.received, run.input_size, run.config.mean, run.config.std)[1]
 
 
 @st.cache_resource(
@@ -298,9 +293,3 @@ def weight_shapes(run):
             if tensors
             else {}
         )
-
-
-
-
-
-

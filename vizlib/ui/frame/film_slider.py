@@ -80,7 +80,7 @@ def _settle(steps, notes):
         # slider out of a hand
         state.step = wanted
     elif not is_known and str(wanted).isdecimal() and str(wanted).isascii() and len(wanted) < 16:
-        nearest = moments.at(steps, int(wanted))
+        nearest = moments.last_up_to(steps, int(wanted))
         state.step = str(steps[0] if nearest is None else nearest)
     elif not is_known:
         state.step = END

@@ -37,7 +37,7 @@ class Picture:
 
 def pick_image(run):
     """The Picture in view, fitted to the run's network, or None where none is chosen yet."""
-    here = run.config["dataset"] in caches.dataset_names()
+    here = run.config.dataset in caches.dataset_names()
     fits_photographs = run.input_size[1] >= 16
     default = "photograph" if fits_photographs or not here else "data set"
     source = chosen("Image from", SOURCES, key="source", default=default, word="source of images")
@@ -77,7 +77,7 @@ def _photograph(name):
 
 
 def _from_data_set(run):
-    name = run.config["dataset"]
+    name = run.config.dataset
     if name not in caches.dataset_names():
         return offer_download(name, "sidebar")
     data = caches.dataset(run)

@@ -36,7 +36,7 @@ def progress(run):
     last = latest(run)
     if "progress" in last:
         return min(1.0, max(0.0, float(last["progress"])))
-    planned = next((row.get("steps") for row in reversed(run.rows("started"))), None)
+    planned = next((row.get("steps") for row in reversed(run.events_of("started"))), None)
     return min(1.0, last["step"] / planned) if planned and last else None
 
 
@@ -45,7 +45,9 @@ def latest(run):
     dictionary before the first.
     """
     return max(
-        run.rows("step")[-1:] + run.rows("epoch")[-1:], key=lambda row: row["step"], default={}
+        run.events_of("step")[-1:] + run.events_of("epoch")[-1:],
+        key=lambda row: row["step"],
+        default={},
     )
 
 
@@ -56,7 +58,7 @@ def sentence(run):
         return f"{badge(run)} It waits for its turn to train; this page fills by itself."
     if status not in _WORDS:
         return ""
-    last, scores = latest(run), run.rows("epoch")
+    last, scores = latest(run), run.events_of("epoch")
     far = f"step {last['step']:,}, epoch {last['epoch']:.3g}" if last else ""
     if scores:
         far += f", validation accuracy {scores[-1]['val_accuracy']:.1%}"
@@ -77,7 +79,7 @@ def why_ended(run):
     status = run.status
     if status == "interrupted":
         return "Its process ended without a word, as at a shutdown; what it had written is kept."
-    reasons = run.rows(status) if status in ("stopped", "failed") else []
+    reasons = run.events_of(status) if status in ("stopped", "failed") else []
     return str(reasons[-1].get("reason") or "") if reasons else ""
 
 
@@ -89,6 +91,8 @@ def title(text, chosen_run=None, *, of_weights=False):
     line = sentence(chosen_run) if chosen_run is not None else ""
     if line:
         st.markdown(f"{line} {weights_in_view(chosen_run)}" if of_weights else line)
+    if chosen_run is not None and chosen_run.problem:
+        st.warning(plain(chosen_run.problem))
 
 
 def took(runs, verb, seconds):

@@ -36,9 +36,9 @@ def show(run, predictions, confusion, keys, across):
         f"{mark} **{len(rows):,}** images of **{plain(true)}** answered "
         f"**{plain(predicted)}**{shown}."
     )
-    if run.config["dataset"] not in caches.dataset_names():
+    if run.config.dataset not in caches.dataset_names():
         st.caption("The numbers need only the stored answers; the pictures need the data set.")
-        offer_download(run.config["dataset"], keys["true"])
+        offer_download(run.config.dataset, keys["true"])
         return
     data, places, missing = caches.dataset(run), st.columns(across), 0
     held_out = {image_id: row for row, image_id in enumerate(data.splits["test"].image_ids)}

@@ -98,7 +98,7 @@ def evidence(run, picture, side, method):
     )
     state = (
         str(run.folder),
-        run.config["architecture"],
+        run.config.architecture,
         run.changed("config.json"),
         run.changed("model.safetensors"),
     )

@@ -116,7 +116,7 @@ def image_by_image(first, second):
     both_have_answers = (
         first[1] is not None
         and second[1] is not None
-        and first[0].config["dataset"] == second[0].config["dataset"]
+        and first[0].config.dataset == second[0].config.dataset
     )
     counts = agreement(first[1], second[1]) if both_have_answers else None
     if counts is None:

@@ -34,7 +34,7 @@ def show(first, second, picture):
     share = st.slider("Relative depth", 0, 100, 0, format="%d %%", key="at", help=help, **kept)
     second_name = second.run_id
     if (
-        first.config["architecture"] != second.config["architecture"]
+        first.config.architecture != second.config.architecture
         and caches.weight_shapes(first)
         and caches.weight_shapes(first) == caches.weight_shapes(second)
     ):

@@ -95,8 +95,8 @@ def _maker(run, row, units, chosen, random_weights):
             row.name,
             list(units),
             input_size=run.input_size,
-            mean=config["mean"],
-            std=config["std"],
+            mean=config.mean,
+            std=config.std,
             say=say,
             **chosen,
         )

@@ -17,6 +17,6 @@ def nearness(run, other, pairs=PAIRS):
     """(whether another run is on the same data, whether it is of a partner architecture): the
     greater, the more it says beside this one.
     """
-    return other.config["dataset"] == run.config["dataset"], other.config[
-        "architecture"
-    ] in pairs.get(run.config["architecture"], ())
+    return other.config.dataset == run.config.dataset, other.config.architecture in pairs.get(
+        run.config.architecture, ()
+    )

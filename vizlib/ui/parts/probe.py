@@ -31,7 +31,7 @@ def moment(run, step):
             "in view, whatever the step."
         )
         return None
-    stored = moments.at(layers, step)
+    stored = moments.last_up_to(layers, step)
     return Moment(run, picture, min(layers) if stored is None else stored)
 
 

@@ -34,13 +34,13 @@ def found(run):
     """The Index of the run's strongest images; None as long as there is none, with what is missing
     or how far it is.
     """
-    if run.config["dataset"] not in caches.dataset_names():
+    if run.config.dataset not in caches.dataset_names():
         st.info(
             "The images that excite its units most are looked up among the held-out ones, so "
             "the pictures of the data set are needed.",
             icon=":material/info:",
         )
-        offer_download(run.config["dataset"], "strongest")
+        offer_download(run.config.dataset, "strongest")
         return None
     index = caches.strongest(run)
     if index is None:
@@ -225,9 +225,7 @@ def finder(run, row, unit, best, control):
 
         images = torch.cat(
             [
-                to_network_input(
-                    seen.received, run.input_size, run.config["mean"], run.config["std"]
-                )[1]
+                to_network_input(seen.received, run.input_size, run.config.mean, run.config.std)[1]
                 for seen in best
             ]
         )

@@ -37,7 +37,7 @@ def show(run, row, unit, index):
         selected=unit,
         on_pick=lambda tile: st.session_state.update(unit_number=tile),
     )
-    text = f"{run.run_id}, {row.name}: {words}; trained on {run.config['dataset']}."
+    text = f"{run.run_id}, {row.name}: {words}; trained on {run.config.dataset}."
     caption(
         text,
         f"{run.run_id}-{row.name}-{kind}",

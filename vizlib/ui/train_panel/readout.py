@@ -27,12 +27,12 @@ def rate_of(run):
     """The highest learning rate that a run has, after all changes, or that it was asked to have
     from the next step on.
     """
-    changes = run.rows("rate")
+    changes = run.events_of("rate")
     asked = requests.asked_rate(run.folder)
     rate = (
         asked
         if asked is not None
-        else number(changes[-1] if changes else run.config["recipe"], "learning_rate")
+        else number(changes[-1] if changes else run.config.recipe, "learning_rate")
     )
     return rate if 0 <= rate <= LIMITS["learning_rate"][1] else 0.0
 
@@ -49,7 +49,7 @@ def is_preparing(run):
 
 def progress(run):
     """(share done in [0, 1], that in words, seconds left or None) of a training."""
-    recipe, latest, share = run.config["recipe"], status.latest(run), status.progress(run)
+    recipe, latest, share = run.config.recipe, status.latest(run), status.progress(run)
     if share is None or is_preparing(run):
         return 0.0, "preparing", None
     done, budget = number(latest, "seconds"), number(recipe, "seconds")

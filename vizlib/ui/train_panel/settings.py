@@ -275,11 +275,11 @@ def _starts(architecture, facts):
     if architecture in PRETRAINED:
         starts["pretrained", "torchvision"] = "ImageNet weights of torchvision"
     for run in caches.run_list()[0] if facts else ():
-        alike = _built_from(run.config["arguments"]) == _built_from(
+        alike = _built_from(run.config.arguments) == _built_from(
             facts["arguments"]
         ) and run.input_size[0] in (3, facts["size"][0])
         if (
-            run.config["architecture"] == architecture
+            run.config.architecture == architecture
             and alike
             and run.best
             and run.has("model.safetensors")
@@ -313,12 +313,12 @@ def _facts(architecture, dataset_name, side):
     usual = RECIPES[recipe_for(architecture)]
     config = make_config(Order(architecture, dataset_name, usual, side=side), dataset)
     with torch.device("meta"):  # its shapes only
-        weights = list(architectures.create(architecture, **config["arguments"]).parameters())
+        weights = list(architectures.create(architecture, **config.arguments).parameters())
     return {
         "images": len(dataset.splits["train"]),
-        "size": config["input_size"],
+        "size": config.input_size,
         "side": max(dataset.image_size[1:]),
-        "arguments": config["arguments"],
+        "arguments": config.arguments,
         "parameters": sum(weight.numel() for weight in weights),
         "convolutions": sum(weight.ndim == 4 for weight in weights),
     }

@@ -87,7 +87,7 @@ def _name(run, in_view, badge=""):
 
 def _card(run, status, in_view):
     """A training that goes on: how far it is, how it does, and what one can do about it."""
-    steps, epochs = run.rows("step"), run.rows("epoch")
+    steps, epochs = run.events_of("step"), run.events_of("epoch")
     ending = next(
         (word for file, word in (("stop", "stopping"), ("keep", "ending")) if run.has(file)), None
     )
@@ -209,7 +209,7 @@ def _ended_in_view(run):
     """One line on how well a network trained here does, as long as it is in view."""
     if run is None or run.ships or run.status != "finished":
         return
-    end = run.rows("finished")[-1]
+    end = run.events_of("finished")[-1]
     early = " It was ended early and kept." if end.get("kept") else ""
     text = (
         f"**{end['test_accuracy']:.1%}** of the test images right, after "
@@ -223,7 +223,7 @@ def _resumable(run, in_view):
     status, key = run.status, f"resume rate {run.run_id}"
     with st.container(gap="xxsmall"):
         _name(run, in_view, f":{COLOURS[status]}-badge[{status.capitalize()}]")
-        steps = run.rows("step")
+        steps = run.events_of("step")
         far = f" It was at epoch {readout.number(steps[-1], 'epoch'):.1f}." if steps else ""
         st.caption(plain(why_ended(run) + far))
         with st.container(horizontal=True, gap="medium"):

@@ -1,0 +1,165 @@
+"""What was trained on what, and how: the configuration of a run, which is its config.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vizlib.errors import UserError
+from vizlib.run.files import legible, open_regular, write_whole
+
+LONGEST = 20_000_000  # bytes of a config.json: a hundred thousand classes with long names
+MOST_CLASSES, LARGEST_SIDE = 100_000, 1024
+LARGEST_WHOLE = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that is needed to build, train and evaluate a run again.
+
+    arguments: of the architecture. input_size: [channels, height, width] of what the network gets.
+    mean, std: by channel, of pixels in [0, 1]. validation: how many training images are held out.
+    recipe: the settings of a Recipe by name. start: None for a random network, {"run": id} or
+    {"pretrained": "torchvision"}. frozen: how many of the first convolutions are not trained.
+    system: the id of the reports' system that it is a training of. unknown: what else its file
+    holds, kept as it is.
+    """
+
+    title: str
+    architecture: str
+    arguments: dict[str, Any]
+    dataset: str
+    dataset_note: str | None
+    ordered: bool
+    class_names: list[str]
+    input_size: list[int]
+    mean: list[float]
+    std: list[float]
+    validation: int
+    recipe: dict[str, Any]
+    start: dict[str, str] | None
+    frozen: int
+    system: str | None
+    seed: int
+    versions: dict[str, str]
+    unknown: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As config.json holds it."""
+        content = asdict(self)
+        return content | content.pop("unknown")
+
+
+def config_of(content: Any) -> tuple[RunConfig, list[str]]:
+    """The configuration that a config.json holds, and the names of fields that were left out, as
+    they do not fit and can be done without. ValueError, in a few words, for one that is none.
+    """
+    if not isinstance(content, dict):
+        raise ValueError("there is no object")
+    for name, kind in _NEEDED.items():
+        if not _is(content.get(name), kind):
+            raise ValueError(f"{name!r} is missing or not a {kind.__name__}")
+    _check(content)
+    optional, left_out = {}, []
+    for name, (default, fits) in _OPTIONAL.items():
+        value = content.get(name, default)
+        if not fits(value):
+            left_out.append(name)
+        optional[name] = value if fits(value) else default
+    needed = {name: content[name] for name in _NEEDED}
+    known = {one.name for one in fields(RunConfig)} - {"unknown"}
+    unknown = {name: value for name, value in content.items() if name not in known}
+    return RunConfig(**needed, **optional, unknown=unknown), left_out
+
+
+def read_config(folder: Path) -> tuple[RunConfig, list[str]]:
+    """The configuration in a run folder, and the fields left out. UserError if there is none."""
+    try:
+        with open_regular(folder / "config.json") as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST:
+            raise ValueError
+        content = legible(json.loads(text.decode()))
+    except FileNotFoundError:
+        raise UserError(f"{folder.name!r} is not a run: it has no config.json.") from None
+    except OSError as error:
+        raise UserError(
+            f"{folder.name!r} cannot be read: its config.json cannot be opened ({error.strerror})."
+        ) from None
+    except (ValueError, RecursionError):
+        raise UserError(
+            f"{folder.name!r} cannot be read: its config.json is cut short or damaged."
+        ) from None
+    try:
+        return config_of(content)
+    except ValueError as error:
+        raise UserError(f"{folder.name!r} cannot be read: {error} in its config.json.") from None
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Write config.json so that a reader finds either the old file or the whole new one."""
+    write_whole(folder / "config.json", json.dumps(config.as_dict(), indent=1).encode())
+
+
+_NEEDED = {
+    "architecture": str,
+    "arguments": dict,
+    "dataset": str,
+    "class_names": list,
+    "input_size": list,
+    "mean": list,
+    "std": list,
+    "recipe": dict,
+    "seed": int,
+}
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+
+
+def _text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _count(value: Any) -> bool:
+    return _is(value, int) and 0 <= value <= LARGEST_WHOLE
+
+
+def _texts_by_name(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+# name -> (what it is where the file has none, whether a value fits)
+_OPTIONAL: dict[str, tuple[Any, Callable[[Any], bool]]] = {
+    "title": ("", lambda value: isinstance(value, str)),
+    "dataset_note": (None, _text_or_none),
+    "ordered": (False, lambda value: isinstance(value, bool)),
+    "validation": (0, _count),
+    "start": (None, lambda value: value is None or _texts_by_name(value)),
+    "frozen": (0, _count),
+    "system": (None, _text_or_none),
+    "versions": ({}, _texts_by_name),
+}
+
+
+def _check(content: dict[str, Any]) -> None:
+    """ValueError, in a few words, for a needed field whose values do not fit."""
+    size, names = content["input_size"], content["class_names"]
+    if len(size) != 3 or not all(_is(side, int) and 0 < side <= LARGEST_SIDE for side in size):
+        raise ValueError("'input_size' is not [channels, height, width]")
+    for name in ("mean", "std"):
+        fits = len(content[name]) == size[0]
+        if not fits or not all(_is(value, int) or _is(value, float) for value in content[name]):
+            raise ValueError("'mean' or 'std' does not fit the channels")
+    if not all(-1000 < value < 1000 for value in content["mean"]) or not all(
+        0 < value < 1000 for value in content["std"]
+    ):
+        raise ValueError("'mean' or 'std' is out of range")
+    if not 0 < len(names) <= MOST_CLASSES or not all(isinstance(name, str) for name in names):
+        raise ValueError("'class_names' is not a list of names")
+    if not -LARGEST_WHOLE <= content["seed"] <= LARGEST_WHOLE:
+        raise ValueError("'seed' is out of range")

@@ -1,0 +1,58 @@
+"""What makes a server quick once it has begun: imports ahead of their use, and memory that the
+garbage collector passes over.
+"""
+
+import gc
+import sys
+import threading
+import time
+
+import streamlit as st
+
+
+def one_thread_each():
+    """Sessions share the cores between them: with two threads each, a forward pass waits for its
+    slower half and takes up to six times as long.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _freeze(loaded):
+    gc.collect()
+    gc.freeze()
+
+
+def freeze():
+    """Take what the heavy imports made out of garbage collection, once for each new one of them.
+
+    Streamlit collects after every rerun; with torch and torchvision in that takes a third of a
+    second under the interpreter's lock.
+    """
+    _freeze(
+        tuple(
+            name
+            for name in ("torch", "torchvision", "plotly.graph_objects", "vizlib.inside.layers")
+            if name in sys.modules
+        )
+    )
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def warm_up():
+    """Import what the other pages need, in the background, once the first page has been sent."""
+
+    def load():
+        time.sleep(1)  # the browser fetches and draws the first page in this time
+        import plotly.graph_objects  # noqa: F401
+        import torch  # noqa: F401
+
+        from vizlib import architectures
+
+        architectures.names()
+
+    thread = threading.Thread(target=load, name="warm-up", daemon=True)
+    thread.start()
+    return thread

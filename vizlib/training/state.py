@@ -20,7 +20,7 @@ def save_state(folder: Path, **state: Any) -> None:
     buffer = io.BytesIO()
     # into memory first: on a full disk PyTorch's own writer does not say what is wrong
     torch.save(state, buffer)
-    write_whole(folder / NAME, buffer.getbuffer())
+    write_whole(folder / NAME, buffer.getvalue())
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:

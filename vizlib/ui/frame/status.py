@@ -91,8 +91,15 @@ def title(text, chosen_run=None, *, of_weights=False):
     line = sentence(chosen_run) if chosen_run is not None else ""
     if line:
         st.markdown(f"{line} {weights_in_view(chosen_run)}" if of_weights else line)
-    if chosen_run is not None and chosen_run.problem:
-        st.warning(plain(chosen_run.problem))
+    if chosen_run is not None:
+        say_problems([chosen_run])
+
+
+def say_problems(runs):
+    """What of the files of these runs was left out, a sentence each."""
+    for run in runs:
+        if run.problem:
+            st.warning(plain(run.problem))
 
 
 def took(runs, verb, seconds):

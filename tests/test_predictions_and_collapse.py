@@ -405,7 +405,7 @@ def test_files_that_are_no_predictions(tmp_path):
             load_predictions(path, 5)
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("labels.npy", "logits.npy", "image_ids.npy"):
-            archive.writestr(name, pickle.dumps(Trap()))
+            archive.writestr(name, pickle.dumps(trap))
     with pytest.raises(UserError, match="predictions of this run"):
         load_predictions(path, 5)
     assert not trap.path.exists()

@@ -141,7 +141,7 @@ def measure_keys(runs, sizes):
         page.goto(f"{address}/Feature_maps?model={LARGE}&layer={FIRST_512}")
         with must_show("Feature maps", "the picture of all maps"):
             page.locator(".frame img").wait_for()
-        settle(page)
+            settle(page)
         page.evaluate(FIND_PICTURES)
         measure_presses(page, "j", LAYER, NEW_LAYER, sizes.presses)
         measure_presses(page, "k", LAYER, SAME_LAYER, sizes.presses)
@@ -172,11 +172,8 @@ def press(page, key, picture, patience=30):
 
 
 def settle(page):
-    page.wait_for_function(
-        "() => document.querySelector('[data-testid=\"stApp\"]').dataset.testScriptState === "
-        "'notRunning'"
-    )
-    page.wait_for_timeout(400)
+    """Wait until the page has been connected, and no script has run, for 0.4 seconds on end."""
+    page.evaluate(QUIET)
 
 
 @contextmanager
@@ -191,6 +188,18 @@ def must_show(page_name, what):
         ) from None
 
 
+QUIET = """() => new Promise((resolve, reject) => {
+  const app = document.querySelector('[data-testid="stApp"]').dataset, start = performance.now();
+  let since = start;
+  const look = () => {
+    const now = performance.now();
+    const isQuiet = app.testScriptState === 'notRunning' && app.testConnectionState === 'CONNECTED';
+    if (!isQuiet) since = now;
+    if (now - start > 60000) return reject(new Error('the script has not ended in 60 seconds'));
+    return now - since > 400 ? resolve() : setTimeout(look, 20);
+  };
+  look();
+})"""
 # components live in shadow roots
 FIND_PICTURES = """() => {
   window.shown = picture =>

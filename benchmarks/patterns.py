@@ -34,7 +34,7 @@ from vizlib.inside.passes import predict
 from vizlib.run import folders
 from vizlib.run.weights import load_into, load_weights
 
-THREADS, UNITS = 2, 64
+THREADS = 2
 MEAN, STD = [0.49, 0.48, 0.45], [0.25, 0.24, 0.26]
 
 
@@ -44,25 +44,26 @@ class Sizes:
 
     rounds: int = 5
     images: int = 10_000
+    units: int = 64  # of conv1
     steps: int = maximisation.STEPS
     networks: tuple = ("resnet18_cifar", "resnet18")  # of the sheets
 
 
 QUICK = Sizes(rounds=1, images=2_000)
-SMALLEST = Sizes(rounds=1, images=20, steps=1, networks=("resnet18_cifar",))
+SMALLEST = Sizes(rounds=1, images=4, units=2, steps=1, networks=("resnet18_cifar",))
 
 
 def main(arguments=None):
     sizes = _sizes(arguments)
     torch.set_num_threads(THREADS)
-    images, name = pictures(sizes.images)
+    images, name = noise(sizes.images) if sizes is SMALLEST else pictures(sizes.images)
     columns = ("what", "way", "seconds", "times the first")
     tables.begin(*columns, texts=2, note=f"{THREADS} threads, float32")
     seconds = by_turns(index_ways(images), sizes.rounds)
     add_rows(f"resnet32, {len(images):,} {name}", seconds)
     for network in sizes.networks:
-        seconds = by_turns(sheet_ways(network, sizes.steps), sizes.rounds)
-        add_rows(f"{network}, conv1, {UNITS} units", seconds)
+        seconds = by_turns(sheet_ways(network, sizes.units, sizes.steps), sizes.rounds)
+        add_rows(f"{network}, conv1, {sizes.units} units", seconds)
 
 
 def _sizes(arguments):
@@ -71,7 +72,7 @@ def _sizes(arguments):
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one round, a fifth of the images")
-    parser.add_argument("--smallest", action="store_true", help="one round, 20 images, one step")
+    parser.add_argument("--smallest", action="store_true", help="one round, 4 images, one step")
     options = parser.parse_args(arguments)
     if options.smallest:
         return SMALLEST
@@ -102,13 +103,15 @@ def pictures(count):
     """(uint8 images (count, 3, 32, 32), what they are)."""
     try:
         images = datasets.load("cifar10").splits["test"].images((3, 32, 32))
-        name = "test images of CIFAR-10"
     except UserError:
-        images = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8)
-        name = "images of noise"
-    if count > len(images):
-        name += ", repeated"
-    return images[np.arange(count) % len(images)], name
+        return noise(count)
+    repeated = ", repeated" if count > len(images) else ""
+    return images[np.arange(count) % len(images)], f"test images of CIFAR-10{repeated}"
+
+
+def noise(count):
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8)
+    return images, "images of noise"
 
 
 def index_ways(images):
@@ -132,7 +135,7 @@ def _network(run):
     return load_into(network, load_weights(run.path("model.safetensors")))
 
 
-def sheet_ways(network, steps):
+def sheet_ways(network, units, steps):
     """{way: (what it does, by how much its time is multiplied)} of a sheet."""
     torch.manual_seed(0)
     model = architectures.create(network).eval()
@@ -140,12 +143,12 @@ def sheet_ways(network, steps):
 
     def whole_sheet():
         given = dict(input_size=size, mean=MEAN, std=STD, steps=steps)
-        maximisation.maximise(model, "conv1", range(UNITS), **given)
+        maximisation.maximise(model, "conv1", range(units), **given)
 
     def one_unit():
         usual(activations.twin(model), size, 0, steps)
 
-    return {"Convscope, the whole sheet": (whole_sheet, 1), "one unit at a time": (one_unit, UNITS)}
+    return {"Convscope, the whole sheet": (whole_sheet, 1), "one unit at a time": (one_unit, units)}
 
 
 def usual(model, size, unit, steps):

@@ -98,7 +98,7 @@ def test_patterns(capsys, threads):
     index = ["a plain forward pass", "the index of all layers"]
     sheet = ["Convscope, the whole sheet", "one unit at a time"]
     printed = capsys.readouterr().out
-    check(printed, ["resnet32, 20 "] * 2 + ["resnet18_cifar, conv1, 64 units"] * 2)
+    check(printed, ["resnet32, 4 "] * 2 + ["resnet18_cifar, conv1, 2 units"] * 2)
     assert [texts[1] for texts, _ in figures(printed)] == index + sheet
 
 

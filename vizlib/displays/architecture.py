@@ -5,6 +5,8 @@ residual sum.
 from dataclasses import dataclass
 from math import log2
 
+from vizlib.tables import as_csv
+
 COLOURS = {
     "conv2d": "#0e7490",
     "linear": "#7c3aed",
@@ -68,14 +70,35 @@ class ArchitectureDisplay:
         """The rows: name, kind, output, parameters, multiply_adds, receptive_field, stride,
         residual_sum.
         """
-        rows = ["name,kind,output,parameters,multiply_adds,receptive_field,stride,residual_sum"]
-        for layer in self.layers:
-            field = "x".join(map(str, layer.receptive_field)) if layer.receptive_field else ""
-            stride = "x".join(map(str, layer.stride)) if layer.stride else ""
-            output = "x".join(map(str, layer.output_shape))
-            figures = f"{output},{layer.parameters},{layer.multiply_adds},{field},{stride}"
-            rows.append(f"{layer.name},{layer.kind},{figures},{int(layer.is_sum)}")
-        return "\n".join(rows) + "\n"
+        header = (
+            "name",
+            "kind",
+            "output",
+            "parameters",
+            "multiply_adds",
+            "receptive_field",
+            "stride",
+            "residual_sum",
+        )
+        rows = (
+            (
+                layer.name,
+                layer.kind,
+                _by(layer.output_shape),
+                layer.parameters,
+                layer.multiply_adds,
+                _by(layer.receptive_field),
+                _by(layer.stride),
+                int(layer.is_sum),
+            )
+            for layer in self.layers
+        )
+        return as_csv(header, rows)
+
+
+def _by(sizes):
+    """Sizes as text: 64x8x8; empty where there are none, or they are not known."""
+    return "x".join(map(str, sizes or ()))
 
 
 def _family(layer):

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from vizlib.displays.atlas import DIVERGING, LEVELS, Atlas, palette, quantise
+from vizlib.tables import as_csv
 
 # the share of values beyond the ends of a scale: single pixels that stand out would leave all
 # others pale
@@ -56,11 +57,13 @@ class EvidenceDisplay:
     values: float32 (K, H, W), the K classes' evidence by the pixel. received: uint8 (H, W, 1 or 3),
     what the network got. style: "heat" over the image for evidence that is never negative, "signed"
     over the image in red for the class and blue against it, or "map" in the same colours by itself.
+    class_names: of the K classes, for csv() only.
     """
 
     values: np.ndarray
     received: np.ndarray
     style: str
+    class_names: tuple = ()
 
     @cached_property
     def limit(self):
@@ -98,16 +101,14 @@ class EvidenceDisplay:
             f"{self.limit:.3g}",
         )
 
-    def csv(self, names):
-        """One row a pixel and class: class, row, column, evidence. names: K words."""
-        lines = ["class,row,column,evidence"]
-        for name, values in zip(names, self.values, strict=True):
-            quoted = '"' + name.replace('"', '""') + '"'
-            lines += [
-                f"{quoted},{row},{column},{value:.6g}"
-                for (row, column), value in np.ndenumerate(values)
-            ]
-        return "\n".join(lines) + "\n"
+    def csv(self):
+        """One row a pixel and class: class, row, column, evidence."""
+        rows = (
+            (name, row, column, f"{value:.6g}")
+            for name, values in zip(self.class_names, self.values, strict=True)
+            for (row, column), value in np.ndenumerate(values)
+        )
+        return as_csv(("class", "row", "column", "evidence"), rows)
 
 
 def figure_png(displays, caption):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vizlib.displays.curves import COLOURS
+from vizlib.tables import as_csv
 
 MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
 # The colours of a share of a row, on a light and on a dark page: a cell with any image in it stands
@@ -235,9 +236,8 @@ def _shown(class_names):
 
 
 def _table(class_names, rows):
-    quoted = ['"' + name.replace('"', '""') + '"' for name in class_names]
-    lines = [",".join([name, *map(str, row)]) for name, row in zip(quoted, rows, strict=True)]
-    return "\n".join([",".join(["true \\ predicted", *quoted]), *lines]) + "\n"
+    header = ("true \\ predicted", *class_names)
+    return as_csv(header, ((name, *row) for name, row in zip(class_names, rows, strict=True)))
 
 
 def _whole_percent(count, share):

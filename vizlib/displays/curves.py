@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vizlib.run.events import marks
+from vizlib.tables import as_csv
 
 QUANTITIES = {
     "loss": ("train_loss", "val_loss"),
@@ -138,7 +139,7 @@ class CurvesDisplay:
     @staticmethod
     def _lines(history, quantity, colour):
         """What is drawn of a run: (what it is, its events, their key, its style)."""
-        epochs, steps, best, _ = History(*history)
+        epochs, steps, *_ = History(*history)
         train_key, val_key = QUANTITIES[quantity]
         # older runs noted no accuracy by step
         steps = [row for row in steps if isinstance(row.get(train_key), (int, float))]
@@ -165,7 +166,7 @@ class CurvesDisplay:
             val_key,
             dict(line=dict(color=colour, width=2.5), mode="lines+markers", marker_size=5),
         )
-        at = best and next((row for row in epochs if is_checkpoint(row, best)), None)
+        at = next((row for row in epochs if is_best(row, history)), None)
         if at:
             yield (
                 "best checkpoint",
@@ -216,21 +217,23 @@ class CurvesDisplay:
             "val_accuracy",
             "learning_rate",
         )
-        rows = [",".join(("run", *columns, "best"))]
-        for name, history in self.histories.items():
-            epochs, _, best, _ = History(*history)
-            for row in epochs:
-                figures = (str(row.get(column, "")) for column in columns)
-                is_best = int(bool(best) and is_checkpoint(row, best))
-                rows += [",".join([name, *figures, str(is_best)])]
-        return "\n".join(rows) + "\n"
+        rows = (
+            (name, *(event.get(column) for column in columns), int(is_best(event, history)))
+            for name, history in self.histories.items()
+            for event in History(*history).epochs
+        )
+        return as_csv(("run", *columns, "best"), rows)
 
 
-def is_checkpoint(row, best):
-    """Whether an epoch event is the evaluation that the checkpoint event `best` came from: by its
-    step, which is exact, where both have one.
+def is_best(event, history):
+    """Whether an epoch event is the evaluation that the best checkpoint of a history came from: by
+    its step, which is exact, where both have one.
     """
-    return row["step"] == best["step"] if "step" in best else row["epoch"] == best["epoch"]
+    best = History(*history).best
+    if not best:
+        return False
+    key = "step" if "step" in best else "epoch"
+    return event[key] == best[key]
 
 
 def weight_for(smoothing, count):

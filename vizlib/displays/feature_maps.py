@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from vizlib.displays.atlas import DIVERGING, SEQUENTIAL, Atlas, palette, quantise
+from vizlib.tables import as_csv
 
 SCALES = ("map", "layer", "network")
 # of the greatest value: sums of thousands of float32 products, taken in another order, differ by
@@ -134,22 +135,18 @@ class FeatureMapsDisplay:
         """One row a channel: unit, least, mean, greatest, standard deviation, share of pixels that
         are zero, dead (0 or 1).
         """
-        rows = ["unit,least,mean,greatest,standard_deviation,zero_share,dead"]
+        header = ("unit", "least", "mean", "greatest", "standard_deviation", "zero_share", "dead")
         dead = set(self.dead.tolist())
-        for unit, values in enumerate(self.maps):
-            figures = (
-                values.min(),
-                values.mean(),
-                values.max(),
-                values.std(),
-                (values == 0).mean(),
-            )
-            rows.append(
-                f"{unit},"
-                + ",".join(f"{figure:.6g}" for figure in figures)
-                + f",{int(unit in dead)}"
-            )
-        return "\n".join(rows) + "\n"
+        rows = (
+            (unit, *(f"{figure:.6g}" for figure in _summary(values)), int(unit in dead))
+            for unit, values in enumerate(self.maps)
+        )
+        return as_csv(header, rows)
+
+
+def _summary(values):
+    """Of one map: least, mean, greatest, standard deviation, share of pixels that are zero."""
+    return values.min(), values.mean(), values.max(), values.std(), (values == 0).mean()
 
 
 def on_one_scale(displays):

@@ -8,6 +8,7 @@ import numpy as np
 
 from vizlib.displays.atlas import DIVERGING, Atlas, quantise
 from vizlib.displays.large_map import plot_large_map
+from vizlib.tables import as_csv
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,6 @@ class FiltersDisplay:
 
     def csv(self):
         """Every weight: filter, input_channel, row, column, weight."""
-        rows = [
-            f"{','.join(map(str, place))},{value:.6g}"
-            for place, value in np.ndenumerate(self.weight)
-        ]
-        return "filter,input_channel,row,column,weight\n" + "\n".join(rows) + "\n"
+        header = ("filter", "input_channel", "row", "column", "weight")
+        rows = ((*place, f"{value:.6g}") for place, value in np.ndenumerate(self.weight))
+        return as_csv(header, rows)

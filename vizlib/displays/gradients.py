@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vizlib.tables import as_csv
+
 SIZES = ("gradient", "gradient / weight")
 MOST_COLUMNS = 60
 MOST_DECADES = 8  # of the colour scale; what is smaller still has the darkest colour
@@ -36,6 +38,13 @@ class Gradients:
             )
         )
         return np.where(values > 0, values, np.nan)
+
+    def cells(self):
+        """One row a step and layer: step, layer number from 1, layer, gradient, weight."""
+        for row, step in enumerate(self.steps):
+            for column, layer in enumerate(self.layers):
+                sizes = (f"{values[row, column]:.6g}" for values in (self.norms, self.weights))
+                yield step, column + 1, layer, *sizes
 
     def row(self, step):
         """The number of the last row up to a step; the first row if all come later. step None is
@@ -187,16 +196,12 @@ class GradientsDisplay:
 
     def csv(self):
         """One row a run, step and layer: run, step, layer_number, layer, gradient, weight."""
-        rows = ["run,step,layer_number,layer,gradient,weight"]
-        for name, gradients in self.histories.items():
-            for at, step in enumerate(gradients.steps):
-                for number, layer in enumerate(gradients.layers):
-                    quoted = (
-                        '"' + layer.replace('"', '""') + '"' if set(layer) & set(',"\n') else layer
-                    )
-                    sizes = f"{gradients.norms[at, number]:.6g},{gradients.weights[at, number]:.6g}"
-                    rows.append(f"{name},{step},{number + 1},{quoted},{sizes}")
-        return "\n".join(rows) + "\n"
+        rows = (
+            (run_id, *cells)
+            for run_id, gradients in self.histories.items()
+            for cells in gradients.cells()
+        )
+        return as_csv(("run", "step", "layer_number", "layer", "gradient", "weight"), rows)
 
 
 def gradients_of(started, rows):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from vizlib.images import fit, shrunk
+from vizlib.tables import as_csv
 
 # grey, where a field reaches over the border: there the network sees zeros, which are no colour
 OUTSIDE = 128
@@ -87,16 +88,19 @@ def csv(best, split, class_names):
     """A layer's strongest images as text: unit, rank from 1, value, image id, its true class, row
     and column of the map.
     """
-    lines = ["unit,rank,value,image_id,class,row,column"]
-    for unit, (values, rows, places) in enumerate(
-        zip(best.values, best.rows, best.places, strict=True)
-    ):
-        for rank, (value, row, place) in enumerate(zip(values, rows, places, strict=True), 1):
-            class_name = class_names[split.labels[row]].replace('"', '""')
-            lines.append(
-                f'{unit},{rank},{value:.6g},"{split.image_ids[row]}","{class_name}",{place[0]},{place[1]}'
-            )
-    return "\n".join(lines) + "\n"
+    header = ("unit", "rank", "value", "image_id", "class", "row", "column")
+    rows = (
+        (
+            unit,
+            rank + 1,
+            f"{best.values[unit, rank]:.6g}",
+            split.image_ids[image_number],
+            class_names[split.labels[image_number]],
+            *best.places[unit, rank],
+        )
+        for (unit, rank), image_number in np.ndenumerate(best.rows)
+    )
+    return as_csv(header, rows)
 
 
 def fitting(pictures):

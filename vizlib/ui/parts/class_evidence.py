@@ -62,7 +62,10 @@ def show(run, picture, method, sides):
     displays = {}
     for group in filter(None, (trained, controls)):
         display = EvidenceDisplay(
-            np.stack([found[side].values for side in group]), picture.received, STYLES[method]
+            np.stack([found[side].values for side in group]),
+            picture.received,
+            STYLES[method],
+            tuple(run.class_names[side.target] for side in group),
         )
         displays |= {side: (display, place) for place, side in enumerate(group)}
     with st.container(key=f"stacks_{method}"):
@@ -168,11 +171,10 @@ def files(run, picture, method, trained, displays, facts):
             f"{facts['stride'][0]}"
         ),
     }[method]()
-    names = [run.class_names[side.target] for side in trained]
     text = (
         f"Colours from {low} to "
         f"{high}{', larger ones are cut off' if display.style == 'map' else ''}: {method} {how}; "
-        f"of the logits of {', '.join(names)}; {run.run_id}, image: {picture.title}."
+        f"of the logits of {', '.join(display.class_names)}; {run.run_id}, image: {picture.title}."
     )
     others = [one for side, (one, _) in displays.items() if side.is_control]
     shown = text + (" Last, on a scale of its own: random weights." if others else "")
@@ -180,5 +182,5 @@ def files(run, picture, method, trained, displays, facts):
         shown,
         f"{run.run_id}-{method}",
         png=lambda: figure_png([display, *others], shown),
-        csv=lambda: display.csv(names),
+        csv=display.csv,
     )

@@ -83,7 +83,7 @@ def feature_maps(shape):
 def ours(maps):
     return (
         FeatureMapsDisplay.from_activation(maps.numpy(), (float(maps.min()), float(maps.max())))
-        .atlas("layer")
+        .picture("layer")
         .png()
     )
 

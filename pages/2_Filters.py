@@ -40,14 +40,13 @@ def show(run, picture):
     st.caption(note)
     start = time.perf_counter()
     kernel = " × ".join(map(str, display.weight.shape[2:]))
+    channel = 0
     if display.is_colour:
         st.markdown(
             f"**{units} filters of {kernel}**, red, green and blue together on one scale: "
             "grey is zero. Click one, or move with the arrow keys."
         )
-        atlas = display.colour_atlas()
     else:
-        channel = 0
         if channels > 1:
             channel = whole_number(
                 f"Input channel, of {channels}", channels - 1, key="channel", place=beside
@@ -56,7 +55,7 @@ def show(run, picture):
             f"**{units} filters of {kernel}**, what each does with input channel {channel}: "
             "blue below zero, red above. Click one, or move with the arrow keys."
         )
-        atlas = display.channel_atlas(channel)
+    atlas = display.picture(channel)
     seen = "" if display.is_colour else f", input channel {channel}"
     name = f"{run.run_id}-{layer}{seen}-{moment}-filters"
     atlas_view.show(

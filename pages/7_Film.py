@@ -97,7 +97,7 @@ def maps(display, step):
     heading(f"Maps of {plain(display.layer)}", at)
     left, right = st.columns([1, 6])
     left.image(
-        png_bytes(display.picture, max(1, 64 // max(display.picture.shape[:2]))),
+        png_bytes(display.probe_picture, max(1, 64 // max(display.probe_picture.shape[:2]))),
         alt="the probe picture",
         output_format="PNG",
         width="stretch",
@@ -125,8 +125,7 @@ def curves(display, step):
     figures = said(
         "Loss and accuracy",
         lambda step: {
-            quantity: display.plot_curve(quantity, step, HEIGHT // 2)
-            for quantity in ("loss", "accuracy")
+            quantity: display.plot(quantity, step, HEIGHT // 2) for quantity in ("loss", "accuracy")
         },
         step,
     )

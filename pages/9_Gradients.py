@@ -65,7 +65,7 @@ def show(run, picture):
             say_missing(one)
     if not display.histories:
         return
-    charts.steady(display.plot_course(size, step), key="course", config={"displaylogo": False})
+    charts.steady(display.plot(size, step), key="course", config={"displaylogo": False})
     moment = f"at step {step:,}" if step is not None else "now" if run.is_active else "at the end"
     st.markdown(
         f"**By layer, {moment}**: in a flat line all layers get as much; one that falls to "

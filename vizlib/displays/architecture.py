@@ -5,6 +5,7 @@ residual sum.
 from dataclasses import dataclass
 from math import log2
 
+from vizlib.displays import Display
 from vizlib.tables import as_csv
 
 COLOURS = {
@@ -17,10 +18,19 @@ COLOURS = {
 
 
 @dataclass(frozen=True)
-class ArchitectureDisplay:
+class ArchitectureDisplay(Display):
     """layers: the rows of vizlib.inside.layers.layer_table to draw, in order."""
 
     layers: list
+
+    @classmethod
+    def example(cls, names):
+        from vizlib.inside.layers import Layer
+
+        kinds = dict(depth=0, is_block=False, is_sum=False, geometry="", is_convolution=True)
+        field = dict(receptive_field=(3, 3), start=(-1, -1), end=(2, 2), stride=(1, 1))
+        size = dict(output_shape=(4, 8, 8), parameters=112, multiply_adds=6912)
+        return cls([Layer(name=name, kind="Conv2d", **kinds, **field, **size) for name in names])
 
     def plot(self):
         """A Plotly figure; pointing at a slab names its layer, output and cost."""

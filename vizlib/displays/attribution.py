@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from vizlib.displays import Display
 from vizlib.displays.atlas import DIVERGING, LEVELS, Atlas, palette, quantise
 from vizlib.tables import as_csv
 
@@ -51,7 +52,7 @@ def laid_over(received, strength, colours):
 
 
 @dataclass(frozen=True)
-class EvidenceDisplay:
+class EvidenceDisplay(Display):
     """What speaks for some classes by one method, on one scale.
 
     values: float32 (K, H, W), the K classes' evidence by the pixel. received: uint8 (H, W, 1 or 3),
@@ -64,6 +65,11 @@ class EvidenceDisplay:
     received: np.ndarray
     style: str
     class_names: tuple = ()
+
+    @classmethod
+    def example(cls, names):
+        values = np.linspace(-1, 3, len(names) * 20, dtype=np.float32).reshape(-1, 5, 4)
+        return cls(values, np.full((5, 4, 3), 200, np.uint8), "signed", tuple(names))
 
     @cached_property
     def limit(self):
@@ -89,6 +95,10 @@ class EvidenceDisplay:
                 for strength, colour in zip(strengths, colours, strict=True)
             ]
         )
+
+    def picture(self):
+        """The pictures side by side, an Atlas."""
+        return Atlas(self.pictures)
 
     def bar(self):
         """The colours from the low to the high end, as a picture uint8 (1, n, 3), and the texts at

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vizlib.displays import Display
 from vizlib.displays.curves import COLOURS
 from vizlib.tables import as_csv
 
@@ -20,7 +21,7 @@ LIGHT, DARK = (
 
 
 @dataclass(frozen=True)
-class ConfusionDisplay:
+class ConfusionDisplay(Display):
     """counts: int (K, K), rows true, columns predicted."""
 
     counts: np.ndarray
@@ -29,6 +30,10 @@ class ConfusionDisplay:
     @classmethod
     def from_predictions(cls, predictions, class_names):
         return cls(predictions.confusion(), list(class_names))
+
+    @classmethod
+    def example(cls, names):
+        return cls(np.arange(len(names) ** 2).reshape(len(names), -1), list(names))
 
     @property
     def shares(self):
@@ -86,13 +91,18 @@ class ConfusionDisplay:
 
 
 @dataclass(frozen=True)
-class ConfusionDifference:
+class ConfusionDifference(Display):
     """The matrices of two runs with the same classes; all differences are the first minus the
     second.
     """
 
     first: ConfusionDisplay
     second: ConfusionDisplay
+
+    @classmethod
+    def example(cls, names):
+        first = ConfusionDisplay.example(names)
+        return cls(first, ConfusionDisplay(first.counts.T, first.class_names))
 
     @property
     def shares(self):
@@ -107,7 +117,7 @@ class ConfusionDifference:
         """The greatest absolute difference, where the colours end; 1 if there is none."""
         return float(np.nanmax(np.abs(self.shares), initial=0)) or 1.0
 
-    def plot(self, names, dark=False):
+    def plot(self, names=("the first", "the second"), dark=False):
         """A Plotly figure for half a page: a cell has the first run's colour where it answers so
         more often, the second's where that does.
 

@@ -4,6 +4,7 @@ import html
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vizlib.displays import Display
 from vizlib.run.events import marks
 from vizlib.tables import as_csv
 
@@ -41,12 +42,25 @@ class History(NamedTuple):
     best: dict | None
     marks: list = ()
 
+    @classmethod
+    def example(cls):
+        """Of made-up numbers, for the `example` of what draws it."""
+        losses = dict(train_loss=2.0, val_loss=2.25)
+        accuracies = dict(train_accuracy=0.5, val_accuracy=0.25)
+        moments = [dict(epoch=epoch, step=9 * epoch, seconds=3.5 * epoch) for epoch in (1, 2, 3)]
+        epochs = [moment | losses | accuracies | dict(learning_rate=0.1) for moment in moments]
+        return cls(epochs, epochs, dict(epoch=2, step=18))
+
 
 @dataclass(frozen=True)
-class CurvesDisplay:
+class CurvesDisplay(Display):
     """histories: run name -> History."""
 
     histories: dict
+
+    @classmethod
+    def example(cls, names):
+        return cls({name: History.example() for name in names})
 
     @classmethod
     def from_runs(cls, runs):
@@ -62,7 +76,15 @@ class CurvesDisplay:
             }
         )
 
-    def plot(self, quantity, axis, smoothing=0.0, log_scale=False, until=None, narrow=False):
+    def plot(
+        self,
+        quantity="loss",
+        axis="epochs",
+        smoothing=0.0,
+        log_scale=False,
+        until=None,
+        narrow=False,
+    ):
         """A Plotly figure of one of QUANTITIES over one of AXES.
 
         Validation is drawn full, training dotted; the thin line is the training's step-by-step

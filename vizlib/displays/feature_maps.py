@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from vizlib.displays import Display
 from vizlib.displays.atlas import DIVERGING, SEQUENTIAL, Atlas, palette, quantise
 from vizlib.tables import as_csv
 
@@ -17,7 +18,7 @@ ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
-class FeatureMapsDisplay:
+class FeatureMapsDisplay(Display):
     """maps: float32 (C, h, w); a layer of plain features (C,) is C maps of one pixel.
 
     network_range: the least and greatest value of all layers for this image. A layer that never
@@ -37,6 +38,11 @@ class FeatureMapsDisplay:
             raise ValueError(f"maps are (C, h, w) or (C,); this layer gives {activation.shape}")
         maps = activation if activation.ndim == 3 else activation[:, None, None]
         return cls(np.ascontiguousarray(maps, np.float32), network_range)
+
+    @classmethod
+    def example(cls, names):
+        values = np.linspace(-1, 3, len(names) * 20, dtype=np.float32)
+        return cls.from_activation(values.reshape(-1, 5, 4), (-2.0, 5.0))
 
     @cached_property
     def least(self):
@@ -73,7 +79,7 @@ class FeatureMapsDisplay:
     def is_signed(self, scale):
         return bool((self.network_range[0] if scale == "network" else self.least.min()) < 0)
 
-    def atlas(self, scale):
+    def picture(self, scale="layer"):
         """All channels as one Atlas. scale: one of SCALES."""
         low, high = self.limits(scale)
         own = scale == "map"
@@ -159,7 +165,7 @@ def on_one_scale(displays):
         float(min(display.least.min() for display in displays)),
         float(max(display.greatest.max() for display in displays)),
     )
-    return [FeatureMapsDisplay(display.maps, ends).atlas("network") for display in displays]
+    return [FeatureMapsDisplay(display.maps, ends).picture("network") for display in displays]
 
 
 def greatest_difference(first, second):

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from vizlib.displays import Display
 from vizlib.displays.atlas import columns_within
 from vizlib.displays.confusion import ConfusionDisplay
 from vizlib.displays.curves import QUANTITIES, CurvesDisplay, History, smoothed, weight_for
@@ -23,11 +24,11 @@ NOW = "#ea580c"  # of the line at the step in view
 
 
 @dataclass(frozen=True)
-class FilmDisplay:
+class FilmDisplay(Display):
     """What is stored of a training, by step.
 
     filters: {step: conv1's weight (out, in, h, w)}. maps: {step: FeatureMapsDisplay of `layer`} for
-    the probe picture, uint8 (H, W, C) or None. evaluations: [(epoch event, counts int (K, K))].
+    the probe_picture, uint8 (H, W, C) or None. evaluations: [(epoch event, counts int (K, K))].
     history: its curves. growing: whether the training goes on.
     """
 
@@ -37,12 +38,29 @@ class FilmDisplay:
     filters: dict
     layer: str | None
     maps: dict
-    picture: np.ndarray | None
+    probe_picture: np.ndarray | None
     evaluations: list
     history: History
     steps: list
     ordered: bool = False
     growing: bool = False
+
+    @classmethod
+    def example(cls, names):
+        maps, counts = FeatureMapsDisplay.example(names), ConfusionDisplay.example(names).counts
+        history = History.example()
+        return cls(
+            name=names[0],
+            dataset="digits",
+            class_names=list(names),
+            filters={0: FiltersDisplay.example(names).weight},
+            layer="conv2",
+            maps={9: maps},
+            probe_picture=np.full((8, 8, 3), 200, np.uint8),
+            evaluations=[(event, counts) for event in history.epochs],
+            history=history,
+            steps=[0, 9, 18, 27],
+        )
 
     @classmethod
     def from_run(cls, run, layer=None):
@@ -69,7 +87,7 @@ class FilmDisplay:
         )
 
     @classmethod
-    def of(cls, run, filters, layer, maps, picture, steps):
+    def of(cls, run, filters, layer, maps, probe_picture, steps):
         """The same, of arrays that have been read. UserError if nothing is stored."""
         if not steps:
             raise UserError(f"{run.run_id!r} has no film: nothing is stored along its training.")
@@ -82,7 +100,7 @@ class FilmDisplay:
             filters,
             layer,
             maps,
-            picture,
+            probe_picture,
             moments.evaluations(run),
             history,
             steps,
@@ -96,16 +114,14 @@ class FilmDisplay:
         """The Atlas of the filters last stored, on one colour scale over the film."""
         at = self._last(self.filters, step, "filters")
         display = FiltersDisplay.from_weight(self.filters[at], self._limit)
-        return at, _laid_out(
-            display.colour_atlas() if display.is_colour else display.channel_atlas(0), "filters"
-        )
+        return at, _laid_out(display.picture(), "filters")
 
     def maps_at(self, step):
         """The Atlas of the maps last stored; the colours span this step's values."""
         at = self._last(
-            self.maps if self.picture is not None else {}, step, "maps of a probe picture"
+            self.maps if self.probe_picture is not None else {}, step, "maps of a probe picture"
         )
-        return at, _laid_out(self.maps[at].atlas("layer"), "maps")
+        return at, _laid_out(self.maps[at].picture("layer"), "maps")
 
     def matrix_at(self, step):
         """(ConfusionDisplay, Verdict) of the last evaluation on the validation images."""
@@ -158,14 +174,13 @@ class FilmDisplay:
             validation,
         )
 
-    def plot_curve(self, quantity, step, height):
+    def plot(self, quantity="loss", step=None, height=140):
         """A Plotly figure of a quantity over the steps, which are logarithmic as the stored ones
-        are: what comes after `step` is pale.
+        are: what comes after `step` is pale; None is the end. height: in pixels.
         """
+        step = self.end if step is None else step
         self.lines(quantity)  # says where there are none
-        figure = CurvesDisplay({self.name: self.history}).plot(
-            quantity, "steps", 0.8, until=step, narrow=True
-        )
+        figure = self._curves.plot(quantity, "steps", 0.8, until=step, narrow=True)
         low, high = math.log10(0.5), math.log10(self.end * 1.15)
         figure.update_xaxes(type="log", range=[low, high], title=None, dtick=1, rangemode="normal")
         figure.update_yaxes(
@@ -179,6 +194,14 @@ class FilmDisplay:
         figure.update_layout(height=height, showlegend=False, margin=dict(l=70, r=10, t=10, b=24))
         figure.add_vline(max(step, 0.5), line=dict(color=NOW, width=3))
         return figure
+
+    def csv(self):
+        """One row an epoch, as CurvesDisplay.csv()."""
+        return self._curves.csv()
+
+    @property
+    def _curves(self):
+        return CurvesDisplay({self.name: self.history})
 
     @property
     def end(self):

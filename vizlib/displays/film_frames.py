@@ -97,7 +97,7 @@ def _maps(film, picture, box, step):
     at, atlas = film.maps_at(step)
     _head(picture, box, f"Maps of {film.layer}", at)
     probe = (
-        Image.fromarray(np.squeeze(film.picture))
+        Image.fromarray(np.squeeze(film.probe_picture))
         .convert("RGB")
         .resize((THUMB, THUMB), Image.Resampling.NEAREST)
     )

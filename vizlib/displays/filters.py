@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vizlib.displays import Display
 from vizlib.displays.atlas import DIVERGING, Atlas, quantise
 from vizlib.displays.large_map import plot_large_map
 from vizlib.tables import as_csv
 
 
 @dataclass(frozen=True)
-class FiltersDisplay:
+class FiltersDisplay(Display):
     """weight: float32 (out, in, height, width). limit: where the colours end; all filters share one
     scale, symmetric around zero, so sizes can be compared.
     """
@@ -33,9 +34,20 @@ class FiltersDisplay:
             np.asarray(weight, np.float32), float(np.abs(weight).max()) if limit is None else limit
         )
 
+    @classmethod
+    def example(cls, names):
+        values = np.linspace(-1, 3, len(names) * 27, dtype=np.float32)
+        return cls.from_weight(values.reshape(-1, 3, 3, 3))
+
     @property
     def is_colour(self):
         return self.weight.shape[1] == 3
+
+    def picture(self, channel=0):
+        """The filters as colours where they look at colour pictures, else one input channel of
+        every filter.
+        """
+        return self.colour_atlas() if self.is_colour else self.channel_atlas(channel)
 
     def colour_atlas(self):
         """Filters of three input channels as colours, jointly scaled: grey is zero, and a channel

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vizlib.displays import Display
 from vizlib.tables import as_csv
 
 SIZES = ("gradient", "gradient / weight")
@@ -54,10 +55,17 @@ class Gradients:
 
 
 @dataclass(frozen=True)
-class GradientsDisplay:
+class GradientsDisplay(Display):
     """histories: run name -> Gradients, one or two."""
 
     histories: dict
+
+    @classmethod
+    def example(cls, names):
+        norms = np.array([[0.5, 0.25], [0.125, 2.0], [1.0, 4.0]])
+        return cls(
+            {name: Gradients(["conv1", "fc"], [1, 2, 4], norms, 3 * norms) for name in names}
+        )
 
     @classmethod
     def from_runs(cls, runs):
@@ -68,7 +76,7 @@ class GradientsDisplay:
         }
         return cls({name: gradients for name, gradients in found.items() if gradients is not None})
 
-    def plot_course(self, size, step=None):
+    def plot(self, size=SIZES[0], step=None):
         """A heat map for each run, side by side on one colour scale: first layer on top, steps to
         the right, evenly in their logarithm.
 

@@ -175,7 +175,7 @@ def effective_field(run, picture, layer_name, unit, place):
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def maps_atlas(run, picture, layer_name, scale):
     """All maps of a layer for one picture, as an Atlas on one of the scales."""
-    return feature_maps(run, picture, layer_name)[0].atlas(scale)
+    return feature_maps(run, picture, layer_name)[0].picture(scale)
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)

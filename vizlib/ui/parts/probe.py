@@ -89,4 +89,4 @@ class Moment:
         )
         part = f" Of its maps the first {count} of {all_of} are stored." if count < all_of else ""
         st.caption(f"Stored along the training: {listed}.{instead}{part}")
-        return shown, display, display.atlas(scale), time.perf_counter() - start
+        return shown, display, display.picture(scale), time.perf_counter() - start

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import log2
 
 from vizlib.displays import Display
+from vizlib.displays.texts import untagged
 from vizlib.tables import as_csv
 
 COLOURS = {
@@ -51,8 +52,8 @@ class ArchitectureDisplay(Display):
                 mode="lines",
                 hoveron="fills",
                 hoverinfo="text",
-                text=f"{layer.name} · "
-                f"{layer.kind}<br>{' × '.join(map(str, shape))}<br>{layer.parameters:,} "
+                text=f"{untagged(layer.name)} · "
+                f"{untagged(layer.kind)}<br>{' × '.join(map(str, shape))}<br>{layer.parameters:,} "
                 f"parameters<br>{layer.multiply_adds:,} multiply-adds",
             )
             if layer.is_sum:

@@ -2,13 +2,13 @@
 cell; and the difference of two.
 """
 
-import html
 from dataclasses import dataclass
 
 import numpy as np
 
 from vizlib.displays import Display
 from vizlib.displays.curves import COLOURS
+from vizlib.displays.texts import untagged
 from vizlib.tables import as_csv
 
 MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
@@ -124,6 +124,7 @@ class ConfusionDifference(Display):
         names: of the two. Written are whole percentage points, from half a one on.
         """
         shares, limit = self.shares, self.limit
+        first, second = map(untagged, names)
         each = zip(
             shares.ravel(), self.first.shares.ravel(), self.second.shares.ravel(), strict=True
         )
@@ -144,7 +145,7 @@ class ConfusionDifference(Display):
             else "#0f172a",  # in the light, dark ones are read best on either colour
             hover=[
                 (
-                    f"{names[0]} {_percent(one)}, {names[1]} {_percent(other)} of the row: "
+                    f"{first} {_percent(one)}, {second} {_percent(other)} of the row: "
                     f"{100 * share:+.1f} points"
                 )
                 if np.isfinite(share)
@@ -241,8 +242,7 @@ def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
 
 
 def _shown(class_names):
-    # Plotly draws tags and links
-    return [html.escape(name[:24], quote=False) for name in class_names]
+    return [untagged(name, 24) for name in class_names]
 
 
 def _table(class_names, rows):

@@ -1,10 +1,10 @@
 """Training curves of one or several runs, both splits, with the best checkpoint marked."""
 
-import html
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from vizlib.displays import Display
+from vizlib.displays.texts import untagged
 from vizlib.run.events import marks
 from vizlib.tables import as_csv
 
@@ -111,7 +111,8 @@ class CurvesDisplay(Display):
                     [row[x_key] for row in rows],
                     sum(row["step"] <= until for row in rows) if until is not None else len(rows),
                 )
-                common = dict(name=f"{name}, {line}", legendgroup=f"{name}, {line}", **style)
+                entry = f"{untagged(name)}, {line}"
+                common = dict(name=entry, legendgroup=entry, **style)
                 # the rest stays on the axes and begins where the shown part ends
                 if shown < len(rows):
                     rest, pale = (
@@ -147,7 +148,7 @@ class CurvesDisplay(Display):
             for name in self.histories:
                 figure.for_each_trace(
                     lambda trace: trace.update(showlegend=True),
-                    selector=dict(name=f"{name}, validation"),
+                    selector=dict(name=f"{untagged(name)}, validation"),
                 )
         figure.update_xaxes(title=axis, rangemode="tozero")
         percent = quantity == "accuracy"
@@ -212,9 +213,7 @@ class CurvesDisplay(Display):
             if isinstance(row.get(x_key), (int, float)):
                 labels.setdefault(row[x_key], []).append(MARKS[row["event"]].format(**row))
         for x, words in labels.items():
-            label = (f"{html.escape(name[:24], quote=False)}: " if several else "") + ", ".join(
-                words
-            )
+            label = (f"{untagged(name, 24)}: " if several else "") + ", ".join(words)
             # a second run's labels stand on the other side of their lines
             line, right = (dict(color=colour, width=1.5, dash="dash"), number % 2)
             place = dict(

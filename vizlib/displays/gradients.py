@@ -2,12 +2,12 @@
 vanish, or not.
 """
 
-import html
 from dataclasses import dataclass
 
 import numpy as np
 
 from vizlib.displays import Display
+from vizlib.displays.texts import untagged
 from vizlib.tables import as_csv
 
 SIZES = ("gradient", "gradient / weight")
@@ -84,7 +84,7 @@ class GradientsDisplay(Display):
         """
         from plotly.subplots import make_subplots
 
-        names = [html.escape(name[:40], quote=False) for name in self.histories]
+        names = [untagged(name, 40) for name in self.histories]
         figure = make_subplots(1, len(names), subplot_titles=names, horizontal_spacing=0.03)
         for column, gradients in enumerate(self.histories.values(), 1):
             rows = log_spaced(gradients.steps, MOST_COLUMNS)
@@ -97,9 +97,7 @@ class GradientsDisplay(Display):
                     for line in sizes.T
                 ],
                 y=list(range(len(gradients.layers))),
-                hovertext=[
-                    [html.escape(layer, quote=False)] * len(steps) for layer in gradients.layers
-                ],
+                hovertext=[[untagged(layer)] * len(steps) for layer in gradients.layers],
                 hovertemplate="%{hovertext}, step %{customdata}: %{text}<extra></extra>",
                 hoverongaps=True,
                 coloraxis="coloraxis",
@@ -117,7 +115,7 @@ class GradientsDisplay(Display):
                 col=column,
             )
             shown = _spread(len(gradients.layers), 17)
-            ticks = [html.escape(gradients.layers[at][-24:], quote=False) for at in shown]
+            ticks = [untagged(gradients.layers[at][-24:]) for at in shown]
             # the names of the second stay clear of the first
             side = "left" if column == 1 else "right"
             figure.update_yaxes(
@@ -160,8 +158,8 @@ class GradientsDisplay(Display):
             figure.add_scatter(
                 x=list(range(1, len(gradients.layers) + 1)),
                 y=_for_json(gradients.sizes(size)[row]),
-                name=f"{html.escape(name[:40], quote=False)}, step {gradients.steps[row]:,}",
-                text=[html.escape(layer, quote=False) for layer in gradients.layers],
+                name=f"{untagged(name, 40)}, step {gradients.steps[row]:,}",
+                text=[untagged(layer) for layer in gradients.layers],
                 hovertemplate="%{text}: %{y:.2e}<extra>%{fullData.name}</extra>",
                 mode="lines+markers",
                 line=dict(color=colour, width=2.5),

@@ -5,6 +5,7 @@ sheet, and the classes it answers to.
 import numpy as np
 
 from vizlib.displays.atlas import Atlas
+from vizlib.displays.texts import untagged
 
 LINE = (249, 115, 22)
 SHADE = 0.55  # of the light, outside of what is marked
@@ -73,7 +74,7 @@ def plot_spread(found, most=8):
     )
     bars = go.Bar(
         x=counts,
-        y=names,
+        y=[untagged(name) for name in names],
         orientation="h",
         text=counts,
         textposition="outside",

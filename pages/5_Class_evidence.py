@@ -5,7 +5,7 @@ network that has learned nothing.
 import numpy as np
 import streamlit as st
 
-from vizlib.images import png_bytes
+from vizlib.images import sharp_png
 from vizlib.ui import page
 from vizlib.ui.data import caches
 from vizlib.ui.frame import guard, links, status
@@ -33,7 +33,7 @@ def show(run, picture):
     small, text = st.columns([1, 6], vertical_alignment="center")
     size = " × ".join(map(str, picture.received.shape[:2]))
     small.image(
-        png_bytes(picture.received, max(1, 128 // max(picture.received.shape[:2]))),
+        sharp_png(picture.received, 128),
         alt=f"what the network gets: {size}",
         output_format="PNG",
         width="stretch",

@@ -7,7 +7,7 @@ import streamlit as st
 from vizlib.displays import film_frames
 from vizlib.displays.film import FilmDisplay
 from vizlib.errors import UserError
-from vizlib.images import png_bytes
+from vizlib.images import sharp_png
 from vizlib.run import moments
 from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.ui import page
@@ -97,7 +97,7 @@ def maps(display, step):
     heading(f"Maps of {plain(display.layer)}", at)
     left, right = st.columns([1, 6])
     left.image(
-        png_bytes(display.probe_picture, max(1, 64 // max(display.probe_picture.shape[:2]))),
+        sharp_png(display.probe_picture, 64),
         alt="the probe picture",
         output_format="PNG",
         width="stretch",

@@ -19,7 +19,9 @@ LEVELS = 255  # the others: 0 to 254
 # pixels; smaller maps are enlarged by a whole factor, so that gaps stay thin and crosses visible
 SMALLEST_TILE = 14
 MOST_PIXELS = 4_000_000
-SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+SEQUENTIAL = "viridis"
+DIVERGING = "RdBu_r"
+HEAT = "inferno"  # over a picture
 
 
 @lru_cache(maxsize=4)

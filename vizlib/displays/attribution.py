@@ -8,13 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from vizlib.displays import Display
-from vizlib.displays.atlas import DIVERGING, LEVELS, Atlas, palette, quantise
+from vizlib.displays.atlas import DIVERGING, HEAT, LEVELS, Atlas, palette, quantise
+from vizlib.displays.overlay import laid_over
 from vizlib.tables import as_csv
 
 # the share of values beyond the ends of a scale: single pixels that stand out would leave all
 # others pale
 SATURATED = 0.005
-HEAT = "inferno"
 
 
 def gradient_picture(gradient, box=None):
@@ -39,16 +39,6 @@ def scale_of(values):
     """
     sizes = np.abs(values)
     return float(np.quantile(sizes, 1 - SATURATED) or sizes.max())
-
-
-def laid_over(received, strength, colours):
-    """Colours over the image in grey, the more the stronger: uint8 (H, W, 3).
-
-    received: uint8 (H, W, 1 or 3), what the network got. strength: (H, W), in [0, 1]. colours:
-    uint8 (H, W, 3).
-    """
-    grey, strength = received.mean(axis=2, keepdims=True) * 0.75, 0.75 * strength[..., None]
-    return np.round(grey * (1 - strength) + colours * strength).astype(np.uint8)
 
 
 @dataclass(frozen=True)

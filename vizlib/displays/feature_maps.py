@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from vizlib.displays import Display
-from vizlib.displays.atlas import DIVERGING, SEQUENTIAL, Atlas, palette, quantise
+from vizlib.displays.atlas import DIVERGING, HEAT, SEQUENTIAL, Atlas, palette, quantise
+from vizlib.displays.overlay import laid_over
 from vizlib.tables import as_csv
 
 SCALES = ("map", "layer", "network")
@@ -109,14 +110,9 @@ class FeatureMapsDisplay(Display):
         strength = np.abs(self.maps[unit])
         strength = strength / strength.max() if strength.max() > 0 else strength
         size = received.shape[1], received.shape[0]
-        stretched = np.asarray(Image.fromarray(strength).resize(size, Image.Resampling.BILINEAR))[
-            ..., None
-        ]
-        grey = np.repeat(received.mean(axis=2, keepdims=True), 3, axis=2) * 0.75
-        colours = palette("inferno")[np.clip(stretched[..., 0] * 254, 0, 254).astype(np.uint8)]
-        return np.round(grey * (1 - 0.75 * stretched) + colours * (0.75 * stretched)).astype(
-            np.uint8
-        )
+        stretched = np.asarray(Image.fromarray(strength).resize(size, Image.Resampling.BILINEAR))
+        levels = np.clip(stretched * 254, 0, 254).astype(np.uint8)
+        return laid_over(received, stretched, palette(HEAT)[levels])
 
     def unit_atlas(self, unit, scale):
         """One channel alone, in the colours that it has on the sheet, as an Atlas of one tile that

@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from vizlib.displays.atlas import palette
+from vizlib.displays.atlas import HEAT, palette
 
 STRONGEST = 235  # of 255: how opaque the pixel of most influence is
 
@@ -22,7 +22,7 @@ def heat_png(influence):
     level = np.round(share * 254).astype(np.uint8)
     opacity = np.round(share * STRONGEST).astype(np.uint8)[..., None]
     file = io.BytesIO()
-    Image.fromarray(np.concatenate([palette("inferno")[level], opacity], axis=2)).save(
+    Image.fromarray(np.concatenate([palette(HEAT)[level], opacity], axis=2)).save(
         file, "PNG", compress_level=1
     )
     return file.getvalue()

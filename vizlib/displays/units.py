@@ -6,6 +6,7 @@ import numpy as np
 
 from vizlib.displays.atlas import Atlas
 from vizlib.displays.texts import untagged
+from vizlib.images import enlarged, whole_factor
 
 LINE = (249, 115, 22)
 SHADE = 0.55  # of the light, outside of what is marked
@@ -19,12 +20,12 @@ def marked(picture, box, size=160):
     lies outside of the picture is cut off.
     """
     height, width = picture.shape[:2]
-    factor = max(1, size // max(height, width))
+    factor = whole_factor(picture, size)
     top, left, bottom, right = (
         min(max(0, edge), limit) * factor
         for edge, limit in zip(box, (height, width, height, width), strict=True)
     )
-    large = as_colours(picture).repeat(factor, axis=0).repeat(factor, axis=1)
+    large = enlarged(as_colours(picture), factor)
     inside = large[top:bottom, left:right].copy()
     large = (large * SHADE).astype(np.uint8)
     line = max(1, max(large.shape[:2]) // 80)

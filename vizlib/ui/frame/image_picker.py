@@ -8,7 +8,7 @@ import streamlit as st
 
 from vizlib.datasets import data_root, reader_of
 from vizlib.errors import UserError
-from vizlib.images import fit, open_image, photograph, photograph_names, png_bytes, shrunk
+from vizlib.images import fit, open_image, photograph, photograph_names, sharp_png, shrunk
 from vizlib.ui.data import caches
 from vizlib.ui.frame.address import chosen, whole_number
 from vizlib.ui.frame.plain import plain
@@ -153,4 +153,4 @@ _SOURCES = {
 def _thumbnail(key, _picture):
     """PNG bytes of about 200 pixels: small pictures enlarged to sharp pixels, large ones shrunk."""
     picture = shrunk(_picture, 300)
-    return png_bytes(picture, max(1, 200 // max(picture.shape[:2])))
+    return sharp_png(picture, 200)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from vizlib.images import png_bytes
+from vizlib.images import sharp_png
 from vizlib.ui.data import caches
 from vizlib.ui.frame import address, links
 from vizlib.ui.frame.address import chosen
@@ -50,7 +50,7 @@ def show(run, predictions, confusion, keys, across):
             missing += 1
             continue
         with places[number % across]:
-            enlarged = png_bytes(picture, max(1, 128 // max(picture.shape[:2])))
+            enlarged = sharp_png(picture, 128)
             st.image(
                 enlarged, alt=f"{true} answered {predicted}", output_format="PNG", width="stretch"
             )

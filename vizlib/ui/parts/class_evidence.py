@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from vizlib.displays.attribution import EvidenceDisplay, figure_png, rank_correlation
-from vizlib.images import png_bytes
+from vizlib.images import png_bytes, sharp_png
 from vizlib.ui.data import caches, jobs
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.parts.downloads import caption
@@ -137,7 +137,7 @@ def draw(column, run, method, side, display, place, facts):
     else:
         off = abs(facts["total"] - facts["rise"]) / (abs(facts["rise"]) or 1)
         text = f"adds up to {facts['total']:.3g} of {facts['rise']:.3g} ({off:.1%} off)"
-    shown = png_bytes(display.pictures[place], max(1, 300 // max(values.shape)))
+    shown = sharp_png(display.pictures[place], 300)
     weights = " with random weights" if side.is_control else ""
     column.image(
         shown,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from vizlib.displays.feature_maps import greatest_difference, on_one_scale
-from vizlib.images import fit, png_bytes
+from vizlib.images import fit, sharp_png
 from vizlib.ui.data import caches
 from vizlib.ui.frame import guard
 from vizlib.ui.frame.guard import sentences
@@ -123,7 +123,7 @@ def half(run, name, picture, share):
     small, text = st.columns([1, 5], vertical_alignment="center")
     size = " × ".join(map(str, picture.received.shape[:2]))
     small.image(
-        png_bytes(picture.received, max(1, 96 // max(picture.received.shape[:2]))),
+        sharp_png(picture.received, 96),
         alt=f"what {name} receives: {size}",
         output_format="PNG",
         width="stretch",

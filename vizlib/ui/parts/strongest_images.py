@@ -9,7 +9,7 @@ import streamlit as st
 
 from vizlib.displays.attribution import gradient_picture
 from vizlib.displays.units import marked
-from vizlib.images import fit, png_bytes, to_network_input
+from vizlib.images import fit, sharp_png, to_network_input
 from vizlib.inside.patterns import cut, field, sees_part
 from vizlib.ui.data import caches, jobs
 from vizlib.ui.frame import address, links
@@ -143,7 +143,7 @@ def line(words, pictures, alt):
         zip(st.columns(SHOWN, gap="small"), pictures, strict=False), 1
     ):
         column.image(
-            png_bytes(picture, max(1, TILE // max(picture.shape[:2]))),
+            sharp_png(picture, TILE),
             alt=f"{alt} {number}",
             output_format="PNG",
             width="stretch",

@@ -7,7 +7,7 @@ import streamlit as st
 
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.displays.units import plot_spread, spread
-from vizlib.images import png_bytes
+from vizlib.images import sharp_png
 from vizlib.inside.layers import convolutions
 from vizlib.inside.patterns import sees_part
 from vizlib.ui.data import caches
@@ -51,7 +51,7 @@ def draw_made(made, strongest, is_control):
         return
     picture, value = made
     st.image(
-        png_bytes(picture, max(1, SIZE // max(picture.shape[:2]))),
+        sharp_png(picture, SIZE),
         alt="the picture made to excite the unit",
         output_format="PNG",
         width=SIZE,
@@ -76,7 +76,7 @@ def describe(run, row, unit):
         st.markdown("**Its filter**")
         kernel = FiltersDisplay.from_weight(weight.float().numpy()).colour_atlas().tiles[unit]
         st.image(
-            png_bytes(kernel, max(1, 120 // max(kernel.shape[:2]))),
+            sharp_png(kernel, 120),
             alt=f"filter {unit}",
             output_format="PNG",
             width=120,

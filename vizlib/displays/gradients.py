@@ -8,6 +8,7 @@ import numpy as np
 
 from vizlib.displays import Display
 from vizlib.displays.texts import untagged
+from vizlib.run import moments
 from vizlib.tables import as_csv
 
 SIZES = ("gradient", "gradient / weight")
@@ -51,7 +52,7 @@ class Gradients:
         """The number of the last row up to a step; the first row if all come later. step None is
         the end.
         """
-        return len(self.steps) - 1 if step is None else _last_up_to(self.steps, step)
+        return _row_at(self.steps, step)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class GradientsDisplay(Display):
             )
             if step is not None:
                 figure.add_vline(
-                    _last_up_to(steps, step), line=dict(color="#f97316", width=2), row=1, col=column
+                    _row_at(steps, step), line=dict(color="#f97316", width=2), row=1, col=column
                 )
         low, high = self.decades(size)
         ticks = list(range(int(np.ceil(low)), int(np.floor(high)) + 1))
@@ -241,9 +242,10 @@ def log_spaced(steps, most):
     return np.unique(np.abs(places[None] - wanted[:, None]).argmin(axis=1)).tolist()
 
 
-def _last_up_to(steps, step):
-    """The number of the last of the steps that is not after one of them; 0 if all come later."""
-    return max(0, int(np.searchsorted(steps, step, side="right")) - 1)
+def _row_at(steps, step):
+    """The number of the last of the steps up to one; 0 if all come later."""
+    moment = moments.at(steps, step)
+    return 0 if moment is None else steps.index(moment)
 
 
 def power_of_ten(exponent):

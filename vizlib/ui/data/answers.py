@@ -44,16 +44,16 @@ def at(run, step=None):
             predictions,
             run.config.dataset_note or run.config.dataset,
         )
-    evaluations = moments.evaluations(run)
+    evaluations = {event["step"]: (event, counts) for event, counts in moments.evaluations(run)}
     if not evaluations:
         raise not_yet.without(run, "evaluation")
-    until = [pair for pair in evaluations if step is None or pair[0]["step"] <= step]
-    if not until:
+    shown = moments.at(evaluations, step)
+    if shown is None:
         raise not_yet.NotYet(
             f"At step {step:,} {run.run_id!r} had not been evaluated yet: the first time was "
-            f"at step {evaluations[0][0]['step']:,}."
+            f"at step {min(evaluations):,}."
         )
-    row, counts = until[-1]
+    row, counts = evaluations[shown]
     verdict = judge(
         counts,
         run.class_names,

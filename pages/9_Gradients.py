@@ -89,7 +89,7 @@ def partner(run, runs):
     """The run that the picture is most telling beside: of the same depth with or without shortcuts,
     the newest with gradients, else the one that ships.
     """
-    fitting = [one for one in runs if all(pairs.nearness(run, one, pairs.SHORTCUTS))]
+    fitting = [one for one in runs if all(pairs.nearness(run, one, "shortcuts"))]
     with_gradients = [one for one in fitting if one.events_of("gradients")]
     return (with_gradients or fitting[:1] or [None])[-1].run_id if fitting else ALONE
 

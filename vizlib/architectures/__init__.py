@@ -1,23 +1,27 @@
 """The network architectures, by name. A file dropped into this folder is found, listed, tested and
 trainable at once.
 
-    @register(input_size=(3, 32, 32))
-    def lenet(num_classes=10, in_channels=3):
+    @register(input_size=(3, 32, 32), partners={"plain32": "shortcuts"})
+    def resnet32(num_classes=10, in_channels=3):
         '''One sentence that the app shows.'''
-        return LeNet(num_classes, in_channels)
+        return PreactivationNet(ResidualBlock, num_classes, in_channels)
 
-The name is the function's. Importing this package imports no torch; the first look-up does.
+The name is the function's. Importing this package imports no torch, nor does asking for partners
+and pretrained weights; the first look-up of an Architecture does.
 """
 
+import ast
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from vizlib.errors import UserError, unknown
 
-_registry = {}
+_registry: dict[str, "Architecture"] = {}
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Architecture:
     build: Callable
     input_size: tuple  # (channels, height, width) that it was designed for
     summary: str  # one sentence
+    partners: dict[str, str]
+    pretrained: str
 
     @property
     def arguments(self):
@@ -51,19 +57,64 @@ class Architecture:
         return {name: value for name, value in fitting.items() if name in self.arguments}
 
 
-def register(*, input_size=(3, 32, 32)):
+def register(*, input_size=(3, 32, 32), partners=None, pretrained=""):
     """Decorator: makes a function that builds a network known under its own name. A name taken
     twice raises ValueError.
+
+    partners: {name of an architecture that says most beside it: what the two differ in}; one of two
+    declares the other. pretrained: who has weights of it, "torchvision" or nobody. Both are
+    literals: they are read from the source, see `declared`.
     """
 
     def decorate(build):
         if build.__name__ in _registry:
             raise ValueError(f"an architecture named {build.__name__!r} is registered already")
         summary = inspect.getdoc(build).split("\n\n")[0].replace("\n", " ")
-        _registry[build.__name__] = Architecture(build.__name__, build, input_size, summary)
+        _registry[build.__name__] = Architecture(
+            build.__name__, build, input_size, summary, partners or {}, pretrained
+        )
         return build
 
     return decorate
+
+
+@lru_cache
+def declared() -> dict[str, dict]:
+    """What @register is given besides a size, {name: {"partners": ..., "pretrained": ...}}, of all
+    files here. Read from their sources: importing them imports torch, which Home does without.
+    """
+    functions = (
+        node
+        for path in sorted(Path(__file__).parent.glob("*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    )
+    return {
+        function.name: {
+            keyword.arg: ast.literal_eval(keyword.value)
+            for keyword in decorator.keywords
+            if keyword.arg in ("partners", "pretrained")
+        }
+        for function in functions
+        for decorator in function.decorator_list
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register"
+    }
+
+
+def partners_of(name: str) -> dict[str, str]:
+    """The architectures that say most beside one of this name, and what the two differ in,
+    whichever of them declares it; empty for a name of none.
+    """
+    partners = dict(declared().get(name, {}).get("partners", {}))
+    for other, arguments in declared().items():
+        if name in arguments.get("partners", {}):
+            partners[other] = arguments["partners"][name]
+    return partners
+
+
+def pretrained_by(source: str) -> list[str]:
+    """The architectures of which there are weights from a source."""
+    return [name for name, given in declared().items() if given.get("pretrained") == source]
 
 
 def names():

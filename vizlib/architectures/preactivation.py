@@ -21,7 +21,7 @@ def plain32(num_classes=10, in_channels=3, widths=(16, 32, 64), blocks=5):
     return PreactivationNet(PlainBlock, num_classes, in_channels, widths, blocks)
 
 
-@register()
+@register(partners={"plain32": "shortcuts"})
 def resnet32(num_classes=10, in_channels=3, widths=(16, 32, 64), blocks=5):
     """The same thirty-two layers with a shortcut around every two: the residual network that trains
     better.

@@ -12,7 +12,7 @@ from vizlib.architectures import register
 from vizlib.architectures.resnet_cifar import ResNetCifar, projection_shortcut
 
 
-@register()
+@register(partners={"resnet18_cifar": "scales in a block"})
 def res2net18(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
     """Res2Net with the layout of ResNet-18: four groups of channels in a block, each seeing further
     than the one before.

@@ -17,7 +17,12 @@ from vizlib.architectures import register
 WIDTHS = (32, 16)  # channels after conv1 and after conv2
 
 
-@register()
+@register(
+    partners={
+        "three_layer_module": "how it is written",
+        "three_layer_sequential": "how it is written",
+    }
+)
 def three_layer_functional(num_classes=10, in_channels=3, image_size=32, widths=WIDTHS):
     """The three-layer network with bare tensors and torch.nn.functional: every step in plain sight.
 
@@ -27,7 +32,7 @@ def three_layer_functional(num_classes=10, in_channels=3, image_size=32, widths=
     return _initialised(lambda: ThreeLayerFunctional(num_classes, in_channels, image_size, widths))
 
 
-@register()
+@register(partners={"three_layer_sequential": "how it is written"})
 def three_layer_module(num_classes=10, in_channels=3, image_size=32, widths=WIDTHS):
     """The three-layer network as a class of its own, an nn.Module with a forward method.
 

@@ -13,7 +13,7 @@ from vizlib.architectures import register
 PHOTOGRAPH = (3, 224, 224)
 
 
-@register(input_size=PHOTOGRAPH)
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
 def resnet18(num_classes=10, in_channels=3):
     """ResNet-18 in its ImageNet form: eight blocks of two 3x3 convolutions.
 
@@ -22,7 +22,7 @@ def resnet18(num_classes=10, in_channels=3):
     return _torchvision_model("resnet18", num_classes, in_channels)
 
 
-@register(input_size=PHOTOGRAPH)
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
 def resnet34(num_classes=10, in_channels=3):
     """ResNet-34 in its ImageNet form: sixteen blocks of two 3x3 convolutions.
 
@@ -31,7 +31,7 @@ def resnet34(num_classes=10, in_channels=3):
     return _torchvision_model("resnet34", num_classes, in_channels)
 
 
-@register(input_size=PHOTOGRAPH)
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
 def resnet50(num_classes=10, in_channels=3):
     """ResNet-50 in its ImageNet form: sixteen bottleneck blocks, up to 2048 channels.
 
@@ -40,7 +40,7 @@ def resnet50(num_classes=10, in_channels=3):
     return _torchvision_model("resnet50", num_classes, in_channels)
 
 
-@register(input_size=PHOTOGRAPH)
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
 def resnet101(num_classes=10, in_channels=3):
     """ResNet-101 in its ImageNet form: thirty-three bottleneck blocks, twenty-three of them in the
     fourth stage.
@@ -50,7 +50,7 @@ def resnet101(num_classes=10, in_channels=3):
     return _torchvision_model("resnet101", num_classes, in_channels)
 
 
-@register(input_size=PHOTOGRAPH)
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
 def resnet152(num_classes=10, in_channels=3):
     """ResNet-152 in its ImageNet form: fifty bottleneck blocks, the deepest of its paper's table.
 

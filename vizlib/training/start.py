@@ -12,7 +12,6 @@ from vizlib.run import folders
 from vizlib.run.weights import load_into, load_weights
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-PRETRAINED = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 FITTED_ON = 2000  # pictures that a network which looks at the data before it is trained gets to see
 
 
@@ -34,10 +33,11 @@ def check_start(start, architecture):
     elif set(start) == {"pretrained"}:
         if start["pretrained"] != "torchvision":
             raise unknown("source of pretrained weights", start["pretrained"], ["torchvision"])
-        if architecture not in PRETRAINED:
+        pretrained = architectures.pretrained_by("torchvision")
+        if architecture not in pretrained:
             raise UserError(
                 f"torchvision has no pretrained weights of {architecture}, only of: "
-                f"{', '.join(PRETRAINED)}."
+                f"{', '.join(pretrained)}."
             )
     else:
         raise unknown("start", start, ['{"run": ID}', '{"pretrained": "torchvision"}'])

@@ -8,6 +8,7 @@ import time
 
 import streamlit as st
 
+from vizlib import architectures
 from vizlib.errors import UserError
 from vizlib.training import launcher
 from vizlib.training.estimate import estimate
@@ -268,10 +269,8 @@ def _starts(architecture, facts):
     """Where a network of this architecture can start from on data of these _facts, and the words
     for it: {("", ""): ..., ("run", id): ..., ...}.
     """
-    from vizlib.training.start import PRETRAINED
-
     starts = {("", ""): "random weights"}
-    if architecture in PRETRAINED:
+    if architecture in architectures.pretrained_by("torchvision"):
         starts["pretrained", "torchvision"] = "ImageNet weights of torchvision"
     for run in caches.run_list()[0] if facts else ():
         alike = _built_from(run.config.arguments) == _built_from(

@@ -56,11 +56,11 @@ def parameters(system_id):
 
 def per_parameter(system_id, other):
     """How many of the other's parameters this one has."""
-    one, two = (
+    ours, theirs = (
         run.events_of("started")[-1]["parameters"] if (run := run_of(id)) else None
         for id in (system_id, other)
     )
-    return f"{one / two:.1%}" if one and two else NOT_YET
+    return f"{ours / theirs:.1%}" if ours and theirs else NOT_YET
 
 
 def answers(run):
@@ -69,11 +69,11 @@ def answers(run):
 
 def copies():
     """Which copies of the data were tested on, each once."""
-    found = [run for run in map(run_of, SYSTEMS) if run]
+    runs = [run for run in map(run_of, SYSTEMS) if run]
     return "\n".join(
         f"- `{dataset}`: {note}"
         for dataset, note in sorted(
-            {(run.config.dataset, run.config.dataset_note) for run in found}
+            {(run.config.dataset, run.config.dataset_note) for run in runs}
         )
     )
 
@@ -199,14 +199,14 @@ def growth():
     if not run:
         return NOT_YET
     epochs, times, looks = run.events_of("epoch"), [], []
-    for row, after in pairwise([*run.events_of("pictures"), epochs[-1]]):
-        passed, side = after["epoch"] - row["epoch"], row["width"]
+    for event, after in pairwise([*run.events_of("pictures"), epochs[-1]]):
+        passed, side = after["epoch"] - event["epoch"], event["width"]
         times.append(
             f"{passed:.2g} epochs at {side} × {side} pixels, "
-            f"{(after['seconds'] - row['seconds']) / passed / 60:.1f} minutes each"
+            f"{(after['seconds'] - event['seconds']) / passed / 60:.1f} minutes each"
         )
         looks.append(
-            f"{[one for one in epochs if one['epoch'] <= after['epoch']][-1]['val_accuracy']:.0%}"
+            f"{[past for past in epochs if past['epoch'] <= after['epoch']][-1]['val_accuracy']:.0%}"
         )
     return (
         f"{'; '.join(times)}. Its accuracy on the held-out images, which are whole throughout, "

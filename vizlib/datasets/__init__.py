@@ -41,14 +41,14 @@ class Split:
     def __len__(self):
         return len(self.labels)
 
-    def take(self, rows):
-        """The split of only these rows, in their order."""
+    def take(self, image_numbers):
+        """The split of only these image_numbers, in their order."""
         pictures = (
-            self.pictures[rows]
+            self.pictures[image_numbers]
             if isinstance(self.pictures, np.ndarray)
-            else self.pictures.take(rows)
+            else self.pictures.take(image_numbers)
         )
-        return Split(pictures, self.labels[rows], self.image_ids[rows])
+        return Split(pictures, self.labels[image_numbers], self.image_ids[image_numbers])
 
     def images(self, image_size):
         """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the
@@ -62,8 +62,8 @@ class Split:
         ):
             return np.ascontiguousarray(self.pictures.transpose(0, 3, 1, 2))
         images = np.empty((len(self), *image_size), np.uint8)
-        for row, picture in enumerate(self.pictures):
-            images[row] = fit(picture, image_size).transpose(2, 0, 1)
+        for image_number, picture in enumerate(self.pictures):
+            images[image_number] = fit(picture, image_size).transpose(2, 0, 1)
         return images
 
     def in_chunks(self, image_size, count=250):
@@ -99,9 +99,9 @@ class Dataset:
     def picture(self, image_id):
         """The uint8 picture (H, W, C) of an id; KeyError if this copy lacks it."""
         for split in (*self.splits.values(), *self.elsewhere.values()):
-            rows = np.flatnonzero(split.image_ids == image_id)
-            if len(rows):
-                return split.pictures[int(rows[0])]
+            image_numbers = np.flatnonzero(split.image_ids == image_id)
+            if len(image_numbers):
+                return split.pictures[int(image_numbers[0])]
         raise KeyError(image_id)
 
 

@@ -58,10 +58,10 @@ def read_list(folder, part, pictures):
             f"{part}_img.csv has {len(image_names)} rows and {part}_label.csv {len(labels)}: "
             "the same number is needed."
         )
-    rows = [row for row, name in enumerate(image_names) if name in pictures]
-    ids = np.array([f"{part}/{image_names[row]}" for row in rows])
-    files = PictureFiles([pictures[image_names[row]] for row in rows])
-    return Split(files, labels[rows], ids), len(image_names) - len(rows)
+    listed = [image_number for image_number, name in enumerate(image_names) if name in pictures]
+    ids = np.array([f"{part}/{image_names[image_number]}" for image_number in listed])
+    files = PictureFiles([pictures[image_names[image_number]] for image_number in listed])
+    return Split(files, labels[listed], ids), len(image_names) - len(listed)
 
 
 @register(

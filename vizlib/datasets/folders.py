@@ -29,22 +29,23 @@ class PictureFiles:
     def __len__(self):
         return len(self.paths)
 
-    def __getitem__(self, row):
+    def __getitem__(self, image_number):
         from vizlib.images import open_image
 
         try:
-            return open_image(self.paths[row].read_bytes())
+            return open_image(self.paths[image_number].read_bytes())
         except OSError as error:
             raise UserError(
-                f"The picture {self.paths[row].name!r} cannot be read any more: {error.strerror}."
+                f"The picture {self.paths[image_number].name!r} cannot be read any more: "
+                f"{error.strerror}."
             ) from error
         except UserError as error:
             raise UserError(
-                f"{self.paths[row].parent.name}/{self.paths[row].name}: {error}"
+                f"{self.paths[image_number].parent.name}/{self.paths[image_number].name}: {error}"
             ) from error
 
-    def take(self, rows):
-        return PictureFiles([self.paths[row] for row in rows], self.size)
+    def take(self, image_numbers):
+        return PictureFiles([self.paths[image_number] for image_number in image_numbers], self.size)
 
 
 def class_folders(folder):
@@ -63,13 +64,13 @@ def _parts(folder):
     """The split folders there are, by name; the folder itself under "" where classes lie directly
     in it.
     """
-    found = {
+    parts = {
         part: folder / part
         for part in ("train", "val", "test")
         if (folder / part).is_dir() and class_folders(folder / part)
     }
-    if "train" in found and "test" in found:
-        return found
+    if "train" in parts and "test" in parts:
+        return parts
     listed = (folder / "train_img.csv").is_file()  # then the folders are no classes
     return {"": folder} if len(class_folders(folder)) >= 2 and not listed else {}
 
@@ -94,7 +95,10 @@ def read_split(part, class_names, id_prefix):
 def picture_size(split):
     """(3, H, W): the median height and width of some pictures, at most LARGEST_SIDE."""
     sizes = np.array(
-        [split.pictures[int(row)].shape[:2] for row in np.linspace(0, len(split) - 1, 15)]
+        [
+            split.pictures[int(image_number)].shape[:2]
+            for image_number in np.linspace(0, len(split) - 1, 15)
+        ]
     )
     height, width = np.minimum(np.median(sizes, axis=0), LARGEST_SIDE)
     return 3, int(height), int(width)
@@ -105,8 +109,8 @@ def describe(name, class_names, splits, note, ordered=False):
     pictures.
     """
     size = picture_size(splits["train"])
-    rows = np.random.default_rng(0).permutation(len(splits["train"]))[:STATISTICS_IMAGES]
-    mean, std = channel_statistics(splits["train"].take(rows).images(size))
+    image_numbers = np.random.default_rng(0).permutation(len(splits["train"]))[:STATISTICS_IMAGES]
+    mean, std = channel_statistics(splits["train"].take(image_numbers).images(size))
     return Dataset(name, class_names, size, mean, std, splits, note, ordered)
 
 

@@ -26,8 +26,8 @@ def thinned_counts(labels):
     return np.round(RETINOPATHY_COUNTS * (np.sum(labels == 0) / RETINOPATHY_COUNTS[0])).astype(int)
 
 
-def imbalanced_rows(labels):
-    """Rows of the first five classes, the first pictures of each, as many as keep the shares."""
+def imbalanced_image_numbers(labels):
+    """Those of the first five classes, the first pictures of each, as many as keep the shares."""
     return np.sort(
         np.concatenate(
             [
@@ -40,7 +40,8 @@ def imbalanced_rows(labels):
 
 def _thinned(source, name, note):
     splits = {
-        part: split.take(imbalanced_rows(split.labels)) for part, split in source.splits.items()
+        part: split.take(imbalanced_image_numbers(split.labels))
+        for part, split in source.splits.items()
     }
     return dataclasses.replace(
         source,
@@ -77,8 +78,8 @@ def find_imbalanced_lists(root):
 
 
 def _has_enough_now(path):
-    found = path.stat()
-    return _has_enough(path, found.st_mtime_ns, found.st_size)
+    state = path.stat()
+    return _has_enough(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=256)

@@ -145,12 +145,12 @@ class ConfusionDifference(Display):
             else "#0f172a",  # in the light, dark ones are read best on either colour
             hover=[
                 (
-                    f"{first} {_percent(one)}, {second} {_percent(other)} of the row: "
+                    f"{first} {_percent(of_first)}, {second} {_percent(of_second)} of the row: "
                     f"{100 * share:+.1f} points"
                 )
                 if np.isfinite(share)
                 else "no image of this class in both"
-                for share, one, other in each
+                for share, of_first, of_second in each
             ],
             narrow=True,
         )
@@ -190,8 +190,8 @@ def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
         marker=dict(symbol="square", size=max(8, 420 // classes), opacity=0),
         customdata=np.stack([true, predicted], axis=1),
         text=[
-            f"true {names[t]}, predicted {names[p]}: {said}"
-            for t, p, said in zip(true, predicted, hover, strict=True)
+            f"true {names[t]}, predicted {names[p]}: {words}"
+            for t, p, words in zip(true, predicted, hover, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
         selected=dict(marker=dict(opacity=0)),

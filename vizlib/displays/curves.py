@@ -70,7 +70,7 @@ class CurvesDisplay(Display):
                     run.events_of("epoch"),
                     run.events_of("step"),
                     run.best,
-                    [row for event in MARKS for row in run.events_of(event)],
+                    [event for kind in MARKS for event in run.events_of(kind)],
                 )
                 for run in runs
             }
@@ -98,23 +98,25 @@ class CurvesDisplay(Display):
 
         figure, x_key = go.Figure(), AXES[axis]
         for number, (name, history) in enumerate(self.histories.items()):
-            for line, rows, key, style in self._lines(
+            for line, events, key, style in self._lines(
                 history, quantity, COLOURS[number % len(COLOURS)]
             ):
-                values = [row[key] for row in rows]
+                values = [event[key] for event in events]
                 values = (
                     smoothed(values, weight_for(smoothing, len(values)))
                     if line == "step by step" and quantity != "learning rate"
                     else values
                 )
                 x, shown = (
-                    [row[x_key] for row in rows],
-                    sum(row["step"] <= until for row in rows) if until is not None else len(rows),
+                    [event[x_key] for event in events],
+                    sum(event["step"] <= until for event in events)
+                    if until is not None
+                    else len(events),
                 )
                 entry = f"{untagged(name)}, {line}"
                 common = dict(name=entry, legendgroup=entry, **style)
                 # the rest stays on the axes and begins where the shown part ends
-                if shown < len(rows):
+                if shown < len(events):
                     rest, pale = (
                         max(0, shown - 1),
                         dict(
@@ -165,7 +167,7 @@ class CurvesDisplay(Display):
         epochs, steps, *_ = History(*history)
         train_key, val_key = QUANTITIES[quantity]
         # older runs noted no accuracy by step
-        steps = [row for row in steps if isinstance(row.get(train_key), (int, float))]
+        steps = [event for event in steps if isinstance(event.get(train_key), (int, float))]
         if steps:
             yield (
                 "step by step",
@@ -189,11 +191,11 @@ class CurvesDisplay(Display):
             val_key,
             dict(line=dict(color=colour, width=2.5), mode="lines+markers", marker_size=5),
         )
-        at = next((row for row in epochs if is_best(row, history)), None)
-        if at:
+        best = next((event for event in epochs if is_best(event, history)), None)
+        if best:
             yield (
                 "best checkpoint",
-                [at],
+                [best],
                 val_key,
                 dict(
                     mode="markers",
@@ -209,20 +211,20 @@ class CurvesDisplay(Display):
         resumed or its pictures grew; one label for what came at one step.
         """
         labels = {}
-        for row in History(*history).marks:
-            if isinstance(row.get(x_key), (int, float)):
-                labels.setdefault(row[x_key], []).append(MARKS[row["event"]].format(**row))
+        for event in History(*history).marks:
+            if isinstance(event.get(x_key), (int, float)):
+                labels.setdefault(event[x_key], []).append(MARKS[event["event"]].format(**event))
         for x, words in labels.items():
             label = (f"{untagged(name, 24)}: " if several else "") + ", ".join(words)
             # a second run's labels stand on the other side of their lines
             line, right = (dict(color=colour, width=1.5, dash="dash"), number % 2)
-            place = dict(
+            position_of_label = dict(
                 annotation_position="top right" if right else "top left",
                 annotation_textangle=-90,
                 annotation_font_color=colour,
                 annotation_yanchor="top",
             )
-            figure.add_vline(x, line=line, annotation_text=label, **place)
+            figure.add_vline(x, line=line, annotation_text=label, **position_of_label)
 
     def csv(self):
         """One row an epoch: run, epoch, step, seconds, train_loss, train_accuracy, val_loss,

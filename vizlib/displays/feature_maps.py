@@ -130,7 +130,7 @@ class FeatureMapsDisplay(Display):
         )
 
     def strongest(self, unit):
-        """The place (row, column) of a channel's greatest value, the first of several."""
+        """The position (row, column) of a channel's greatest value, the first of several."""
         return tuple(map(int, np.unravel_index(self.maps[unit].argmax(), self.maps[unit].shape)))
 
     def csv(self):

@@ -112,39 +112,39 @@ class FilmDisplay(Display):
 
     def filters_at(self, step):
         """The Atlas of the filters last stored, on one colour scale over the film."""
-        at = self._last(self.filters, step, "filters")
-        display = FiltersDisplay.from_weight(self.filters[at], self._limit)
-        return at, _laid_out(display.picture(), "filters")
+        shown_step = self._last(self.filters, step, "filters")
+        display = FiltersDisplay.from_weight(self.filters[shown_step], self._limit)
+        return shown_step, _laid_out(display.picture(), "filters")
 
     def maps_at(self, step):
         """The Atlas of the maps last stored; the colours span this step's values."""
-        at = self._last(
+        shown_step = self._last(
             self.maps if self.probe_picture is not None else {}, step, "maps of a probe picture"
         )
-        return at, _laid_out(self.maps[at].picture("layer"), "maps")
+        return shown_step, _laid_out(self.maps[shown_step].picture("layer"), "maps")
 
     def matrix_at(self, step):
         """(ConfusionDisplay, Verdict) of the last evaluation on the validation images."""
-        counts = {row["step"]: counts for row, counts in self.evaluations}
-        at = self._last(counts, step, "evaluation")
-        return at, (
-            ConfusionDisplay(counts[at], self.class_names),
-            judge(counts[at], self.class_names, ordered=self.ordered),
+        counts = {event["step"]: counts for event, counts in self.evaluations}
+        shown_step = self._last(counts, step, "evaluation")
+        return shown_step, (
+            ConfusionDisplay(counts[shown_step], self.class_names),
+            judge(counts[shown_step], self.class_names, ordered=self.ordered),
         )
 
     def _last(self, stored, step, what):
-        at = moments.last_up_to(stored, step)
-        if at is None and stored:
+        shown_step = moments.last_up_to(stored, step)
+        if shown_step is None and stored:
             raise UserError(
                 f"Not yet: the first {what} {'is' if what == 'evaluation' else 'are'} of step "
                 f"{min(stored):,}."
             )
-        if at is None:
+        if shown_step is None:
             raise UserError(
                 f"No {what} {'is' if what == 'evaluation' else 'are'} stored "
                 f"{'yet' if self.growing else 'along this training'}."
             )
-        return at
+        return shown_step
 
     @cached_property
     def _limit(self):
@@ -157,8 +157,8 @@ class FilmDisplay(Display):
         if not self.history.steps and not self.history.epochs:
             raise UserError(f"No step is noted {'yet' if self.growing else 'along this training'}.")
         train, validation = (
-            [(row["step"], row[key]) for row in rows if _is_number(row.get(key))]
-            for rows, key in self._sources(quantity)
+            [(event["step"], event[key]) for event in events if _is_number(event.get(key))]
+            for events, key in self._sources(quantity)
         )
         values = smoothed([value for _, value in train], weight_for(0.8, len(train)))
         return {
@@ -168,7 +168,7 @@ class FilmDisplay(Display):
 
     def _sources(self, quantity):
         train, validation = QUANTITIES[quantity]
-        by_step = any(_is_number(row.get(train)) for row in self.history.steps)
+        by_step = any(_is_number(event.get(train)) for event in self.history.steps)
         return (self.history.steps if by_step else self.history.epochs, train), (
             self.history.epochs,
             validation,
@@ -206,7 +206,7 @@ class FilmDisplay(Display):
     @property
     def end(self):
         """The last step of which anything is known, at least 2: the axis is logarithmic."""
-        return max(self.steps[-1], *(row["step"] for row in self.history.steps[-1:]), 2)
+        return max(self.steps[-1], *(event["step"] for event in self.history.steps[-1:]), 2)
 
 
 def _is_number(value):

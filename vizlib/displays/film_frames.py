@@ -88,14 +88,14 @@ def animation(film, say=lambda share: None):
 
 
 def _filters(film, picture, box, step):
-    at, atlas = film.filters_at(step)
-    _head(picture, box, HEADS["filters"], at)
+    shown_step, atlas = film.filters_at(step)
+    _head(picture, box, HEADS["filters"], shown_step)
     picture.paste(*_sheet(atlas, "filters"))
 
 
 def _maps(film, picture, box, step):
-    at, atlas = film.maps_at(step)
-    _head(picture, box, f"Maps of {film.layer}", at)
+    shown_step, atlas = film.maps_at(step)
+    _head(picture, box, f"Maps of {film.layer}", shown_step)
     probe = (
         Image.fromarray(np.squeeze(film.probe_picture))
         .convert("RGB")
@@ -106,8 +106,8 @@ def _maps(film, picture, box, step):
 
 
 def _matrix(film, picture, box, step):
-    at, (display, verdict) = film.matrix_at(step)
-    _head(picture, box, f"{verdict.accuracy:.0%} right, {verdict.level}", at)
+    shown_step, (display, verdict) = film.matrix_at(step)
+    _head(picture, box, f"{verdict.accuracy:.0%} right, {verdict.level}", shown_step)
     left, top, right, bottom = box[0], box[1] + HEAD, *box[2:]
     classes, names, draw = len(display.counts), film.class_names, ImageDraw.Draw(picture)
     gutter = min(84, 20 + 8 * max(map(len, names))) if classes <= MOST_WRITTEN else 0
@@ -147,24 +147,24 @@ def _matrix(film, picture, box, step):
 def _curves(film, picture, box, step):
     left, top, right, bottom = box
     middle = (top + bottom) // 2
-    for quantity, place in (
+    for quantity, box in (
         ("loss", (left, top, right, middle - 4)),
         ("accuracy", (left, middle + 4, right, bottom)),
     ):
-        picture.paste(_curve(film, quantity, step, place), place[:2])
+        picture.paste(_curve(film, quantity, step, box), box[:2])
 
 
-def _curve(film, quantity, step, place):
+def _curve(film, quantity, step, box):
     """One small chart, drawn at twice its size and shrunk, so that its lines are smooth."""
-    width, height = 2 * (place[2] - place[0]), 2 * (place[3] - place[1])
+    width, height = 2 * (box[2] - box[0]), 2 * (box[3] - box[1])
     canvas = Image.new("RGB", (width, height), "white")
     draw, lines = ImageDraw.Draw(canvas), film.lines(quantity)
     values = [value for line in lines.values() for _, value in line]
     top = 1.0 if quantity == "accuracy" else _round_above(max(values, default=1.0))
     left, right, high, low = 96, width - 8, 64, height - 40
 
-    def place_of(at, value):
-        return left + (right - left) * _share(at, film.end), low - (low - high) * min(
+    def point_of(step, value):
+        return left + (right - left) * _share(step, film.end), low - (low - high) * min(
             1, max(0, value / top)
         )
 
@@ -179,15 +179,17 @@ def _curve(film, quantity, step, place):
             GREY,
             anchor="rm",
         )
-    for at in (10**power for power in range(int(math.log10(film.end)) + 1)):
-        _write(draw, (place_of(at, 0)[0], height - 2), f"{at:,}", 26, GREY, anchor="ms")
+    for tick in (10**power for power in range(int(math.log10(film.end)) + 1)):
+        _write(draw, (point_of(tick, 0)[0], height - 2), f"{tick:,}", 26, GREY, anchor="ms")
     for words, width, tone in (("training", 3, THIN), ("validation", 8, COLOURS[0])):
-        points = [place_of(at, value) for at, value in lines[words] if at <= step]
+        points = [
+            point_of(noted_step, value) for noted_step, value in lines[words] if noted_step <= step
+        ]
         if points:
             draw.line(points, tone, width, joint="curve")
         for x, y in points if words == "validation" else ():
             draw.ellipse((x - 8, y - 8, x + 8, y + 8), tone)
-    draw.line((place_of(step, 0)[0], high, place_of(step, 0)[0], low), NOW, 5)
+    draw.line((point_of(step, 0)[0], high, point_of(step, 0)[0], low), NOW, 5)
     _write(draw, (0, 20), quantity.capitalize(), 38)
     return canvas.resize((canvas.width // 2, canvas.height // 2), Image.Resampling.LANCZOS)
 
@@ -203,7 +205,7 @@ def _share(step, end):
     return math.log(max(step, 0.5) / 0.5) / math.log(end / 0.5)
 
 
-def _write(draw, place, text, size, colour=INK, anchor="lm", most=None):
+def _write(draw, point, text, size, colour=INK, anchor="lm", most=None):
     """Text in Pillow's own font, cut where it would be wider than `most` pixels."""
     font, text = (
         ImageFont.load_default(max(1, size)),
@@ -211,7 +213,7 @@ def _write(draw, place, text, size, colour=INK, anchor="lm", most=None):
     )
     while most and len(text) > 1 and font.getlength(text) > most:
         text = text[:-2].rstrip() + "…" if text.endswith("…") else text[:-1].rstrip() + "…"
-    draw.text(place, text, colour, font, anchor=anchor)
+    draw.text(point, text, colour, font, anchor=anchor)
 
 
 def _upright(text, foot, size, most):
@@ -246,11 +248,9 @@ def _sheet(atlas, panel):
 
 def _cell_colour(share):
     """The matrix's colour for a share of its row, as on the page."""
-    places, colours = zip(
-        *((place, ImageColor.getrgb(colour)) for place, colour in LIGHT), strict=True
-    )
+    shares, colours = zip(*((end, ImageColor.getrgb(colour)) for end, colour in LIGHT), strict=True)
     return tuple(
-        round(float(np.interp(share, places, channel))) for channel in zip(*colours, strict=True)
+        round(float(np.interp(share, shares, channel))) for channel in zip(*colours, strict=True)
     )
 
 
@@ -266,10 +266,10 @@ def _quantised(picture):
     packed = red << 16 | green << 8 | blue
     seen = np.zeros(1 << 24, bool)
     seen[packed] = True
-    found = np.flatnonzero(seen)
-    each = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1)
+    present = np.flatnonzero(seen)
+    each = np.stack([present >> 16, present >> 8 & 255, present & 255], axis=1)
     nearest = np.zeros(1 << 24, np.uint8)
-    nearest[found] = np.square(each[:, None] - colours).sum(axis=2).argmin(axis=1)
+    nearest[present] = np.square(each[:, None] - colours).sum(axis=2).argmin(axis=1)
     result = Image.fromarray(nearest[packed], "P")
     result.putpalette(colours.astype(np.uint8).tobytes())
     return result

@@ -71,11 +71,10 @@ class GradientsDisplay(Display):
     @classmethod
     def from_runs(cls, runs):
         """Of the runs that noted their gradients; those that did not are left out."""
-        found = {
-            run.run_id: gradients_of(run.events_of("started"), run.events_of("gradients"))
-            for run in runs
+        noted = {
+            run.run_id: gradients_of(run.events_of("started"), run.events_of("gradients")) for run in runs
         }
-        return cls({name: gradients for name, gradients in found.items() if gradients is not None})
+        return cls({name: gradients for name, gradients in noted.items() if gradients is not None})
 
     def plot(self, size=SIZES[0], step=None):
         """A heat map for each run, side by side on one colour scale: first layer on top, steps to
@@ -88,8 +87,11 @@ class GradientsDisplay(Display):
         names = [untagged(name, 40) for name in self.histories]
         figure = make_subplots(1, len(names), subplot_titles=names, horizontal_spacing=0.03)
         for column, gradients in enumerate(self.histories.values(), 1):
-            rows = log_spaced(gradients.steps, MOST_COLUMNS)
-            sizes, steps = gradients.sizes(size)[rows], [gradients.steps[row] for row in rows]
+            columns = log_spaced(gradients.steps, MOST_COLUMNS)
+            sizes, steps = (
+                gradients.sizes(size)[columns],
+                [gradients.steps[number] for number in columns],
+            )
             figure.add_heatmap(
                 z=_for_json(np.log10(sizes).T.round(3)),
                 customdata=np.broadcast_to([f"{step:,}" for step in steps], sizes.T.shape).tolist(),
@@ -109,14 +111,14 @@ class GradientsDisplay(Display):
             figure.update_xaxes(
                 title="training step",
                 tickvals=shown,
-                ticktext=[f"{steps[at]:,}" for at in shown],
+                ticktext=[f"{steps[number]:,}" for number in shown],
                 showgrid=False,
                 zeroline=False,
                 row=1,
                 col=column,
             )
             shown = _spread(len(gradients.layers), 17)
-            ticks = [untagged(gradients.layers[at][-24:]) for at in shown]
+            ticks = [untagged(gradients.layers[number][-24:]) for number in shown]
             # the names of the second stay clear of the first
             side = "left" if column == 1 else "right"
             figure.update_yaxes(
@@ -211,21 +213,22 @@ class GradientsDisplay(Display):
         return as_csv(("run", "step", "layer_number", "layer", "gradient", "weight"), rows)
 
 
-def gradients_of(started, rows):
-    """The Gradients in a run's "started" and "gradients" events; None if there are none. Rows that
-    do not fit the layers are left out.
+def gradients_of(started, events):
+    """The Gradients in a run's "started" and "gradients" events; None if there are none. Events
+    that do not fit the layers are left out.
     """
     layers = next(
-        (row["layers"] for row in reversed(started) if isinstance(row.get("layers"), list)), []
+        (event["layers"] for event in reversed(started) if isinstance(event.get("layers"), list)),
+        [],
     )
     kept = {}
-    for row in rows:
+    for event in events:
         try:
-            pair = np.array([row["norms"], row["weights"]], dtype=float)
+            pair = np.array([event["norms"], event["weights"]], dtype=float)
         except (KeyError, TypeError, ValueError):
             continue
         if layers and pair.shape == (2, len(layers)) and np.isfinite(pair).all():
-            kept[row["step"]] = pair  # an evaluation may fall on a step already noted
+            kept[event["step"]] = pair  # an evaluation may fall on a step already noted
     if not kept:
         return None
     steps = sorted(kept)
@@ -237,9 +240,9 @@ def log_spaced(steps, most):
     """The numbers of at most `most` of the steps, in order, spread evenly in their logarithm; the
     first and the last are among them.
     """
-    places = np.log1p(np.asarray(steps, float))
-    wanted = np.linspace(places[0], places[-1], most)
-    return np.unique(np.abs(places[None] - wanted[:, None]).argmin(axis=1)).tolist()
+    logarithms = np.log1p(np.asarray(steps, float))
+    wanted = np.linspace(logarithms[0], logarithms[-1], most)
+    return np.unique(np.abs(logarithms[None] - wanted[:, None]).argmin(axis=1)).tolist()
 
 
 def _row_at(steps, step):
@@ -257,13 +260,13 @@ def _spread(count, most):
     place of one that is too near to it.
     """
     stride = -(-count // most)
-    places = list(range(0, count, stride))
+    numbers = list(range(0, count, stride))
     return (
-        places
-        if places[-1] == count - 1
-        else [*places[:-1], count - 1]
-        if count - 1 - places[-1] < stride
-        else [*places, count - 1]
+        numbers
+        if numbers[-1] == count - 1
+        else [*numbers[:-1], count - 1]
+        if count - 1 - numbers[-1] < stride
+        else [*numbers, count - 1]
     )
 
 

@@ -26,11 +26,11 @@ def sparkline(points, highest, colour):
         else []
     )
     seen = (
-        [seen[round(row * (len(seen) - 1) / (POINTS - 1))] for row in range(POINTS)]
+        [seen[round(number * (len(seen) - 1) / (POINTS - 1))] for number in range(POINTS)]
         if len(seen) > POINTS
         else seen
     )
-    places = [f"{2 + x * (WIDTH - 4):.1f} {HEIGHT - 2 - y * (HEIGHT - 4):.1f}" for x, y in seen]
+    corners = [f"{2 + x * (WIDTH - 4):.1f} {HEIGHT - 2 - y * (HEIGHT - 4):.1f}" for x, y in seen]
     style = (
         'fill="none" stroke-linecap="round" stroke-linejoin="round" '
         'vector-effect="non-scaling-stroke"'
@@ -39,12 +39,12 @@ def sparkline(points, highest, colour):
         f'<path d="M2 {HEIGHT - 1}H{WIDTH - 2}" stroke="#808080" opacity=".35" stroke-width="1" '
         f"{style}/>"
     )
-    if places:
-        line, last = "L".join(places), seen[-1][0]
-        foot = f"L{2 + last * (WIDTH - 4):.1f} {HEIGHT - 1}L{places[0].split()[0]} {HEIGHT - 1}Z"
+    if corners:
+        line, last = "L".join(corners), seen[-1][0]
+        foot = f"L{2 + last * (WIDTH - 4):.1f} {HEIGHT - 1}L{corners[0].split()[0]} {HEIGHT - 1}Z"
         marks += f'<path d="M{line}{foot}" fill="{colour}" opacity=".12"/>'
         marks += f'<path d="M{line}" stroke="{colour}" stroke-width="1.6" {style}/>'
-        marks += f'<path d="M{places[-1]}h0" stroke="{colour}" stroke-width="5" {style}/>'
+        marks += f'<path d="M{corners[-1]}h0" stroke="{colour}" stroke-width="5" {style}/>'
     size = (
         f'width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         'preserveAspectRatio="none"'

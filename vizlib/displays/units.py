@@ -63,15 +63,15 @@ def spread(labels, class_names):
     ]
 
 
-def plot_spread(found, most=8):
+def plot_spread(shares, most=8):
     """The pairs of `spread` as bars, the commonest class on top, and all beyond the `most`
     commonest as one.
     """
     import plotly.graph_objects as go
 
-    rest = sum(count for _, count in found[most:])
+    rest = sum(count for _, count in shares[most:])
     names, counts = zip(
-        *found[:most], *([(f"{len(found) - most} others", rest)] if rest else []), strict=True
+        *shares[:most], *([(f"{len(shares) - most} others", rest)] if rest else []), strict=True
     )
     bars = go.Bar(
         x=counts,

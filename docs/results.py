@@ -205,9 +205,8 @@ def growth():
             f"{passed:.2g} epochs at {side} × {side} pixels, "
             f"{(after['seconds'] - event['seconds']) / passed / 60:.1f} minutes each"
         )
-        looks.append(
-            f"{[past for past in epochs if past['epoch'] <= after['epoch']][-1]['val_accuracy']:.0%}"
-        )
+        looked_at = [past for past in epochs if past["epoch"] <= after["epoch"]][-1]
+        looks.append(f"{looked_at['val_accuracy']:.0%}")
     return (
         f"{'; '.join(times)}. Its accuracy on the held-out images, which are whole throughout, "
         f"was {', '.join(looks)} when last looked at in each size."

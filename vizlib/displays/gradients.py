@@ -2,7 +2,11 @@
 vanish, or not.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -10,6 +14,11 @@ from vizlib.displays import Display
 from vizlib.displays.texts import untagged
 from vizlib.run import moments
 from vizlib.tables import as_csv
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from vizlib.run.folders import Run
 
 SIZES = ("gradient", "gradient / weight")
 MOST_COLUMNS = 60
@@ -23,60 +32,64 @@ class Gradients:
     float (S, L); layers: L names, first to last.
     """
 
-    layers: list
-    steps: list
+    layers: list[str]
+    steps: list[int]
     norms: np.ndarray
     weights: np.ndarray
 
-    def sizes(self, size):
+    def sizes(self, size: str) -> np.ndarray:
         """One of SIZES at each step for each layer, float (S, L); a gradient that is zero, or a
         weight, gives not-a-number.
         """
-        values = (
-            self.norms
-            if size == SIZES[0]
-            else np.divide(
-                self.norms, self.weights, out=np.zeros_like(self.norms), where=self.weights > 0
-            )
-        )
+        values = self.norms
+        if size != SIZES[0]:
+            nothing = np.zeros_like(self.norms)
+            values = np.divide(self.norms, self.weights, out=nothing, where=self.weights > 0)
         return np.where(values > 0, values, np.nan)
 
-    def cells(self):
+    def cells(self) -> Iterator[tuple]:
         """One row a step and layer: step, layer number from 1, layer, gradient, weight."""
         for row, step in enumerate(self.steps):
             for column, layer in enumerate(self.layers):
                 sizes = (f"{values[row, column]:.6g}" for values in (self.norms, self.weights))
                 yield step, column + 1, layer, *sizes
 
-    def row(self, step):
+    def thinned(self, most: int) -> Gradients:
+        """The same of at most so many steps, evenly spread in their logarithm."""
+        rows = log_spaced(self.steps, most)
+        steps = [self.steps[row] for row in rows]
+        return Gradients(self.layers, steps, self.norms[rows], self.weights[rows])
+
+    def row(self, step: int | None) -> int:
         """The number of the last row up to a step; the first row if all come later. step None is
         the end.
         """
-        return _row_at(self.steps, step)
+        moment = moments.at(self.steps, step)
+        return 0 if moment is None else self.steps.index(moment)
 
 
 @dataclass(frozen=True)
 class GradientsDisplay(Display):
     """histories: run name -> Gradients, one or two."""
 
-    histories: dict
+    histories: dict[str, Gradients]
 
     @classmethod
-    def example(cls, names):
+    def example(cls, names: Sequence[str]) -> Self:
         norms = np.array([[0.5, 0.25], [0.125, 2.0], [1.0, 4.0]])
         return cls(
             {name: Gradients(["conv1", "fc"], [1, 2, 4], norms, 3 * norms) for name in names}
         )
 
     @classmethod
-    def from_runs(cls, runs):
+    def from_runs(cls, runs: Iterable[Run]) -> Self:
         """Of the runs that noted their gradients; those that did not are left out."""
         noted = {
             run.run_id: gradients_of(run.events_of("started"), run.events_of("gradients")) for run in runs
         }
         return cls({name: gradients for name, gradients in noted.items() if gradients is not None})
 
-    def plot(self, size=SIZES[0], step=None):
+    def plot(self, size: str = SIZES[0], step: int | None = None) -> go.Figure:
         """A heat map for each run, side by side on one colour scale: first layer on top, steps to
         the right, evenly in their logarithm.
 
@@ -87,71 +100,35 @@ class GradientsDisplay(Display):
         names = [untagged(name, 40) for name in self.histories]
         figure = make_subplots(1, len(names), subplot_titles=names, horizontal_spacing=0.03)
         for column, gradients in enumerate(self.histories.values(), 1):
-            columns = log_spaced(gradients.steps, MOST_COLUMNS)
-            sizes, steps = (
-                gradients.sizes(size)[columns],
-                [gradients.steps[number] for number in columns],
-            )
-            figure.add_heatmap(
-                z=_for_json(np.log10(sizes).T.round(3)),
-                customdata=np.broadcast_to([f"{step:,}" for step in steps], sizes.T.shape).tolist(),
-                text=[
-                    [f"{value:.2e}" if np.isfinite(value) else "zero" for value in line]
-                    for line in sizes.T
-                ],
-                y=list(range(len(gradients.layers))),
-                hovertext=[[untagged(layer)] * len(steps) for layer in gradients.layers],
-                hovertemplate="%{hovertext}, step %{customdata}: %{text}<extra></extra>",
-                hoverongaps=True,
-                coloraxis="coloraxis",
-                row=1,
-                col=column,
-            )
-            shown = _spread(len(steps), 7)
-            figure.update_xaxes(
-                title="training step",
-                tickvals=shown,
-                ticktext=[f"{steps[number]:,}" for number in shown],
-                showgrid=False,
-                zeroline=False,
-                row=1,
-                col=column,
-            )
-            shown = _spread(len(gradients.layers), 17)
-            ticks = [untagged(gradients.layers[number][-24:]) for number in shown]
-            # the names of the second stay clear of the first
-            side = "left" if column == 1 else "right"
-            figure.update_yaxes(
-                tickvals=shown,
-                ticktext=ticks,
-                side=side,
-                autorange="reversed",
-                showgrid=False,
-                zeroline=False,
-                row=1,
-                col=column,
-            )
+            shown = gradients.thinned(MOST_COLUMNS)
+            _add_course(figure, shown, size, column)
             if step is not None:
-                figure.add_vline(
-                    _row_at(steps, step), line=dict(color="#f97316", width=2), row=1, col=column
-                )
+                line = dict(color="#f97316", width=2)
+                place: dict[str, Any] = dict(row=1, col=column)
+                figure.add_vline(shown.row(step), line=line, **place)
+        figure.update_layout(
+            coloraxis=self._colour_axis(size), height=520, margin=dict(l=10, r=10, t=34, b=10)
+        )
+        return figure
+
+    def _colour_axis(self, size: str) -> dict:
+        """One for all runs, its ticks at the powers of ten, its bar below them."""
         low, high = self.decades(size)
         ticks = list(range(int(np.ceil(low)), int(np.floor(high)) + 1))
-        texts = dict(
+        bar = dict(
             title=dict(text=f"size of the {size}", side="top"),
             tickvals=ticks,
             ticktext=[power_of_ten(tick) for tick in ticks],
+            orientation="h",
+            y=-0.16,
+            yanchor="top",
+            len=0.5,
+            thickness=12,
+            outlinewidth=0,
         )
-        bar = dict(
-            texts, orientation="h", y=-0.16, yanchor="top", len=0.5, thickness=12, outlinewidth=0
-        )
-        figure.update_layout(
-            coloraxis=dict(colorscale="Viridis", cmin=low, cmax=high, colorbar=bar)
-        )
-        figure.update_layout(height=520, margin=dict(l=10, r=10, t=34, b=10))
-        return figure
+        return dict(colorscale="Viridis", cmin=low, cmax=high, colorbar=bar)
 
-    def plot_depth(self, size, step=None):
+    def plot_depth(self, size: str, step: int | None = None) -> go.Figure:
         """The size by layer, first to last, at a step (None: the end), on one logarithmic axis."""
         import plotly.graph_objects as go
 
@@ -189,7 +166,7 @@ class GradientsDisplay(Display):
         )
         return figure
 
-    def decades(self, size):
+    def decades(self, size: str) -> tuple[float, float]:
         """The powers of ten that the least and the greatest value of all runs lie between: two
         numbers, not equal.
         """
@@ -203,7 +180,7 @@ class GradientsDisplay(Display):
         low = max(float(values.min()), high - MOST_DECADES)
         return (low, high) if high - low >= 1 else ((low + high) / 2 - 0.5, (low + high) / 2 + 0.5)
 
-    def csv(self):
+    def csv(self) -> str:
         """One row a run, step and layer: run, step, layer_number, layer, gradient, weight."""
         rows = (
             (run_id, *cells)
@@ -213,7 +190,7 @@ class GradientsDisplay(Display):
         return as_csv(("run", "step", "layer_number", "layer", "gradient", "weight"), rows)
 
 
-def gradients_of(started, events):
+def gradients_of(started: list[dict], events: list[dict]) -> Gradients | None:
     """The Gradients in a run's "started" and "gradients" events; None if there are none. Events
     that do not fit the layers are left out.
     """
@@ -236,7 +213,7 @@ def gradients_of(started, events):
     return Gradients([str(layer) for layer in layers], steps, stacked[0], stacked[1])
 
 
-def log_spaced(steps, most):
+def log_spaced(steps: list[int], most: int) -> list[int]:
     """The numbers of at most `most` of the steps, in order, spread evenly in their logarithm; the
     first and the last are among them.
     """
@@ -245,31 +222,54 @@ def log_spaced(steps, most):
     return np.unique(np.abs(logarithms[None] - wanted[:, None]).argmin(axis=1)).tolist()
 
 
-def _row_at(steps, step):
-    """The number of the last of the steps up to one; 0 if all come later."""
-    moment = moments.at(steps, step)
-    return 0 if moment is None else steps.index(moment)
-
-
-def power_of_ten(exponent):
+def power_of_ten(exponent: int) -> str:
+    """As Plotly draws it."""
     return {0: "1", 1: "10"}.get(exponent, f"10<sup>{exponent}</sup>")
 
 
-def _spread(count, most):
+def _spread(count: int, most: int) -> list[int]:
     """At most `most` whole numbers from 0 to count - 1 at one distance, with count - 1 itself in
     place of one that is too near to it.
     """
     stride = -(-count // most)
     numbers = list(range(0, count, stride))
-    return (
-        numbers
-        if numbers[-1] == count - 1
-        else [*numbers[:-1], count - 1]
-        if count - 1 - numbers[-1] < stride
-        else [*numbers, count - 1]
+    if numbers[-1] == count - 1:
+        return numbers
+    is_near = count - 1 - numbers[-1] < stride
+    return [*(numbers[:-1] if is_near else numbers), count - 1]
+
+
+def _add_course(figure: go.Figure, gradients: Gradients, size: str, column: int) -> None:
+    """Draw one run's heat map, first layer on top."""
+    sizes, steps, layers = gradients.sizes(size).T, gradients.steps, gradients.layers
+    figure.add_heatmap(
+        z=_for_json(np.log10(sizes).round(3)),
+        customdata=[[f"{step:,}" for step in steps]] * len(layers),
+        text=[
+            [f"{value:.2e}" if np.isfinite(value) else "zero" for value in of_layer]
+            for of_layer in sizes
+        ],
+        y=list(range(len(layers))),
+        hovertext=[[untagged(layer)] * len(steps) for layer in layers],
+        hovertemplate="%{hovertext}, step %{customdata}: %{text}<extra></extra>",
+        hoverongaps=True,
+        coloraxis="coloraxis",
+        row=1,
+        col=column,
     )
+    place: dict[str, Any] = dict(row=1, col=column, showgrid=False, zeroline=False)
+    ticks = _spread(len(steps), 7)
+    words = [f"{steps[number]:,}" for number in ticks]
+    figure.update_xaxes(title="training step", tickvals=ticks, ticktext=words, **place)
+    ticks = _spread(len(layers), 17)
+    words = [untagged(layers[number][-24:]) for number in ticks]
+    # the names of the second stay clear of the first
+    side = "left" if column == 1 else "right"
+    figure.update_yaxes(tickvals=ticks, ticktext=words, side=side, autorange="reversed", **place)
 
 
-def _for_json(values):
+def _for_json(values: np.ndarray) -> list:
     """Numbers as lists, None where there is none."""
-    return np.where(np.isfinite(values), values, None).tolist()
+    numbers = values.astype(object)
+    numbers[~np.isfinite(values)] = None
+    return numbers.tolist()

@@ -10,6 +10,8 @@ The name is the function's. Importing this package imports no torch, nor does as
 and pretrained weights; the first look-up of an Architecture does.
 """
 
+from __future__ import annotations
+
 import ast
 import importlib
 import inspect
@@ -18,10 +20,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import UserError, unknown
 
-_registry: dict[str, "Architecture"] = {}
+if TYPE_CHECKING:
+    from torch import nn
+
+_registry: dict[str, Architecture] = {}
 
 
 @dataclass(frozen=True)
@@ -31,21 +37,21 @@ class Architecture:
     """
 
     name: str
-    build: Callable
-    input_size: tuple  # (channels, height, width) that it was designed for
+    build: Callable[..., nn.Module]
+    input_size: tuple[int, int, int]  # (channels, height, width) that it was designed for
     summary: str  # one sentence
     partners: dict[str, str]
     pretrained: str
 
     @property
-    def arguments(self):
+    def arguments(self) -> dict[str, Any]:
         """The names and default values that `build` takes."""
         return {
             name: parameter.default
             for name, parameter in inspect.signature(self.build).parameters.items()
         }
 
-    def arguments_for(self, num_classes, image_size):
+    def arguments_for(self, num_classes: int, image_size: tuple[int, int, int]) -> dict[str, int]:
         """The arguments that fit a data set of `num_classes` classes and images of `image_size` (C,
         H, W).
         """
@@ -57,7 +63,12 @@ class Architecture:
         return {name: value for name, value in fitting.items() if name in self.arguments}
 
 
-def register(*, input_size=(3, 32, 32), partners=None, pretrained=""):
+def register(
+    *,
+    input_size: tuple[int, int, int] = (3, 32, 32),
+    partners: dict[str, str] | None = None,
+    pretrained: str = "",
+) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
     """Decorator: makes a function that builds a network known under its own name. A name taken
     twice raises ValueError.
 
@@ -66,10 +77,10 @@ def register(*, input_size=(3, 32, 32), partners=None, pretrained=""):
     literals: they are read from the source, see `declared`.
     """
 
-    def decorate(build):
+    def decorate(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
         if build.__name__ in _registry:
             raise ValueError(f"an architecture named {build.__name__!r} is registered already")
-        summary = inspect.getdoc(build).split("\n\n")[0].replace("\n", " ")
+        summary = (inspect.getdoc(build) or "").split("\n\n")[0].replace("\n", " ")
         _registry[build.__name__] = Architecture(
             build.__name__, build, input_size, summary, partners or {}, pretrained
         )
@@ -117,14 +128,14 @@ def pretrained_by(source: str) -> list[str]:
     return [name for name, given in declared().items() if given.get("pretrained") == source]
 
 
-def names():
+def names() -> list[str]:
     """All names, in alphabetical order."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     return sorted(_registry)
 
 
-def get(name):
+def get(name: str) -> Architecture:
     """The Architecture of that name; UserError lists the possible ones."""
     possible = names()
     if name not in possible:
@@ -132,7 +143,7 @@ def get(name):
     return _registry[name]
 
 
-def create(name, **arguments):
+def create(name: str, **arguments: object) -> nn.Module:
     """A new, randomly initialised network. UserError for a name or an argument that does not
     exist.
     """

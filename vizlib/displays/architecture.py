@@ -2,12 +2,21 @@
 residual sum.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log2
+from typing import TYPE_CHECKING, Any, Self
 
 from vizlib.displays import Display
 from vizlib.displays.texts import untagged
 from vizlib.tables import as_csv
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from vizlib.inside.layers import Layer
 
 COLOURS = {
     "conv2d": "#0e7490",
@@ -22,18 +31,22 @@ COLOURS = {
 class ArchitectureDisplay(Display):
     """layers: the rows of vizlib.inside.layers.layer_table to draw, in order."""
 
-    layers: list
+    layers: list[Layer]
 
     @classmethod
-    def example(cls, names):
+    def example(cls, names: Sequence[str]) -> Self:
         from vizlib.inside.layers import Layer
 
-        kinds = dict(depth=0, is_block=False, is_sum=False, geometry="", is_convolution=True)
-        field = dict(receptive_field=(3, 3), start=(-1, -1), end=(2, 2), stride=(1, 1))
-        size = dict(output_shape=(4, 8, 8), parameters=112, multiply_adds=6912)
+        kinds: dict[str, Any] = dict(
+            depth=0, is_block=False, is_sum=False, geometry="", is_convolution=True
+        )
+        field: dict[str, Any] = dict(
+            receptive_field=(3, 3), start=(-1, -1), end=(2, 2), stride=(1, 1)
+        )
+        size: dict[str, Any] = dict(output_shape=(4, 8, 8), parameters=112, multiply_adds=6912)
         return cls([Layer(name=name, kind="Conv2d", **kinds, **field, **size) for name in names])
 
-    def plot(self):
+    def plot(self) -> go.Figure:
         """A Plotly figure; pointing at a slab names its layer, output and cost."""
         import plotly.graph_objects as go
 
@@ -77,7 +90,7 @@ class ArchitectureDisplay(Display):
         figure.update_yaxes(visible=False)
         return figure
 
-    def csv(self):
+    def csv(self) -> str:
         """The rows: name, kind, output, parameters, multiply_adds, receptive_field, stride,
         residual_sum.
         """
@@ -107,12 +120,12 @@ class ArchitectureDisplay(Display):
         return as_csv(header, rows)
 
 
-def _by(sizes):
+def _by(sizes: Sequence[int] | None) -> str:
     """Sizes as text: 64x8x8; empty where there are none, or they are not known."""
     return "x".join(map(str, sizes or ()))
 
 
-def _family(layer):
+def _family(layer: Layer) -> str:
     if layer.is_block:
         return "block"
     kind = layer.kind.removeprefix("functional ").lower()

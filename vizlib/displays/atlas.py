@@ -4,10 +4,13 @@ One picture for a whole layer takes milliseconds where a chart for each channel 
 (benchmarks/render.py), stays lossless, and its pixels can be clicked by arithmetic.
 """
 
+from __future__ import annotations
+
 import base64
 import html
 import io
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -22,10 +25,12 @@ MOST_PIXELS = 4_000_000
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 HEAT = "inferno"  # over a picture
+# of a colour scale: one number, or an array (N, 1, 1) of one a tile
+Limit = float | np.floating | np.ndarray
 
 
 @lru_cache(maxsize=4)
-def palette(name):
+def palette(name: str) -> np.ndarray:
     """256 colours, uint8 (256, 3): LEVELS steps of a Plotly colour scale, then the gap's."""
     from plotly.colors import get_colorscale, sample_colorscale
 
@@ -35,7 +40,7 @@ def palette(name):
     return np.vstack([np.round(np.array(colours) * 255), [255, 255, 255]]).astype(np.uint8)
 
 
-def columns_for(count):
+def columns_for(count: int) -> int:
     """How many columns `count` tiles read well in: wide, and with no ragged last row where a
     divisor is near.
     """
@@ -52,19 +57,19 @@ def columns_for(count):
     )
 
 
-def columns_within(shape, width, height):
+def columns_within(shape: tuple[int, ...], width: int, height: int) -> int:
     """In how many columns tiles of a shape (N, h, w) are largest in so many pixels; a little
     smaller ones that leave fewer places empty are better.
     """
 
-    def worth(columns):
+    def worth(columns: int) -> float:
         rows = -(-shape[0] // columns)
         return factor_within(shape, columns, width, height) * (shape[0] / (rows * columns)) ** 2
 
     return max(range(1, shape[0] + 1), key=worth)
 
 
-def factor_within(shape, columns, width, height):
+def factor_within(shape: tuple[int, ...], columns: int, width: int, height: int) -> float:
     """The whole number that tiles of a shape (N, h, w) can be enlarged by in so many columns; a
     fraction where they have to be made smaller.
     """
@@ -74,7 +79,7 @@ def factor_within(shape, columns, width, height):
     return math.floor(fits) if fits >= 1 else fits
 
 
-def quantise(maps, low, high):
+def quantise(maps: np.ndarray, low: Limit, high: Limit) -> np.ndarray:
     """Maps float (N, h, w) as palette entries 0 to 254, uint8; `low` and `high` are numbers or
     arrays (N, 1, 1). Not-a-number becomes a gap.
     """
@@ -98,27 +103,27 @@ class Atlas:
     palette_name: str = ""
     low: float | None = None
     high: float | None = None
-    crossed: tuple = ()
-    labels: tuple = ()
+    crossed: tuple[int, ...] = ()
+    labels: tuple[str, ...] = ()
     across: int = 0
 
     @property
-    def columns(self):
+    def columns(self) -> int:
         return self.across or columns_for(len(self.tiles))
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         return -(-len(self.tiles) // self.columns)
 
     @property
-    def factor(self):
+    def factor(self) -> int:
         """The whole number that every tile is enlarged by."""
         height, width = self.tiles.shape[1:3]
         wanted = -(-SMALLEST_TILE // min(height, width))
         possible = int(math.sqrt(MOST_PIXELS / max(1, self.tiles.shape[0] * height * width)))
         return max(1, min(wanted, possible))
 
-    def image(self, factor=None):
+    def image(self, factor: int | None = None) -> Image.Image:
         """The whole sheet as a PIL picture: palette mode with transparent gaps, or RGBA. factor:
         that tiles are enlarged by, `self.factor` if left out.
         """
@@ -143,7 +148,7 @@ class Atlas:
         picture.putpalette(palette(self.palette_name).tobytes())
         return picture
 
-    def card(self):
+    def card(self) -> bytes:
         """PNG bytes of the sheet on a ground twice as wide as tall, so that cards beside one
         another line up.
         """
@@ -155,7 +160,7 @@ class Atlas:
         ground.save(file, "PNG")
         return file.getvalue()
 
-    def png(self):
+    def png(self) -> bytes:
         """The sheet as PNG bytes, without crosses: for a page, which draws them over it."""
         file, picture = io.BytesIO(), self.image()
         picture.save(
@@ -163,7 +168,7 @@ class Atlas:
         )
         return file.getvalue()
 
-    def tile_png(self, tile):
+    def tile_png(self, tile: int) -> bytes:
         """One tile alone as PNG bytes, a pixel for each of its values."""
         file, picture = io.BytesIO(), Image.fromarray(self.tiles[tile], "P")
         picture.putpalette(palette(self.palette_name).tobytes())
@@ -171,11 +176,11 @@ class Atlas:
         return file.getvalue()
 
     @cached_property
-    def data_url(self):
+    def data_url(self) -> str:
         """png() as an address that holds its own content."""
         return "data:image/png;base64," + base64.b64encode(self.png()).decode()
 
-    def bar_colours(self):
+    def bar_colours(self) -> list[str]:
         """Sixteen CSS colours from the low to the high end of the colour bar; none where tiles are
         colours themselves.
         """
@@ -186,7 +191,7 @@ class Atlas:
             for colour in palette(self.palette_name)[np.linspace(0, LEVELS - 1, 16).astype(int)]
         ]
 
-    def bar_ends(self):
+    def bar_ends(self) -> list[str]:
         """The texts at the ends of the colour bar."""
         if not self.palette_name:
             return ["", ""]
@@ -198,14 +203,14 @@ class Atlas:
             else ["0", "each map's greatest"]
         )
 
-    def cross_lines(self):
+    def cross_lines(self) -> Iterator[tuple[float, float, float, float]]:
         """The crosses as lines (x1, y1, x2, y2), in tiles."""
         for tile in self.crossed:
             row, column = divmod(tile, self.columns)
             yield column + 0.15, row + 0.15, column + 0.8, row + 0.8
             yield column + 0.8, row + 0.15, column + 0.15, row + 0.8
 
-    def figure_png(self, caption):
+    def figure_png(self, caption: str) -> bytes:
         """PNG bytes to keep: enlarged to about 1,200 pixels, white ground, with crosses, colour bar
         and caption.
         """
@@ -239,7 +244,7 @@ class Atlas:
         figure.save(file, "PNG")
         return file.getvalue()
 
-    def figure_svg(self, caption):
+    def figure_svg(self, caption: str) -> str:
         """The same as SVG text: the pixels embedded, everything else as lines and letters."""
         width = 1200
         height = round(width * self.image().height / self.image().width)
@@ -276,7 +281,7 @@ class Atlas:
         return "\n".join([*parts, "</svg>"])
 
 
-def _wrapped(text, width):
+def _wrapped(text: str, width: int) -> list[str]:
     import textwrap
 
     # XML takes no control characters

@@ -2,8 +2,12 @@
 grey, heat over the image, red for and blue against.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -17,7 +21,9 @@ from vizlib.tables import as_csv
 SATURATED = 0.005
 
 
-def gradient_picture(gradient, box=None):
+def gradient_picture(
+    gradient: np.ndarray, box: tuple[int, int, int, int] | None = None
+) -> tuple[np.ndarray, float]:
     """A gradient by the pixels, float (C, H, W) with C 1 or 3, in its own colours: uint8 (h, w, C),
     mid-grey where it is zero; and its scale.
 
@@ -33,7 +39,7 @@ def gradient_picture(gradient, box=None):
     ).transpose(1, 2, 0), scale
 
 
-def scale_of(values):
+def scale_of(values: np.ndarray) -> float:
     """The 99.5th percentile of the sizes, or the greatest where nearly all are zero; 0 where all
     are.
     """
@@ -54,22 +60,22 @@ class EvidenceDisplay(Display):
     values: np.ndarray
     received: np.ndarray
     style: str
-    class_names: tuple = ()
+    class_names: tuple[str, ...] = ()
 
     @classmethod
-    def example(cls, names):
+    def example(cls, names: Sequence[str]) -> Self:
         values = np.linspace(-1, 3, len(names) * 20, dtype=np.float32).reshape(-1, 5, 4)
         return cls(values, np.full((5, 4, 3), 200, np.uint8), "signed", tuple(names))
 
     @cached_property
-    def limit(self):
+    def limit(self) -> float:
         """The value at the end of the colours, the same for all classes: the greatest size; of a
         map, which is made of single pixels, the 99.5th percentile.
         """
         return scale_of(self.values) if self.style == "map" else float(np.abs(self.values).max())
 
     @cached_property
-    def pictures(self):
+    def pictures(self) -> np.ndarray:
         """One a class, uint8 (K, H, W, 3)."""
         limit = np.float32(self.limit or 1)
         if self.style == "heat":
@@ -86,11 +92,11 @@ class EvidenceDisplay(Display):
             ]
         )
 
-    def picture(self):
+    def picture(self) -> Atlas:
         """The pictures side by side, an Atlas."""
         return Atlas(self.pictures)
 
-    def bar(self):
+    def bar(self) -> tuple[np.ndarray, str, str]:
         """The colours from the low to the high end, as a picture uint8 (1, n, 3), and the texts at
         its ends.
         """
@@ -101,7 +107,7 @@ class EvidenceDisplay(Display):
             f"{self.limit:.3g}",
         )
 
-    def csv(self):
+    def csv(self) -> str:
         """One row a pixel and class: class, row, column, evidence."""
         rows = (
             (name, row, column, f"{value:.6g}")
@@ -111,12 +117,12 @@ class EvidenceDisplay(Display):
         return as_csv(("class", "row", "column", "evidence"), rows)
 
 
-def figure_png(displays, caption):
+def figure_png(displays: Sequence[EvidenceDisplay], caption: str) -> bytes:
     """PNG bytes to keep: the pictures of several EvidenceDisplays side by side, with a caption."""
     return Atlas(np.concatenate([display.pictures for display in displays])).figure_png(caption)
 
 
-def rank_correlation(first, second):
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
     """Spearman's rank correlation of the sizes of two evidences by the pixel, in [-1, 1]; None
     where one is the same everywhere.
 

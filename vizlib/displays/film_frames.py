@@ -2,22 +2,25 @@
 side, step after step, as a GIF.
 """
 
+from __future__ import annotations
+
 import io
 import math
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from vizlib.displays.atlas import factor_within
+from vizlib.displays.atlas import Atlas, factor_within
 from vizlib.displays.confusion import LIGHT, MOST_WRITTEN
 from vizlib.displays.curves import COLOURS
-from vizlib.displays.film import NOW, SHEETS
+from vizlib.displays.film import NOW, SHEETS, FilmDisplay
 from vizlib.errors import UserError
 from vizlib.run import moments
 
 SIZE = (1000, 760)
-# left, top, right, bottom
-PANELS = {
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+PANELS: dict[str, Box] = {
     "filters": (20, 84, 490, 396),
     "maps": (510, 84, 980, 396),
     "matrix": (20, 412, 490, 724),
@@ -38,7 +41,7 @@ NOTE = (
 )
 
 
-def frame(film, step):
+def frame(film: FilmDisplay, step: int) -> Image.Image:
     """One picture of the film, RGB, SIZE."""
     picture = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(picture)
@@ -63,7 +66,7 @@ def frame(film, step):
     return picture
 
 
-def animation(film, say=lambda share: None):
+def animation(film: FilmDisplay, say: Callable[[float], object] = lambda share: None) -> bytes:
     """The film as bytes of a GIF: at most moments.FRAMES frames, each moments.FRAME_SECONDS long,
     the last one held. say: told the share done.
     """
@@ -87,15 +90,16 @@ def animation(film, say=lambda share: None):
     return file.getvalue()
 
 
-def _filters(film, picture, box, step):
+def _filters(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
     shown_step, atlas = film.filters_at(step)
     _head(picture, box, HEADS["filters"], shown_step)
     picture.paste(*_sheet(atlas, "filters"))
 
 
-def _maps(film, picture, box, step):
+def _maps(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
     shown_step, atlas = film.maps_at(step)
     _head(picture, box, f"Maps of {film.layer}", shown_step)
+    assert film.probe_picture is not None  # where there is none, maps_at has said so
     probe = (
         Image.fromarray(np.squeeze(film.probe_picture))
         .convert("RGB")
@@ -105,7 +109,7 @@ def _maps(film, picture, box, step):
     picture.paste(*_sheet(atlas, "maps"))
 
 
-def _matrix(film, picture, box, step):
+def _matrix(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
     shown_step, (display, verdict) = film.matrix_at(step)
     _head(picture, box, f"{verdict.accuracy:.0%} right, {verdict.level}", shown_step)
     left, top, right, bottom = box[0], box[1] + HEAD, *box[2:]
@@ -144,7 +148,7 @@ def _matrix(film, picture, box, step):
         )
 
 
-def _curves(film, picture, box, step):
+def _curves(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
     left, top, right, bottom = box
     middle = (top + bottom) // 2
     for quantity, box in (
@@ -154,7 +158,7 @@ def _curves(film, picture, box, step):
         picture.paste(_curve(film, quantity, step, box), box[:2])
 
 
-def _curve(film, quantity, step, box):
+def _curve(film: FilmDisplay, quantity: str, step: int, box: Box) -> Image.Image:
     """One small chart, drawn at twice its size and shrunk, so that its lines are smooth."""
     width, height = 2 * (box[2] - box[0]), 2 * (box[3] - box[1])
     canvas = Image.new("RGB", (width, height), "white")
@@ -163,7 +167,7 @@ def _curve(film, quantity, step, box):
     top = 1.0 if quantity == "accuracy" else _round_above(max(values, default=1.0))
     left, right, high, low = 96, width - 8, 64, height - 40
 
-    def point_of(step, value):
+    def point_of(step: int, value: float) -> tuple[float, float]:
         return left + (right - left) * _share(step, film.end), low - (low - high) * min(
             1, max(0, value / top)
         )
@@ -194,18 +198,26 @@ def _curve(film, quantity, step, box):
     return canvas.resize((canvas.width // 2, canvas.height // 2), Image.Resampling.LANCZOS)
 
 
-def _round_above(value):
+def _round_above(value: float) -> float:
     """The least number of one digit that is no smaller."""
     power = 10 ** math.floor(math.log10(value)) if value > 0 else 1
     return math.ceil(value / power) * power or 1
 
 
-def _share(step, end):
+def _share(step: int, end: float) -> float:
     """Where a step lies on the logarithmic axis, in [0, 1]; step 0 at its beginning."""
     return math.log(max(step, 0.5) / 0.5) / math.log(end / 0.5)
 
 
-def _write(draw, point, text, size, colour=INK, anchor="lm", most=None):
+def _write(
+    draw: ImageDraw.ImageDraw,
+    point: tuple[float, float],
+    text: str,
+    size: float,
+    colour: str = INK,
+    anchor: str = "lm",
+    most: float | None = None,
+) -> None:
     """Text in Pillow's own font, cut where it would be wider than `most` pixels."""
     font, text = (
         ImageFont.load_default(max(1, size)),
@@ -216,7 +228,9 @@ def _write(draw, point, text, size, colour=INK, anchor="lm", most=None):
     draw.text(point, text, colour, font, anchor=anchor)
 
 
-def _upright(text, foot, size, most):
+def _upright(
+    text: str, foot: tuple[float, float], size: float, most: float
+) -> tuple[Image.Image, tuple[int, int]]:
     """Text that is read from below, its foot at a place: (picture, left and top), to be pasted."""
     picture = Image.new("RGB", (int(most), int(size) + 4), "white")
     _write(ImageDraw.Draw(picture), (0, picture.height / 2), text, size, most=most)
@@ -226,14 +240,14 @@ def _upright(text, foot, size, most):
     )
 
 
-def _head(picture, box, words, step=None):
+def _head(picture: Image.Image, box: Box, words: str, step: int | None = None) -> None:
     draw, middle = ImageDraw.Draw(picture), box[1] + HEAD // 2 - 4
     _write(draw, (box[0], middle), words, 20, most=box[2] - box[0] - 110)
     if step is not None:
         _write(draw, (box[2], middle), f"step {step:,}", 16, GREY, anchor="rm")
 
 
-def _sheet(atlas, panel):
+def _sheet(atlas: Atlas, panel: str) -> tuple[Image.Image, tuple[int, int]]:
     """An Atlas on white, as large as it fits in its panel: (picture, left and top)."""
     (left, top, *_), (width, height) = PANELS[panel], SHEETS[panel]
     sheet = atlas.image(
@@ -246,7 +260,7 @@ def _sheet(atlas, panel):
     )
 
 
-def _cell_colour(share):
+def _cell_colour(share: float) -> tuple[int, ...]:
     """The matrix's colour for a share of its row, as on the page."""
     shares, colours = zip(*((end, ImageColor.getrgb(colour)) for end, colour in LIGHT), strict=True)
     return tuple(
@@ -254,7 +268,7 @@ def _cell_colour(share):
     )
 
 
-def _quantised(picture):
+def _quantised(picture: Image.Image) -> Image.Image:
     """The picture in 256 colours of its own: the best for every third pixel, each colour then
     exactly the nearest.
     """

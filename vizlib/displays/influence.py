@@ -1,5 +1,7 @@
 """How much each pixel of a picture moves a value, as colours to lay over the picture."""
 
+from __future__ import annotations
+
 import io
 
 import numpy as np
@@ -10,7 +12,7 @@ from vizlib.displays.atlas import HEAT, palette
 STRONGEST = 235  # of 255: how opaque the pixel of most influence is
 
 
-def heat_png(influence):
+def heat_png(influence: np.ndarray) -> bytes:
     """PNG bytes, one pixel for each of the picture's: no influence is transparent, the most of all
     bright and nearly opaque.
 

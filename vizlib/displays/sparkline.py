@@ -4,7 +4,10 @@ Colours that are seen on white and on black; as a picture inside the page it nee
 own.
 """
 
+from __future__ import annotations
+
 from base64 import b64encode
+from collections.abc import Iterable
 from math import isfinite
 
 WIDTH, HEIGHT = 120, 36
@@ -12,7 +15,7 @@ POINTS = 90  # more would not be seen at this size
 COLOURS = {"loss": "#ea580c", "accuracy": "#0891b2"}
 
 
-def sparkline(points, highest, colour):
+def sparkline(points: Iterable[tuple[float, float]], highest: float, colour: str) -> str:
     """An <img> of points (x in [0, 1], y in [0, highest]): it grows to the right as x does. Values
     that are no numbers are left out.
     """

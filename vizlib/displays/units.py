@@ -2,17 +2,25 @@
 sheet, and the classes it answers to.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from vizlib.displays.atlas import Atlas
 from vizlib.displays.texts import untagged
 from vizlib.images import enlarged, whole_factor
 
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 LINE = (249, 115, 22)
 SHADE = 0.55  # of the light, outside of what is marked
 
 
-def marked(picture, box, size=160):
+def marked(picture: np.ndarray, box: tuple[int, int, int, int], size: int = 160) -> np.ndarray:
     """A picture with a box, enlarged by a whole factor to about `size` pixels: a line around the
     box, what is outside darker. uint8 (H, W, 3).
 
@@ -34,12 +42,12 @@ def marked(picture, box, size=160):
     return large
 
 
-def as_colours(picture):
+def as_colours(picture: np.ndarray) -> np.ndarray:
     """uint8 (H, W, 3) of a picture of one or three channels."""
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
 
-def sheet(pictures, labels):
+def sheet(pictures: np.ndarray, labels: Sequence[str]) -> Atlas:
     """One picture a unit, uint8 (units, h, w, 1 or 3), as an Atlas. labels: what each says when
     pointed at.
     """
@@ -51,19 +59,16 @@ def sheet(pictures, labels):
     )
 
 
-def spread(labels, class_names):
+def spread(labels: np.ndarray, class_names: Sequence[str]) -> list[tuple[str, int]]:
     """How images, by their labels (N,), spread over classes: pairs (class name, count), the
     commonest first.
     """
     counts = np.bincount(labels, minlength=len(class_names))
-    return [
-        (class_names[label], int(counts[label]))
-        for label in np.argsort(-counts, kind="stable")
-        if counts[label]
-    ]
+    commonest: list[int] = np.argsort(-counts, kind="stable").tolist()
+    return [(class_names[label], int(counts[label])) for label in commonest if counts[label]]
 
 
-def plot_spread(shares, most=8):
+def plot_spread(shares: list[tuple[str, int]], most: int = 8) -> go.Figure:
     """The pairs of `spread` as bars, the commonest class on top, and all beyond the `most`
     commonest as one.
     """

@@ -72,9 +72,7 @@ def copies():
     runs = [run for run in map(run_of, SYSTEMS) if run]
     return "\n".join(
         f"- `{dataset}`: {note}"
-        for dataset, note in sorted(
-            {(run.config.dataset, run.config.dataset_note) for run in runs}
-        )
+        for dataset, note in sorted({(run.config.dataset, run.config.dataset_note) for run in runs})
     )
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -88,6 +88,16 @@ class Split:
         """
         for start in range(0, len(self), count):
             yield self.take(np.arange(start, min(start + count, len(self)))).images(image_size)
+
+
+class TrainedOn(Protocol):
+    """What a run's configuration says of its data."""
+
+    @property
+    def dataset(self) -> str: ...
+
+    @property
+    def class_names(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -246,7 +256,7 @@ def load(name: str) -> Dataset:
     return reader.read(name, data_root())
 
 
-def load_for(config: Mapping[str, Any]) -> Dataset:
+def load_for(config: TrainedOn) -> Dataset:
     """The Dataset of a run's configuration. UserError if this machine's copy has other classes, or
     an other order of them.
     """

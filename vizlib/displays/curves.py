@@ -252,11 +252,11 @@ def _add_marks(
     for event in History(*history).marks:
         if isinstance(event.get(x_key), (int, float)):
             labels.setdefault(event[x_key], []).append(MARKS[event["event"]].format(**event))
-    for x, marks in labels.items():
+    for x, events in labels.items():
         figure.add_vline(
             x,
             line=dict(color=colour, width=1.5, dash="dash"),
-            annotation_text=words + ", ".join(marks),
+            annotation_text=words + ", ".join(events),
             annotation_position=f"top {side}",
             annotation_textangle=-90,
             annotation_font_color=colour,

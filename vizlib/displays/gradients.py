@@ -64,7 +64,7 @@ class Gradients:
         """The number of the last row up to a step; the first row if all come later. step None is
         the end.
         """
-        moment = moments.at(self.steps, step)
+        moment = moments.last_up_to(self.steps, step)
         return 0 if moment is None else self.steps.index(moment)
 
 
@@ -85,7 +85,8 @@ class GradientsDisplay(Display):
     def from_runs(cls, runs: Iterable[Run]) -> Self:
         """Of the runs that noted their gradients; those that did not are left out."""
         noted = {
-            run.run_id: gradients_of(run.events_of("started"), run.events_of("gradients")) for run in runs
+            run.run_id: gradients_of(run.events_of("started"), run.events_of("gradients"))
+            for run in runs
         }
         return cls({name: gradients for name, gradients in noted.items() if gradients is not None})
 

@@ -47,7 +47,7 @@ def at(run, step=None):
     evaluations = {event["step"]: (event, counts) for event, counts in moments.evaluations(run)}
     if not evaluations:
         raise not_yet.without(run, "evaluation")
-    shown = moments.at(evaluations, step)
+    shown = moments.last_up_to(evaluations, step)
     if shown is None:
         raise not_yet.NotYet(
             f"At step {step:,} {run.run_id!r} had not been evaluated yet: the first time was "

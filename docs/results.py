@@ -106,13 +106,9 @@ def recipes():
 
 
 def written(value):
-    return (
-        ("yes" if value else "no")
-        if isinstance(value, bool)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def three_forms():
@@ -196,7 +192,8 @@ def growth():
     run = run_of("D1")
     if not run:
         return NOT_YET
-    epochs, times, looks = run.events_of("epoch"), [], []
+    epochs = run.events_of("epoch")
+    times, looks = [], []
     for event, after in pairwise([*run.events_of("pictures"), epochs[-1]]):
         passed, side = after["epoch"] - event["epoch"], event["width"]
         times.append(
@@ -280,7 +277,11 @@ Tested on:
 
 {recipes()}
 
-## What the rows teach
+{lessons()}"""
+
+
+def lessons():
+    return f"""## What the rows teach
 
 **A. One network, three ways to write it.** {three_forms()} On the Compare page the two of any pair
 stand beside one another.

@@ -177,7 +177,7 @@ def names() -> list[str]:
     return [name for reader in readers().values() for name in _found(reader)]
 
 
-def _found(reader):
+def _found(reader: Reader) -> list[str]:
     """What a reader finds; nothing where it may not look."""
     try:
         return reader.find(data_root())
@@ -185,7 +185,7 @@ def _found(reader):
         return []
 
 
-def problems():
+def problems() -> list[str]:
     """A sentence for each folder that may be a data set and cannot be used as one, and for the
     folder of them all.
     """
@@ -204,7 +204,7 @@ def problems():
     return sentences
 
 
-def problem_of(folder):
+def problem_of(folder: Path) -> str:
     """What keeps a folder from being used as a data set whatever lies in it, in a few words; empty
     where nothing does.
     """
@@ -218,7 +218,7 @@ def problem_of(folder):
     return ""
 
 
-def folders_below(root, holds):
+def folders_below(root: Path, holds: Callable[[Path], object]) -> list[Path]:
     """The folders directly below, by name, of which holds(folder) is true; those that cannot be
     looked into are passed over.
     """
@@ -229,9 +229,9 @@ def folders_below(root, holds):
     return [folder for folder in folders if not problem_of(folder) and _holds(holds, folder)]
 
 
-def _holds(holds, folder):
+def _holds(holds: Callable[[Path], object], folder: Path) -> bool:
     try:
-        return holds(folder)
+        return bool(holds(folder))
     except OSError:  # something in it cannot be read
         return False
 

@@ -97,21 +97,20 @@ def _read_folders(root: Path) -> tuple[dict[str, Split], str]:
             [f"{'train' if of_training and official else part}/{name}" for name in names]
         )
         splits[part] = Split(PictureFiles(files, (32, 32, 3)), labels, ids)
+    return splits, _note(splits, rows)
+
+
+def _note(splits: dict[str, Split], rows: dict[str, list[int]]) -> str:
+    """Which copy this is, of the rows that its files are named by."""
     if splits["test"].image_ids[0].startswith("train/"):
-        count, first, last = len(rows["test"]), min(rows["test"]), max(rows["test"])
         return (
-            splits,
-            (
-                f"{count:,} held-out images of the CIFAR-10 training set (rows {first:,} to "
-                f"{last:,}), the other {len(rows['train']):,} for training"
-            ),
+            f"{len(rows['test']):,} held-out images of the CIFAR-10 training set (rows "
+            f"{min(rows['test']):,} to {max(rows['test']):,}), the other {len(rows['train']):,} "
+            "for training"
         )
     return (
-        splits,
-        (
-            f"CIFAR-10 as class folders: {len(rows['train']):,} training and "
-            f"{len(rows['test']):,} test images"
-        ),
+        f"CIFAR-10 as class folders: {len(rows['train']):,} training and "
+        f"{len(rows['test']):,} test images"
     )
 
 

@@ -26,6 +26,17 @@ COLOURS = {
     "other": "#94a3b8",
 }
 
+COLUMNS = (
+    "name",
+    "kind",
+    "output",
+    "parameters",
+    "multiply_adds",
+    "receptive_field",
+    "stride",
+    "residual_sum",
+)
+
 
 @dataclass(frozen=True)
 class ArchitectureDisplay(Display):
@@ -52,33 +63,7 @@ class ArchitectureDisplay(Display):
 
         figure, x = go.Figure(), 0.0
         for layer in self.layers:
-            shape = layer.output_shape
-            height = log2(shape[1] + 1) if len(shape) == 3 else 0.6
-            width = 0.25 + log2(shape[0] + 1) / 8
-            colour = COLOURS[_family(layer)]
-            figure.add_scatter(
-                x=[x, x, x + width, x + width, x],
-                y=[-height, height, height, -height, -height],
-                fill="toself",
-                fillcolor=colour,
-                line=dict(color="rgba(255,255,255,0.6)", width=1),
-                mode="lines",
-                hoveron="fills",
-                hoverinfo="text",
-                text=f"{untagged(layer.name)} · "
-                f"{untagged(layer.kind)}<br>{' × '.join(map(str, shape))}<br>{layer.parameters:,} "
-                f"parameters<br>{layer.multiply_adds:,} multiply-adds",
-            )
-            if layer.is_sum:
-                figure.add_annotation(
-                    x=x + width / 2,
-                    y=height,
-                    text="+",
-                    showarrow=False,
-                    yshift=9,
-                    font=dict(size=15, color="#ea580c"),
-                )
-            x += width + 0.12
+            x += _add_slab(figure, layer, x) + 0.12
         figure.update_layout(
             height=230,
             margin=dict(l=0, r=0, t=10, b=0),
@@ -94,16 +79,6 @@ class ArchitectureDisplay(Display):
         """The rows: name, kind, output, parameters, multiply_adds, receptive_field, stride,
         residual_sum.
         """
-        header = (
-            "name",
-            "kind",
-            "output",
-            "parameters",
-            "multiply_adds",
-            "receptive_field",
-            "stride",
-            "residual_sum",
-        )
         rows = (
             (
                 layer.name,
@@ -117,7 +92,7 @@ class ArchitectureDisplay(Display):
             )
             for layer in self.layers
         )
-        return as_csv(header, rows)
+        return as_csv(COLUMNS, rows)
 
 
 def _by(sizes: Sequence[int] | None) -> str:
@@ -130,3 +105,27 @@ def _family(layer: Layer) -> str:
         return "block"
     kind = layer.kind.removeprefix("functional ").lower()
     return next((family for family in ("conv2d", "linear", "pool") if family in kind), "other")
+
+
+def _add_slab(figure: go.Figure, layer: Layer, x: float) -> float:
+    """Draw a layer, its left edge at `x`, with a plus above a residual sum; returns its width."""
+    shape = layer.output_shape
+    height = log2(shape[1] + 1) if len(shape) == 3 else 0.6
+    width = 0.25 + log2(shape[0] + 1) / 8
+    figure.add_scatter(
+        x=[x, x, x + width, x + width, x],
+        y=[-height, height, height, -height, -height],
+        fill="toself",
+        fillcolor=COLOURS[_family(layer)],
+        line=dict(color="rgba(255,255,255,0.6)", width=1),
+        mode="lines",
+        hoveron="fills",
+        hoverinfo="text",
+        text=f"{untagged(layer.name)} · {untagged(layer.kind)}<br>"
+        f"{' × '.join(map(str, shape))}<br>{layer.parameters:,} parameters<br>"
+        f"{layer.multiply_adds:,} multiply-adds",
+    )
+    if layer.is_sum:
+        plus = dict(text="+", font=dict(size=15, color="#ea580c"))
+        figure.add_annotation(plus, x=x + width / 2, y=height, showarrow=False, yshift=9)
+    return width

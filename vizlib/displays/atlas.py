@@ -127,7 +127,9 @@ class Atlas:
         """The whole sheet as a PIL picture: palette mode with transparent gaps, or RGBA. factor:
         that tiles are enlarged by, `self.factor` if left out.
         """
-        tiles, is_colour, factor = self.tiles, self.tiles.ndim == 4, factor or self.factor
+        factor = factor or self.factor
+        tiles = self.tiles
+        is_colour = tiles.ndim == 4
         if is_colour:
             tiles = np.concatenate([tiles, np.full((*tiles.shape[:3], 1), 255, np.uint8)], axis=3)
         count, height, width, *depth = tiles.shape
@@ -214,71 +216,66 @@ class Atlas:
         """PNG bytes to keep: enlarged to about 1,200 pixels, white ground, with crosses, colour bar
         and caption.
         """
-        sheet = Image.alpha_composite(
-            Image.new("RGBA", self.image().size, "white"), self.image().convert("RGBA")
-        ).convert("RGB")
-        scale = max(1, round(1200 / sheet.width))
-        sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
+        sheet = self._enlarged_sheet()
         # Pillow's own font has no such sign
         lines = _wrapped(caption.replace("×", "x"), sheet.width // 7)
         figure = Image.new("RGB", (sheet.width + 20, sheet.height + 60 + 16 * len(lines)), "white")
         figure.paste(sheet, (10, 10))
-        draw = ImageDraw.Draw(figure)
-        across, down = sheet.width / self.columns, sheet.height / self.rows
-        for x1, y1, x2, y2 in self.cross_lines():
-            draw.line(
-                (10 + x1 * across, 10 + y1 * down, 10 + x2 * across, 10 + y2 * down),
-                fill="#d33",
-                width=max(1, int(across / 20)),
-            )
-        top = sheet.height + 18
+        draw, top = ImageDraw.Draw(figure), sheet.height + 18
         for number, colour in enumerate(self.bar_colours()):
             draw.rectangle((10 + 12 * number, top, 22 + 12 * number, top + 10), fill=colour)
         if self.palette_name:
-            draw.text(
-                (10, top + 12), f"{self.bar_ends()[0]}  to  {self.bar_ends()[1]}", fill="black"
-            )
+            draw.text((10, top + 12), "  to  ".join(self.bar_ends()), fill="black")
         for number, line in enumerate(lines):
             draw.text((10, top + 28 + 16 * number), line, fill="black")
         file = io.BytesIO()
         figure.save(file, "PNG")
         return file.getvalue()
 
+    def _enlarged_sheet(self) -> Image.Image:
+        """About 1,200 pixels wide, with crosses, on white."""
+        sheet = self.image().convert("RGBA")
+        sheet = Image.alpha_composite(Image.new("RGBA", sheet.size, "white"), sheet).convert("RGB")
+        scale = max(1, round(1200 / sheet.width))
+        sheet = sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)
+        draw = ImageDraw.Draw(sheet)
+        across, down = sheet.width / self.columns, sheet.height / self.rows
+        for x1, y1, x2, y2 in self.cross_lines():
+            ends = (x1 * across, y1 * down, x2 * across, y2 * down)
+            draw.line(ends, fill="#d33", width=max(1, int(across / 20)))
+        return sheet
+
     def figure_svg(self, caption: str) -> str:
         """The same as SVG text: the pixels embedded, everything else as lines and letters."""
         width = 1200
         height = round(width * self.image().height / self.image().width)
-        across, down = width / self.columns, height / self.rows
         lines = _wrapped(caption, 170)
+        ends = ["  to  ".join(self.bar_ends())] if self.palette_name else []
+        whole = height + 60 + 16 * len(lines)
+        size = f'width="{width}" height="{height}"'
         parts = [
             (
-                f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" '
-                f'height="{height + 60 + 16 * len(lines)}" font-family="sans-serif" '
-                'font-size="12">'
+                f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{whole}" '
+                'font-family="sans-serif" font-size="12">'
             ),
-            (
-                f'<image href="{self.data_url}" width="{width}" height="{height}" '
-                'style="image-rendering:pixelated"/>'
-            ),
+            f'<image href="{self.data_url}" {size} style="image-rendering:pixelated"/>',
+            *self._svg_crosses(width / self.columns, height / self.rows),
         ]
-        for x1, y1, x2, y2 in self.cross_lines():
-            parts.append(
-                f'<line x1="{x1 * across:.1f}" y1="{y1 * down:.1f}" x2="{x2 * across:.1f}" '
-                f'y2="{y2 * down:.1f}" stroke="#d33" stroke-width="1.5"/>'
-            )
         for number, colour in enumerate(self.bar_colours()):
-            parts.append(
-                f'<rect x="{12 * number}" y="{height + 10}" width="12" height="10" '
-                f'fill="{colour}"/>'
-            )
-        texts = (
-            [f"{self.bar_ends()[0]}  to  {self.bar_ends()[1]}"] if self.palette_name else []
-        ) + lines
-        parts += [
-            f'<text x="0" y="{height + 34 + 16 * number}">{html.escape(line)}</text>'
-            for number, line in enumerate(texts)
-        ]
+            corner = f'x="{12 * number}" y="{height + 10}"'
+            parts.append(f'<rect {corner} width="12" height="10" fill="{colour}"/>')
+        for number, line in enumerate(ends + lines):
+            y = height + 34 + 16 * number
+            parts.append(f'<text x="0" y="{y}">{html.escape(line)}</text>')
         return "\n".join([*parts, "</svg>"])
+
+    def _svg_crosses(self, across: float, down: float) -> list[str]:
+        """As lines of SVG, where a tile is so wide and so high."""
+        return [
+            f'<line x1="{x1 * across:.1f}" y1="{y1 * down:.1f}" x2="{x2 * across:.1f}" '
+            f'y2="{y2 * down:.1f}" stroke="#d33" stroke-width="1.5"/>'
+            for x1, y1, x2, y2 in self.cross_lines()
+        ]
 
 
 def _wrapped(text: str, width: int) -> list[str]:

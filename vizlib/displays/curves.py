@@ -34,6 +34,17 @@ COLOURS = (
     "#dc2626",
     "#0d9488",
 )
+# of the table, and what an epoch event calls them
+COLUMNS = (
+    "epoch",
+    "step",
+    "seconds",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+)
 FULL = 600  # steps that a long training notes
 PALE = 0.35  # how much is left of what comes after the moment of the film
 # events drawn as a vertical line, and what it says
@@ -143,22 +154,12 @@ class CurvesDisplay(Display):
         """One row an epoch: run, epoch, step, seconds, train_loss, train_accuracy, val_loss,
         val_accuracy, learning_rate, best (0 or 1).
         """
-        columns = (
-            "epoch",
-            "step",
-            "seconds",
-            "train_loss",
-            "train_accuracy",
-            "val_loss",
-            "val_accuracy",
-            "learning_rate",
-        )
         rows = (
-            (name, *(event.get(column) for column in columns), int(is_best(event, history)))
+            (name, *(event.get(column) for column in COLUMNS), int(is_best(event, history)))
             for name, history in self.histories.items()
             for event in History(*history).epochs
         )
-        return as_csv(("run", *columns, "best"), rows)
+        return as_csv(("run", *COLUMNS, "best"), rows)
 
 
 def is_best(event: dict, history: History) -> bool:

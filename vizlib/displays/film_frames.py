@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from vizlib.displays.atlas import Atlas, factor_within
-from vizlib.displays.confusion import LIGHT, MOST_WRITTEN
+from vizlib.displays.confusion import LIGHT, MOST_WRITTEN, ConfusionDisplay
 from vizlib.displays.curves import COLOURS
 from vizlib.displays.film import NOW, SHEETS, FilmDisplay
 from vizlib.errors import UserError
@@ -20,6 +20,7 @@ from vizlib.run import moments
 
 SIZE = (1000, 760)
 Box = tuple[int, int, int, int]  # left, top, right, bottom
+Grid = tuple[float, float, float, float]
 PANELS: dict[str, Box] = {
     "filters": (20, 84, 490, 396),
     "maps": (510, 84, 980, 396),
@@ -28,7 +29,10 @@ PANELS: dict[str, Box] = {
 }
 HEAD, LAST_SECONDS = 34, 3.0  # pixels of a panel's heading; how long the last frame stays
 THUMB, GAP = 64, 10  # pixels of the probe picture, and beside it
-INK, GREY, PALE, THIN = "#0f172a", "#64748b", "#e2e8f0", "#7dd3e6"
+INK = "#0f172a"
+GREY = "#64748b"
+PALE = "#e2e8f0"
+THIN = "#7dd3e6"
 HEADS = {
     "filters": "First filters",
     "maps": "Feature maps",
@@ -112,40 +116,43 @@ def _maps(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
 def _matrix(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
     shown_step, (display, verdict) = film.matrix_at(step)
     _head(picture, box, f"{verdict.accuracy:.0%} right, {verdict.level}", shown_step)
-    left, top, right, bottom = box[0], box[1] + HEAD, *box[2:]
-    classes, names, draw = len(display.counts), film.class_names, ImageDraw.Draw(picture)
-    gutter = min(84, 20 + 8 * max(map(len, names))) if classes <= MOST_WRITTEN else 0
-    left, top = left + gutter, top + gutter * 0.75
-    across, down = (right - left) / classes, (bottom - top) / classes
+    names = film.class_names if len(display.counts) <= MOST_WRITTEN else []
+    gutter = min(84, 20 + 8 * max(map(len, names))) if names else 0
+    grid = (box[0] + gutter, box[1] + HEAD + gutter * 0.75, *box[2:])
+    _cells(picture, grid, display)
+    if names:
+        _class_names(picture, grid, names, gutter)
+
+
+def _cells(picture: Image.Image, grid: Grid, display: ConfusionDisplay) -> None:
+    left, top, across, down = _spacing(grid, len(display.counts))
+    draw = ImageDraw.Draw(picture)
     size = int(min(15, down - 3, across / 2.4))
     for (row, column), share in np.ndenumerate(display.shares):
         x, y = left + column * across, top + row * down
-        draw.rectangle(
-            (round(x), round(y), round(x + across) - 2, round(y + down) - 2), _cell_colour(share)
-        )
-        if size >= 8 and display.counts[row, column]:
-            _write(
-                draw,
-                (x + across / 2 - 1, y + down / 2 - 1),
-                f"{display.counts[row, column]:,}",
-                size,
-                "white" if share > 0.62 else INK,
-                anchor="mm",
-            )
-    for number, name in enumerate(names if gutter else ()):
-        _write(
-            draw,
-            (left - 6, top + (number + 0.5) * down),
-            name,
-            min(14, down),
-            anchor="rm",
-            most=gutter - 6,
-        )
-        picture.paste(
-            *_upright(
-                name, (left + (number + 0.5) * across, top - 4), min(14, across), gutter * 0.75 - 4
-            )
-        )
+        corners = (round(x), round(y), round(x + across) - 2, round(y + down) - 2)
+        draw.rectangle(corners, _cell_colour(share))
+        count = display.counts[row, column]
+        if size >= 8 and count:
+            middle = (x + across / 2 - 1, y + down / 2 - 1)
+            _write(draw, middle, f"{count:,}", size, "white" if share > 0.62 else INK, anchor="mm")
+
+
+def _class_names(picture: Image.Image, grid: Grid, names: list[str], gutter: int) -> None:
+    """To the left of the cells, and upright above them."""
+    left, top, across, down = _spacing(grid, len(names))
+    draw = ImageDraw.Draw(picture)
+    for number, name in enumerate(names):
+        place = (left - 6, top + (number + 0.5) * down)
+        _write(draw, place, name, min(14, down), anchor="rm", most=gutter - 6)
+        foot = (left + (number + 0.5) * across, top - 4)
+        picture.paste(*_upright(name, foot, min(14, across), gutter * 0.75 - 4))
+
+
+def _spacing(grid: Grid, classes: int) -> Grid:
+    """Where a matrix begins, left and top, and how far its cells lie apart, across and down."""
+    left, top, right, bottom = grid
+    return left, top, (right - left) / classes, (bottom - top) / classes
 
 
 def _curves(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
@@ -160,42 +167,45 @@ def _curves(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> Non
 
 def _curve(film: FilmDisplay, quantity: str, step: int, box: Box) -> Image.Image:
     """One small chart, drawn at twice its size and shrunk, so that its lines are smooth."""
-    width, height = 2 * (box[2] - box[0]), 2 * (box[3] - box[1])
-    canvas = Image.new("RGB", (width, height), "white")
+    canvas = Image.new("RGB", (2 * (box[2] - box[0]), 2 * (box[3] - box[1])), "white")
     draw, lines = ImageDraw.Draw(canvas), film.lines(quantity)
     values = [value for line in lines.values() for _, value in line]
     top = 1.0 if quantity == "accuracy" else _round_above(max(values, default=1.0))
-    left, right, high, low = 96, width - 8, 64, height - 40
+    left, high = 96, 64
+    right, low = canvas.width - 8, canvas.height - 40
 
     def point_of(step: int, value: float) -> tuple[float, float]:
-        return left + (right - left) * _share(step, film.end), low - (low - high) * min(
-            1, max(0, value / top)
-        )
+        share = min(1, max(0, value / top))
+        return left + (right - left) * _share(step, film.end), low - (low - high) * share
 
     for share in (0, 0.5, 1):
         y = low - (low - high) * share
         draw.line((left, y, right, y), PALE, 2)
-        _write(
-            draw,
-            (left - 12, y),
-            f"{share:.0%}" if quantity == "accuracy" else f"{top * share:.2g}",
-            26,
-            GREY,
-            anchor="rm",
-        )
+        words = f"{share:.0%}" if quantity == "accuracy" else f"{top * share:.2g}"
+        _write(draw, (left - 12, y), words, 26, GREY, anchor="rm")
     for tick in (10**power for power in range(int(math.log10(film.end)) + 1)):
-        _write(draw, (point_of(tick, 0)[0], height - 2), f"{tick:,}", 26, GREY, anchor="ms")
+        foot = (point_of(tick, 0)[0], canvas.height - 2)
+        _write(draw, foot, f"{tick:,}", 26, GREY, anchor="ms")
     for words, width, tone in (("training", 3, THIN), ("validation", 8, COLOURS[0])):
-        points = [
-            point_of(noted_step, value) for noted_step, value in lines[words] if noted_step <= step
-        ]
-        if points:
-            draw.line(points, tone, width, joint="curve")
-        for x, y in points if words == "validation" else ():
-            draw.ellipse((x - 8, y - 8, x + 8, y + 8), tone)
-    draw.line((point_of(step, 0)[0], high, point_of(step, 0)[0], low), NOW, 5)
+        points = [point_of(*pair) for pair in lines[words] if pair[0] <= step]
+        _draw_line(draw, points, width, tone, has_dots=words == "validation")
+    now = point_of(step, 0)[0]
+    draw.line((now, high, now, low), NOW, 5)
     _write(draw, (0, 20), quantity.capitalize(), 38)
     return canvas.resize((canvas.width // 2, canvas.height // 2), Image.Resampling.LANCZOS)
+
+
+def _draw_line(
+    draw: ImageDraw.ImageDraw,
+    points: list[tuple[float, float]],
+    width: int,
+    tone: str,
+    has_dots: bool,
+) -> None:
+    if points:
+        draw.line(points, tone, width, joint="curve")
+    for x, y in points if has_dots else ():
+        draw.ellipse((x - 8, y - 8, x + 8, y + 8), tone)
 
 
 def _round_above(value: float) -> float:

@@ -242,7 +242,8 @@ def _spread(count: int, most: int) -> list[int]:
 
 def _add_course(figure: go.Figure, gradients: Gradients, size: str, column: int) -> None:
     """Draw one run's heat map, first layer on top."""
-    sizes, steps, layers = gradients.sizes(size).T, gradients.steps, gradients.layers
+    sizes = gradients.sizes(size).T
+    steps, layers = gradients.steps, gradients.layers
     figure.add_heatmap(
         z=_for_json(np.log10(sizes).round(3)),
         customdata=[[f"{step:,}" for step in steps]] * len(layers),

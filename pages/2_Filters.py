@@ -13,8 +13,9 @@ from vizlib.run import moments
 from vizlib.ui import page
 from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import film_slider, links, status
-from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.frame.address import whole_number
 from vizlib.ui.frame.plain import plain
+from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
@@ -25,17 +26,18 @@ def show(run, picture):
     notes = st.container()
     pick, number, beside = st.columns([2, 1, 2], gap="medium", vertical_alignment="bottom")
     with pick:
-        layer = chosen(
-            "Layer",
+        layer = pick_layer(
+            run,
             list(weights),
-            key="filter_layer",
-            help="Every convolution of the network, in order.",
+            default=next(iter(weights)),
             notes=notes,
+            lacks="there are no filters",
+            help="Every convolution of the network, in order.",
         )
     weight, moment, note = at_step(run, layer, weights, film_slider.pick(run))
     display = FiltersDisplay.from_weight(weight)
     units, channels = display.weight.shape[:2]
-    unit = whole_number(f"Filter, of {units}", units - 1, key="filter", place=number)
+    unit = pick_unit("Filter", units, number)
 
     st.caption(note)
     start = time.perf_counter()
@@ -49,7 +51,7 @@ def show(run, picture):
     else:
         if channels > 1:
             channel = whole_number(
-                f"Input channel, of {channels}", channels - 1, key="channel", place=beside
+                f"Input channel, of {channels}", channels - 1, key="channel", container=beside
             )
         st.markdown(
             f"**{units} filters of {kernel}**, what each does with input channel {channel}: "
@@ -63,7 +65,7 @@ def show(run, picture):
         alt=f"{units} filters of {layer}",
         key="filters",
         selected=unit,
-        on_pick=lambda tile: st.session_state.update(filter=tile),
+        on_pick=lambda tile: st.session_state.update(unit=tile),
     )
     text = (
         f"{run.run_id}, {layer}{seen}, {moment}: {units} filters, {channels} input channels, "
@@ -155,7 +157,7 @@ def one_filter(run, layer, display, unit):
         links.link(
             "Feature maps", "What this filter answers to the image →", layer=layer, unit=unit
         )
-        links.link("Unit", "What it looks for →", unit_layer=layer, unit_number=unit)
+        links.link("Unit", "What it looks for →", layer=layer, unit=unit)
     with right:
         channel = min(st.session_state.get("kernel", 0), channels - 1)
         st.markdown(
@@ -171,4 +173,4 @@ def one_filter(run, layer, display, unit):
         )
 
 
-page.run(show, "Filters", keeps=("filter_layer", "filter", "channel"), has_film=True)
+page.run(show, "Filters", keeps=("channel",), has_film=True)

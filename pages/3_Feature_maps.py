@@ -8,7 +8,7 @@ from vizlib.inside.layers import default_layer
 from vizlib.ui import page
 from vizlib.ui.data import caches
 from vizlib.ui.frame import film_slider, status
-from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
 from vizlib.ui.parts import one_answer, one_unit, probe
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
@@ -35,7 +35,7 @@ def show(run, picture):
     # on a narrow screen they go on in a second line
     controls = st.container(horizontal=True, vertical_alignment="bottom")
     with controls:
-        layer = chosen("Layer", names, key="layer", default=default, notes=notes)
+        layer = pick_layer(run, names, default=default, notes=notes, lacks="there are no maps")
         for label, key, way in (("◀", "k", -1), ("▶", "j", 1)):
             st.button(
                 label,
@@ -67,7 +67,7 @@ def show(run, picture):
         atlas = caches.maps_atlas(run, picture, layer, scale)
     row, values = rows[layer], display.maps
     count, shape = len(values), " × ".join(map(str, row.output_shape))
-    unit = whole_number(f"Unit, of {count}", count - 1, key="unit", place=units)
+    unit = pick_unit("Unit", count, units)
     is_map = len(row.output_shape) == 3
     mark = " (crossed)" if is_map else " (zero)"
     dead = (
@@ -109,4 +109,4 @@ def move(names, default, way):
     st.session_state.layer = names[(position + way) % len(names)]
 
 
-page.run(show, "Feature maps", keeps=("layer", "scale", "unit", "place"), has_film=True)
+page.run(show, "Feature maps", keeps=("scale", "place"), has_film=True)

@@ -13,9 +13,9 @@ from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
 from vizlib.ui import page
 from vizlib.ui.data import caches, jobs, not_yet
 from vizlib.ui.frame import film_slider, guard, status
-from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
+from vizlib.ui.frame.unit_picker import pick_layer
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view, charts
 
@@ -40,17 +40,18 @@ def show(run, picture):
         status.title(f"Film of {run.run_id}", run)
     stored = caches.probe_layers(run)
     layers = moments.in_order(run, [name for names in stored.values() for name in names])
-    with pick:
-        layer = (
-            chosen(
-                "Maps of layer",
+    layer, notes = None, st.container()
+    if layers:
+        with pick:
+            layer = pick_layer(
+                run,
                 layers,
-                key="film_layer",
+                default=layers[0],
+                notes=notes,
+                lacks="no maps are stored",
+                label="Maps of layer",
                 help="The layers whose maps were kept while it trained.",
             )
-            if layers
-            else None
-        )
     step = film_slider.pick(run, of_weights=False)
     display = read(run, layer, stored)
     step = display.steps[-1] if step is None else step
@@ -187,4 +188,4 @@ def offer(run, display, made):
         caption(text, f"{run.run_id}-{display.layer or ''}-film", gif=made[0])
 
 
-page.run(show, "Film", keeps=("film_layer",), has_film=True)
+page.run(show, "Film", has_film=True)

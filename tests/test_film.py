@@ -325,7 +325,7 @@ def test_the_slider_moves_all_four(root):
         80,
     )
     assert "10% right, :red[collapsed]" in texts(app)
-    assert "Maps of conv2" in texts(fine(app.selectbox(key="film_layer").set_value("conv2").run()))
+    assert "Maps of conv2" in texts(fine(app.selectbox(key="layer").set_value("conv2").run()))
 
 
 def test_runs_that_lack_parts(root):

@@ -106,10 +106,10 @@ def test_every_layer_of_a_network():
 
 def test_every_filter_of_every_convolution():
     app = fine(opened(ROOT / "pages/2_Filters.py", model="lenet"))
-    for layer in app.selectbox(key="filter_layer").options:
-        fine(app.selectbox(key="filter_layer").set_value(layer).run())
-    assert app.number_input(key="filter").max == 15
-    app.number_input(key="filter").set_value(15).run()
+    for layer in app.selectbox(key="layer").options:
+        fine(app.selectbox(key="layer").set_value(layer).run())
+    assert app.number_input(key="unit").max == 15
+    app.number_input(key="unit").set_value(15).run()
     assert "Filter 15" in texts(fine(app))
 
 
@@ -366,8 +366,8 @@ def test_filters_without_weights_are_those_stored(weightless):
     assert "Filter 0, its 3 input channels" in texts(app)
     app.select_slider(key="step").set_value("64").run()
     assert "As they were at step 64." in texts(fine(app))
-    for layer in app.selectbox(key="filter_layer").options[1:4]:
-        app.selectbox(key="filter_layer").set_value(layer).run()
+    for layer in app.selectbox(key="layer").options[1:4]:
+        app.selectbox(key="layer").set_value(layer).run()
         assert infos(fine(app)) == [weightless.missing_weights]
         assert "Filter 0" not in texts(app)
 

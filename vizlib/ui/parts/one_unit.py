@@ -40,7 +40,7 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
         _numbers(row, values)
         _link_to_unit(run, row, unit)
         if row.is_convolution:
-            links.link("Filters", "Its filter →", filter_layer=row.name, filter=unit)
+            links.link("Filters", "Its filter →", layer=row.name, unit=unit)
     seen = spans(row, run.input_size, values.shape)
     with large:
         place_view.show(
@@ -125,8 +125,8 @@ def _link_to_unit(run, row, unit):
         links.link(
             "Unit",
             f"What {'it' if layer == row.name else f'unit {unit} of {plain(layer)}'} looks for →",
-            unit_layer=layer,
-            unit_number=unit,
+            layer=layer,
+            unit=unit,
         )
 
 

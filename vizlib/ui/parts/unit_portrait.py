@@ -95,7 +95,7 @@ def describe(run, row, unit):
         "Feature maps", "Its map for the image in view →", layer=row.name, unit=unit, place=""
     )
     if row.is_convolution:
-        links.link("Filters", "Its filter's weights →", filter_layer=row.name, filter=unit)
+        links.link("Filters", "Its filter's weights →", layer=row.name, unit=unit)
 
 
 def class_spread(run, row, unit, index):

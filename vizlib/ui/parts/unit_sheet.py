@@ -35,7 +35,7 @@ def show(run, row, unit, index):
         alt=f"{row.output_shape[0]} units of {row.name}, each by its {kind}",
         key="unit_sheet",
         selected=unit,
-        on_pick=lambda tile: st.session_state.update(unit_number=tile),
+        on_pick=lambda tile: st.session_state.update(unit=tile),
     )
     text = f"{run.run_id}, {row.name}: {words}; trained on {run.config.dataset}."
     caption(

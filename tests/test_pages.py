@@ -2,11 +2,14 @@
 nonsense in the address.
 """
 
+import collections
+import dataclasses
 import json
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -250,6 +253,37 @@ def test_download_of_a_missing_data_set(monkeypatch, tmp_path):
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["cifar-10-batches-py"]
     assert not app.exception
     assert "incomplete" in app.error[0].value
+
+
+@pytest.mark.parametrize(
+    ("size", "label"),
+    [(None, "Download it"), (23_400_000, "Download it (23 MB)"), (170_498_071, None)],
+)
+def test_a_download_says_how_large_it_is_where_that_is_known(monkeypatch, data_folder, size, label):
+    registered = datasets.readers()["cifar10"]
+    if label:
+        other = dataclasses.replace(registered, download_bytes=size)
+        monkeypatch.setitem(datasets._readers, "cifar10", other)
+    app = fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="lenet", source="data set"))
+    button = app.button(key="download cifar10 sidebar")
+    assert button.label == (label or "Download it (170 MB)")
+
+
+@pytest.mark.parametrize("page", [ROOT / "app.py", *PAGES], ids=lambda page: page.stem)
+def test_the_predictions_of_a_run_are_unpacked_once(monkeypatch, page):
+    """Whatever a page shows of them: the matrix, the verdict, the difference to another run's."""
+    unpacked, load = collections.Counter(), np.load
+
+    def counted(file, *given, **named):
+        unpacked[str(file)] += 1
+        return load(file, *given, **named)
+
+    monkeypatch.setattr(np, "load", counted)
+    fine(opened(page))
+    files = {file: times for file, times in unpacked.items() if "predictions" in file}
+    assert set(files.values()) <= {1}, files
+    if page.stem in ("app", "8_Confusion_matrix", "10_Compare"):
+        assert any("resnet32" in file for file in files), "it shows them"
 
 
 def broken(folder, name, **files):

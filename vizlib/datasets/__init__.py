@@ -143,6 +143,7 @@ class Reader:
     missing: str  # what to do where it is not on this machine
     # download(root, say) fetches it; say(share) is told the progress in [0, 1]
     download: Callable[..., None] | None
+    download_bytes: int | None = None  # how much that fetches, where it is known
 
 
 def register(
@@ -151,6 +152,7 @@ def register(
     find: Callable[[Path], list[str]],
     missing: str,
     download: Callable[..., None] | None = None,
+    download_bytes: int | None = None,
 ) -> Callable[[Callable[[str, Path], Dataset]], Callable[[str, Path], Dataset]]:
     """Decorator for a function read(name, root) -> Dataset. A reader's name taken twice raises
     ValueError.
@@ -159,7 +161,7 @@ def register(
     def decorate(read: Callable[[str, Path], Dataset]) -> Callable[[str, Path], Dataset]:
         if name in _readers:
             raise ValueError(f"a reader of data sets named {name!r} is registered already")
-        _readers[name] = Reader(name, find, read, missing, download)
+        _readers[name] = Reader(name, find, read, missing, download, download_bytes)
         return read
 
     return decorate

@@ -156,7 +156,13 @@ def download(root: Path, say: Callable[[float], object] = lambda share: None) ->
         Path(partial).unlink(missing_ok=True)
 
 
-@register("cifar10", find=find_cifar10, missing=MISSING, download=download)
+@register(
+    "cifar10",
+    find=find_cifar10,
+    missing=MISSING,
+    download=download,
+    download_bytes=ARCHIVE_BYTES,
+)
 def read_cifar10(name: str, root: Path) -> Dataset:
     """The official files where they are there, else class folders. UserError for damaged ones."""
     splits, note = _read_official(root) if _official(root).is_dir() else _read_folders(root)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vizlib.run.folders import Run
-from vizlib.run.predictions import load_predictions
+from vizlib.run.predictions import Predictions, load_predictions
 
 COLLAPSED, NEARLY, HEALTHY, UNJUDGED = (
     "collapsed",
@@ -128,9 +128,12 @@ def _neglected(confusion: np.ndarray, chance: float) -> bool:
     return bool(((true >= min(NEGLECTED_SHARE, chance / 2)) & (predicted == 0)).any())
 
 
-def judge_run(run: Run) -> Verdict:
-    """The Verdict on a run's predictions of held-out images. UserError if it has none."""
-    predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
+def judge_run(run: Run, predictions: Predictions | None = None) -> Verdict:
+    """The Verdict on a run's predictions of held-out images, which are read from its folder where
+    they are not given. UserError if it has none.
+    """
+    if predictions is None:
+        predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
     best = run.best
     train_accuracy = next(
         (

@@ -116,6 +116,7 @@ def layers(run):
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
 def predictions(run):
+    """The Predictions of a run: its file is unpacked here alone, once for all that show them."""
     from vizlib.run.predictions import load_predictions
 
     return load_predictions(run.path("predictions.npz"), len(run.class_names))
@@ -125,7 +126,7 @@ def predictions(run):
 def verdict(run):
     from vizlib.run.verdict import judge_run
 
-    return judge_run(run)
+    return judge_run(run, predictions(run))
 
 
 @st.cache_resource(max_entries=512, hash_funcs=_state_of("model.safetensors"), show_spinner=False)

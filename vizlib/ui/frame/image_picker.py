@@ -91,7 +91,7 @@ def _from_data_set(run):
     return Picture(original, fit(original, run.input_size), f"{class_name} {index}", label)
 
 
-def offer_download(name, place):
+def offer_download(name: str, place: str) -> None:
     """Say that a data set is missing, with a button that fetches it where it can be fetched, or
     else what to do. UserError for a name of none.
 
@@ -102,8 +102,9 @@ def offer_download(name, place):
         st.info(plain(f"The data set {name!r} is not on this machine. {reader.missing}"))
         return
     st.info(plain(f"The data set {name!r} is not on this machine."))
+    size = f" ({reader.download_bytes / 1e6:.0f} MB)" if reader.download_bytes else ""
     if st.button(
-        "Download it (170 MB)",
+        f"Download it{size}",
         key=f"download {name} {place}",
         help="From its makers' site, once; nothing else in this app uses the network.",
     ):

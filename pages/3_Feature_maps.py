@@ -7,7 +7,7 @@ from vizlib.displays.feature_maps import SCALES
 from vizlib.inside.layers import default_layer
 from vizlib.ui import page
 from vizlib.ui.data import caches
-from vizlib.ui.frame import film_slider, status
+from vizlib.ui.frame import film_slider, image_picker, status
 from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
 from vizlib.ui.parts import one_answer, one_unit, probe
 from vizlib.ui.parts.downloads import caption
@@ -23,9 +23,7 @@ def show(run, picture):
     if past is not None:
         picture = past.show()
     elif picture is None:
-        st.info(
-            "Choose an image in the sidebar: a photograph, one of the data set, or one of yours."
-        )
+        image_picker.ask_for_one()
         return
     else:
         st.markdown(one_answer.sentence(run, picture))

@@ -10,7 +10,7 @@ from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import status
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
-from vizlib.ui.parts import strongest_images, unit_portrait, unit_sheet
+from vizlib.ui.parts import random_weights, strongest_images, unit_portrait, unit_sheet
 
 
 def show(run, picture):
@@ -34,13 +34,7 @@ def show(run, picture):
             help="Every convolution, and the classes.",
         )
         unit = pick_unit("Unit", rows[layer].output_shape[0], st.container(width=140))
-        control = st.toggle(
-            "Beside it, the same with random weights",
-            key="random",
-            bind="query-params",
-            persist_state="session",
-            help=CONTROL,
-        )
+        control = random_weights.switch()
     row = rows[layer]
     name = (
         f"the class {plain(run.class_names[unit])}"
@@ -53,13 +47,6 @@ def show(run, picture):
     if found is not None:
         strongest_images.show(run, row, unit, found, control)
     unit_sheet.show(run, row, unit, found)
-
-
-CONTROL = (
-    "The same pictures of a network of random weights. What looks alike in both shows the "
-    "image and the shape of the network, not what was learned "
-    "(Adebayo et al., Sanity Checks for Saliency Maps, 2018)."
-)
 
 
 def default(rows, names):

@@ -8,11 +8,11 @@ import streamlit as st
 from vizlib.images import sharp_png
 from vizlib.ui import page
 from vizlib.ui.data import caches
-from vizlib.ui.frame import guard, links, status
+from vizlib.ui.frame import guard, image_picker, links, status
 from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.parts import class_evidence, one_answer
+from vizlib.ui.parts import class_evidence, one_answer, random_weights
 from vizlib.ui.parts.class_evidence import Side
 
 NONE = "none"
@@ -26,9 +26,7 @@ def show(run, picture):
     )
     caches.model(run)  # a run without weights says so first
     if picture is None:
-        st.info(
-            "Choose an image in the sidebar: a photograph, one of the data set, or one of yours."
-        )
+        image_picker.ask_for_one()
         return
     small, text = st.columns([1, 6], vertical_alignment="center")
     size = " × ".join(map(str, picture.received.shape[:2]))
@@ -44,17 +42,8 @@ def show(run, picture):
     pick, switch = st.columns([2, 3], vertical_alignment="bottom")
     with pick:
         asked = chosen("And one more class", [NONE, *run.class_names], key="class", word="class")
-    help = (
-        "The control of Adebayo et al. 2018: a picture that a network gives which has learned "
-        "nothing does not show what was learned."
-    )
-    control = switch.toggle(
-        "Beside it, the same with random weights",
-        key="random",
-        help=help,
-        bind="query-params",
-        persist_state="session",
-    )
+    with switch:
+        control = random_weights.switch()
     sides = sides_of(run, picture, asked, control)
     if control:
         st.markdown(

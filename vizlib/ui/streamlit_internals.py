@@ -1,11 +1,36 @@
-"""What no public call of Streamlit gives. Made for 1.67: an upgrade must open this file first."""
+"""What the project takes from inside Streamlit: all that is not called as st.something.
 
+Made for the version below; an upgrade must open this file first, and no other. What it leans on:
+- the context of a script run: which page is drawn, the address as it was sent, and whether it came
+  by Back (page_now, address_as_sent, came_by_history);
+- that boxes made under the main script's hash belong to all pages (of_all_pages);
+- two errors, and the name of the class of every container.
+The styles in widgets/*.css and pages/7_Film.py go by the data-testid of Streamlit's own elements,
+and widgets/history.js by how it writes the browser's history.
+"""
+
+from contextlib import AbstractContextManager
 from urllib.parse import parse_qs
 
+from streamlit.delta_generator import DeltaGenerator as Container
+from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+__all__ = [
+    "MADE_FOR",
+    "Container",
+    "StreamlitAPIException",
+    "StreamlitPageNotFoundError",
+    "address_as_sent",
+    "came_by_history",
+    "of_all_pages",
+    "page_now",
+]
 
-def page_now():
+MADE_FOR = "1.67"
+
+
+def page_now() -> str:
     """What tells the page that is drawn now from the others."""
     return get_script_run_ctx().page_script_hash
 
@@ -25,7 +50,7 @@ def address_as_sent() -> dict[str, str]:
     return {name: values[-1] for name, values in sent.items()}
 
 
-def of_all_pages():
+def of_all_pages() -> AbstractContextManager[None]:
     """Widgets made inside belong to the whole app, as those of an entry script with st.navigation
     do, and not to one page.
 

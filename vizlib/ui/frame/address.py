@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
-from streamlit.errors import StreamlitAPIException
 
 from vizlib.errors import UserError, unknown
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.streamlit_internals import address_as_sent, came_by_history, page_now
+from vizlib.ui.streamlit_internals import (
+    StreamlitAPIException,
+    address_as_sent,
+    came_by_history,
+    page_now,
+)
 
 if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
-
-    from vizlib.datasets.reading import Dataset
+    from vizlib.datasets import Dataset
     from vizlib.run.folders import Run
+    from vizlib.ui.streamlit_internals import Container
 
 # in the sidebar, and in the address of each page
 OF_ALL_PAGES = ("model", "source", "photo", "label", "index")
@@ -62,7 +65,7 @@ def chosen(
     *,
     key: str,
     default: str | None = None,
-    notes: DeltaGenerator | None = None,
+    notes: Container | None = None,
     help: str | None = None,
     word: str | None = None,
 ) -> str:
@@ -94,7 +97,7 @@ def _refuse(key: str, default: str, sentence: str) -> None:
     st.session_state.setdefault("refused", {})[key] = (page_now(), default, sentence)
 
 
-def _say_refused(key: str, default: str, notes: DeltaGenerator | None) -> None:
+def _say_refused(key: str, default: str, notes: Container | None) -> None:
     """Say what was refused as long as the box shows its default on that page: a page that follows
     a training is drawn again each second.
     """

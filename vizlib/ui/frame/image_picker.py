@@ -65,6 +65,11 @@ def pick_image(run):
     return picture
 
 
+def ask_for_one() -> None:
+    """What a page says that shows nothing without an image."""
+    st.info("Choose an image in the sidebar: a photograph, one of the data set, or one of yours.")
+
+
 def _from_photographs(run):
     name = chosen("Photograph", photograph_names(), key="photo")
     original = _photograph(name)

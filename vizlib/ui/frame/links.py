@@ -4,9 +4,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
-from streamlit.errors import StreamlitPageNotFoundError
 
 from vizlib.ui.frame.address import OF_ALL_PAGES
+from vizlib.ui.streamlit_internals import StreamlitPageNotFoundError
 
 ROOT = Path(__file__).resolve().parents[3]
 ICON = Path(__file__).parents[1] / "icon.png"  # an icon by name would be fetched from another host

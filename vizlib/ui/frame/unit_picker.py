@@ -13,10 +13,9 @@ from vizlib.ui.frame.plain import plain
 from vizlib.ui.streamlit_internals import of_all_pages
 
 if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
-
     from vizlib.inside.layers import Layer
     from vizlib.run.folders import Run
+    from vizlib.ui.streamlit_internals import Container
 
 
 def pick_layer(
@@ -24,7 +23,7 @@ def pick_layer(
     names: list[str],
     *,
     default: str,
-    notes: DeltaGenerator,
+    notes: Container,
     lacks: str,
     label: str = "Layer",
     help: str | None = None,
@@ -54,7 +53,7 @@ def pick_layer(
     return shown
 
 
-def pick_unit(label: str, count: int, container: DeltaGenerator) -> int:
+def pick_unit(label: str, count: int, container: Container) -> int:
     """Draw the box of units, from 0 to count - 1, and return the one in view."""
     with of_all_pages():
         return whole_number(f"{label}, of {count}", count - 1, key="unit", container=container)

@@ -9,7 +9,7 @@ import streamlit as st
 from vizlib.displays.feature_maps import greatest_difference, on_one_scale
 from vizlib.images import fit, sharp_png
 from vizlib.ui.data import caches
-from vizlib.ui.frame import guard
+from vizlib.ui.frame import guard, image_picker
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.parts import one_answer
@@ -22,9 +22,7 @@ ANSWERS = 5
 def show(first, second, picture):
     st.markdown("#### The same image through both")
     if picture is None:
-        st.info(
-            "Choose an image in the sidebar: a photograph, one of the data set, or one of yours."
-        )
+        image_picker.ask_for_one()
         return
     kept = dict(bind="query-params", persist_state="session")
     help = (

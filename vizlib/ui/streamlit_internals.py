@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 from streamlit.delta_generator import DeltaGenerator as Container
 from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
 
 __all__ = [
     "MADE_FOR",
@@ -30,14 +31,20 @@ __all__ = [
 MADE_FOR = "1.67"
 
 
+def _context() -> ScriptRunContext:
+    context = get_script_run_ctx()
+    assert context is not None, "nothing is drawn outside a run of a script"
+    return context
+
+
 def page_now() -> str:
     """What tells the page that is drawn now from the others."""
-    return get_script_run_ctx().page_script_hash
+    return _context().page_script_hash
 
 
 def came_by_history() -> bool:
     """Whether the browser's Back or Forward has brought the reader to this page."""
-    return get_script_run_ctx().is_history_navigation
+    return _context().is_history_navigation
 
 
 def address_as_sent() -> dict[str, str]:
@@ -46,7 +53,7 @@ def address_as_sent() -> dict[str, str]:
     st.query_params lacks what is bound to a box inside a container of the page before: Streamlit
     takes that for gone, whether or not this page has the same box.
     """
-    sent = parse_qs(get_script_run_ctx().query_string, keep_blank_values=True)
+    sent = parse_qs(_context().query_string, keep_blank_values=True)
     return {name: values[-1] for name, values in sent.items()}
 
 
@@ -58,5 +65,5 @@ def of_all_pages() -> AbstractContextManager[None]:
     step of history each. Streamlit has no public call for it without st.navigation, whose first
     deep link after a start fails where there is a pages/ folder.
     """
-    context = get_script_run_ctx()
+    context = _context()
     return context.run_with_active_hash(context.pages_manager.main_script_hash)

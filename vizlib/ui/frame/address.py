@@ -36,7 +36,7 @@ _EARLIER_NAMES = {
     "filter": "unit",
     "unit_number": "unit",
 }
-_KEPT = dict(bind="query-params", persist_state="session")
+_KEPT: dict[str, Any] = dict(bind="query-params", persist_state="session")
 
 
 def opened(is_another_page: bool) -> None:

@@ -75,7 +75,7 @@ def one_run(run, place, step, wide):
             st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
         )
     with matrix:
-        figure = display.plot(selected, dark=st.context.theme.type == "dark", narrow=not wide)
+        figure = display.plot(selected, dark=charts.is_dark(), narrow=not wide)
         seconds = time.perf_counter() - start
         clicked = (
             (lambda chart: take_click(chart, keys, run.class_names))

@@ -81,7 +81,9 @@ def _settle(steps, notes):
         # said anew, once, for the address of a page just opened; each time, it would pull the
         # slider out of a hand
         state.step = wanted
-    elif not is_known and str(wanted).isdecimal() and str(wanted).isascii() and len(str(wanted)) < 16:
+    elif (
+        not is_known and str(wanted).isdecimal() and str(wanted).isascii() and len(str(wanted)) < 16
+    ):
         nearest = moments.last_up_to(steps, int(wanted))
         state.step = str(steps[0] if nearest is None else nearest)
     elif not is_known:

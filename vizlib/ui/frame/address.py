@@ -179,13 +179,13 @@ def as_wanted(key: str) -> str | None:
     return kept if addressed is None and not came_by_history() else addressed
 
 
-def held_out(data: Dataset, row: int) -> dict[str, Any]:
-    """What a link says to put a held-out image in view: the parameters of its address. row: in the
-    data set's test images.
+def held_out(data: Dataset, image_number: int) -> dict[str, Any]:
+    """What a link says to put a held-out image in view: the parameters of its address.
+    image_number: of the data set's test images.
     """
     labels = data.splits["test"].labels
     return dict(
         source="data set",
-        label=data.class_names[labels[row]],
-        index=int(np.sum(labels[:row] == labels[row])),
+        label=data.class_names[labels[image_number]],
+        index=int(np.sum(labels[:image_number] == labels[image_number])),
     )

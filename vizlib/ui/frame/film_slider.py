@@ -84,7 +84,7 @@ def _settle(steps, notes):
     elif (
         not is_known and str(wanted).isdecimal() and str(wanted).isascii() and len(str(wanted)) < 16
     ):
-        nearest = moments.last_up_to(steps, int(wanted))
+        nearest = moments.last_up_to(steps, int(str(wanted)))
         state.step = str(steps[0] if nearest is None else nearest)
     elif not is_known:
         state.step = END

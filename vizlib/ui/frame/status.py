@@ -36,17 +36,17 @@ def progress(run):
     last = latest(run)
     if "progress" in last:
         return min(1.0, max(0.0, float(last["progress"])))
-    planned = next((row.get("steps") for row in reversed(run.events_of("started"))), None)
+    planned = next((event.get("steps") for event in reversed(run.events_of("started"))), None)
     return min(1.0, last["step"] / planned) if planned and last else None
 
 
 def latest(run):
-    """The newest row that says how far the training is, a "step" or an "epoch" event; an empty
+    """The newest event that says how far the training is, a "step" or an "epoch" event; an empty
     dictionary before the first.
     """
     return max(
         run.events_of("step")[-1:] + run.events_of("epoch")[-1:],
-        key=lambda row: row["step"],
+        key=lambda event: event["step"],
         default={},
     )
 

@@ -18,7 +18,7 @@ from vizlib.ui.widgets import charts
 def show(first, second):
     st.markdown("#### What they confuse")
     found = []
-    for place, (column, run) in enumerate(
+    for number, (column, run) in enumerate(
         zip(st.columns(2, gap="medium"), (first, second), strict=True)
     ):
         with column, sentences(*guard.IN_PAGE):
@@ -31,7 +31,7 @@ def show(first, second):
             st.plotly_chart(
                 display.plot(dark=charts.is_dark(), narrow=True),
                 width="stretch",
-                key=f"compared_matrix_{place}",
+                key=f"compared_matrix_{number}",
                 config=charts.CAMERA_ONLY,
             )
             caption(

@@ -136,9 +136,9 @@ def _steering(run, ending):
     _ask(second, "Stop and keep", "keep", run, help, ending)
 
 
-def _ask(place, label, request, run, help, ending=None):
+def _ask(container, label, request, run, help, ending=None):
     """A button that makes a request of a run; none can be made of one that is ending already."""
-    place.button(
+    container.button(
         label,
         key=f"{request} {run.run_id}",
         help=help,

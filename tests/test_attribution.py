@@ -273,7 +273,8 @@ def test_projected_pattern_of_a_known_unit(corners, method):
         ("conv1", 99, (0, 0), "no unit 99"),
         ("conv1", -1, (0, 0), "no unit -1"),
         ("conv1", 0, (28, 0), "28 x 28"),
-        ("conv1", 0, None, "no place"),
+        ("conv1", 0, None, "without a position"),
+        ("fc1", 0, (0, 0), "no unit 0 at 0, 0 .* are 0 to 119"),
     ],
 )
 def test_a_unit_that_is_not_there(layer, unit, place, said):
@@ -283,7 +284,7 @@ def test_a_unit_that_is_not_there(layer, unit, place, said):
             torch.zeros(2, 3, 32, 32),
             layer,
             [0, unit],
-            [(0, 0), place],
+            [(0, 0) if layer.startswith("conv") else None, place],
             "deconvnet",
         )
 

@@ -413,8 +413,8 @@ def test_effective_leaves_nothing_behind(prepared):
     effective(model, image, "conv2", 0, (0, 0))
     for wrong, words in (
         (("conv9", 0, (0, 0)), "no layer named 'conv9'"),
-        (("conv2", 16, (0, 0)), "no value 16, 0, 0 in conv2"),
-        (("fc1", 0, (0, 0)), "no value 0, 0, 0 in fc1"),
+        (("conv2", 16, (0, 0)), "no unit 16 at 0, 0 in the layer 'conv2'"),
+        (("fc1", 0, (0, 0)), "no unit 0 at 0, 0 in the layer 'fc1'"),
     ):
         with pytest.raises(UserError, match=words):
             effective(model, image, *wrong)

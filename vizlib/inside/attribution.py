@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from vizlib import architectures
 from vizlib.errors import UserError, unknown
-from vizlib.inside.activations import CallNames, forward, observing, prepare, slots, twin
+from vizlib.inside.activations import forward, output_of, prepare, slots, twin, value_of
 from vizlib.inside.layers import layer_table
 
 UNIT_METHODS = ("deconvnet", "guided backpropagation")
@@ -44,12 +44,12 @@ def of_units(model, images, layer_name, units, places, method, say=lambda share:
     value with the ReLUs' own gradient overridden.
 
     images: (N, C, H, W), normalised. units: N channels of the layer. places: N pairs (row, column)
-    in the layer's maps; None, and whatever is said of a layer of plain features, for a unit's only
-    value. method: "deconvnet" (Zeiler and Fergus 2014, https://arxiv.org/abs/1311.2901: a ReLU
-    hands back what is positive in the gradient) or "guided backpropagation" (Springenberg et al.
-    2015, https://arxiv.org/abs/1412.6806: only where its input was positive, too). In a network
-    without ReLUs both are the plain gradient, see has_relu. say(share) after each pass; it may
-    raise to cancel. UserError for a layer, unit or place that does not exist.
+    in the layer's maps; None or () for a unit's only value. method: "deconvnet" (Zeiler and Fergus
+    2014, https://arxiv.org/abs/1311.2901: a ReLU hands back what is positive in the gradient) or
+    "guided backpropagation" (Springenberg et al. 2015, https://arxiv.org/abs/1412.6806: only where
+    its input was positive, too). In a network without ReLUs both are the plain gradient, see
+    has_relu. say(share) after each pass; it may raise to cancel. UserError for a layer, unit or
+    place that does not exist.
     """
     from captum.attr import Deconvolution, GuidedBackprop
 
@@ -82,36 +82,16 @@ def _values_of(model, layer_name, units, places):
     """The function from images (N, C, H, W) to the value (N,) of each image's unit at its place."""
 
     def values(images):
-        found, called = {}, CallNames()
-        with observing(lambda name, module, output: found.update({called(name): output})):
-            model(images)
-        if layer_name not in found:
-            raise unknown("layer", layer_name, found)
-        output = found[layer_name]
+        # also what lies behind the layer
+        output = output_of(model, images, layer_name, to_the_end=True)
         return torch.stack(
             [
-                one[_place_in(layer_name, tuple(one.shape), *at)]
-                for one, *at in zip(output, units, places, strict=True)
+                value_of(one, layer_name, unit, place)
+                for one, unit, place in zip(output, units, places, strict=True)
             ]
         )
 
     return values
-
-
-def _place_in(layer_name, shape, unit, place):
-    """Where a unit's value stands in a layer's output of this shape. UserError if it does not."""
-    place = None if len(shape) == 1 else place
-    index = (unit, *((0,) * (len(shape) - 1) if place is None else place))
-    is_there = len(index) == len(shape) and all(
-        0 <= at < size for at, size in zip(index, shape, strict=True)
-    )
-    if not is_there or (place is None and max(shape[1:], default=1) > 1):
-        where = "with no place" if place is None else f"at {tuple(place)}"
-        raise UserError(
-            f"There is no unit {unit} {where} in the layer {layer_name!r}: its output is "
-            f"{' x '.join(map(str, shape))}."
-        )
-    return index
 
 
 class _OneRelu(nn.Module):

@@ -25,7 +25,7 @@ from torch.optim.adam import (
 )
 
 from vizlib.errors import UserError, unknown
-from vizlib.inside.activations import CallNames, observing, prepare, slots, twin
+from vizlib.inside.activations import no_such_unit, output_of, prepare, slots, twin
 from vizlib.inside.layers import layer_table
 
 STEPS, RATE = 160, 0.05
@@ -128,10 +128,6 @@ def _painted(painting, layer, units, shift, steps, say):
         return pictures, answers(pictures.float() / 255)
 
 
-class _Reached(Exception):
-    """The layer asked for has its output: what lies behind it need not run."""
-
-
 class _Layer:
     """The units of one layer of a prepared model."""
 
@@ -151,31 +147,22 @@ class _Layer:
             raise UserError(
                 f"The layer {self._name!r} has no units: it gives neither maps nor a vector."
             )
-        if len(units) == 0 or units.min() < 0 or units.max() >= row.output_shape[0]:
+        if len(units) == 0:
             raise UserError(f"The units of {self._name!r} are 0 to {row.output_shape[0] - 1}.")
+        for unit in units.tolist():
+            if not 0 <= unit < row.output_shape[0]:
+                raise no_such_unit(self._name, row.output_shape, unit)
         return row
 
     def values(self, images, see=lambda output: None):
         """What all units answer at the central place, (N, units), to images in [0, 1]; `see` is
         given each output on the way.
         """
-        called = CallNames()
-
-        def observe(name, module, output):
-            see(output)
-            if called(name) == self._name:
-                raise _Reached(output)
-
-        with observing(observe):
-            try:
-                self._model((images - self._mean) / self._std)
-            except _Reached as reached:
-                output = reached.args[0]
-        return (
-            output
-            if output.dim() == 2
-            else output[:, :, output.shape[2] // 2, output.shape[3] // 2]
-        )
+        received = (images - self._mean) / self._std
+        output = output_of(self._model, received, self._name, see=see)
+        if output.dim() == 2:
+            return output
+        return output[:, :, output.shape[2] // 2, output.shape[3] // 2]
 
     def bytes(self, size):
         """What the maps of one picture of a size, and their gradients, take."""

@@ -8,11 +8,10 @@ https://arxiv.org/abs/1701.04128).
 """
 
 import math
-from contextlib import suppress
 
 import numpy as np
 
-from vizlib.errors import UserError, unknown
+from vizlib.errors import UserError
 
 SHARE = 0.95  # of the influence that a tight box holds
 
@@ -73,43 +72,14 @@ def effective(model, image, layer_name, unit, place):
     """
     import torch
 
-    from vizlib.inside.activations import CallNames, observing, prepare, slots, twin
+    from vizlib.inside.activations import output_of, prepare, slots, twin, value_of
 
-    pixels, called, all_names, found = (
-        image.detach().clone().requires_grad_(True),
-        CallNames(),
-        [],
-        [],
-    )
-
-    def stop_at_layer(name, module, output):
-        all_names.append(called(name))
-        if all_names[-1] == layer_name:
-            found.append(output[0])
-            raise _Reached
-
-    with slots, torch.enable_grad(), observing(stop_at_layer):
-        with suppress(_Reached):
-            prepare(twin(model))(pixels)
-        if not found:
-            raise unknown("layer", layer_name, all_names)
-        gradient = torch.autograd.grad(_value(found[0], layer_name, (unit, *place)), pixels)[0]
+    pixels = image.detach().clone().requires_grad_(True)
+    with slots, torch.enable_grad():
+        output = output_of(prepare(twin(model)), pixels, layer_name)
+        value = value_of(output[0], layer_name, unit, place)
+        gradient = torch.autograd.grad(value, pixels)[0]
     return gradient[0].abs().sum(0).float().cpu().numpy()
-
-
-class _Reached(Exception):
-    """The forward pass has come to the layer: what follows has no part in its gradient."""
-
-
-def _value(maps, layer_name, at):
-    if len(at) != maps.dim() or not all(
-        0 <= index < size for index, size in zip(at, maps.shape, strict=True)
-    ):
-        raise UserError(
-            f"There is no value {', '.join(map(str, at))} in {layer_name}: it gives "
-            f"{' x '.join(map(str, maps.shape))}, counted from 0."
-        )
-    return maps[at]
 
 
 def tight_box(influence, share=SHARE):

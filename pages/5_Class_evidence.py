@@ -1,4 +1,4 @@
-"""What in an image speaks for a class, by three methods, and what the same methods show of a
+"""What in an image speaks for a class, by several methods, and what the same methods show of a
 network that has learned nothing.
 """
 
@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from vizlib.images import sharp_png
+from vizlib.inside.evidence import class_methods
 from vizlib.ui import page
 from vizlib.ui.data import caches
 from vizlib.ui.frame import guard, image_picker, links, status
@@ -16,13 +17,16 @@ from vizlib.ui.parts import class_evidence, one_answer, random_weights
 from vizlib.ui.parts.class_evidence import Side
 
 NONE = "none"
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
 def show(run, picture):
     status.title(f"Class evidence of {run.run_id}", run, of_weights=True)
+    methods = class_methods().values()
+    count = NUMBERS.get(len(methods), "several")
     st.markdown(
-        "What in this image speaks for a class? Three methods ask the network in three ways. "
-        "Where they disagree, none of them is the truth."
+        f"What in this image speaks for a class? {count.capitalize()} methods ask the network in "
+        f"{count} ways. Where they disagree, none of them is the truth."
     )
     caches.model(run)  # a run without weights says so first
     if picture is None:
@@ -53,7 +57,7 @@ def show(run, picture):
             "image and the architecture, and not from what was learned."
         )
     heads(run, picture, sides)
-    for method in class_evidence.WORDS:
+    for method in methods:
         with sentences(*guard.IN_PAGE):
             class_evidence.show(run, picture, method, sides)
 

@@ -45,6 +45,7 @@ LIGHT = [
     "vizlib.run.moments",
     "vizlib.run.predictions",
     "vizlib.run.verdict",
+    "vizlib.inside.evidence",
     "vizlib.inside.strongest",
     "vizlib.inside.passes",
     "vizlib.architectures",

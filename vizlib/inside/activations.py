@@ -6,12 +6,14 @@ maps, and nothing is left behind on the model.
 """
 
 import copy
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,7 @@ from vizlib.errors import UserError, unknown
 # f(layer_name, module, output), called after each module
 Observer = Callable[[str, nn.Module, Tensor], None]
 _observer: ContextVar[Observer | None] = ContextVar("vizlib_observer", default=None)
+PIXELS_AT_ONCE = 100_000  # in one pass, so that a pass takes some tenths of a second at most
 # `with slots:` around each pass: more at a time than cores only slow one another
 slots = threading.BoundedSemaphore(os.cpu_count() or 1)
 
@@ -83,6 +86,28 @@ def forward(model: nn.Module, images: Tensor, observer: Observer | None = None) 
     """
     with slots, torch.inference_mode(), observing(observer):
         return model(images)
+
+
+def images_at_once(images: Tensor) -> int:
+    """How many of such images (N, C, H, W) go through a network in one pass, from 1 to 64."""
+    return max(1, min(64, PIXELS_AT_ONCE // math.prod(images.shape[2:])))
+
+
+def paced(function: Callable, count: int, say: Callable[[float], None]) -> Callable:
+    """The function, each call of it in a slot; after each, say(the share of `count` calls that are
+    done).
+    """
+    done = 0
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        nonlocal done
+        with slots:
+            result = function(*arguments, **named)
+        done += 1
+        say(min(1.0, done / count))
+        return result
+
+    return call
 
 
 class CallNames:

@@ -239,9 +239,9 @@ def has_relu(run: Run) -> bool:
     """Whether the run's network has ReLUs, at which deconvnet and guided backpropagation differ."""
     import torch
 
-    from vizlib.inside import attribution
+    from vizlib.inside import relus
 
-    return attribution.has_relu(model(run), torch.zeros(1, *run.input_size))
+    return relus.has_relu(model(run), torch.zeros(1, *run.input_size))
 
 
 def state(run: Run) -> tuple[Any, ...]:
@@ -252,7 +252,7 @@ def state(run: Run) -> tuple[Any, ...]:
 @st.cache_resource(max_entries=3, hash_funcs=_state_of("config.json"), show_spinner=False)
 def control(run: Run) -> nn.Module:
     """The run's network with random weights: what the pictures of gradients are compared with."""
-    from vizlib.inside.attribution import randomised
+    from vizlib.inside.model import randomised
 
     return randomised(run)
 

@@ -10,6 +10,7 @@ import streamlit as st
 from vizlib.displays.attribution import gradient_picture
 from vizlib.displays.units import marked
 from vizlib.images import fit, sharp_png, to_network_input
+from vizlib.inside.evidence import unit_methods
 from vizlib.inside.patterns import cut, field, sees_part
 from vizlib.ui.data import caches, jobs
 from vizlib.ui.frame import address, links
@@ -18,16 +19,6 @@ from vizlib.ui.frame.plain import plain
 
 SHOWN = 9
 TILE = 120  # CSS pixels
-METHODS = {  # name: what it does and does not show
-    "deconvnet": (
-        "**Deconvnet** sends the unit's value back to the pixels and keeps what is positive on "
-        "its way: it shows where in the image something is, and hardly which unit looks at it."
-    ),
-    "guided backpropagation": (
-        "**Guided backpropagation** keeps only what is positive in both directions: it gives the "
-        "clearest outlines, and gives them for a network that has learned nothing too."
-    ),
-}
 
 
 def found(run):
@@ -174,8 +165,8 @@ def gradients(run, best, found):
             parts,
             method,
         )
-    for words in METHODS.values():
-        st.caption(words)
+    for method in unit_methods().values():
+        st.caption(method.words)
     if not caches.has_relu(run):
         st.caption(
             "This network has no ReLU, at which the two methods differ: both are the plain "
@@ -214,7 +205,9 @@ def finder(run, row, unit, best, control):
     """The computation of ExcitedBy."""
     networks = [(False, caches.model(run)), (True, caches.control(run))][: 1 + control]
     asked = [
-        (method, is_control, network) for method in METHODS for is_control, network in networks
+        (method, is_control, network)
+        for method in unit_methods()
+        for is_control, network in networks
     ]
 
     def work(say):

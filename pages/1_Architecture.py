@@ -4,6 +4,7 @@ import streamlit as st
 
 from vizlib import architectures
 from vizlib.displays.architecture import ArchitectureDisplay
+from vizlib.inside.receptive_fields import WHY_NOT_KNOWN
 from vizlib.ui import page
 from vizlib.ui.data import caches
 from vizlib.ui.frame import status
@@ -42,6 +43,8 @@ def show(run, picture):
         "receptive field is what one value can depend on, in input pixels, not cut at the "
         "border."
     )
+    if any(layer.receptive_field is None for layer in layers):
+        text += f" Not known: {WHY_NOT_KNOWN}."
     caption(text, f"{run.run_id}-architecture", csv=ArchitectureDisplay(layers).csv)
 
 
@@ -84,9 +87,15 @@ def row_of(layer, indent):
         "details": layer.geometry,
         "parameters": layer.parameters,
         "multiply-adds": layer.multiply_adds,
-        "receptive field": " × ".join(map(str, layer.receptive_field or ())),
+        "receptive field": in_words(layer.receptive_field),
         "stride": " × ".join(map(str, layer.stride or ())),
     }
+
+
+def in_words(receptive_field):
+    if receptive_field is None:
+        return "not known"
+    return " × ".join(map(str, receptive_field))
 
 
 def folded(layers):

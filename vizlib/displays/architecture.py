@@ -86,7 +86,7 @@ class ArchitectureDisplay(Display):
                 _by(layer.output_shape),
                 layer.parameters,
                 layer.multiply_adds,
-                _by(layer.receptive_field),
+                "not known" if layer.receptive_field is None else _by(layer.receptive_field),
                 _by(layer.stride),
                 int(layer.is_sum),
             )
@@ -96,7 +96,7 @@ class ArchitectureDisplay(Display):
 
 
 def _by(sizes: Sequence[int] | None) -> str:
-    """Sizes as text: 64x8x8; empty where there are none, or they are not known."""
+    """Sizes as text: 64x8x8; empty where there are none."""
     return "x".join(map(str, sizes or ()))
 
 

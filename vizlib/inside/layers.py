@@ -14,7 +14,7 @@ import torch
 
 from vizlib.errors import UserError
 from vizlib.inside.activations import CallNames, forward, prepare
-from vizlib.inside.tracing import WHOLE, Operations, Seen
+from vizlib.inside.tracing import MAP_AXES, NOT_KNOWN, WHOLE, Operations, Seen
 
 # a dispatch mode belongs to its thread, yet entering one also sets flags of the whole process
 _one_at_a_time = threading.Lock()
@@ -36,10 +36,10 @@ class Layer:
     )
     multiply_adds: int  # of convolutions and matrix products, for one image; in a block the sum
     # (height, width) in input pixels, not cut at the border; the whole image after flatten, linear,
-    # global pool
-    receptive_field: tuple
+    # global pool; None where it is not known, as an operation has no rule in tracing.py
+    receptive_field: tuple | None
     # (top, left) where the field of the first place, (0, 0), begins, negative through padding; None
-    # when it is the whole image
+    # when it is the whole image, or not known
     start: tuple | None
     end: tuple | None  # (bottom, right) where that field ends, the first pixels after it
     # input pixels between neighbours, (vertical, horizontal); None when there is no map left
@@ -143,7 +143,7 @@ class _Table:
         ]
         self._counted.update(map(id, own))
         direct = [child for child in children if child.depth == 0]
-        seen = getattr(output, "seen", WHOLE)
+        seen = self._seen(output)
         row = Layer(
             name=self._called(name),
             kind=getattr(module, "kind", type(module).__name__),
@@ -153,11 +153,7 @@ class _Table:
             parameters=sum(parameter.numel() for parameter in own)
             + sum(child.parameters for child in direct),
             multiply_adds=done.multiply_adds + sum(child.multiply_adds for child in direct),
-            receptive_field=tuple(
-                math.floor(v - u) for u, v in zip(seen.start, seen.end, strict=True)
-            )
-            if seen.start
-            else self._operations.image_size,
+            receptive_field=self._receptive_field(seen),
             start=seen.start,
             end=seen.end,
             stride=seen.jump,
@@ -168,6 +164,23 @@ class _Table:
         for child in children:
             child.depth += 1
         self.rows.insert(start, row)
+
+    def _seen(self, output):
+        """What a layer's output has seen; not known where its last two axes are not those of its
+        maps, or their edges show what lies elsewhere.
+        """
+        seen = self._operations.seen(output) or NOT_KNOWN
+        is_map = output.dim() == 4 and seen.axes == MAP_AXES and not any(seen.mirrored)
+        if is_map or seen.axes is None:
+            return seen
+        return WHOLE if seen.start is None else NOT_KNOWN
+
+    def _receptive_field(self, seen):
+        if not seen.is_known:
+            return None
+        if seen.start is None:
+            return self._operations.image_size
+        return tuple(math.floor(v - u) for u, v in zip(seen.start, seen.end, strict=True))
 
     def _first_child(self, name):
         """Where the rows of this call begin: at its first child, which ended before it and is

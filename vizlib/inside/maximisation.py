@@ -202,7 +202,7 @@ def _canvas(layer, row, input_size, room):
     """
     channels, *whole = input_size
     fields = row.receptive_field
-    if all(field >= side for field, side in zip(fields, whole, strict=True)):
+    if fields is None or all(field >= side for field, side in zip(fields, whole, strict=True)):
         return input_size, (slice(None), slice(None))
     for more in count():
         size = [

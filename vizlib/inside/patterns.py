@@ -36,15 +36,17 @@ def unit_layer(rows, name, unit_layers):
 
 
 def sees_part(row, input_size):
-    """Whether a unit of this Layer sees less than the whole image of (channels, height, width)."""
-    return len(row.output_shape) == 3 and any(
-        seen < side for seen, side in zip(row.receptive_field, input_size[1:], strict=True)
-    )
+    """Whether a unit of this Layer is known to see less than the whole image of (channels, height,
+    width).
+    """
+    if row.receptive_field is None or len(row.output_shape) != 3:
+        return False
+    return any(seen < side for seen, side in zip(row.receptive_field, input_size[1:], strict=True))
 
 
 def field(row, place, input_size):
     """What one place (row, column) of a Layer's maps sees: (top, left, bottom, right) in input
-    pixels, also over the border; the whole image where it sees that.
+    pixels, also over the border; the whole image where it sees that, or nobody knows what it sees.
 
     `receptive_fields.box` cuts the same at the border; this has the same size for all places.
     """

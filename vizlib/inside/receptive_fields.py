@@ -1,8 +1,8 @@
 """Which pixels of the input a value of a layer depends on: all that can have an influence on it,
 and those that have it for one image.
 
-The first is arithmetic on strides and paddings (vizlib.tracing, after Araujo, Norris and Sim,
-Distill 2019), the second a gradient (Luo, Li, Urtasun and Zemel, Understanding the Effective
+The first is arithmetic on strides and paddings (vizlib.inside.tracing, after Araujo, Norris and
+Sim, Distill 2019), the second a gradient (Luo, Li, Urtasun and Zemel, Understanding the Effective
 Receptive Field in Deep Convolutional Neural Networks, NeurIPS 2016,
 https://arxiv.org/abs/1701.04128).
 """
@@ -13,6 +13,10 @@ import numpy as np
 
 from vizlib.errors import UserError
 
+# to follow a colon, where a field is not known
+WHY_NOT_KNOWN = (
+    "on the way to it lies an operation of which Convscope has no rule for how far it looks"
+)
 SHARE = 0.95  # of the influence that a tight box holds
 
 
@@ -24,9 +28,12 @@ def box(layer, place, input_size):
     windows leave gaps, and after transposed convolutions and adaptive pools into cells of unequal
     size. layer: a Layer of `layer_table`. place: (row, column) on its map; any for a layer without
     maps, which sees the whole image. input_size: (channels, height, width) that the table was made
-    for. UserError for a place outside the map.
+    for. None where it is not known. UserError for a place outside the map.
     """
-    rows, columns = spans(layer, input_size)
+    both = spans(layer, input_size)
+    if both is None:
+        return None
+    rows, columns = both
     row, column = place if len(layer.output_shape) == 3 else (0, 0)
     if not (0 <= row < len(rows) and 0 <= column < len(columns)):
         raise UserError(
@@ -38,11 +45,13 @@ def box(layer, place, input_size):
 
 def spans(layer, input_size, shape=None):
     """A box is a span of rows and one of columns: ([(top, bottom) of each row of the map], [(left,
-    right) of each column]), as in `box`.
+    right) of each column]), as in `box`; None where they are not known.
 
     shape: (height, width) of a map that was averaged down from the layer's; its places see what
     those that they are the mean of see.
     """
+    if layer.receptive_field is None:
+        return None
     full = layer.output_shape[1:] if len(layer.output_shape) == 3 else (1, 1)
     return tuple(
         _axis(layer, axis, input_size[axis + 1], full[axis], (shape or full)[axis])

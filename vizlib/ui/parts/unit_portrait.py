@@ -10,6 +10,7 @@ from vizlib.displays.units import plot_spread, spread
 from vizlib.images import sharp_png
 from vizlib.inside.layers import convolutions
 from vizlib.inside.patterns import sees_part
+from vizlib.inside.receptive_fields import WHY_NOT_KNOWN
 from vizlib.ui.data import caches
 from vizlib.ui.frame import links
 from vizlib.ui.frame.plain import plain
@@ -81,21 +82,23 @@ def describe(run, row, unit):
             output_format="PNG",
             width=120,
         )
-    field = " × ".join(map(str, row.receptive_field))
-    st.markdown(
-        "**It sees**  \n"
-        + (
-            f"{field} pixels"
-            if sees_part(row, run.input_size)
-            else "the whole image"
-            + (f", and could see {field} pixels" if len(row.output_shape) == 3 else "")
-        )
-    )
+    st.markdown(f"**It sees**  \n{what_it_sees(run, row)}")
     links.link(
         "Feature maps", "Its map for the image in view →", layer=row.name, unit=unit, place=""
     )
     if row.is_convolution:
         links.link("Filters", "Its filter's weights →", layer=row.name, unit=unit)
+
+
+def what_it_sees(run, row):
+    """How much of an image a unit of a Layer sees, in words."""
+    if row.receptive_field is None:
+        return f"how much is not known: {WHY_NOT_KNOWN}. The whole image is shown"
+    field = " × ".join(map(str, row.receptive_field))
+    if sees_part(row, run.input_size):
+        return f"{field} pixels"
+    could = f", and could see {field} pixels" if len(row.output_shape) == 3 else ""
+    return f"the whole image{could}"
 
 
 def class_spread(run, row, unit, index):

@@ -542,7 +542,7 @@ def test_a_place_outside_is_said():
     row = layer_table(architectures.create("lenet"), (3, 32, 32))[0]
     for place in ((28, 0), (0, 28), (-1, 0)):
         with pytest.raises(
-            UserError, match="no place .* in conv1: its map has 28 rows and 28 columns"
+            UserError, match="no position .* in conv1: its map has 28 rows and 28 columns"
         ):
             box(row, place, (3, 32, 32))
 

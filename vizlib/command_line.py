@@ -439,7 +439,7 @@ def _patterns(options):
     made = maximise(
         model,
         layer,
-        list(range(len(best.rows))),
+        list(range(len(best.values))),
         input_size=run.input_size,
         mean=run.config.mean,
         std=run.config.std,

@@ -38,8 +38,8 @@ class Layer:
     # (height, width) in input pixels, not cut at the border; the whole image after flatten, linear,
     # global pool; None where it is not known, as an operation has no rule in tracing.py
     receptive_field: tuple | None
-    # (top, left) where the field of the first place, (0, 0), begins, negative through padding; None
-    # when it is the whole image, or not known
+    # (top, left) where the field of the first position, (0, 0), begins, negative through padding;
+    # None when it is the whole image, or not known
     start: tuple | None
     end: tuple | None  # (bottom, right) where that field ends, the first pixels after it
     # input pixels between neighbours, (vertical, horizontal); None when there is no map left
@@ -73,18 +73,18 @@ def layer_table(model, input_size):
                 f"This network cannot take images of {size} (channels x height x width): "
                 f"{str(error).partition(chr(10))[0][:200]}"
             ) from error
-    return table.rows
+    return table.layers
 
 
-def convolutions(model, rows=None):
+def convolutions(model, layers=None):
     """Pairs (layer name, weight (out, in, height, width)) of every module that holds a
     four-dimensional weight.
 
-    In order of execution with the `rows` of `layer_table`, else in order of definition. Weights
+    In order of execution with the `layers` of `layer_table`, else in order of definition. Weights
     that functional code uses count as well.
     """
     modules = dict(model.named_modules())
-    names = modules if rows is None else [row.name for row in rows if row.name in modules]
+    names = modules if layers is None else [layer.name for layer in layers if layer.name in modules]
     weights = ((name, getattr(modules[name], "weight", None)) for name in names)
     return [
         (name, weight.detach())
@@ -93,49 +93,49 @@ def convolutions(model, rows=None):
     ]
 
 
-def default_layer(rows):
+def default_layer(layers):
     """The layer to open on: the first convolution. Its filters can be read as small pictures, and
     its maps still look like the image.
 
     In a network without one, the first layer that has maps, or else the first layer.
     """
-    leaves = [row for row in rows if not row.is_block]
+    leaves = [layer for layer in layers if not layer.is_block]
     for choice in (
-        [row for row in leaves if row.is_convolution],
-        [row for row in leaves if len(row.output_shape) == 3],
-        rows,
+        [layer for layer in leaves if layer.is_convolution],
+        [layer for layer in leaves if len(layer.output_shape) == 3],
+        layers,
     ):
         if choice:
             return choice[0].name
     raise UserError("This network has no layers to look at.")
 
 
-def at_depth(rows, share):
+def at_depth(layers, share):
     """The convolution at a share in [0, 1] of the way from a network's first to its last one, the
     later of two as near: (Layer, its number from 1, of how many).
 
     In a network without any, the same of all layers that hold no others.
     """
-    listed = [row for row in rows if row.is_convolution] or [
-        row for row in rows if not row.is_block
+    listed = [layer for layer in layers if layer.is_convolution] or [
+        layer for layer in layers if not layer.is_block
     ]
-    place = int(share * (len(listed) - 1) + 0.5)
-    return listed[place], place + 1, len(listed)
+    number = int(share * (len(listed) - 1) + 0.5)
+    return listed[number], number + 1, len(listed)
 
 
 class _Table:
     def __init__(self, operations):
-        self.rows = []
+        self.layers = []
         self._operations = operations
         self._called = CallNames()
         self._counted = set()  # ids of the parameters in the table
-        self._sums = []  # (output, how many rows there were) of sums that no layer has claimed
+        self._sums = []  # (output, how many layers there were) of sums that no layer has claimed
 
     def module_ended(self, name, module, output):
         done = self._operations.take()
-        self._sums += [(total, len(self.rows)) for total in done.sums]
+        self._sums += [(total, len(self.layers)) for total in done.sums]
         start = self._first_child(name)
-        children = self.rows[start:]
+        children = self.layers[start:]
         own = [
             parameter
             for parameter in module.parameters(recurse=not children)
@@ -144,7 +144,7 @@ class _Table:
         self._counted.update(map(id, own))
         direct = [child for child in children if child.depth == 0]
         seen = self._seen(output)
-        row = Layer(
+        layer = Layer(
             name=self._called(name),
             kind=getattr(module, "kind", type(module).__name__),
             depth=0,
@@ -163,7 +163,7 @@ class _Table:
         )
         for child in children:
             child.depth += 1
-        self.rows.insert(start, row)
+        self.layers.insert(start, layer)
 
     def _seen(self, output):
         """What a layer's output has seen; not known where its last two axes are not those of its
@@ -183,15 +183,15 @@ class _Table:
         return tuple(math.floor(v - u) for u, v in zip(seen.start, seen.end, strict=True))
 
     def _first_child(self, name):
-        """Where the rows of this call begin: at its first child, which ended before it and is
+        """Where the layers of this call begin: at its first child, which ended before it and is
         inside no ended block yet.
         """
         open_children = (
-            at
-            for at, row in enumerate(self.rows)
-            if row.depth == 0 and row.name.startswith(name + ".")
+            number
+            for number, layer in enumerate(self.layers)
+            if layer.depth == 0 and layer.name.startswith(name + ".")
         )
-        return next(open_children, len(self.rows))
+        return next(open_children, len(self.layers))
 
     def _claim_sum(self, start, output, is_block):
         """A block's sum comes after its first child. A layer without children sums itself only if

@@ -5,9 +5,9 @@ After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017,
 https://distill.pub/2017/feature-visualization, and their Lucid. One picture a unit: the objectives
 are summed, so one backward pass serves them all, and the forward pass ends at the layer asked for.
 
-What is maximised is the value at the central place of the unit's map, before any ReLU that follows,
-or the logit of a class: what `strongest.py` ranks. Where that place sees less than the whole
-input, the picture is a canvas only a little larger than what it sees.
+What is maximised is the value at the central position of the unit's map, before any ReLU that
+follows, or the logit of a class: what `strongest.py` ranks. Where that position sees less than the
+whole input, the picture is a canvas only a little larger than what it sees.
 """
 
 import math
@@ -33,7 +33,7 @@ DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
 MOST_BYTES = 256_000_000  # of maps and their gradients at a time
 # In each step a picture is moved to either side by up to:
 DEGREES, GROWTH = 8.0, 0.1
-# the smaller: farther off another place is in charge, and fine patterns would become a blur
+# the smaller: farther off another position is in charge, and fine patterns would become a blur
 SHIFT_OF_STRIDE, SHIFT_OF_INPUT = (1 / 2, 1 / 11)
 # How the colours of natural images vary, a column an axis: the root of their covariance, from
 # Lucid, lucid/optvis/param/color.py.
@@ -66,7 +66,7 @@ def maximise(
     say=lambda share: None,
 ):
     """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central
-    place of its map sees.
+    position of its map sees.
 
     model: on the CPU; left as it is. input_size: (channels, height, width) of what the network
     takes. mean, std: by channel, in [0, 1]. fourier: optimise the amplitudes of waves, long ones
@@ -74,21 +74,21 @@ def maximise(
     three channels only. robust: shift, turn and scale the picture a little in each step. The same
     seed gives the same picture. UserError if there is no such layer or unit.
     """
-    layer, units = (
-        _Layer(prepare(twin(model)), layer_name, mean, std),
+    network, units = (
+        _Network(prepare(twin(model)), layer_name, mean, std),
         torch.as_tensor(units, dtype=torch.int64),
     )
-    row = layer.row(units, input_size)
+    layer = network.layer(units, input_size)
     shift = (
         min(
             SHIFT_OF_INPUT * min(input_size[1:]),
-            SHIFT_OF_STRIDE * min(row.stride or input_size[1:]),
+            SHIFT_OF_STRIDE * min(layer.stride or input_size[1:]),
         )
         if robust
         else 0
     )
-    size, seen = _canvas(layer, row, input_size, math.ceil(shift))
-    batch = max(1, MOST_BYTES // layer.bytes(size))
+    size, seen = _canvas(network, layer, input_size, math.ceil(shift))
+    batch = max(1, MOST_BYTES // network.bytes(size))
     made = []
     for some in units.split(batch):
         painting = _Painting(
@@ -98,7 +98,7 @@ def maximise(
         made.append(
             _painted(
                 painting,
-                layer,
+                network,
                 some,
                 shift,
                 steps,
@@ -111,13 +111,13 @@ def maximise(
     )
 
 
-def _painted(painting, layer, units, shift, steps, say):
+def _painted(painting, network, units, shift, steps, say):
     """A painting's pictures after the ascent, uint8 (U, C, H, W), and what the units answer to
     them, (U,).
     """
 
     def answers(images):
-        return layer.values(images).gather(1, units[:, None])[:, 0]
+        return network.values(images).gather(1, units[:, None])[:, 0]
 
     for step in range(steps):
         with slots, torch.enable_grad():
@@ -128,34 +128,32 @@ def _painted(painting, layer, units, shift, steps, say):
         return pictures, answers(pictures.float() / 255)
 
 
-class _Layer:
+class _Network:
     """The units of one layer of a prepared model."""
 
     def __init__(self, model, name, mean, std):
         self._model, self._name = model, name
         self._mean, self._std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
 
-    def row(self, units, input_size):
-        """The layer's row in the layer table. UserError if there is none, or not all of these
-        units.
-        """
-        rows = {row.name: row for row in layer_table(self._model, input_size)}
-        if self._name not in rows:
-            raise unknown("layer", self._name, rows)
-        row = rows[self._name]
-        if len(row.output_shape) not in (1, 3):
+    def layer(self, units, input_size):
+        """The Layer in the layer table. UserError if there is none, or not all of these units."""
+        layers = {layer.name: layer for layer in layer_table(self._model, input_size)}
+        if self._name not in layers:
+            raise unknown("layer", self._name, layers)
+        layer = layers[self._name]
+        if len(layer.output_shape) not in (1, 3):
             raise UserError(
                 f"The layer {self._name!r} has no units: it gives neither maps nor a vector."
             )
         if len(units) == 0:
-            raise UserError(f"The units of {self._name!r} are 0 to {row.output_shape[0] - 1}.")
+            raise UserError(f"The units of {self._name!r} are 0 to {layer.output_shape[0] - 1}.")
         for unit in units.tolist():
-            if not 0 <= unit < row.output_shape[0]:
-                raise no_such_unit(self._name, row.output_shape, unit)
-        return row
+            if not 0 <= unit < layer.output_shape[0]:
+                raise no_such_unit(self._name, layer.output_shape, unit)
+        return layer
 
     def values(self, images, see=lambda output: None):
-        """What all units answer at the central place, (N, units), to images in [0, 1]; `see` is
+        """What all units answer at the central position, (N, units), to images in [0, 1]; `see` is
         given each output on the way.
         """
         received = (images - self._mean) / self._std
@@ -172,7 +170,7 @@ class _Layer:
         return 8 * sum(values)
 
     def seen(self, size):
-        """The rows and the columns of a picture that the central place sees, two slices: a value
+        """The rows and the columns of a picture that the central position sees, two slices: a value
         that is not a number spreads to all that see it.
         """
         return tuple(
@@ -193,23 +191,23 @@ class _Layer:
             return bool(self.values(image).isnan().any())
 
 
-def _canvas(layer, row, input_size, room):
+def _canvas(network, layer, input_size, room):
     """The smallest size (channels, height, width), a multiple of the stride, at which the central
-    place sees all it ever does, with room around.
+    position sees all it ever does, with room around.
 
     And what it sees of it. It answers there as it would inside the whole input, which is taken
     where nothing smaller will do.
     """
     channels, *whole = input_size
-    fields = row.receptive_field
+    fields = layer.receptive_field
     if fields is None or all(field >= side for field, side in zip(fields, whole, strict=True)):
         return input_size, (slice(None), slice(None))
     for more in count():
         size = [
             min(side, (-(-(field + 2 * room) // stride) + more) * stride)
-            for side, field, stride in zip(whole, fields, row.stride, strict=True)
+            for side, field, stride in zip(whole, fields, layer.stride, strict=True)
         ]
-        seen = layer.seen((channels, *size))
+        seen = network.seen((channels, *size))
         fits = [
             one.start >= room and one.stop + room <= side and one.stop - one.start == field
             for one, side, field in zip(seen, size, fields, strict=True)

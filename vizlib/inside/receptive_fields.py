@@ -20,24 +20,24 @@ WHY_NOT_KNOWN = (
 SHARE = 0.95  # of the influence that a tight box holds
 
 
-def box(layer, place, input_size):
-    """The pixels that a place of a layer can depend on: (top, left, bottom, right), half-open, cut
-    at the image's border.
+def box(layer, position, input_size):
+    """The pixels that a position of a layer can depend on: (top, left, bottom, right), half-open,
+    cut at the image's border.
 
     The smallest such box, but for a few pixels more at the border, where dilated and strided
     windows leave gaps, and after transposed convolutions and adaptive pools into cells of unequal
-    size. layer: a Layer of `layer_table`. place: (row, column) on its map; any for a layer without
-    maps, which sees the whole image. input_size: (channels, height, width) that the table was made
-    for. None where it is not known. UserError for a place outside the map.
+    size. layer: a Layer of `layer_table`. position: (row, column) on its map; any for a layer
+    without maps, which sees the whole image. input_size: (channels, height, width) that the table
+    was made for. None where it is not known. UserError for a position outside the map.
     """
     both = spans(layer, input_size)
     if both is None:
         return None
     rows, columns = both
-    row, column = place if len(layer.output_shape) == 3 else (0, 0)
+    row, column = position if len(layer.output_shape) == 3 else (0, 0)
     if not (0 <= row < len(rows) and 0 <= column < len(columns)):
         raise UserError(
-            f"There is no place {row}, {column} in {layer.name}: its map has {len(rows)} rows "
+            f"There is no position {row}, {column} in {layer.name}: its map has {len(rows)} rows "
             f"and {len(columns)} columns, from 0."
         )
     return rows[row][0], columns[column][0], rows[row][1], columns[column][1]
@@ -47,7 +47,7 @@ def spans(layer, input_size, shape=None):
     """A box is a span of rows and one of columns: ([(top, bottom) of each row of the map], [(left,
     right) of each column]), as in `box`; None where they are not known.
 
-    shape: (height, width) of a map that was averaged down from the layer's; its places see what
+    shape: (height, width) of a map that was averaged down from the layer's; its positions see what
     those that they are the mean of see.
     """
     if layer.receptive_field is None:
@@ -59,25 +59,28 @@ def spans(layer, input_size, shape=None):
     )
 
 
-def _axis(layer, axis, pixels, places, cells):
+def _axis(layer, axis, pixels, positions, cells):
     if layer.start is None:
         return [(0, pixels)] * cells
     start, end, stride = layer.start[axis], layer.end[axis], layer.stride[axis]
-    # the first and the last place of each cell
-    ends = [(cell * places // cells, -(-(cell + 1) * places // cells) - 1) for cell in range(cells)]
+    # the first and the last position of each cell
+    ends = [
+        (cell * positions // cells, -(-(cell + 1) * positions // cells) - 1)
+        for cell in range(cells)
+    ]
     limits = [
         (math.ceil(start + first * stride), math.floor(end + last * stride)) for first, last in ends
     ]
     return [tuple(min(max(limit, 0), pixels) for limit in pair) for pair in limits]
 
 
-def effective(model, image, layer_name, unit, place):
+def effective(model, image, layer_name, unit, position):
     """How much each pixel of one image moves one value of a layer: the absolute gradient, summed
     over channels, float32 array (H, W).
 
-    image: (1, C, H, W), normalised, on the model's device. place: (row, column), or () in a layer
-    of plain values. "name#2" is the second call of a module. All zero where the value is, behind a
-    ReLU. UserError if there is no such layer, unit or place.
+    image: (1, C, H, W), normalised, on the model's device. position: (row, column), or () in a
+    layer of plain values. "name#2" is the second call of a module. All zero where the value is,
+    behind a ReLU. UserError if there is no such layer, unit or position.
     """
     import torch
 
@@ -86,7 +89,7 @@ def effective(model, image, layer_name, unit, place):
     pixels = image.detach().clone().requires_grad_(True)
     with slots, torch.enable_grad():
         output = output_of(prepare(twin(model)), pixels, layer_name)
-        value = value_of(output[0], layer_name, unit, place)
+        value = value_of(output[0], layer_name, unit, position)
         gradient = torch.autograd.grad(value, pixels)[0]
     return gradient[0].abs().sum(0).float().cpu().numpy()
 

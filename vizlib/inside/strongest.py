@@ -35,15 +35,16 @@ _DTYPES = {"values": "F32", "rows": "I32", "places": "I16"}
 @dataclass(frozen=True)
 class Strongest:
     """The images that excite each unit of a layer most, the strongest first; of equal ones the
-    lower row, NaN last.
+    lower number, NaN last.
 
-    values: float32 (units, K). rows: int32 (units, K), of the images given. places: int16 (units,
-    K, 2), row and column of the value in its map, the first of equal ones; (0, 0) for a class.
+    values: float32 (units, K). image_numbers: int32 (units, K), of the images given. positions:
+    int16 (units, K, 2), row and column of the value in its map, the first of equal ones; (0, 0) for
+    a class.
     """
 
     values: np.ndarray
-    rows: np.ndarray
-    places: np.ndarray
+    image_numbers: np.ndarray
+    positions: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,14 @@ class Index:
         return self._read(layer_name)
 
 
-def unit_layers(rows):
-    """The names of those rows of a `layers.layer_table` with units to rank: all convolutions, and
+def unit_layers(layers):
+    """The names of those layers of a `layers.layer_table` with units to rank: all convolutions, and
     the logits, the last layer of a vector.
     """
-    vectors = [row.name for row in rows if not row.is_block and len(row.output_shape) == 1]
-    return [row.name for row in rows if row.is_convolution or row.name in vectors[-1:]]
+    vectors = [
+        layer.name for layer in layers if not layer.is_block and len(layer.output_shape) == 1
+    ]
+    return [layer.name for layer in layers if layer.is_convolution or layer.name in vectors[-1:]]
 
 
 def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=lambda share: None):
@@ -104,8 +107,8 @@ def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=
 
 
 class _Search:
-    """The strongest of the images so far, {layer name: (values, rows, places)}, and how many have
-    been seen.
+    """The strongest of the images so far, {layer name: (values, image_numbers, positions)}, and how
+    many have been seen.
     """
 
     def __init__(self, layer_names, count):
@@ -132,35 +135,37 @@ class _Search:
             self.best[name] = _first([old, new] if old else [new], self._count)
 
 
-def _strengths(output, first_row):
-    """(values, rows, places) of each unit for the images of one batch, (units, B), and (units, B,
-    2).
+def _strengths(output, first_number):
+    """(values, image_numbers, positions) of each unit for the images of one batch, (units, B), and
+    (units, B, 2).
     """
     import torch
 
     maps = output if output.dim() == 4 else output[:, :, None, None]
     # The pool is vectorised over channels of any number, `amax` over multiples of 32 alone; and
     # where the greatest value lies it knows anyway.
-    values, places = torch.nn.functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
-    rows = torch.arange(
-        first_row, first_row + len(maps), dtype=torch.int32, device=maps.device
+    values, positions = torch.nn.functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
+    numbers = torch.arange(
+        first_number, first_number + len(maps), dtype=torch.int32, device=maps.device
     ).expand(maps.shape[1], -1)
-    places = torch.stack((places // maps.shape[3], places % maps.shape[3]), -1).flatten(1, 3)
-    return values.flatten(1).T.float(), rows, places.transpose(0, 1).to(torch.int16)
+    positions = torch.stack((positions // maps.shape[3], positions % maps.shape[3]), -1).flatten(
+        1, 3
+    )
+    return values.flatten(1).T.float(), numbers, positions.transpose(0, 1).to(torch.int16)
 
 
 def _first(parts, count):
-    """The strongest of several (values, rows, places), rows ascending. A stable sort of the negated
-    leaves equal ones as they came, NaN last.
+    """The strongest of several (values, image_numbers, positions), the numbers ascending. A stable
+    sort of the negated leaves equal ones as they came, NaN last.
     """
     import torch
 
-    values, rows, places = (torch.cat(tensors, 1) for tensors in zip(*parts, strict=True))
+    values, numbers, positions = (torch.cat(tensors, 1) for tensors in zip(*parts, strict=True))
     order = values.neg().sort(dim=1, stable=True).indices[:, :count]
     return (
         values.gather(1, order),
-        rows.gather(1, order),
-        places.gather(1, order[..., None].expand(-1, -1, 2)),
+        numbers.gather(1, order),
+        positions.gather(1, order[..., None].expand(-1, -1, 2)),
     )
 
 
@@ -264,8 +269,10 @@ def _check(file, layer_names, count):
 
 def _write(path, found, marks):
     tensors = {
-        f"{name}/{part}": np.ascontiguousarray(getattr(strongest, part))
-        for name, strongest in found.items()
-        for part in _DTYPES
+        f"{name}/{key}": np.ascontiguousarray(part)
+        for name, best in found.items()
+        for key, part in zip(
+            _DTYPES, (best.values, best.image_numbers, best.positions), strict=True
+        )
     }
     write_whole(path, safetensors.numpy.save(tensors, marks))

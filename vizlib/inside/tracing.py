@@ -431,11 +431,11 @@ def _reshape(done, inputs, args, named, output):
     axes: list[int] = []
     for axis in seen.axes or ():
         fitting = [
-            place - len(new)
-            for place in range(len(new))
-            if new[place] == old[axis] and new[:place].numel() == old[:axis].numel()
+            one - len(new)
+            for one in range(len(new))
+            if new[one] == old[axis] and new[:one].numel() == old[:axis].numel()
         ]
-        axes += [place for place in fitting if place not in axes][:1]
+        axes += [one for one in fitting if one not in axes][:1]
     return seen.relaid((axes[0], axes[1]) if len(axes) == 2 else None)
 
 

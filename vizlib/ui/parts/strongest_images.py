@@ -65,7 +65,7 @@ class Seen:
 def nine(run, row, unit, index):
     """The unit's strongest images, a list of Seen, the strongest first."""
     best, pictures = index[row.name], caches.dataset(run).splits["test"].pictures
-    places = [tuple(map(int, place)) for place in best.places[unit][:SHOWN]]
+    places = [tuple(map(int, place)) for place in best.positions[unit][:SHOWN]]
     return [
         Seen(
             int(at),
@@ -74,7 +74,9 @@ def nine(run, row, unit, index):
             place,
             field(row, place, run.input_size),
         )
-        for at, value, place in zip(best.rows[unit], best.values[unit], places, strict=False)
+        for at, value, place in zip(
+            best.image_numbers[unit], best.values[unit], places, strict=False
+        )
     ]
 
 

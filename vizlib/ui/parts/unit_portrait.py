@@ -105,7 +105,7 @@ def class_spread(run, row, unit, index):
     """How the unit's strongest images spread over the classes, each with the way to the images of
     that class in the matrix.
     """
-    rows = index[row.name].rows[unit]
+    rows = index[row.name].image_numbers[unit]
     found = spread(caches.dataset(run).splits["test"].labels[np.asarray(rows)], run.class_names)
     st.markdown(f"**The classes of its {len(rows)} strongest images**")
     charts.steady(plot_spread(found), key="spread", config={"staticPlot": True})

@@ -39,8 +39,7 @@ def prepare(model: nn.Module) -> nn.Module:
     if getattr(model, "_convscope_prepared", False):
         return model
     for name, module in model.named_modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False
+        _out_of_place(module)
         if name:
             module.register_forward_hook(partial(_after_forward, name))
     model._convscope_prepared = True  # type: ignore[assignment]
@@ -57,9 +56,13 @@ def twin(model: nn.Module) -> nn.Module:
     tensors = [*model.parameters(), *model.buffers()]
     double = copy.deepcopy(model, memo={id(tensor): tensor.detach() for tensor in tensors}).eval()
     for module in double.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False
+        _out_of_place(module)
     return double
+
+
+def _out_of_place(module: Any) -> None:
+    if getattr(module, "inplace", False):
+        module.inplace = False
 
 
 def _after_forward(name: str, module: nn.Module, arguments: tuple, output: object) -> None:
@@ -165,7 +168,8 @@ def output_of(
     model: prepared. The pass ends at the layer, unless it is to go `to_the_end`. see(output) is
     given each output on the way. UserError if a layer does not exist or is not reached.
     """
-    kept, reached, called = [], [], CallNames()
+    kept, reached = [], []
+    called = CallNames()
 
     def observe(name: str, module: nn.Module, output: Tensor) -> None:
         see(output)

@@ -54,8 +54,8 @@ def evidence(
     """The Evidence in an image (1, C, H, W), normalised, for the class number `target`, by one of
     `evidence.class_methods()`.
 
-    say(share) after each pass, in [0, 1]; it may raise to cancel. UserError for an unknown class or
-    method, and where the method has nothing to say of such a network.
+    say(share) after each pass, in [0, 1], may raise to cancel. UserError for a class or a method
+    that does not exist, and where the method has nothing to say of such a network.
     """
     compute = methods.class_method(method).compute
     own = prepare(twin(model))
@@ -86,7 +86,8 @@ def of_units(
     that does not exist.
     """
     compute = methods.unit_method(method).compute
-    own, size, parts = prepare(twin(model)), images_at_once(images), []
+    own, size = prepare(twin(model)), images_at_once(images)
+    parts = []
     for start in range(0, len(images), size):
         part = slice(start, start + size)
         values = OneRelu(_values_of(own, layer_name, units[part], positions[part]))
@@ -109,11 +110,9 @@ def _values_of(
     def values(images: Tensor) -> Tensor:
         # also what lies behind the layer
         outputs = output_of(model, images, layer_name, to_the_end=True)
+        asked = zip(outputs, units, positions, strict=True)
         return torch.stack(
-            [
-                value_of(output, layer_name, unit, position)
-                for output, unit, position in zip(outputs, units, positions, strict=True)
-            ]
+            [value_of(output, layer_name, unit, where) for output, unit, where in asked]
         )
 
     return values

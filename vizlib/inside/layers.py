@@ -5,12 +5,17 @@ One forward pass of a black image finds it all. Hooks say which module has just 
 (activations.py), and tracing.py what was computed in it.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from vizlib.errors import UserError
 from vizlib.inside.activations import CallNames, forward, prepare
@@ -49,7 +54,7 @@ class Layer:
     is_convolution: bool
 
 
-def layer_table(model, input_size):
+def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
     """The Layers of a model in order of execution, for one image of `input_size` (channels, height,
     width).
 
@@ -59,7 +64,7 @@ def layer_table(model, input_size):
     if not getattr(model, "_convscope_prepared", False):
         model = prepare(copy.deepcopy(model))
     like = next(model.parameters(), torch.zeros(()))
-    image = torch.zeros(1, *input_size, device=like.device, dtype=like.dtype)
+    image: Any = torch.zeros(1, *input_size, device=like.device, dtype=like.dtype)
     image.seen = Seen((0, 0), (1, 1), (1, 1))
     operations = Operations(tuple(input_size[1:]))
     table = _Table(operations)
@@ -76,7 +81,9 @@ def layer_table(model, input_size):
     return table.layers
 
 
-def convolutions(model, layers=None):
+def convolutions(
+    model: nn.Module, layers: Sequence[Layer] | None = None
+) -> list[tuple[str, Tensor]]:
     """Pairs (layer name, weight (out, in, height, width)) of every module that holds a
     four-dimensional weight.
 
@@ -93,7 +100,7 @@ def convolutions(model, layers=None):
     ]
 
 
-def default_layer(layers):
+def default_layer(layers: Sequence[Layer]) -> str:
     """The layer to open on: the first convolution. Its filters can be read as small pictures, and
     its maps still look like the image.
 
@@ -110,7 +117,7 @@ def default_layer(layers):
     raise UserError("This network has no layers to look at.")
 
 
-def at_depth(layers, share):
+def at_depth(layers: Sequence[Layer], share: float) -> tuple[Layer, int, int]:
     """The convolution at a share in [0, 1] of the way from a network's first to its last one, the
     later of two as near: (Layer, its number from 1, of how many).
 
@@ -125,13 +132,14 @@ def at_depth(layers, share):
 
 class _Table:
     def __init__(self, operations):
-        self.layers = []
+        self.layers: list[Layer] = []
         self._operations = operations
         self._called = CallNames()
         self._counted = set()  # ids of the parameters in the table
         self._sums = []  # (output, how many layers there were) of sums that no layer has claimed
 
-    def module_ended(self, name, module, output):
+    def module_ended(self, name: str, module: nn.Module, output: Tensor) -> None:
+        """The observer of the pass."""
         done = self._operations.take()
         self._sums += [(total, len(self.layers)) for total in done.sums]
         start = self._first_child(name)

@@ -10,14 +10,17 @@ follows, or the logit of a class: what `strongest.py` ranks. Where that position
 whole input, the picture is a canvas only a little larger than what it sees.
 """
 
+from __future__ import annotations
+
 import math
 from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 # the function: the class imports PyTorch's compiler, which takes seconds
 from torch.optim.adam import (
@@ -26,7 +29,7 @@ from torch.optim.adam import (
 
 from vizlib.errors import UserError, unknown
 from vizlib.inside.activations import no_such_unit, output_of, prepare, slots, twin
-from vizlib.inside.layers import layer_table
+from vizlib.inside.layers import Layer, layer_table
 
 STEPS, RATE = 160, 0.05
 DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
@@ -51,20 +54,20 @@ class Maximised:
 
 
 def maximise(
-    model,
-    layer_name,
-    units,
+    model: nn.Module,
+    layer_name: str,
+    units: Sequence[int],
     *,
-    input_size,
-    mean,
-    std,
-    fourier=True,
-    decorrelated=True,
-    robust=True,
-    steps=STEPS,
-    seed=0,
-    say=lambda share: None,
-):
+    input_size: tuple[int, int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    fourier: bool = True,
+    decorrelated: bool = True,
+    robust: bool = True,
+    steps: int = STEPS,
+    seed: int = 0,
+    say: Callable[[float], None] = lambda share: None,
+) -> Maximised:
     """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central
     position of its map sees.
 
@@ -74,41 +77,31 @@ def maximise(
     three channels only. robust: shift, turn and scale the picture a little in each step. The same
     seed gives the same picture. UserError if there is no such layer or unit.
     """
-    network, units = (
-        _Network(prepare(twin(model)), layer_name, mean, std),
-        torch.as_tensor(units, dtype=torch.int64),
-    )
-    layer = network.layer(units, input_size)
-    shift = (
-        min(
-            SHIFT_OF_INPUT * min(input_size[1:]),
-            SHIFT_OF_STRIDE * min(layer.stride or input_size[1:]),
-        )
-        if robust
-        else 0
-    )
+    network = _Network(prepare(twin(model)), layer_name, mean, std)
+    wanted = torch.as_tensor(units, dtype=torch.int64)
+    layer = network.layer(wanted, input_size)
+    shift = _most_shift(layer, input_size) if robust else 0
     size, seen = _canvas(network, layer, input_size, math.ceil(shift))
-    batch = max(1, MOST_BYTES // network.bytes(size))
-    made = []
-    for some in units.split(batch):
-        painting = _Painting(
-            len(some), size, fourier, decorrelated, torch.Generator().manual_seed(seed)
-        )
-        done = sum(len(values) for _, values in made)
-        made.append(
-            _painted(
-                painting,
-                network,
-                some,
-                shift,
-                steps,
-                lambda share, at=done, some=some: say((at + share * len(some)) / len(units)),
-            )
-        )
+    made, done = [], 0
+    for some in wanted.split(max(1, MOST_BYTES // network.bytes(size))):
+        generator = torch.Generator().manual_seed(seed)
+        painting = _Painting(len(some), size, fourier, decorrelated, generator)
+
+        def say_of_all(share: float, done: int = done, count: int = len(some)) -> None:
+            say((done + share * count) / len(wanted))
+
+        made.append(_painted(painting, network, some, shift, steps, say_of_all))
+        done += len(some)
     pictures, values = (torch.cat(parts) for parts in zip(*made, strict=True))
     return Maximised(
         pictures[(..., *seen)].permute(0, 2, 3, 1).contiguous().numpy(), values.numpy()
     )
+
+
+def _most_shift(layer: Layer, input_size: tuple[int, int, int]) -> float:
+    """By how many pixels a picture for a layer is moved at most."""
+    of_stride = SHIFT_OF_STRIDE * min(layer.stride or input_size[1:])
+    return min(SHIFT_OF_INPUT * min(input_size[1:]), of_stride)
 
 
 def _painted(painting, network, units, shift, steps, say):
@@ -116,7 +109,7 @@ def _painted(painting, network, units, shift, steps, say):
     them, (U,).
     """
 
-    def answers(images):
+    def answers(images: Tensor) -> Tensor:
         return network.values(images).gather(1, units[:, None])[:, 0]
 
     for step in range(steps):
@@ -135,7 +128,7 @@ class _Network:
         self._model, self._name = model, name
         self._mean, self._std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
 
-    def layer(self, units, input_size):
+    def layer(self, units: Tensor, input_size: tuple[int, int, int]) -> Layer:
         """The Layer in the layer table. UserError if there is none, or not all of these units."""
         layers = {layer.name: layer for layer in layer_table(self._model, input_size)}
         if self._name not in layers:
@@ -152,7 +145,9 @@ class _Network:
                 raise no_such_unit(self._name, layer.output_shape, unit)
         return layer
 
-    def values(self, images, see=lambda output: None):
+    def values(
+        self, images: Tensor, see: Callable[[Tensor], object] = lambda output: None
+    ) -> Tensor:
         """What all units answer at the central position, (N, units), to images in [0, 1]; `see` is
         given each output on the way.
         """
@@ -162,14 +157,14 @@ class _Network:
             return output
         return output[:, :, output.shape[2] // 2, output.shape[3] // 2]
 
-    def bytes(self, size):
+    def bytes(self, size: Sequence[int]) -> int:
         """What the maps of one picture of a size, and their gradients, take."""
         values = []
         with slots, torch.inference_mode():
             self.values(torch.zeros(1, *size), lambda output: values.append(output.numel()))
         return 8 * sum(values)
 
-    def seen(self, size):
+    def seen(self, size: Sequence[int]) -> tuple[slice, ...]:
         """The rows and the columns of a picture that the central position sees, two slices: a value
         that is not a number spreads to all that see it.
         """
@@ -202,7 +197,8 @@ def _canvas(network, layer, input_size, room):
     fields = layer.receptive_field
     if fields is None or all(field >= side for field, side in zip(fields, whole, strict=True)):
         return input_size, (slice(None), slice(None))
-    for more in count():
+    more = 0
+    while True:
         size = [
             min(side, (-(-(field + 2 * room) // stride) + more) * stride)
             for side, field, stride in zip(whole, fields, layer.stride, strict=True)
@@ -214,7 +210,7 @@ def _canvas(network, layer, input_size, room):
         ]
         if all(fit or side == most for fit, side, most in zip(fits, size, whole, strict=True)):
             return (channels, *size), seen
-    return None
+        more += 1
 
 
 class _Painting:
@@ -223,7 +219,8 @@ class _Painting:
     """
 
     def __init__(self, pictures, size, fourier, decorrelated, generator):
-        self._size, self._generator, self._waves = size, generator, None
+        self._size, self._generator = size, generator
+        self._waves: Tensor | None = None
         channels, height, width = size
         if fourier:
             frequencies = torch.hypot(
@@ -235,15 +232,12 @@ class _Painting:
         self._colours = (
             colours / colours.norm(dim=0).max() if decorrelated and channels == 3 else None
         )
-        shape = (channels, *self._waves.shape, 2) if fourier else size
-        self._parameter = (
-            (torch.randn(shape, generator=generator) * DEVIATION)
-            .repeat(pictures, *[1] * len(shape))
-            .requires_grad_()
-        )
+        shape = size if self._waves is None else (channels, *self._waves.shape, 2)
+        start = torch.randn(shape, generator=generator) * DEVIATION
+        self._parameter = start.repeat(pictures, *[1] * len(shape)).requires_grad_()
         self._moments, self._step = torch.zeros(2, *self._parameter.shape), torch.tensor(0.0)
 
-    def images(self):
+    def images(self) -> Tensor:
         """Float (pictures, channels, height, width) in [0, 1]."""
         pixels = self._parameter
         if self._waves is not None:
@@ -254,7 +248,7 @@ class _Painting:
             pixels = torch.einsum("rc,nchw->nrhw", self._colours, pixels)
         return pixels.sigmoid()
 
-    def ascend(self, objective, shift):
+    def ascend(self, objective: Callable[[Tensor], Tensor], shift: float) -> None:
         """One step of Adam up the objective, a number made of the images: shifted by up to `shift`
         pixels, turned and scaled, unless that is 0.
         """
@@ -289,7 +283,7 @@ class _Painting:
             [along, -across * height / width, 2 * shift * right / width],
             [across * width / height, along, 2 * shift * down / height],
         ]
-        grid = F.affine_grid(torch.tensor([matrix]), (1, 1, height, width), align_corners=False)
+        grid = F.affine_grid(torch.tensor([matrix]), [1, 1, height, width], align_corners=False)
         return F.grid_sample(
             images,
             grid.expand(len(images), -1, -1, -1),

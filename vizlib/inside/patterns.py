@@ -2,19 +2,30 @@
 layer as one sheet.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vizlib.images import fit, shrunk
 from vizlib.tables import as_csv
 
+if TYPE_CHECKING:
+    from vizlib.datasets import Split
+    from vizlib.inside.layers import Layer
+    from vizlib.inside.strongest import Strongest
+
+Box = tuple[int, int, int, int]  # (top, left, bottom, right)
+
 # grey, where a field reaches over the border: there the network sees zeros, which are no colour
 OUTSIDE = 128
 MOST_PIXELS = 3_000_000  # of a sheet; larger parts are shrunk
 
 
-def unit_layer(layers, name, unit_layers):
+def unit_layer(layers: Sequence[Layer], name: str, unit_layers: Sequence[str]) -> str | None:
     """The layer whose units stand for those of the layer `name`: itself, or the last of
     `unit_layers` up to its end that has as many; None where there is none.
 
@@ -35,7 +46,7 @@ def unit_layer(layers, name, unit_layers):
     return name if name in unit_layers else fitting[-1] if fitting else None
 
 
-def sees_part(layer, input_size):
+def sees_part(layer: Layer, input_size: Sequence[int]) -> bool:
     """Whether a unit of this Layer is known to see less than the whole image of (channels, height,
     width).
     """
@@ -46,22 +57,23 @@ def sees_part(layer, input_size):
     )
 
 
-def field(layer, position, input_size):
+def field(layer: Layer, position: Sequence[int], input_size: Sequence[int]) -> Box:
     """What one position (row, column) of a Layer's maps sees: (top, left, bottom, right) in input
     pixels, also over the border; the whole image where it sees that, or nobody knows what it sees.
 
     `receptive_fields.box` cuts the same at the border; this has the same size for all positions.
     """
-    if not sees_part(layer, input_size):
-        return 0, 0, *input_size[1:]
+    if layer.start is None or not sees_part(layer, input_size):
+        return 0, 0, input_size[1], input_size[2]
+    height, width = layer.receptive_field or input_size[1:]
     top, left = (
         math.ceil(start + at * stride)
-        for start, at, stride in zip(layer.start, position, layer.stride, strict=True)
+        for start, at, stride in zip(layer.start, position, layer.stride or (), strict=True)
     )
-    return top, left, top + layer.receptive_field[0], left + layer.receptive_field[1]
+    return top, left, top + height, left + width
 
 
-def cut(picture, box):
+def cut(picture: np.ndarray, box: Box) -> np.ndarray:
     """The part of a picture inside a box, which may reach over the border: grey there. uint8
     (bottom - top, right - left, C).
     """
@@ -75,7 +87,13 @@ def cut(picture, box):
     return part
 
 
-def patches(pictures, layer, best, input_size, say=lambda share: None):
+def patches(
+    pictures: Sequence[np.ndarray],
+    layer: Layer,
+    best: Strongest,
+    input_size: Sequence[int],
+    say: Callable[[float], None] = lambda share: None,
+) -> np.ndarray:
     """The part of a held-out image that excites each unit of a Layer most: uint8 (units, h, w, C).
 
     pictures: the test split's. best: the layer's Strongest. They are shrunk as `fitting` says.
@@ -90,7 +108,7 @@ def patches(pictures, layer, best, input_size, say=lambda share: None):
     return fitting(found)
 
 
-def csv(best, split, class_names):
+def csv(best: Strongest, split: Split, class_names: Sequence[str]) -> str:
     """A layer's strongest images as text: unit, rank from 1, value, image id, its true class, row
     and column of the map.
     """
@@ -101,7 +119,7 @@ def csv(best, split, class_names):
             rank + 1,
             f"{best.values[unit, rank]:.6g}",
             split.image_ids[image_number],
-            class_names[split.labels[image_number]],
+            class_names[int(split.labels[image_number])],
             *best.positions[unit, rank],
         )
         for (unit, rank), image_number in np.ndenumerate(best.image_numbers)
@@ -109,7 +127,7 @@ def csv(best, split, class_names):
     return as_csv(header, rows)
 
 
-def fitting(pictures):
+def fitting(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures of one size, uint8 (h, w, C) each, as one array (N, h, w, C), shrunk where all of
     them together would have over three million pixels.
     """

@@ -7,11 +7,23 @@ Receptive Field in Deep Convolutional Neural Networks, NeurIPS 2016,
 https://arxiv.org/abs/1701.04128).
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vizlib.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from vizlib.inside.layers import Layer
+
+Box = tuple[int, int, int, int]  # (top, left, bottom, right)
+Spans = list[tuple[int, int]]
 
 # to follow a colon, where a field is not known
 WHY_NOT_KNOWN = (
@@ -20,7 +32,7 @@ WHY_NOT_KNOWN = (
 SHARE = 0.95  # of the influence that a tight box holds
 
 
-def box(layer, position, input_size):
+def box(layer: Layer, position: Sequence[int], input_size: Sequence[int]) -> Box | None:
     """The pixels that a position of a layer can depend on: (top, left, bottom, right), half-open,
     cut at the image's border.
 
@@ -43,7 +55,9 @@ def box(layer, position, input_size):
     return rows[row][0], columns[column][0], rows[row][1], columns[column][1]
 
 
-def spans(layer, input_size, shape=None):
+def spans(
+    layer: Layer, input_size: Sequence[int], shape: Sequence[int] | None = None
+) -> tuple[Spans, Spans] | None:
     """A box is a span of rows and one of columns: ([(top, bottom) of each row of the map], [(left,
     right) of each column]), as in `box`; None where they are not known.
 
@@ -53,16 +67,18 @@ def spans(layer, input_size, shape=None):
     if layer.receptive_field is None:
         return None
     full = layer.output_shape[1:] if len(layer.output_shape) == 3 else (1, 1)
-    return tuple(
+    rows, columns = (
         _axis(layer, axis, input_size[axis + 1], full[axis], (shape or full)[axis])
         for axis in (0, 1)
     )
+    return rows, columns
 
 
-def _axis(layer, axis, pixels, positions, cells):
-    if layer.start is None:
+def _axis(layer: Layer, axis: int, pixels: int, positions: int, cells: int) -> Spans:
+    if layer.start is None or layer.end is None or layer.stride is None:
         return [(0, pixels)] * cells
-    start, end, stride = layer.start[axis], layer.end[axis], layer.stride[axis]
+    start, end = layer.start[axis], layer.end[axis]
+    stride = layer.stride[axis]
     # the first and the last position of each cell
     ends = [
         (cell * positions // cells, -(-(cell + 1) * positions // cells) - 1)
@@ -71,10 +87,12 @@ def _axis(layer, axis, pixels, positions, cells):
     limits = [
         (math.ceil(start + first * stride), math.floor(end + last * stride)) for first, last in ends
     ]
-    return [tuple(min(max(limit, 0), pixels) for limit in pair) for pair in limits]
+    return [(min(max(first, 0), pixels), min(max(last, 0), pixels)) for first, last in limits]
 
 
-def effective(model, image, layer_name, unit, position):
+def effective(
+    model: nn.Module, image: Tensor, layer_name: str, unit: int, position: Sequence[int]
+) -> np.ndarray:
     """How much each pixel of one image moves one value of a layer: the absolute gradient, summed
     over channels, float32 array (H, W).
 
@@ -94,7 +112,7 @@ def effective(model, image, layer_name, unit, position):
     return gradient[0].abs().sum(0).float().cpu().numpy()
 
 
-def tight_box(influence, share=SHARE):
+def tight_box(influence: np.ndarray, share: float = SHARE) -> Box | None:
     """The box with the fewest pixels that holds a share in (0, 1) of the influence: (top, left,
     bottom, right), half-open; None where there is none.
 

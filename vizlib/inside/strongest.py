@@ -11,12 +11,15 @@ ReLU that follows; or a class, its value the logit.
 Reading the file needs no torch.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors.numpy
@@ -25,6 +28,14 @@ from safetensors import SafetensorError, safe_open
 from vizlib.errors import UserError, unknown
 from vizlib.inside.passes import received
 from vizlib.run.files import write_whole
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vizlib.datasets import Dataset
+    from vizlib.inside.activations import Observer
+    from vizlib.inside.layers import Layer
+    from vizlib.run.folders import Run
 
 COUNT = 30
 FILE = "strongest.safetensors"
@@ -53,18 +64,18 @@ class Index:
     looked at, which took `seconds`.
     """
 
-    layer_names: list
+    layer_names: list[str]
     images: int
     seconds: float
-    _read: Callable
+    _read: Callable[[str], Strongest]
 
-    def __getitem__(self, layer_name):
+    def __getitem__(self, layer_name: str) -> Strongest:
         if layer_name not in self.layer_names:
             raise unknown("layer", layer_name, self.layer_names)
         return self._read(layer_name)
 
 
-def unit_layers(layers):
+def unit_layers(layers: Sequence[Layer]) -> list[str]:
     """The names of those layers of a `layers.layer_table` with units to rank: all convolutions, and
     the logits, the last layer of a vector.
     """
@@ -74,7 +85,17 @@ def unit_layers(layers):
     return [layer.name for layer in layers if layer.is_convolution or layer.name in vectors[-1:]]
 
 
-def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=lambda share: None):
+def find(
+    model: nn.Module,
+    images: np.ndarray | Iterable[np.ndarray],
+    layer_names: Sequence[str],
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    count: int = COUNT,
+    total: int | None = None,
+    say: Callable[[float], None] = lambda share: None,
+) -> dict[str, Strongest]:
     """The `count` strongest images of each unit of some layers, {layer name: Strongest}; all of
     them where there are fewer.
 
@@ -86,14 +107,13 @@ def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=
 
     if not getattr(model, "_convscope_prepared", False):
         model = prepare(twin(model))
-    device, total, search = (
-        next(model.parameters()).device,
-        total or len(images),
-        _Search(layer_names, count),
-    )
+    device = next(model.parameters()).device
+    chunks = [images] if isinstance(images, np.ndarray) else images
+    total = total or (len(images) if isinstance(images, np.ndarray) else 0)
     if not total:
         raise UserError("There are no images to look at.")
-    for chunk in [images] if isinstance(images, np.ndarray) else images:
+    search = _Search(layer_names, count)
+    for chunk in chunks:
         for batch in received(
             chunk, mean, std, max(1, BATCH_PIXELS // (chunk.shape[2] * chunk.shape[3])), device
         ):
@@ -115,14 +135,15 @@ class _Search:
         self.best, self.seen = {}, 0
         self._wanted, self._count = set(layer_names), count
 
-    def begin(self):
+    def begin(self) -> Observer:
         """The observer of one forward pass."""
         from vizlib.inside.activations import CallNames
 
         self._called, self._reached = CallNames(), []
         return self._observe
 
-    def end(self, images):
+    def end(self, images: int) -> None:
+        """After a pass of so many images."""
         for name in self._wanted - set(self._reached):
             raise unknown("layer", name, self._reached)
         self.seen += images
@@ -169,7 +190,7 @@ def _first(parts, count):
     )
 
 
-def of_run(run, dataset, say=lambda share: None):
+def of_run(run: Run, dataset: Dataset, say: Callable[[float], None] = lambda share: None) -> Index:
     """The Index of a run's saved weights over the test images of a data set, of all its
     `unit_layers`.
 
@@ -182,11 +203,8 @@ def of_run(run, dataset, say=lambda share: None):
 
     if not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
-    start, split, weights = (
-        time.perf_counter(),
-        dataset.splits["test"],
-        run.path("model.safetensors").read_bytes(),
-    )
+    start, split = time.perf_counter(), dataset.splits["test"]
+    weights = run.path("model.safetensors").read_bytes()
     model = load_model(run, weights)  # of the very bytes that the marks are of
     layer_names = unit_layers(layer_table(model, run.input_size))
     images = reader(split, run.input_size)()
@@ -208,7 +226,7 @@ def of_run(run, dataset, say=lambda share: None):
     return Index(layer_names, len(split), seconds, found.__getitem__)
 
 
-def load(run, dataset):
+def load(run: Run, dataset: Dataset) -> Index | None:
     """The Index kept in a run's folder, whose layers are read when asked for.
 
     None if there is none, or it is damaged, or of other weights, another network or another copy of

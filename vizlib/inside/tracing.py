@@ -330,7 +330,8 @@ def _resized(done, inputs, args, named, output, *, neighbours):
     if any(seen.mirrored):
         return _lost([seen])
     before, after = neighbours
-    start, end, jump = [], [], []
+    start, end = [], []
+    jump = []
     for axis, scale in zip(MAP_AXES, _scales(named), strict=True):
         size, count = inputs[0].shape[axis], output.shape[axis]
         step, shift, part = _step(size, count, scale, named.get("align_corners"), neighbours)
@@ -427,7 +428,8 @@ def _reshape(done, inputs, args, named, output):
     """
     if output.dim() <= 2:
         return WHOLE
-    seen, old, new = inputs[0].seen, inputs[0].shape, output.shape
+    seen = inputs[0].seen
+    old, new = inputs[0].shape, output.shape
     axes: list[int] = []
     for axis in seen.axes or ():
         fitting = [

@@ -86,9 +86,7 @@ def for_classes(
     reading: Callable[[np.ndarray, Mapping[str, Any]], str] = _ends,
     making: Callable[[Mapping[str, Any]], str] = lambda facts: "",
 ) -> Callable[[Function], Function]:
-    """Decorator for a function as ClassMethod.compute. A name taken twice, or a style that is none,
-    raises ValueError.
-    """
+    """Decorator for ClassMethod.compute. A name taken twice or no such style: ValueError."""
     if style not in STYLES:
         raise ValueError(f"the style of {name!r} is {style!r}, and not one of {', '.join(STYLES)}")
 

@@ -46,7 +46,7 @@ def grad_cam(
     # of a module called twice Captum keeps the last call, which is the one that ends last
     module = model.get_submodule(layer.name.partition("#")[0])
     with slots:
-        maps = LayerGradCam(model, module).attribute(image, target, relu_attributions=True)
+        maps: Any = LayerGradCam(model, module).attribute(image, target, relu_attributions=True)
         values = LayerAttribution.interpolate(maps.detach(), tuple(image.shape[2:]), "bilinear")
     return values[0, 0], {"layer": layer.name, "size": tuple(layer.output_shape[1:])}
 

@@ -95,8 +95,7 @@ def card(run):
         f"{figure}  \n:small[:gray[{plain(run.config.dataset)}, {size}]]  "
         f"\n:small[:gray[{reported(run)}]]"
     )
-    if run.problem:
-        st.warning(plain(run.problem))
+    status.say_problems([run])
     place = st.container()
     if run.is_weightless:
         st.markdown(

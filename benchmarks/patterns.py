@@ -1,8 +1,9 @@
 """What excites units: the index of the strongest images, and a sheet of maximised inputs, each
 beside what it is measured by.
 
-    python -m benchmarks.patterns            # 5 rounds, about ten minutes on two cores
-    python -m benchmarks.patterns --quick    # one round, a fifth of the images
+    python -m benchmarks.patterns               # 5 rounds, about ten minutes on two cores
+    python -m benchmarks.patterns --quick       # one round, a fifth of the images
+    python -m benchmarks.patterns --smallest    # a few images and steps: whether it measures
 
 - index: the strongest images of all units of resnet32 over 10,000 images, beside the plain forward
   pass that answers them (`predict`): same images, same batches, same memory format. CIFAR-10's test
@@ -19,10 +20,12 @@ ratios are what to read. The networks of the sheet have random weights, which ch
 import argparse
 import statistics
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from benchmarks import tables
 from vizlib import architectures, datasets
 from vizlib.errors import UserError
 from vizlib.inside import activations, maximisation, strongest
@@ -31,24 +34,49 @@ from vizlib.inside.passes import predict
 from vizlib.run import folders
 from vizlib.run.weights import load_into, load_weights
 
-IMAGES, UNITS = 10_000, 64
+THREADS = 2
 MEAN, STD = [0.49, 0.48, 0.45], [0.25, 0.24, 0.26]
 
 
-def main():
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    rounds: int = 5
+    images: int = 10_000
+    units: int = 64  # of conv1
+    steps: int = maximisation.STEPS
+    networks: tuple = ("resnet18_cifar", "resnet18")  # of the sheets
+
+
+QUICK = Sizes(rounds=1, images=2_000)
+SMALLEST = Sizes(rounds=1, images=4, units=2, steps=1, networks=("resnet18_cifar",))
+
+
+def main(arguments=None):
+    sizes = _sizes(arguments)
+    torch.set_num_threads(THREADS)
+    images, name = noise(sizes.images) if sizes is SMALLEST else pictures(sizes.images)
+    columns = ("what", "way", "seconds", "times the first")
+    tables.begin(*columns, texts=2, note=f"{THREADS} threads, float32")
+    seconds = by_turns(index_ways(images), sizes.rounds)
+    add_rows(f"resnet32, {len(images):,} {name}", seconds)
+    for network in sizes.networks:
+        seconds = by_turns(sheet_ways(network, sizes.units, sizes.steps), sizes.rounds)
+        add_rows(f"{network}, conv1, {sizes.units} units", seconds)
+
+
+def _sizes(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one round, a fifth of the images")
-    options = parser.parse_args()
-    torch.set_num_threads(2)
-    rounds = 1 if options.quick else options.rounds
-    images, name = pictures(IMAGES // 5 if options.quick else IMAGES)
-    print("| what | way | seconds | times the first |\n|---|---|---:|---:|")
-    report(f"resnet32, {len(images):,} {name}", by_turns(index_ways(images), rounds))
-    for architecture in ("resnet18_cifar", "resnet18"):
-        report(f"{architecture}, conv1, {UNITS} units", by_turns(sheet_ways(architecture), rounds))
+    parser.add_argument("--smallest", action="store_true", help="one round, 4 images, one step")
+    options = parser.parse_args(arguments)
+    if options.smallest:
+        return SMALLEST
+    return QUICK if options.quick else Sizes(options.rounds)
 
 
 def by_turns(ways, rounds):
@@ -65,67 +93,65 @@ def by_turns(ways, rounds):
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def report(what, seconds):
+def add_rows(what, seconds):
     first = next(iter(seconds.values()))
     for way, value in seconds.items():
-        print(f"| {what} | {way} | {value:,.2f} | {value / first:,.2f} |", flush=True)
+        tables.add(what, way, f"{value:,.2f}", f"{value / first:,.2f}")
 
 
 def pictures(count):
     """(uint8 images (count, 3, 32, 32), what they are)."""
     try:
-        images, name = (
-            datasets.load("cifar10").splits["test"].images((3, 32, 32)),
-            "test images of CIFAR-10",
-        )
+        images = datasets.load("cifar10").splits["test"].images((3, 32, 32))
     except UserError:
-        images, name = (
-            np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8),
-            "images of noise",
-        )
-    return images[np.arange(count) % len(images)], name if count <= len(
-        images
-    ) else f"{name}, repeated"
+        return noise(count)
+    repeated = ", repeated" if count > len(images) else ""
+    return images[np.arange(count) % len(images)], f"test images of CIFAR-10{repeated}"
+
+
+def noise(count):
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8)
+    return images, "images of noise"
 
 
 def index_ways(images):
+    """{way: (what it does, 1)} of the index, each with a network of its own."""
     run = folders.open_run("resnet32")
-    plain, prepared = (
-        load_into(
-            architectures.create("resnet32", **run.config.arguments),
-            load_weights(run.path("model.safetensors")),
-        )
-        for _ in "ab"
-    )
+    plain, prepared = _network(run), _network(run)
     layer_names = strongest.unit_layers(layer_table(activations.prepare(prepared), run.input_size))
     mean, std = run.config.mean, run.config.std
-    return {
-        "a plain forward pass": (
-            lambda: predict(plain, images, mean, std, strongest.BATCH_PIXELS // 32**2),
-            1,
-        ),
-        "the index of all layers": (
-            lambda: strongest.find(prepared, images, layer_names, mean=mean, std=std),
-            1,
-        ),
-    }
+
+    def answer():
+        predict(plain, images, mean, std, strongest.BATCH_PIXELS // 32**2)
+
+    def look():
+        strongest.find(prepared, images, layer_names, mean=mean, std=std)
+
+    return {"a plain forward pass": (answer, 1), "the index of all layers": (look, 1)}
 
 
-def sheet_ways(name):
+def _network(run):
+    network = architectures.create("resnet32", **run.config.arguments)
+    return load_into(network, load_weights(run.path("model.safetensors")))
+
+
+def sheet_ways(network, units, steps):
+    """{way: (what it does, by how much its time is multiplied)} of a sheet."""
     torch.manual_seed(0)
-    model, size = architectures.create(name).eval(), architectures.get(name).input_size
-    return {
-        "Convscope, the whole sheet": (
-            lambda: maximisation.maximise(
-                model, "conv1", range(UNITS), input_size=size, mean=MEAN, std=STD
-            ),
-            1,
-        ),
-        "one unit at a time": (lambda: usual(activations.twin(model), size, unit=0), UNITS),
-    }
+    model = architectures.create(network).eval()
+    size = architectures.get(network).input_size
+
+    def whole_sheet():
+        given = dict(input_size=size, mean=MEAN, std=STD, steps=steps)
+        maximisation.maximise(model, "conv1", range(units), **given)
+
+    def one_unit():
+        usual(activations.twin(model), size, 0, steps)
+
+    return {"Convscope, the whole sheet": (whole_sheet, 1), "one unit at a time": (one_unit, units)}
 
 
-def usual(model, size, unit):
+def usual(model, size, unit, steps):
     """The best input of one unit of conv1 as it is usually made: a hook, and the whole network at
     each step.
     """
@@ -139,7 +165,7 @@ def usual(model, size, unit):
         height, width = kept["output"].shape[2:]
         return kept["output"][0, unit, height // 2, width // 2]
 
-    for _ in range(maximisation.STEPS):
+    for _ in range(steps):
         painting.ascend(objective, 1.0)
     return painting.images()
 

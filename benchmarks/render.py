@@ -1,8 +1,9 @@
 """A whole layer as one picture: how long it takes and how many bytes it makes, ours against the
 usual ways.
 
-    python -m benchmarks.render            # 5 rounds, about five minutes on an idle machine
-    python -m benchmarks.render --quick    # one round of the slow ways
+    python -m benchmarks.render               # 5 rounds, about five minutes on an idle machine
+    python -m benchmarks.render --quick       # one round of the slow ways
+    python -m benchmarks.render --smallest    # one round, one small layer: whether it measures
 
 Measured, from the same tensor (C, h, w) in memory to bytes in memory, at one torch thread: our
 palette PNG (FeatureMapsDisplay, its scale the layer's); torchvision's make_grid, written as PNG;
@@ -20,51 +21,57 @@ import time
 import numpy as np
 import torch
 
+from benchmarks import tables
 from vizlib.displays.atlas import columns_for
 from vizlib.displays.feature_maps import FeatureMapsDisplay
 
 LAYERS = ((64, 112, 112), (256, 56, 56), (512, 7, 7), (2048, 7, 7))
+SMALL = (4, 7, 7)
 
 
-def main():
+def main(arguments=None):
+    options = _options(arguments)
+    torch.set_num_threads(1)
+    for way in WAYS.values():  # first calls import, read fonts and fill caches
+        way(feature_maps(SMALL))
+    columns = ("layer", "way", "milliseconds", "times ours", "kilobytes", "times ours")
+    tables.begin(*columns, texts=2, note="1 thread, from float32 to bytes")
+    for shape in (SMALL,) if options.smallest else LAYERS:
+        seconds, sizes = measure(feature_maps(shape), options)
+        add_rows("x".join(map(str, shape)), seconds, sizes)
+
+
+def _options(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--quick", action="store_true", help="Matplotlib and Plotly in the first round only"
-    )
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    for way in WAYS.values():  # first calls import, read fonts and fill caches
-        way(feature_maps((4, 7, 7)))
-    print(
-        "| layer | way | milliseconds | times ours | kilobytes | times ours "
-        "|\n|---|---|---:|---:|---:|---:|"
-    )
-    for shape in LAYERS:
-        maps = feature_maps(shape)
-        seconds, sizes = {way: [] for way in WAYS}, {}
-        for number in range(options.rounds):
-            for name, way in WAYS.items():
-                if options.quick and number and name in SLOW:
-                    continue
-                start = time.perf_counter()
-                content = way(maps)
-                seconds[name].append(time.perf_counter() - start)
-                sizes[name] = len(content)
-        report(shape, {name: statistics.median(values) for name, values in seconds.items()}, sizes)
+    slow = "Matplotlib and Plotly in the first round only"
+    parser.add_argument("--quick", action="store_true", help=slow)
+    parser.add_argument("--smallest", action="store_true", help="one round of one small layer")
+    return parser.parse_args(arguments)
 
 
-def report(shape, seconds, sizes):
-    ours = next(iter(WAYS))
+def measure(maps, options):
+    """({way: the median of its seconds}, {way: its bytes}) of drawing some maps, by turns."""
+    seconds, sizes = {name: [] for name in WAYS}, {}
+    for number in range(1 if options.smallest else options.rounds):
+        for name, way in WAYS.items():
+            if options.quick and number and name in SLOW:
+                continue
+            start = time.perf_counter()
+            content = way(maps)
+            seconds[name].append(time.perf_counter() - start)
+            sizes[name] = len(content)
+    return {name: statistics.median(values) for name, values in seconds.items()}, sizes
+
+
+def add_rows(layer, seconds, sizes):
+    first = next(iter(WAYS))  # ours
     for name in WAYS:
-        time_figures = f"{seconds[name] * 1000:,.1f} | {seconds[name] / seconds[ours]:,.1f}"
-        size_figures = f"{sizes[name] / 1000:,.0f} | {sizes[name] / sizes[ours]:,.1f}"
-        print(
-            f"| {'x'.join(map(str, shape))} | {name} | {time_figures} | {size_figures} |",
-            flush=True,
-        )
+        times = f"{seconds[name] * 1000:,.1f}", f"{seconds[name] / seconds[first]:,.1f}"
+        volumes = f"{sizes[name] / 1000:,.0f}", f"{sizes[name] / sizes[first]:,.1f}"
+        tables.add(layer, name, *times, *volumes)
 
 
 def feature_maps(shape):
@@ -76,7 +83,7 @@ def feature_maps(shape):
 def ours(maps):
     return (
         FeatureMapsDisplay.from_activation(maps.numpy(), (float(maps.min()), float(maps.max())))
-        .atlas("layer")
+        .picture("layer")
         .png()
     )
 
@@ -120,8 +127,8 @@ def plotly_facets(maps):
         go.Heatmap(z=channel, zmin=0, zmax=float(maps.max()), showscale=False)
         for channel in maps.numpy().astype(np.float32)
     ]
-    places = [divmod(number, columns) for number in range(len(maps))]
-    figure.add_traces(traces, [row + 1 for row, _ in places], [column + 1 for _, column in places])
+    cells = [divmod(number, columns) for number in range(len(maps))]
+    figure.add_traces(traces, [row + 1 for row, _ in cells], [column + 1 for _, column in cells])
     return figure.to_json().encode()
 
 

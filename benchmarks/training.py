@@ -3,6 +3,7 @@
     python -m benchmarks.training                # all that this machine can do, half an hour
     python -m benchmarks.training speed press    # some of: speed, press, pages, minute,
                                                  # five_minutes, speedrun
+    python -m benchmarks.training --smallest     # once each, on digits: whether it measures
 
 - speed: images a second and core, of three networks, against the conventional loop below:
   torchvision's CIFAR-10 class with its PIL pictures, RandomCrop, RandomHorizontalFlip, ToTensor,
@@ -19,11 +20,11 @@
   training's clock, which begins when data and network are on the device and compiled, and leaves
   evaluations out.
 
-Prints Markdown tables. Nothing else should run meanwhile. CIFAR-10 is needed for all but press.
+Prints Markdown tables. Nothing else should run meanwhile. CIFAR-10 is needed for all but press and
+the smallest sizes.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import statistics
@@ -32,40 +33,74 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-# and what was asked for, as a ratio
-NETWORKS = {"three_layer_module": 4.5, "resnet32": 3.0, "resnet18_cifar": 2.5}
-BATCH, ROUNDS, SECONDS = 128, 3, 16
+from benchmarks import tables
+from benchmarks.servers import ROOT
+
+BATCH = 128
 
 
-def main():
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured. networks: by name, with the ratio that was asked for. epochs, seeds:
+    instead of the recipe's and the part's own, where they are given.
+    """
+
+    data: str
+    networks: dict
+    rounds: int  # of speed, and of pages
+    seconds: int  # of training in one measurement of speed
+    redraws: int
+    epochs: int | None = None
+    seeds: int | None = None
+
+
+WHOLE = Sizes(
+    data="cifar10",
+    networks={"three_layer_module": 4.5, "resnet32": 3.0, "resnet18_cifar": 2.5},
+    rounds=3,
+    seconds=16,
+    redraws=30,
+)
+SMALLEST = Sizes(
+    data="digits",
+    networks={"three_layer_module": 4.5},
+    rounds=1,
+    seconds=1,
+    redraws=1,
+    epochs=1,
+    seeds=1,
+)
+
+
+def main(arguments=None):
+    options = _options(arguments)
+    sizes = SMALLEST if options.smallest else WHOLE
+    if options.one:
+        loop, network = options.one
+        print(json.dumps(LOOPS[loop](network, sizes)))
+        return
+    possible = [part for part in PARTS if part != "speedrun" or _has_gpu() or options.smallest]
+    for part in options.parts or possible:
+        PARTS[part](options, sizes)
+
+
+def _options(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "parts",
-        nargs="*",
-        choices=[[], *PARTS],
-        metavar="part",
-        help="which parts (default: all that this machine can do)",
-    )
-    parser.add_argument("--seeds", type=int, help="how many trainings of a recipe")
-    parser.add_argument(
-        "--keep",
-        type=Path,
-        help="the folder in which the run folders of minute, five_minutes and speedrun are left",
-    )
+    add = parser.add_argument
+    parts = "which parts (default: all that this machine can do)"
+    add("parts", nargs="*", choices=[[], *PARTS], metavar="part", help=parts)
+    add("--seeds", type=int, help="how many trainings of a recipe")
+    kept = "the folder in which the run folders of minute, five_minutes and speedrun are left"
+    add("--keep", type=Path, help=kept)
+    add("--smallest", action="store_true", help="one short training on digits for each part")
     # what a process of its own measures
-    parser.add_argument("--one", nargs=2, metavar=("LOOP", "NETWORK"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        print(json.dumps(ONE[options.one[0]](options.one[1])))
-        return
-    for part in options.parts or [part for part in PARTS if part != "speedrun" or _has_gpu()]:
-        PARTS[part](options)
+    add("--one", nargs=2, metavar=("LOOP", "NETWORK"), help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
 
 
 def _has_gpu():
@@ -77,213 +112,246 @@ def _has_gpu():
 # speed
 
 
-def measure_speed(options):
-    cores = _cores()
-    print(
-        f"\n{cores} cores, batches of {BATCH}.\n\n| network | conventional, images a second "
-        "and core | ours | ratio | asked for |\n|---|---:|---:|---:|---:|",
-        flush=True,
+def measure_speed(options, sizes):
+    tables.begin(
+        "network",
+        "conventional, images a second and core",
+        "ours",
+        "ratio",
+        "asked for",
+        texts=1,
+        note=f"batches of {BATCH}; the conventional loop in float32, ours {_types()}",
     )
-    for network, wanted in NETWORKS.items():
-        found = {"conventional": [], "ours": []}
-        for _ in range(ROUNDS):
-            for loop, speeds in found.items():
-                speeds.append(_in_a_process(loop, network) / cores)
-        theirs, ours = (statistics.median(speeds) for speeds in found.values())
-        print(
-            f"| `{network}` | {theirs:,.0f} | {ours:,.0f} | **{ours / theirs:.1f}** | {wanted} |",
-            flush=True,
-        )
+    for network, asked in sizes.networks.items():
+        speeds = {loop: [] for loop in LOOPS}
+        for _ in range(sizes.rounds):
+            for loop in LOOPS:
+                images_a_second = _in_a_process(loop, network, options)
+                speeds[loop].append(images_a_second / tables.cores())
+        theirs, ours = (statistics.median(speeds[loop]) for loop in LOOPS)
+        ratio = f"**{ours / theirs:.1f}**"
+        tables.add(f"`{network}`", f"{theirs:,.0f}", f"{ours:,.0f}", ratio, asked)
 
 
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def _types():
+    return tables.training_types()
 
 
-def _in_a_process(loop, network):
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.training", "--one", loop, network],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+def _in_a_process(loop, network, options):
+    command = [sys.executable, "-m", "benchmarks.training", "--one", loop, network]
+    if options.smallest:
+        command.append("--smallest")
+    ended = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(ended.stdout.splitlines()[-1])
 
 
-def conventional(network):
+def conventional(network, sizes):
     """Images a second of the loop as tutorials have it. With and without loader processes; the
     faster one counts.
     """
-    import torch
-    from torch import nn
-    from torch.utils.data import DataLoader
+    pictures = _as_torchvision_has_them(sizes.data)
+    return max(
+        _conventional_speed(pictures, network, sizes.seconds / 2, workers)
+        for workers in (0, tables.cores())
+    )
+
+
+def _as_torchvision_has_them(data):
+    """torchvision's own class and __getitem__, on pictures that are in memory already, wherever
+    they came from.
+    """
     from torchvision import transforms
     from torchvision.datasets import CIFAR10
 
-    from vizlib import architectures, datasets
+    from vizlib import datasets
 
-    source = datasets.load("cifar10")
+    source = datasets.load(data)
+    split = source.splits["train"]
+    augment = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
+    scale = [transforms.ToTensor(), transforms.Normalize(source.mean, source.std)]
 
     class Pictures(CIFAR10):
-        """torchvision's own class and __getitem__, on pictures that are in memory already, wherever
-        they came from.
-        """
+        def __init__(self):
+            self.data = split.images((3, 32, 32)).transpose(0, 2, 3, 1)
+            self.targets = split.labels.tolist()
+            self.transform = transforms.Compose([*augment, *scale])
+            self.target_transform = None
 
-        def __init__(self, transform):
-            split = source.splits["train"]
-            self.data, self.targets = (
-                split.images((3, 32, 32)).transpose(0, 2, 3, 1),
-                split.labels.tolist(),
-            )
-            self.transform, self.target_transform = transform, None
-
-    augment = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
-    pictures = Pictures(
-        transforms.Compose(
-            [*augment, transforms.ToTensor(), transforms.Normalize(source.mean, source.std)]
-        )
-    )
-
-    def speed(workers):
-        torch.manual_seed(0)
-        model = architectures.create(network)
-        optimiser, criterion = (
-            torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True),
-            nn.CrossEntropyLoss(),
-        )
-        start, count = None, 0
-        for step, (images, labels) in enumerate(
-            DataLoader(pictures, BATCH, shuffle=True, num_workers=workers)
-        ):
-            optimiser.zero_grad()
-            criterion(model(images), labels).backward()
-            optimiser.step()
-            if step == 2:  # warmed up
-                start = time.perf_counter()
-            elif step > 2:
-                count, seconds = count + len(labels), time.perf_counter() - start
-                if seconds > SECONDS / 2:
-                    return count / seconds
-        return count / seconds
-
-    return max(speed(0), speed(_cores()))
+    return Pictures()
 
 
-def ours(network):
-    """Images a second of a training as the app starts it, in the second half of its step rows.
+def _conventional_speed(pictures, network, seconds, workers):
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader
+
+    from vizlib import architectures
+
+    torch.manual_seed(0)
+    model = architectures.create(network)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
+    criterion = nn.CrossEntropyLoss()
+    loader = DataLoader(pictures, BATCH, shuffle=True, num_workers=workers)
+    start, count, taken = None, 0, 0.0
+    for step, (images, labels) in enumerate(loader):
+        optimiser.zero_grad()
+        criterion(model(images), labels).backward()
+        optimiser.step()
+        if step == 2:  # warmed up
+            start = time.perf_counter()
+        elif step > 2:
+            count, taken = count + len(labels), time.perf_counter() - start
+            if taken > seconds:
+                break
+    return count / taken
+
+
+def ours(network, sizes):
+    """Images a second of a training as the app starts it, in the second half of its step events.
     Evaluations are not training.
     """
-    from vizlib import datasets
     from vizlib.training import process
-    from vizlib.training.recipes import recipe
 
-    process.keep_freed_memory()
+    process.keep_freed_memory()  # before torch is in
+    from vizlib import datasets
     from vizlib.training.config import make_config
     from vizlib.training.loop import train
     from vizlib.training.order import Order
+    from vizlib.training.recipes import recipe
 
-    source = datasets.load("cifar10")
-    chosen = recipe("one_cycle", seconds=SECONDS, batch_size=BATCH, learning_rate=0.01)
+    source = datasets.load(sizes.data)
+    chosen = recipe("one_cycle", seconds=sizes.seconds, batch_size=BATCH, learning_rate=0.01)
+    order = Order(network, sizes.data, chosen, validation=100, side=32)
+    config = make_config(order, source)
     with tempfile.TemporaryDirectory() as folder:
-        run = train(
-            Path(folder) / "run",
-            make_config(Order(network, "cifar10", chosen, validation=100), source),
-            source,
-            say=lambda line: None,
-        )
-        rows = run.events_of("step")
-    first, last = rows[len(rows) // 2], rows[-1]
+        run = train(Path(folder) / "run", config, source, say=lambda line: None)
+        steps = run.events_of("step")
+    first, last = steps[len(steps) // 2], steps[-1]
     return (last["step"] - first["step"]) * BATCH / (last["seconds"] - first["seconds"])
 
 
-ONE = {"conventional": conventional, "ours": ours}
+LOOPS = {"conventional": conventional, "ours": ours}
 
 
 # press
 
 
-def measure_press(options):
+def measure_press(options, sizes):
+    tables.begin(
+        "digits, `three_layer_module`, `small_set`",
+        "first point, s",
+        "finished, s",
+        "test accuracy",
+        texts=1,
+        note=_types(),
+    )
+    _get_ready()
+    with _runs_of_its_own():
+        for seed in range(options.seeds or sizes.seeds or 3):
+            first, whole, accuracy = _pressed(seed, sizes.epochs)
+            tables.add(f"seed {seed}", f"{first:.1f}", f"{whole:.1f}", f"{accuracy:.1%}")
+
+
+def _get_ready():
+    """What the panel does before anybody can press."""
     from vizlib import datasets
-    from vizlib.run import folders
-    from vizlib.training import launcher
     from vizlib.training.config import check_possible, make_config
     from vizlib.training.order import Order
     from vizlib.training.recipes import recipe
 
     digits = datasets.load("digits")
-    # as the panel does before anybody can press
     order = Order("three_layer_module", "digits", recipe("small_set"))
     check_possible(make_config(order, digits), digits)
 
-    print(
-        "\n| digits, `three_layer_module`, `small_set` | first point, s | finished, s | test "
-        "accuracy |\n|---|---:|---:|---:|"
-    )
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.environ["CONVSCOPE_RUNS"] = folder
-        for seed in range(options.seeds or 3):
-            start = time.perf_counter()
-            run_id = launcher.start_new(replace(order, seed=seed))
-            first = None
-            while (run := folders.open_run(run_id)).is_active:
-                first = first or (run.events_of("step") and time.perf_counter() - start)
-                time.sleep(0.02)
-            finished = run.events_of("finished")
-            if not finished:
-                raise SystemExit(f"the training is {run.status}: {run.events[-1]}")
-            print(
-                f"| seed {seed} | {first or float('nan'):.1f} | "
-                f"{time.perf_counter() - start:.1f} | {finished[0]['test_accuracy']:.1%} |",
-                flush=True,
-            )
 
-
-# pages
-
-
-def measure_pages(options):
-    from benchmarks import serve
+def _pressed(seed, epochs):
+    """(seconds to the first point, seconds to the end, test accuracy) of one training."""
     from vizlib.run import folders
     from vizlib.training import launcher
     from vizlib.training.order import Order
     from vizlib.training.recipes import recipe
 
-    print(
-        "\n| Feature maps of `resnet32` redrawn, one session | median, ms | 95th percentile, "
-        "ms |\n|---|---:|---:|"
-    )
-    medians = {"idle": [], "training": []}
-    with tempfile.TemporaryDirectory() as folder:
+    start = time.perf_counter()
+    chosen = recipe("small_set", epochs=epochs)
+    run_id = launcher.start_new(Order("three_layer_module", "digits", chosen, seed=seed))
+    first = None
+    while (run := folders.open_run(run_id)).is_active:
+        if first is None and run.events_of("step"):
+            first = time.perf_counter() - start
+        time.sleep(0.02)
+    whole = time.perf_counter() - start
+    finished = run.events_of("finished")
+    if not finished:
+        raise SystemExit(f"the training is {run.status}: {run.events[-1]}")
+    return first or whole, whole, finished[0]["test_accuracy"]
+
+
+@contextmanager
+def _runs_of_its_own():
+    """A folder in which this process, and those that it starts, have their runs meanwhile."""
+    before = os.environ.get("CONVSCOPE_RUNS")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.environ["CONVSCOPE_RUNS"] = folder
-        with serve.server(folder) as address:
-            asyncio.run(serve.crowd(address, "resnet32", 1, pause=0.5, reruns=5))  # warm
-            for _ in range(2):
-                for state, times in medians.items():
-                    if state == "training":
-                        order = Order("resnet32", "cifar10", recipe("one_cycle"))
-                        run_id = launcher.start_new(order)
-                        while not folders.open_run(run_id).events_of("step"):
-                            time.sleep(0.2)
-                    found = asyncio.run(serve.crowd(address, "resnet32", 1, pause=0.5, reruns=30))
-                    if found["faults"]:
-                        raise SystemExit(found["faults"][0])
-                    times += found["reruns"]
-                    if state == "training":
-                        launcher.request(folders.open_run(run_id), "stop")
-                        while folders.open_run(run_id).is_active:
-                            time.sleep(0.2)
-    for state, times in medians.items():
-        print(
-            f"| {state} | {statistics.median(times):.0f} | "
-            f"{sorted(times)[int(0.95 * len(times))]:.0f} |"
-        )
-    print(
-        "\nRatio of the medians: "
-        f"**{statistics.median(medians['training']) / statistics.median(medians['idle']):.2f}**; "
-        "under 2 was asked for.",
-        flush=True,
-    )
+        try:
+            yield folder
+        finally:
+            if before is None:
+                del os.environ["CONVSCOPE_RUNS"]
+            else:
+                os.environ["CONVSCOPE_RUNS"] = before
+
+
+# pages
+
+
+def measure_pages(options, sizes):
+    from benchmarks.servers import server
+
+    columns = ("Feature maps of `resnet32` redrawn, one session", "median, ms")
+    tables.begin(*columns, "95th percentile, ms", texts=1, note=_types())
+    idle, training = [], []
+    with _runs_of_its_own() as folder, server(folder) as address:
+        _redrawn(address, 5 if sizes is WHOLE else 1)  # warm
+        for _ in range(2 if sizes is WHOLE else 1):
+            idle += _redrawn(address, sizes.redraws)
+            with _a_training(sizes.data):
+                training += _redrawn(address, sizes.redraws)
+    for state, times in (("idle", idle), ("training", training)):
+        late = sorted(times)[int(0.95 * len(times))]
+        tables.add(state, f"{statistics.median(times):.0f}", f"{late:.0f}")
+    ratio = statistics.median(training) / statistics.median(idle)
+    print(f"\nRatio of the medians: **{ratio:.2f}**; under 2 was asked for.", flush=True)
+
+
+def _redrawn(address, count):
+    """Milliseconds of so many changes of layer or unit."""
+    from benchmarks.crowd import crowd
+
+    measured = crowd(address, "resnet32", 1, pause=0.5, reruns=count)
+    if measured.faults:
+        raise SystemExit(measured.faults[0])
+    return measured.reruns
+
+
+@contextmanager
+def _a_training(data):
+    """A training of resnet32 beside all else, from its first step on."""
+    from vizlib.run import folders
+    from vizlib.training import launcher
+    from vizlib.training.order import Order
+    from vizlib.training.recipes import recipe
+
+    run_id = launcher.start_new(Order("resnet32", data, recipe("one_cycle")))
+    try:
+        while not (run := folders.open_run(run_id)).events_of("step"):
+            if not run.is_active:
+                raise SystemExit(f"the training is {run.status}: {run.events[-1]}")
+            time.sleep(0.1)
+        yield
+    finally:
+        launcher.request(folders.open_run(run_id), "stop")
+        while folders.open_run(run_id).is_active:
+            time.sleep(0.1)
 
 
 # recipes
@@ -300,61 +368,76 @@ def kept_or_temporary(folder):
 
 
 def measure_recipe(network, name, seeds, asked):
-    def measure(options):
-        from vizlib.run import folders
+    """The part that trains a network so many times by a recipe. asked: what was asked for."""
 
-        count = options.seeds or seeds
-        print(
-            f"\n| `{network}`, `{name}` | epochs | seconds of training | seconds in all | "
-            "test accuracy |\n|---|---:|---:|---:|---:|"
-        )
+    def measure(options, sizes):
+        head = (f"`{network}`, `{name}`", "epochs", "seconds of training", "seconds in all")
+        tables.begin(*head, "test accuracy", texts=1, note=_types())
         accuracies = []
         with kept_or_temporary(options.keep) as folder:
-            for seed in range(count):
-                start, run_name = time.perf_counter(), f"{name}-seed{seed}"
-                command = [
-                    "train",
-                    "-a",
-                    network,
-                    "-d",
-                    "cifar10",
-                    "-r",
-                    name,
-                    "--seed",
-                    str(seed),
-                    "--out",
-                    str(folder),
-                    "--name",
-                    run_name,
-                ]
-                subprocess.run(
-                    [sys.executable, "-m", "vizlib", *command],
-                    cwd=ROOT,
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                )
-                run = folders.read_run(folder / run_name)
-                finished, last = run.events_of("finished")[0], run.events_of("epoch")[-1]
-                accuracies.append(finished["test_accuracy"])
-                print(
-                    f"| seed {seed} | {last['epoch']:.1f} | {finished['seconds']:.1f} | "
-                    f"{time.perf_counter() - start:.0f} | {accuracies[-1]:.2%} |",
-                    flush=True,
-                )
-        spread = f", standard deviation {statistics.stdev(accuracies):.2%}" if count > 1 else ""
-        print(
-            f"\nMean of {count}: **{statistics.mean(accuracies):.2%}**{spread}; {asked} was "
-            "asked for.",
-            flush=True,
-        )
+            for seed in range(options.seeds or sizes.seeds or seeds):
+                epochs, seconds, whole, accuracy = _trained(network, name, seed, folder, sizes)
+                figures = f"{epochs:.1f}", f"{seconds:.1f}", f"{whole:.0f}", f"{accuracy:.2%}"
+                tables.add(f"seed {seed}", *figures)
+                accuracies.append(accuracy)
+        mean = f"Mean of {len(accuracies)}: **{statistics.mean(accuracies):.2%}**"
+        if len(accuracies) > 1:
+            mean += f", standard deviation {statistics.stdev(accuracies):.2%}"
+        print(f"\n{mean}; {asked} was asked for.", flush=True)
 
     return measure
 
 
-def measure_speedrun(options):
+def _trained(network, name, seed, folder, sizes):
+    """(epochs, seconds of training, seconds in all, test accuracy) of one training."""
+    from vizlib.run import folders
+
+    start, run_name = time.perf_counter(), f"{name}-seed{seed}"
+    what = ("-a", network, "-d", sizes.data, "-r", name, "--seed", str(seed))
+    where = ("--out", str(folder), "--name", run_name)
+    command = [sys.executable, "-m", "vizlib", "train", *what, *where]
+    if sizes.epochs:
+        command += ["--epochs", str(sizes.epochs)]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    whole = time.perf_counter() - start
+    run = folders.read_run(folder / run_name)
+    finished, last = run.events_of("finished")[0], run.events_of("epoch")[-1]
+    return last["epoch"], finished["seconds"], whole, finished["test_accuracy"]
+
+
+def measure_speedrun(options, sizes):
     """Whole trainings in one process, the first of which warms up: its figures are left out."""
-    if not _has_gpu():
+    import torch
+
+    if sizes is WHOLE and not _has_gpu():
         raise SystemExit("speedrun needs a GPU: there is none here.")
+    device = "cuda" if _has_gpu() else "cpu"
+    count = options.seeds or sizes.seeds or 10
+    with kept_or_temporary(options.keep) as folder:
+        ended = [_sped(seed, folder, device, sizes) for seed in range(count + 1)][1:]
+    seconds = [finished["seconds"] for finished in ended]
+    accuracies = [finished["test_accuracy"] for finished in ended]
+    tables.begin(
+        "`airbench94`, `speedrun`",
+        "mean",
+        "standard deviation",
+        "asked for",
+        texts=1,
+        processor=torch.cuda.get_device_name() if device == "cuda" else None,
+        note=tables.training_types(device),
+    )
+    name = f"seconds of training, {count} run{'s' if count > 1 else ''}"
+    tables.add(name, f"{statistics.mean(seconds):.2f}", _spread(seconds, ".2f"), "< 3")
+    mean = f"{statistics.mean(accuracies):.2%}"
+    tables.add("test accuracy", mean, _spread(accuracies, ".2%"), "94 %")
+
+
+def _spread(values, form):
+    return f"{statistics.stdev(values):{form}}" if len(values) > 1 else "–"
+
+
+def _sped(seed, folder, device, sizes):
+    """The "finished" event of one training of the speed run."""
     import torch
 
     from vizlib import datasets
@@ -363,35 +446,14 @@ def measure_speedrun(options):
     from vizlib.training.order import Order
     from vizlib.training.recipes import recipe
 
-    source, times, accuracies = datasets.load("cifar10"), [], []
-    count = options.seeds or 10
-    with kept_or_temporary(options.keep) as folder:
-        for seed in range(count + 1):
-            torch.compiler.reset()  # it stops compiling after eight models of one kind
-            run = train(
-                folder / f"speedrun-seed{seed}",
-                make_config(Order("airbench94", "cifar10", recipe("speedrun"), seed=seed), source),
-                source,
-                device="cuda",
-                say=lambda line: None,
-            )
-            finished = run.events_of("finished")[0]
-            if seed:
-                times.append(finished["seconds"])
-                accuracies.append(finished["test_accuracy"])
-    print(
-        f"\n| `airbench94`, `speedrun`, {torch.cuda.get_device_name()} | mean | standard "
-        "deviation | asked for |\n|---|---:|---:|---:|"
-    )
-    print(
-        f"| seconds of training, {count} runs | {statistics.mean(times):.2f} | "
-        f"{statistics.stdev(times):.2f} | < 3 |"
-    )
-    print(
-        f"| test accuracy | {statistics.mean(accuracies):.2%} | "
-        f"{statistics.stdev(accuracies):.2%} | 94 % |",
-        flush=True,
-    )
+    source = datasets.load(sizes.data)
+    chosen = recipe("speedrun", epochs=sizes.epochs, compile=sizes is WHOLE)
+    if chosen.compile:
+        torch.compiler.reset()  # it stops compiling after eight models of one kind
+    config = make_config(Order("airbench94", sizes.data, chosen, seed=seed), source)
+    path = folder / f"speedrun-seed{seed}"
+    run = train(path, config, source, device=device, say=lambda line: None)
+    return run.events_of("finished")[0]
 
 
 PARTS = {

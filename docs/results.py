@@ -56,11 +56,11 @@ def parameters(system_id):
 
 def per_parameter(system_id, other):
     """How many of the other's parameters this one has."""
-    one, two = (
+    ours, theirs = (
         run.events_of("started")[-1]["parameters"] if (run := run_of(id)) else None
         for id in (system_id, other)
     )
-    return f"{one / two:.1%}" if one and two else NOT_YET
+    return f"{ours / theirs:.1%}" if ours and theirs else NOT_YET
 
 
 def answers(run):
@@ -69,12 +69,10 @@ def answers(run):
 
 def copies():
     """Which copies of the data were tested on, each once."""
-    found = [run for run in map(run_of, SYSTEMS) if run]
+    runs = [run for run in map(run_of, SYSTEMS) if run]
     return "\n".join(
         f"- `{dataset}`: {note}"
-        for dataset, note in sorted(
-            {(run.config.dataset, run.config.dataset_note) for run in found}
-        )
+        for dataset, note in sorted({(run.config.dataset, run.config.dataset_note) for run in runs})
     )
 
 
@@ -108,13 +106,9 @@ def recipes():
 
 
 def written(value):
-    return (
-        ("yes" if value else "no")
-        if isinstance(value, bool)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def three_forms():
@@ -198,16 +192,16 @@ def growth():
     run = run_of("D1")
     if not run:
         return NOT_YET
-    epochs, times, looks = run.events_of("epoch"), [], []
-    for row, after in pairwise([*run.events_of("pictures"), epochs[-1]]):
-        passed, side = after["epoch"] - row["epoch"], row["width"]
+    epochs = run.events_of("epoch")
+    times, looks = [], []
+    for event, after in pairwise([*run.events_of("pictures"), epochs[-1]]):
+        passed, side = after["epoch"] - event["epoch"], event["width"]
         times.append(
             f"{passed:.2g} epochs at {side} × {side} pixels, "
-            f"{(after['seconds'] - row['seconds']) / passed / 60:.1f} minutes each"
+            f"{(after['seconds'] - event['seconds']) / passed / 60:.1f} minutes each"
         )
-        looks.append(
-            f"{[one for one in epochs if one['epoch'] <= after['epoch']][-1]['val_accuracy']:.0%}"
-        )
+        looked_at = [past for past in epochs if past["epoch"] <= after["epoch"]][-1]
+        looks.append(f"{looked_at['val_accuracy']:.0%}")
     return (
         f"{'; '.join(times)}. Its accuracy on the held-out images, which are whole throughout, "
         f"was {', '.join(looks)} when last looked at in each size."
@@ -283,7 +277,11 @@ Tested on:
 
 {recipes()}
 
-## What the rows teach
+{lessons()}"""
+
+
+def lessons():
+    return f"""## What the rows teach
 
 **A. One network, three ways to write it.** {three_forms()} On the Compare page the two of any pair
 stand beside one another.

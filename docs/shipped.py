@@ -23,11 +23,8 @@ def table():
     for run in list_runs()[0]:
         if run.folder.parent != SHIPPED:
             continue
-        started, finished, best = (
-            run.events_of("started")[-1],
-            run.events_of("finished")[-1],
-            run.best,
-        )
+        started = run.events_of("started")[-1]
+        finished = run.events_of("finished")[-1]
         cells = (
             f"`{run.run_id}`",
             run.config.title,
@@ -35,7 +32,7 @@ def table():
             f"{started['parameters']:,}",
             f"{run.events_of('epoch')[-1]['epoch']:.3g}",
             f"{finished['seconds']:,.0f} s, {run.device}",
-            f"{best['val_accuracy']:.1%}",
+            f"{run.best['val_accuracy']:.1%}",
             f"**{finished['test_accuracy']:.1%}**",
         )
         rows.append("| " + " | ".join(map(str, cells)) + " |")

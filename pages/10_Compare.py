@@ -50,6 +50,7 @@ def show(run, picture):
             for one in (run, second):
                 if line := status.sentence(one):
                     st.markdown(f"**{plain(one.run_id)}** {line} {status.weights_in_view(one)}")
+            status.say_problems([run, second])
             say_tested([run, second])
         with st.container(width=560):
             figures([run, second])

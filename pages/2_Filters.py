@@ -13,8 +13,9 @@ from vizlib.run import moments
 from vizlib.ui import page
 from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import film_slider, links, status
-from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.frame.address import whole_number
 from vizlib.ui.frame.plain import plain
+from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
@@ -25,115 +26,118 @@ def show(run, picture):
     notes = st.container()
     pick, number, beside = st.columns([2, 1, 2], gap="medium", vertical_alignment="bottom")
     with pick:
-        layer = chosen(
-            "Layer",
+        layer_name = pick_layer(
+            run,
             list(weights),
-            key="filter_layer",
-            help="Every convolution of the network, in order.",
+            default=next(iter(weights)),
             notes=notes,
+            lacks="there are no filters",
+            help="Every convolution of the network, in order.",
         )
-    weight, moment, note = at_step(run, layer, weights, film_slider.pick(run))
+    weight, moment, note = at_step(run, layer_name, weights, film_slider.pick(run))
     display = FiltersDisplay.from_weight(weight)
-    units, channels = display.weight.shape[:2]
-    unit = whole_number(f"Filter, of {units}", units - 1, key="filter", place=number)
-
+    unit = pick_unit("Filter", len(display.weight), number)
     st.caption(note)
+    all_filters(run, layer_name, display, unit, moment, beside)
+    one_filter(run, layer_name, display, unit)
+
+
+def all_filters(run, layer_name, display, unit, moment, container):
+    """Every filter of the layer in one picture. container: for the box of input channels."""
     start = time.perf_counter()
-    kernel = " × ".join(map(str, display.weight.shape[2:]))
-    if display.is_colour:
-        st.markdown(
-            f"**{units} filters of {kernel}**, red, green and blue together on one scale: "
-            "grey is zero. Click one, or move with the arrow keys."
-        )
-        atlas = display.colour_atlas()
-    else:
-        channel = 0
-        if channels > 1:
-            channel = whole_number(
-                f"Input channel, of {channels}", channels - 1, key="channel", place=beside
-            )
-        st.markdown(
-            f"**{units} filters of {kernel}**, what each does with input channel {channel}: "
-            "blue below zero, red above. Click one, or move with the arrow keys."
-        )
-        atlas = display.channel_atlas(channel)
-    seen = "" if display.is_colour else f", input channel {channel}"
-    name = f"{run.run_id}-{layer}{seen}-{moment}-filters"
+    atlas, seen, words = atlas_of(display, container)
+    units, channels, *sides = display.weight.shape
+    kernel = " × ".join(map(str, sides))
+    st.markdown(f"**{units} filters of {kernel}**, {words} Click one, or move with the arrow keys.")
     atlas_view.show(
         atlas,
-        alt=f"{units} filters of {layer}",
+        alt=f"{units} filters of {layer_name}",
         key="filters",
         selected=unit,
-        on_pick=lambda tile: st.session_state.update(filter=tile),
+        on_pick=lambda tile: st.session_state.update(unit=tile),
     )
+    took = status.took([run], "drawn", time.perf_counter() - start)
     text = (
-        f"{run.run_id}, {layer}{seen}, {moment}: {units} filters, {channels} input channels, "
-        f"{kernel}; greatest absolute weight {display.limit:.3g}; "
-    )
-    text += (
-        "trained on "
-        f"{run.config.dataset}{status.took([run], 'drawn', time.perf_counter() - start)}."
+        f"{run.run_id}, {layer_name}{seen}, {moment}: {units} filters, {channels} input channels, "
+        f"{kernel}; greatest absolute weight {display.limit:.3g}; trained on "
+        f"{run.config.dataset}{took}."
     )
     caption(
         text,
-        name,
+        f"{run.run_id}-{layer_name}{seen}-{moment}-filters",
         png=lambda: atlas.figure_png(text),
         svg=lambda: atlas.figure_svg(text),
         csv=display.csv,
     )
 
-    one_filter(run, layer, display, unit)
+
+def atlas_of(display, container):
+    """(Atlas of all filters, which part of them it shows, what its colours are): in colour, or one
+    input channel of them, chosen in the container.
+    """
+    if display.is_colour:
+        words = "red, green and blue together on one scale: grey is zero."
+        return display.picture(), "", words
+    channel, channels = 0, display.weight.shape[1]
+    if channels > 1:
+        channel = whole_number(
+            f"Input channel, of {channels}", channels - 1, key="channel", container=container
+        )
+    words = f"what each does with input channel {channel}: blue below zero, red above."
+    return display.picture(channel), f", input channel {channel}", words
 
 
-def at_step(run, layer, weights, step):
+def at_step(run, layer_name, weights, step):
     """The layer's weight at the step chosen, or the nearest before it of which it is stored:
     (array, its moment in words, a note on it).
     """
-    saved, is_over = run.best.get("step") if run.best else 0, run.status == "finished"
-    end = (
-        "best weights"
-        if is_over
-        else f"weights of step {saved:,}, the best so far"
-        if saved is not None
-        else "best weights so far"
-    )
-    now, first = weights[layer].float(), next(iter(weights))
+    saved = run.best.get("step") if run.best else 0
+    end = end_in_words(run, saved)
+    now, first = weights[layer_name].float(), next(iter(weights))
     stored = {
-        at: weight
-        for at, weight in caches.snapshots(run).items()
+        stored_step: weight
+        for stored_step, weight in caches.snapshots(run).items()
         if weight.shape == weights[first].shape
     }
-    if layer != first or not stored:
+    if layer_name != first or not stored:
         if run.is_weightless:
             raise not_yet.without(run, "weights")
         kept = f"only {plain(first)} is stored" if stored else "no filters are stored"
-        return (
-            now.numpy(),
-            end,
-            f"The {end}." if step is None else f"Along the training {kept}; these are the {end}.",
-        )
-    unmoved = len(stored) > 1 and np.array_equal(stored[min(stored)], stored[max(stored)])
-    fixed = " They are the same at every step: fixed before the training began." if unmoved else ""
+        note = f"Along the training {kept}; these are the {end}."
+        return now.numpy(), end, f"The {end}." if step is None else note
+    is_end = run.status == "finished" or max(stored) <= (saved or 0)
+    if step is None and is_end and not run.is_weightless:
+        return now.numpy(), end, f"The {end}.{never_moved(stored)}"
+    return as_stored(run, stored, step)
+
+
+def as_stored(run, stored, step):
+    """What was stored at a step, or last before it: the same three as at_step."""
+    fixed = never_moved(stored)
     if step is None and run.is_weightless:
         last = max(stored)
-        return (
-            stored[last],
-            f"step {last}",
-            f"As they were at step {last:,}, the last stored.{fixed} {plain(run.missing_weights)}",
-        )
-    if step is None and (is_over or max(stored) <= (saved or 0)):
-        return now.numpy(), end, f"The {end}.{fixed}"
+        note = f"As they were at step {last:,}, the last stored.{fixed}"
+        return stored[last], f"step {last}", f"{note} {plain(run.missing_weights)}"
     moment = moments.last_up_to(stored, step)
     if moment is None:
         moment = min(stored)
-    so_far = (
-        " so far"
-        if step is None
-        else ""
-        if moment == step
-        else f", the last stored before {step:,}"
-    )
+    so_far = f", the last stored before {step:,}" if step is not None else " so far"
+    if moment == step:
+        so_far = ""
     return stored[moment], f"step {moment}", f"As they were at step {moment:,}{so_far}.{fixed}"
+
+
+def end_in_words(run, saved):
+    """What the weights in view are. saved: the step they are of, None where it is not known."""
+    if run.status == "finished":
+        return "best weights"
+    return "best weights so far" if saved is None else f"weights of step {saved:,}, the best so far"
+
+
+def never_moved(stored):
+    if len(stored) > 1 and np.array_equal(stored[min(stored)], stored[max(stored)]):
+        return " They are the same at every step: fixed before the training began."
+    return ""
 
 
 def one_filter(run, layer, display, unit):
@@ -156,7 +160,7 @@ def one_filter(run, layer, display, unit):
         links.link(
             "Feature maps", "What this filter answers to the image →", layer=layer, unit=unit
         )
-        links.link("Unit", "What it looks for →", unit_layer=layer, unit_number=unit)
+        links.link("Unit", "What it looks for →", layer=layer, unit=unit)
     with right:
         channel = min(st.session_state.get("kernel", 0), channels - 1)
         st.markdown(
@@ -172,4 +176,4 @@ def one_filter(run, layer, display, unit):
         )
 
 
-page.run(show, "Filters", keeps=("filter_layer", "filter", "channel"), has_film=True)
+page.run(show, "Filters", keeps=("channel",), has_film=True)

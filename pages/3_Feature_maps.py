@@ -7,8 +7,8 @@ from vizlib.displays.feature_maps import SCALES
 from vizlib.inside.layers import default_layer
 from vizlib.ui import page
 from vizlib.ui.data import caches
-from vizlib.ui.frame import film_slider, status
-from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.frame import film_slider, image_picker, status
+from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
 from vizlib.ui.parts import one_answer, one_unit, probe
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
@@ -16,26 +16,43 @@ from vizlib.ui.widgets import atlas_view
 
 def show(run, picture):
     status.title(f"Feature maps of {run.run_id}", run, of_weights=True)
-    rows = {row.name: row for row in caches.layers(run)}
-    step, past = film_slider.pick(run), None
-    if step is not None or run.is_weightless:
-        past = probe.moment(run, step)
+    layers = {layer.name: layer for layer in caches.layers(run)}
+    past = moment_of_film(run)
     if past is not None:
         picture = past.show()
     elif picture is None:
-        st.info(
-            "Choose an image in the sidebar: a photograph, one of the data set, or one of yours."
-        )
+        image_picker.ask_for_one()
         return
     else:
         st.markdown(one_answer.sentence(run, picture))
         one_answer.ways_on(run, picture)
+    layer_name, scale, container = controls(run, layers)
+    if past is not None:
+        layer_name, display, atlas, seconds = past.maps(layer_name, layers, scale)
+    else:
+        display, seconds = caches.feature_maps(run, picture, layer_name)
+        atlas = caches.maps_atlas(run, picture, layer_name, scale)
+    layer = layers[layer_name]
+    unit = pick_unit("Unit", len(display.maps), container)
+    all_maps(layer, display, atlas, unit)
+    provenance = f"image: {picture.title}; scale: {scale}; trained on {run.config.dataset}"
+    files(run, layer, display, atlas, f"{provenance}{status.took([run], 'computed', seconds)}.")
+    one_unit.show(run, picture, layer, display, unit, scale, is_stored=past is not None)
+
+
+def moment_of_film(run):
+    """The stored Moment that the film's slider points at; None for the weights in view."""
+    step = film_slider.pick(run)
+    return probe.moment(run, step) if step is not None or run.is_weightless else None
+
+
+def controls(run, layers):
+    """Draw what is chosen above the maps: (name of the layer, scale, where the unit's box goes)."""
     notes = st.container()
-    names, default = list(rows), default_layer(list(rows.values()))
+    names, default = list(layers), default_layer(list(layers.values()))
     # on a narrow screen they go on in a second line
-    controls = st.container(horizontal=True, vertical_alignment="bottom")
-    with controls:
-        layer = chosen("Layer", names, key="layer", default=default, notes=notes)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        layer_name = pick_layer(run, names, default=default, notes=notes, lacks="there are no maps")
         for label, key, way in (("◀", "k", -1), ("▶", "j", 1)):
             st.button(
                 label,
@@ -45,61 +62,58 @@ def show(run, picture):
                 key=f"layer {way}",
                 help="the layer before" if way < 0 else "the next layer",
             )
-        help = (
-            "What the colours span: each map by itself, all maps of the layer, or all layers of "
-            "the network. Only the last two can be compared."
-        )
-        scale = st.segmented_control(
-            "Scale",
-            SCALES,
-            default="layer",
-            required=True,
-            key="scale",
-            bind="query-params",
-            persist_state="session",
-            help=help,
-        )
-        units = st.container(width=140)
-    if past is not None:
-        layer, display, atlas, seconds = past.maps(layer, rows, scale)
-    else:
-        display, seconds = caches.feature_maps(run, picture, layer)
-        atlas = caches.maps_atlas(run, picture, layer, scale)
-    row, values = rows[layer], display.maps
-    count, shape = len(values), " × ".join(map(str, row.output_shape))
-    unit = whole_number(f"Unit, of {count}", count - 1, key="unit", place=units)
-    is_map = len(row.output_shape) == 3
-    mark = " (crossed)" if is_map else " (zero)"
-    dead = (
-        f"**{len(display.dead)} of {count} dead for this image**{mark}"
-        if len(display.dead)
-        else "none dead for this image"
+        return layer_name, pick_scale(), st.container(width=140)
+
+
+def pick_scale():
+    return st.segmented_control(
+        "Scale",
+        SCALES,
+        default="layer",
+        required=True,
+        key="scale",
+        bind="query-params",
+        persist_state="session",
+        help="What the colours span: each map by itself, all maps of the layer, or all layers of "
+        "the network. Only the last two can be compared.",
     )
+
+
+def all_maps(layer, display, atlas, unit):
+    """Every map of the layer in one picture, with what is to be known of them above it."""
+    count, shape = len(display.maps), " × ".join(map(str, layer.output_shape))
+    is_map = len(layer.output_shape) == 3
+    dead = "none dead for this image"
+    if len(display.dead):
+        mark = "crossed" if is_map else "zero"
+        dead = f"**{len(display.dead)} of {count} dead for this image** ({mark})"
     st.markdown(
         f"**{count} {'maps' if is_map else 'values, one a unit'}**, {shape}; {dead}. Click "
         "one, or move with the arrow keys; J and K change the layer."
     )
     atlas_view.show(
         atlas,
-        alt=f"{count} feature maps of {layer}",
+        alt=f"{count} feature maps of {layer.name}",
         key="maps",
         selected=unit,
         on_pick=lambda tile: st.session_state.update(unit=tile),
     )
+
+
+def files(run, layer, display, atlas, provenance):
+    """The caption of the maps and their files."""
+    values, shape = display.maps, " × ".join(map(str, layer.output_shape))
     text = (
-        f"{run.run_id}, {layer} ({row.kind}, {shape}): mean {values.mean():.3g}, standard "
-        f"deviation {values.std():.3g}, zero in {np.mean(values == 0):.0%} "
-        f"of places; image: {picture.title}; scale: {scale}; trained on "
-        f"{run.config.dataset}{status.took([run], 'computed', seconds)}."
+        f"{run.run_id}, {layer.name} ({layer.kind}, {shape}): mean {values.mean():.3g}, standard "
+        f"deviation {values.std():.3g}, zero in {np.mean(values == 0):.0%} of places; {provenance}"
     )
     caption(
         text,
-        f"{run.run_id}-{layer}-maps",
+        f"{run.run_id}-{layer.name}-maps",
         png=lambda: atlas.figure_png(text),
         svg=lambda: atlas.figure_svg(text),
         csv=display.csv,
     )
-    one_unit.show(run, picture, row, display, unit, scale, is_stored=past is not None)
 
 
 def move(names, default, way):
@@ -109,4 +123,4 @@ def move(names, default, way):
     st.session_state.layer = names[(position + way) % len(names)]
 
 
-page.run(show, "Feature maps", keeps=("layer", "scale", "unit", "place"), has_film=True)
+page.run(show, "Feature maps", keeps=("scale", "place"), has_film=True)

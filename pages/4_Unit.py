@@ -8,9 +8,9 @@ from vizlib.inside.layers import at_depth
 from vizlib.ui import page
 from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import status
-from vizlib.ui.frame.address import chosen, whole_number
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.parts import strongest_images, unit_portrait, unit_sheet
+from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
+from vizlib.ui.parts import random_weights, strongest_images, unit_portrait, unit_sheet
 
 
 def show(run, picture):
@@ -25,25 +25,16 @@ def show(run, picture):
     names = caches.unit_layers(run)
     notes = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = chosen(
-            "Layer",
+        layer = pick_layer(
+            run,
             names,
-            key="unit_layer",
             default=default(rows, names),
             notes=notes,
+            lacks="no images are looked up",
             help="Every convolution, and the classes.",
         )
-        count = rows[layer].output_shape[0]
-        unit = whole_number(
-            f"Unit, of {count}", count - 1, key="unit_number", place=st.container(width=140)
-        )
-        control = st.toggle(
-            "Beside it, the same with random weights",
-            key="random",
-            bind="query-params",
-            persist_state="session",
-            help=CONTROL,
-        )
+        unit = pick_unit("Unit", rows[layer].output_shape[0], st.container(width=140))
+        control = random_weights.switch()
     row = rows[layer]
     name = (
         f"the class {plain(run.class_names[unit])}"
@@ -58,13 +49,6 @@ def show(run, picture):
     unit_sheet.show(run, row, unit, found)
 
 
-CONTROL = (
-    "The same pictures of a network of random weights. What looks alike in both shows the "
-    "image and the shape of the network, not what was learned "
-    "(Adebayo et al., Sanity Checks for Saliency Maps, 2018)."
-)
-
-
 def default(rows, names):
     """The convolution halfway through the network: its units have learned shapes, and still see a
     part of the image only.
@@ -73,4 +57,4 @@ def default(rows, names):
     return middle if middle in names else names[0]
 
 
-page.run(show, "Unit", keeps=("unit_layer", "unit_number", "random", "sheet"))
+page.run(show, "Unit", keeps=("random", "sheet"))

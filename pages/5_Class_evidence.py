@@ -1,39 +1,41 @@
-"""What in an image speaks for a class, by three methods, and what the same methods show of a
+"""What in an image speaks for a class, by several methods, and what the same methods show of a
 network that has learned nothing.
 """
 
 import numpy as np
 import streamlit as st
 
-from vizlib.images import png_bytes
+from vizlib.images import sharp_png
+from vizlib.inside.evidence import class_methods
 from vizlib.ui import page
 from vizlib.ui.data import caches
-from vizlib.ui.frame import guard, links, status
+from vizlib.ui.frame import guard, image_picker, links, status
 from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.parts import class_evidence, one_answer
+from vizlib.ui.parts import class_evidence, one_answer, random_weights
 from vizlib.ui.parts.class_evidence import Side
 
 NONE = "none"
+NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
 def show(run, picture):
     status.title(f"Class evidence of {run.run_id}", run, of_weights=True)
+    methods = class_methods().values()
+    count = NUMBERS.get(len(methods), "several")
     st.markdown(
-        "What in this image speaks for a class? Three methods ask the network in three ways. "
-        "Where they disagree, none of them is the truth."
+        f"What in this image speaks for a class? {count.capitalize()} methods ask the network in "
+        f"{count} ways. Where they disagree, none of them is the truth."
     )
     caches.model(run)  # a run without weights says so first
     if picture is None:
-        st.info(
-            "Choose an image in the sidebar: a photograph, one of the data set, or one of yours."
-        )
+        image_picker.ask_for_one()
         return
     small, text = st.columns([1, 6], vertical_alignment="center")
     size = " × ".join(map(str, picture.received.shape[:2]))
     small.image(
-        png_bytes(picture.received, max(1, 128 // max(picture.received.shape[:2]))),
+        sharp_png(picture.received, 128),
         alt=f"what the network gets: {size}",
         output_format="PNG",
         width="stretch",
@@ -44,17 +46,8 @@ def show(run, picture):
     pick, switch = st.columns([2, 3], vertical_alignment="bottom")
     with pick:
         asked = chosen("And one more class", [NONE, *run.class_names], key="class", word="class")
-    help = (
-        "The control of Adebayo et al. 2018: a picture that a network gives which has learned "
-        "nothing does not show what was learned."
-    )
-    control = switch.toggle(
-        "Beside it, the same with random weights",
-        key="random",
-        help=help,
-        bind="query-params",
-        persist_state="session",
-    )
+    with switch:
+        control = random_weights.switch()
     sides = sides_of(run, picture, asked, control)
     if control:
         st.markdown(
@@ -64,7 +57,7 @@ def show(run, picture):
             "image and the architecture, and not from what was learned."
         )
     heads(run, picture, sides)
-    for method in class_evidence.WORDS:
+    for method in methods:
         with sentences(*guard.IN_PAGE):
             class_evidence.show(run, picture, method, sides)
 

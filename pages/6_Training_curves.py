@@ -46,6 +46,7 @@ def show(run, picture):
             "Log scale", key="log", bind="query-params", disabled=quantity == "accuracy"
         )
     runs = [run, *(by_id[name] for name in compared)]
+    status.say_problems(runs)
     draw(
         runs, quantity, axis, smoothing, log_scale and quantity != "accuracy", film_slider.pick(run)
     )

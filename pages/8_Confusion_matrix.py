@@ -41,57 +41,63 @@ def show(run, picture):
             one_run(one, place, step, wide=False)
 
 
-def one_run(run, place, step, wide):
+def one_run(run, which, step, wide):
+    """The verdict, matrix, table and images of one run. which: "first" or "second"."""
     answers = answers_of.at(run, step)
-    verdict = answers.verdict
-    say = {COLLAPSED: st.error, HEALTHY: st.success, UNJUDGED: st.info}.get(
-        verdict.level, st.warning
-    )
-    say(
-        f"**{plain(run.run_id)}.** {plain(verdict.sentence)}"
-        + (
-            f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}."
-            if verdict.cause
-            else ""
+    say_verdict(run, answers)
+    display = ConfusionDisplay(answers.counts, list(run.class_names))
+    keys = {axis: f"{axis}_{which}" for axis in ("true", "predicted")}
+    with st.container(key=f"stacks_{which}"):  # the table goes below the matrix in a narrow window
+        matrix, table = (
+            st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
         )
-    )
+    with matrix:
+        draw_matrix(run, answers, display, keys, f"matrix_{which}", wide)
+    with table:
+        scores_table(run, answers.verdict, display)
+    if answers.predictions is not None:
+        cell_images.show(run, answers.predictions, display.counts, keys, across=8 if wide else 4)
+
+
+def say_verdict(run, answers):
+    verdict = answers.verdict
+    boxes = {COLLAPSED: st.error, HEALTHY: st.success, UNJUDGED: st.info}
+    text = f"**{plain(run.run_id)}.** {plain(verdict.sentence)}"
+    if verdict.cause:
+        text += f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}."
+    boxes.get(verdict.level, st.warning)(text)
     if answers.predictions is None:
         st.caption(
             f"On the validation images, {answers.moment}. No single answers are stored of "
             "them, so there are no images of a cell."
         )
+
+
+def draw_matrix(run, answers, display, keys, key, wide):
+    """The matrix with the cell in view framed, and its file; a click puts another cell in view."""
     start = time.perf_counter()
-    display = ConfusionDisplay(answers.counts, list(run.class_names))
-    keys = {axis: f"{axis}_{place}" for axis in ("true", "predicted")}
-    selected = tuple(
-        run.class_names.index(name)
-        if (name := st.session_state.get(key)) in run.class_names
-        else None
-        for key in keys.values()
-    )
-    selected = None if None in selected or answers.predictions is None else selected
-    with st.container(key=f"stacks_{place}"):  # the table goes below the matrix in a narrow window
-        matrix, table = (
-            st.columns([1.5, 1], gap="medium") if wide else (st.container(), st.container())
-        )
-    with matrix:
-        figure = display.plot(selected, dark=st.context.theme.type == "dark", narrow=not wide)
-        seconds = time.perf_counter() - start
-        clicked = (
-            (lambda chart: take_click(chart, keys, run.class_names))
-            if answers.predictions
-            else None
-        )
-        charts.steady(figure, key=f"matrix_{place}", on_select=clicked, config=charts.CAMERA_ONLY)
-        text = (
-            f"{run.run_id} on {display.counts.sum():,} images: "
-            f"{answers.of}{status.took([run], 'drawn', seconds)}."
-        ) + ("" if wide else " Whole percents of the row.")
-        caption(text, f"{run.run_id}-confusion", csv=display.csv)
-    with table:
-        scores_table(run, verdict, display)
+    clicked, selected = None, None
     if answers.predictions is not None:
-        cell_images.show(run, answers.predictions, display.counts, keys, across=8 if wide else 4)
+        selected = cell_in_view(run.class_names, keys)
+
+        def clicked(chart):
+            take_click(chart, keys, run.class_names)
+
+    figure = display.plot(selected, dark=charts.is_dark(), narrow=not wide)
+    took = status.took([run], "drawn", time.perf_counter() - start)
+    charts.steady(figure, key=key, on_select=clicked, config=charts.CAMERA_ONLY)
+    text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{took}."
+    if not wide:
+        text += " Whole percents of the row."
+    caption(text, f"{run.run_id}-confusion", csv=display.csv)
+
+
+def cell_in_view(class_names, keys):
+    """(true, predicted), as labels; None where one of the boxes has not been drawn yet."""
+    names = [st.session_state.get(key) for key in keys.values()]
+    if not set(names) <= set(class_names):
+        return None
+    return tuple(class_names.index(name) for name in names)
 
 
 def take_click(chart, keys, class_names):

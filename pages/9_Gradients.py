@@ -19,54 +19,61 @@ ALONE = "nothing"
 
 def show(run, picture):
     status.title(f"Gradients of {run.run_id}", run)
-    st.markdown(
-        "In each training step every layer gets a gradient, which says how its weights should "
-        "change. It is made at the answer and handed back from layer to layer. "
-        "Where it shrinks on its way it **vanishes**, and the first layers, on top, hardly "
-        "learn. Where it grows, as it can in deep plain networks with batch "
-        "normalisation, it **explodes**, and no rate suits all layers. Shortcuts hand it on evenly."
-    )
-    runs = {one.run_id: one for one in caches.run_list()[0]}
+    st.markdown(INTRODUCTION)
+    runs = {other.run_id: other for other in caches.run_list()[0]}
     pick, sizes = st.columns([1, 1], vertical_alignment="bottom")
     with pick:
-        others, default = (
-            [name for name in runs if name != run.run_id],
-            partner(run, list(runs.values())),
-        )
-        other = chosen_beside(
+        beside = chosen_beside(
             run,
             "Beside it",
-            [ALONE, *others],
+            [ALONE, *(name for name in runs if name != run.run_id)],
             key="against",
-            default=default,
+            default=partner(run, list(runs.values())),
             help="A second run on the same scale.",
             word="run",
         )
     with sizes:
-        help = (
-            "The second is how much a step changes a weight for its size, whatever the learning "
-            "rate."
-        )
-        size = st.segmented_control(
-            "Size of the",
-            SIZES,
-            default=SIZES[0],
-            required=True,
-            key="size",
-            bind="query-params",
-            persist_state="session",
-            help=help,
-        )
+        size = pick_size()
     step = film_slider.pick(run)
-    shown = [run] if other == ALONE else [run, runs[other]]
+    shown = [run] if beside == ALONE else [run, runs[beside]]
     display = GradientsDisplay.from_runs(shown)
-    for one in shown:
-        if one.run_id not in display.histories:
-            say_missing(one)
-    if not display.histories:
-        return
-    charts.steady(display.plot_course(size, step), key="course", config={"displaylogo": False})
-    moment = f"at step {step:,}" if step is not None else "now" if run.is_active else "at the end"
+    for shown_run in shown:
+        if shown_run.run_id not in display.histories:
+            say_missing(shown_run)
+    if display.histories:
+        draw(run, display, size, step)
+        files(run, [one for one in shown if one.run_id in display.histories], display, size)
+
+
+INTRODUCTION = (
+    "In each training step every layer gets a gradient, which says how its weights should "
+    "change. It is made at the answer and handed back from layer to layer. "
+    "Where it shrinks on its way it **vanishes**, and the first layers, on top, hardly "
+    "learn. Where it grows, as it can in deep plain networks with batch "
+    "normalisation, it **explodes**, and no rate suits all layers. Shortcuts hand it on evenly."
+)
+
+
+def pick_size():
+    return st.segmented_control(
+        "Size of the",
+        SIZES,
+        default=SIZES[0],
+        required=True,
+        key="size",
+        bind="query-params",
+        persist_state="session",
+        help="The second is how much a step changes a weight for its size, whatever the learning "
+        "rate.",
+    )
+
+
+def draw(run, display, size, step):
+    """The course of all layers, and how they stand at one step."""
+    charts.steady(display.plot(size, step), key="course", config={"displaylogo": False})
+    moment = "now" if run.is_active else "at the end"
+    if step is not None:
+        moment = f"at step {step:,}"
     st.markdown(
         f"**By layer, {moment}**: in a flat line all layers get as much; one that falls to "
         "the left vanishes on its way, one that rises explodes."
@@ -74,9 +81,10 @@ def show(run, picture):
     charts.steady(
         display.plot_depth(size, step), key="depth_of_gradient", config={"displaylogo": False}
     )
-    names = ", ".join(
-        f"{one.run_id} on {one.config.dataset}" for one in shown if one.run_id in display.histories
-    )
+
+
+def files(run, shown, display, size):
+    names = ", ".join(f"{one.run_id} on {one.config.dataset}" for one in shown)
     caption(
         f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one "
         "scale.",
@@ -89,7 +97,7 @@ def partner(run, runs):
     """The run that the picture is most telling beside: of the same depth with or without shortcuts,
     the newest with gradients, else the one that ships.
     """
-    fitting = [one for one in runs if all(pairs.nearness(run, one, pairs.SHORTCUTS))]
+    fitting = [one for one in runs if all(pairs.nearness(run, one, "shortcuts"))]
     with_gradients = [one for one in fitting if one.events_of("gradients")]
     return (with_gradients or fitting[:1] or [None])[-1].run_id if fitting else ALONE
 

@@ -11,7 +11,14 @@ from torchvision.models import vgg
 from vizlib import architectures
 from vizlib.errors import UserError
 from vizlib.inside import activations
-from vizlib.inside.activations import capture, forward, observing, prepare
+from vizlib.inside.activations import (
+    capture,
+    forward,
+    observing,
+    output_of,
+    prepare,
+    value_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +195,41 @@ def test_a_twin_has_the_same_weights_and_hooks_of_its_own(name):
     ]
     images.grad = None
     assert torch.equal(activations.twin(model)(images), prepare(model)(images))
+
+
+@pytest.mark.parametrize("to_the_end", [False, True])
+def test_one_layers_output_and_how_far_the_pass_goes(to_the_end):
+    """The very tensor, so a gradient goes through it; what lies behind it runs only if asked."""
+    torch.manual_seed(0)
+    shared = torch.nn.Conv2d(2, 2, 3, padding=1)
+    ran = []
+    last = torch.nn.Conv2d(2, 1, 1)
+    last.register_forward_pre_hook(lambda *seen: ran.append("last"))
+    model = prepare(torch.nn.Sequential(shared, torch.nn.Tanh(), shared, last))
+    images, seen = torch.randn(3, 2, 5, 4).requires_grad_(), []
+    output = output_of(model, images, "0#2", to_the_end=to_the_end, see=seen.append)
+    assert torch.equal(output, shared(shared(images).tanh()))
+    assert (len(seen), len(ran)) == ((4, 1) if to_the_end else (3, 0))
+    gradient = torch.autograd.grad(value_of(output[1], "0#2", 1, (2, 3)), images)[0]
+    assert gradient[1].any()
+    assert not gradient[[0, 2]].any()
+    with pytest.raises(UserError, match="no layer named '0#3'. Possible: 0, 1, 0#2, 3"):
+        output_of(model, images, "0#3", to_the_end=to_the_end)
+    assert activations._observer.get() is None
+
+
+def test_the_value_of_a_unit():
+    maps = torch.arange(24.0).reshape(2, 3, 4)
+    assert value_of(maps, "conv", 1, (2, 1)) == 12 + 2 * 4 + 1
+    assert value_of(maps[:, :1, :1], "pool", 1) == 12 == value_of(maps[:, :1, :1], "pool", 1, ())
+    assert value_of(maps[:, 0, 2], "fc", 1) == 14
+    for wrong, words in (
+        ((maps, "conv", 2, (0, 0)), "no unit 2 at 0, 0 .*'conv': its units are 0 to 1, of 3 x 4"),
+        ((maps, "conv", -1, (0, 0)), "no unit -1 at 0, 0"),
+        ((maps, "conv", 1, (0, 4)), "no unit 1 at 0, 4"),
+        ((maps, "conv", 1, (-1, 0)), "no unit 1 at -1, 0"),
+        ((maps, "conv", 1), "no unit 1 without a position"),
+        ((maps[:, 0, 0], "fc", 1, (0, 0)), "no unit 1 at 0, 0 .*'fc': its units are 0 to 1, count"),
+    ):
+        with pytest.raises(UserError, match=words):
+            value_of(*wrong)

@@ -3,6 +3,7 @@ describes.
 """
 
 import inspect
+import json
 import math
 from itertools import pairwise
 
@@ -174,6 +175,43 @@ def test_an_unknown_name_lists_the_possible_ones():
 def test_an_unknown_argument_lists_the_possible_ones():
     with pytest.raises(UserError, match="'depth'.*num_classes, in_channels, image_size"):
         architectures.create("lenet", depth=3)
+
+
+def test_partners_and_pretrained_weights_are_told_without_torch(interpreter):
+    code = """
+import json, sys
+from vizlib import architectures
+told = {"three_layer_module", "resnet18_cifar", "plain32", "lenet", "nobody's"}
+print(json.dumps([
+    {name: architectures.partners_of(name) for name in sorted(told)},
+    architectures.pretrained_by("torchvision"),
+    architectures.pretrained_by("elsewhere"),
+    "torch" in sys.modules,
+]))
+"""
+    partners, pretrained, elsewhere, has_torch = json.loads(interpreter("-c", code).stdout)
+    written = "how it is written"
+    assert partners == {
+        "lenet": {},
+        "nobody's": {},
+        "plain32": {"resnet32": "shortcuts"},
+        "resnet18_cifar": {"res2net18": "scales in a block"},
+        "three_layer_module": {
+            "three_layer_functional": written,
+            "three_layer_sequential": written,
+        },
+    }
+    assert pretrained == ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+    assert (elsewhere, has_torch) == ([], False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_read_from_the_source_is_what_is_registered(name):
+    architecture, declared = architectures.get(name), architectures.declared()[name]
+    assert architecture.partners == declared.get("partners", {})
+    assert architecture.pretrained == declared.get("pretrained", "")
+    assert set(architecture.partners) <= set(NAMES) - {name}
+    assert set(architectures.declared()) == set(NAMES)
 
 
 # A. Three forms of one network

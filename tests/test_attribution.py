@@ -13,17 +13,13 @@ from torch import nn
 
 from vizlib import architectures
 from vizlib.errors import UserError
-from vizlib.inside import activations, attribution
-from vizlib.inside.attribution import (
-    CLASS_METHODS,
-    UNIT_METHODS,
-    evidence,
-    has_relu,
-    last_maps,
-    of_units,
-    randomised,
-)
+from vizlib.inside import activations, relus
+from vizlib.inside.attribution import evidence, of_units
+from vizlib.inside.evidence import class_methods, unit_methods
+from vizlib.inside.evidence.grad_cam import last_maps
 from vizlib.inside.layers import layer_table
+from vizlib.inside.model import randomised
+from vizlib.inside.relus import has_relu
 from vizlib.run import folders
 
 # pytest puts its own filters over the module's
@@ -142,7 +138,7 @@ def test_units_equal_the_rules_by_hand(monkeypatch, name, rule, method):
     # its last ReLU is a method of tensors, which the patch below would not see
     if name == "tangled":
         monkeypatch.setattr(torch.Tensor, "relu", lambda maps: F.relu(maps))
-        monkeypatch.setattr(attribution, "_RELUS", (F.relu,))
+        monkeypatch.setattr(relus, "RELUS", (F.relu,))
     images = torch.randn(3, *size)
     for module, call, (place) in layers:
         units, places = [0, 2, 1], [place, place and (0, 0), place]
@@ -200,7 +196,7 @@ def test_without_relus_both_methods_are_the_plain_gradient():
     expected = torch.autograd.grad(activations.twin(model)(own)[[0, 1], [3, 7]].sum(), own)[
         0
     ].numpy()
-    for method in UNIT_METHODS:
+    for method in unit_methods():
         np.testing.assert_allclose(
             of_units(model, images, "fc", [3, 7], [None, None], method), expected, atol=1e-6
         )
@@ -241,7 +237,7 @@ def placed(*patterns):
     return picture
 
 
-@pytest.mark.parametrize("method", UNIT_METHODS)
+@pytest.mark.parametrize("method", unit_methods())
 def test_projected_pattern_of_a_known_unit(corners, method):
     image = torch.zeros(1, 1, 12, 12)
     # bright above and to the left, dark below to the right: a corner at (5, 5)
@@ -273,7 +269,8 @@ def test_projected_pattern_of_a_known_unit(corners, method):
         ("conv1", 99, (0, 0), "no unit 99"),
         ("conv1", -1, (0, 0), "no unit -1"),
         ("conv1", 0, (28, 0), "28 x 28"),
-        ("conv1", 0, None, "no place"),
+        ("conv1", 0, None, "without a position"),
+        ("fc1", 0, (0, 0), "no unit 0 at 0, 0 .* are 0 to 119"),
     ],
 )
 def test_a_unit_that_is_not_there(layer, unit, place, said):
@@ -283,7 +280,7 @@ def test_a_unit_that_is_not_there(layer, unit, place, said):
             torch.zeros(2, 3, 32, 32),
             layer,
             [0, unit],
-            [(0, 0), place],
+            [(0, 0) if layer.startswith("conv") else None, place],
             "deconvnet",
         )
 
@@ -446,13 +443,13 @@ def test_nothing_is_left_on_the_model(is_prepared, monkeypatch):
     model = created("resnet18").train()
     model = activations.prepare(model) if is_prepared else model
     images, before = torch.randn(2, 3, 32, 32), condition(model)
-    for method in UNIT_METHODS:
+    for method in unit_methods():
         of_units(model, images, "layer2.0.relu#2", [0, 1], [(0, 0), (1, 1)], method)
         with pytest.raises(Cancelled):
             of_units(model, images, "fc", [0, 1], [None, None], method, cancel)
         with pytest.raises(UserError):
             of_units(model, images, "nowhere", [0, 1], [None, None], method)
-    for method in CLASS_METHODS:
+    for method in class_methods():
         shares = []
         evidence(model, images[:1], 1, method, shares.append)
         assert shares == sorted(shares)

@@ -3,6 +3,7 @@ error, nothing asked of other hosts.
 """
 
 import re
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
@@ -221,6 +222,58 @@ def test_address_is_true_after_a_change_of_model(page, address):
     no_error(page)
 
 
+def sorted_address(url):
+    """An address as it is read: in whatever order its names stand."""
+    parts = urlsplit(url)
+    return parts.path, sorted(parse_qsl(parts.query))
+
+
+def test_the_menu_keeps_model_layer_unit_and_picture(page, address):
+    """From page to page by the menu, also by one that shows no layer and by one that lacks this
+    one; and Back goes all the way, one entry a page.
+    """
+    steps = ["Feature maps", "Filters", "Confusion matrix", "Unit", "Filters", "Feature maps"]
+    page.goto(
+        f"{address}/Feature_maps?model=lenet&layer=relu2&unit=11&source=photograph&photo=coffee"
+    )
+    addresses = []
+    for title in steps:
+        if addresses:
+            page.get_by_test_id("stSidebar").get_by_role("link", name=title, exact=True).click()
+        page.wait_for_selector(f"h1:has-text('{title.removesuffix(' matrix').rstrip('s')}')")
+        settled(page)
+        page.wait_for_function("() => !document.querySelector('[data-testid=\"stProgress\"]')")
+        no_error(page)
+        addresses.append(page.url)
+        shown = {name: values[-1] for name, values in parse_qs(urlsplit(page.url).query).items()}
+        assert shown["model"] == "lenet"
+        assert shown["photo"] == "coffee"
+        if title == "Confusion matrix":
+            continue
+        assert shown["layer"] == "relu2", addresses
+        assert shown["unit"] == "11", addresses
+        assert page.locator("[data-testid='stNumberInput'] input").first.input_value() == "11"
+        stands_in = page.get_by_text("so conv2 is shown")
+        assert stands_in.count() == (title != "Feature maps")
+    assert all(url.count("layer=") <= 1 for url in addresses), addresses
+    for title, expected in zip(steps[-2::-1], addresses[-2::-1], strict=True):
+        page.go_back()
+        page.wait_for_selector(f"h1:has-text('{title.removesuffix(' matrix').rstrip('s')}')")
+        settled(page)
+        assert sorted_address(page.url) == sorted_address(expected), "one entry a page"
+    no_error(page)
+
+
+def test_an_address_of_before_is_translated(page, address):
+    page.goto(f"{address}/Filters?model=lenet&filter_layer=conv2&filter=3")
+    page.wait_for_url(lambda url: "layer=conv2" in url and "unit=3" in url)
+    settled(page)
+    assert "filter" not in page.url
+    assert page.locator("[data-testid='stNumberInput'] input").first.input_value() == "3"
+    assert page.get_by_text("Filter 3, its 6 input channels").is_visible()
+    no_error(page)
+
+
 def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
     """Cell, image, its maps, a unit, that unit's images, their maps, their cell: each step one
     click, and Back goes all the way.
@@ -249,7 +302,7 @@ def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
         no_error(page)
         addresses.append(page.url)
     assert "label=8" in addresses[1], addresses
-    assert "unit_layer=conv1" in addresses[2], addresses
+    assert "layer=conv1" in addresses[2], addresses
     assert "place=" in addresses[3], addresses
     assert "predicted_first=8" in addresses[4], addresses
     for (title, _), expected in zip(steps[-2::-1], addresses[-2::-1], strict=True):

@@ -342,10 +342,14 @@ def test_patterns(copied_run, tmp_path, capsys, monkeypatch):
     assert len(lines) == 1 + found.values.size
     split = datasets.load("digits").splits["test"]
     unit, rank, value, image_id, label, *place = lines[1 + 30 + 2].split(",")
-    assert (unit, rank, image_id.strip('"')) == ("1", "3", split.image_ids[found.rows[1, 2]])
-    assert [int(at) for at in place] == found.places[1, 2].tolist()
+    assert (unit, rank, image_id.strip('"')) == (
+        "1",
+        "3",
+        split.image_ids[found.image_numbers[1, 2]],
+    )
+    assert [int(at) for at in place] == found.positions[1, 2].tolist()
     assert float(value) == pytest.approx(found.values[1, 2], rel=1e-4)
-    assert label.strip('"') == str(split.labels[found.rows[1, 2]])
+    assert label.strip('"') == str(split.labels[found.image_numbers[1, 2]])
     with Image.open(tmp_path / "sheets/conv1-strongest-patch.png") as sheet:
         assert sheet.size[0] > 500
     monkeypatch.chdir(tmp_path)

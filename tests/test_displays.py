@@ -145,7 +145,7 @@ def atlas(request):
         return Atlas(np.zeros((1, 1, 1), np.uint8), "viridis", 0.0, 1.0)
     maps = noise(7, 4, 6)
     maps[2] = 0
-    return FeatureMapsDisplay.from_activation(maps, (-9, 9)).atlas(
+    return FeatureMapsDisplay.from_activation(maps, (-9, 9)).picture(
         "map" if request.param == "own scale" else "layer"
     )
 
@@ -198,11 +198,11 @@ def test_zero_is_one_colour_on_every_scale():
     maps[2] = 0  # a dead unit in a layer that has negative values
     display = FeatureMapsDisplay.from_activation(maps, (-20.0, 12.0))
     for scale in SCALES:
-        tiles = display.atlas(scale).tiles
+        tiles = display.picture(scale).tiles
         assert (tiles[maps == 0] == MIDDLE).all()
         assert (tiles[maps > 0] >= MIDDLE).all()
         assert (tiles[maps < 0] <= MIDDLE).all()
-        assert display.atlas(scale).palette_name == "RdBu_r"
+        assert display.picture(scale).palette_name == "RdBu_r"
         alone = display.unit_atlas(2, scale)
         assert alone.low == -alone.high < 0
 
@@ -219,18 +219,18 @@ def test_limits_by_hand():
     ]
     assert positive.limits("layer") == (0, 8)
     assert positive.limits("network") == (-9, 9)
-    assert positive.atlas("layer").palette_name == "viridis"
-    assert positive.atlas("network").palette_name == "RdBu_r"
-    assert positive.atlas("map").bar_ends() == ["0", "each map's greatest"]
-    assert positive.atlas("layer").bar_ends() == ["0", "8"]
-    assert positive.atlas("map").tiles.tolist() == [[[85, 254]], [[0, 254]]]
+    assert positive.picture("layer").palette_name == "viridis"
+    assert positive.picture("network").palette_name == "RdBu_r"
+    assert positive.picture("map").bar_ends() == ["0", "each map's greatest"]
+    assert positive.picture("layer").bar_ends() == ["0", "8"]
+    assert positive.picture("map").tiles.tolist() == [[[85, 254]], [[0, 254]]]
 
 
 def test_dead_maps_are_found_and_crossed():
     maps = np.maximum(noise(12, 4, 4), 0)
     maps[[3, 7]] = 0
     display = FeatureMapsDisplay.from_activation(maps, (0, 5))
-    atlas = display.atlas("map")
+    atlas = display.picture("map")
     assert display.dead.tolist() == [3, 7]
     assert atlas.crossed == (3, 7)
     assert (atlas.tiles[[3, 7]] == 0).all()
@@ -256,7 +256,7 @@ def test_plain_features_are_maps_of_one_pixel():
     display = FeatureMapsDisplay.from_activation(np.array([0, 2.5, 0, 1], np.float32), (0, 3))
     assert display.maps.shape == (4, 1, 1)
     assert display.dead.tolist() == [0, 2]
-    assert display.atlas("layer").tiles.ravel().tolist() == [0, 254, 0, 102]
+    assert display.picture("layer").tiles.ravel().tolist() == [0, 254, 0, 102]
     with pytest.raises(ValueError, match=r"\(2, 3\)"):
         FeatureMapsDisplay.from_activation(np.zeros((2, 3)), (0, 1))
 
@@ -264,7 +264,7 @@ def test_plain_features_are_maps_of_one_pixel():
 def test_one_unit_alone_has_the_colours_of_the_sheet():
     display = FeatureMapsDisplay.from_activation(noise(3, 4, 4), (-6, 4))
     for scale in SCALES:
-        alone, sheet = display.unit_atlas(1, scale), display.atlas(scale)
+        alone, sheet = display.unit_atlas(1, scale), display.picture(scale)
         assert (alone.tiles == sheet.tiles[1]).all()
         assert alone.bar_colours() == sheet.bar_colours()
         assert (
@@ -765,13 +765,13 @@ def test_gradients_by_layer_and_step_are_their_logarithms():
     one, two = gradients(), gradients(steps=(1, 3))
     one.norms[1, 2] = 0
     display = GradientsDisplay({"run": one, "<i>two": two})
-    left, right = display.plot_course(SIZES[0]).data
+    left, right = display.plot(SIZES[0]).data
     assert np.array(left.z, float)[:2] == pytest.approx(np.log10(one.norms.T[:2]), abs=1e-3)
     assert left.z[2][1] is None
     assert left.text[2][1] == "zero"
     assert np.array(right.z).shape == (3, 2)
     assert left.coloraxis == right.coloraxis == "coloraxis"
-    layout = display.plot_course(SIZES[0], step=3).layout
+    layout = display.plot(SIZES[0], step=3).layout
     assert layout.coloraxis.cmin == pytest.approx(-3)
     assert layout.coloraxis.cmax == pytest.approx(np.log10(0.8))
     assert list(layout.coloraxis.colorbar.ticktext) == [
@@ -784,7 +784,7 @@ def test_gradients_by_layer_and_step_are_their_logarithms():
     )
     assert layout.annotations[1].text == "&lt;i&gt;two"
     assert layout.yaxis.autorange == "reversed"
-    relative = display.plot_course(SIZES[1]).data[0]
+    relative = display.plot(SIZES[1]).data[0]
     assert np.array(relative.z, float)[0] == pytest.approx(np.log10(one.norms[:, 0] / 2), abs=1e-3)
 
 
@@ -803,9 +803,9 @@ def test_gradients_that_are_all_zero_are_drawn_without_a_number():
     one = Gradients(["a"], [0, 1], np.zeros((2, 1)), np.zeros((2, 1)))
     for size in SIZES:
         display = GradientsDisplay({"run": one})
-        assert "NaN" not in display.plot_course(size).to_json() + display.plot_depth(size).to_json()
-        assert display.plot_course(size).data[0].z == ((None, None),) or np.array(
-            display.plot_course(size).data[0].z
+        assert "NaN" not in display.plot(size).to_json() + display.plot_depth(size).to_json()
+        assert display.plot(size).data[0].z == ((None, None),) or np.array(
+            display.plot(size).data[0].z
         ).tolist() == [[None, None]]
 
 

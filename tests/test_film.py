@@ -48,7 +48,7 @@ def display(**changes):
             )
             for step in STEPS
         },
-        picture=random.integers(0, 256, (8, 8, 3), dtype=np.uint8),
+        probe_picture=random.integers(0, 256, (8, 8, 3), dtype=np.uint8),
         evaluations=[(epoch_row(step), np.array(counts)) for step, counts in COUNTS.items()],
         history=History(
             [epoch_row(step) for step in COUNTS], [step_row(step) for step in range(1, 41)], None
@@ -125,10 +125,10 @@ def test_curves_go_up_to_the_step():
         for step in STEPS
     ]
     assert ink[0] == 0 < ink[1] < ink[2]
-    figure = display().plot_curve("loss", 8, 100)
+    figure = display().plot("loss", 8, 100)
     assert figure.layout.shapes[0].x0 == 8
     assert figure.layout.xaxis.type == "log"
-    assert figure.layout.xaxis.range == display().plot_curve("loss", 40, 100).layout.xaxis.range
+    assert figure.layout.xaxis.range == display().plot("loss", 40, 100).layout.xaxis.range
 
 
 def test_the_animation_has_a_frame_for_each_step_and_holds_the_last():
@@ -193,7 +193,10 @@ def test_any_sheet_fits_its_panel(count, height, width):
 
 LACKING = {
     "filters": (dict(filters={}), "No filters are stored along this training."),
-    "maps": (dict(picture=None), "No maps of a probe picture are stored along this training."),
+    "maps": (
+        dict(probe_picture=None),
+        "No maps of a probe picture are stored along this training.",
+    ),
     "matrix": (dict(evaluations=[]), "No evaluation is stored along this training."),
     "curves": (dict(history=History([], [], None)), "No step is noted along this training."),
 }
@@ -322,7 +325,7 @@ def test_the_slider_moves_all_four(root):
         80,
     )
     assert "10% right, :red[collapsed]" in texts(app)
-    assert "Maps of conv2" in texts(fine(app.selectbox(key="film_layer").set_value("conv2").run()))
+    assert "Maps of conv2" in texts(fine(app.selectbox(key="layer").set_value("conv2").run()))
 
 
 def test_runs_that_lack_parts(root):

@@ -16,7 +16,14 @@ from torchvision.transforms import Compose, Normalize, ToTensor
 
 from vizlib import images
 from vizlib.errors import UserError
-from vizlib.images import open_image, photograph, photograph_names, png_bytes, to_network_input
+from vizlib.images import (
+    open_image,
+    photograph,
+    photograph_names,
+    png_bytes,
+    sharp_png,
+    to_network_input,
+)
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -335,3 +342,12 @@ def test_png_enlarges_each_pixel_sharply(shape):
         assert np.array_equal(np.asarray(picture), pixels.repeat(4, 0).repeat(4, 1))
     with pytest.raises(UserError, match="whole number"):
         png_bytes(pixels, 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "factor"),
+    [((5, 7), 50, 7), ((5, 7, 3), 48, 6), ((9, 2, 1), 17, 1), ((40, 70, 3), 64, 1)],
+)
+def test_small_pictures_are_enlarged_by_a_whole_factor(shape, side, factor):
+    pixels = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
+    assert sharp_png(pixels, side) == png_bytes(pixels, factor)

@@ -15,7 +15,7 @@ FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "vizli
 # Who may import whom: a room imports from those above it in this list, and from itself.
 ROOMS = [
     {"vizlib.errors"},
-    {"vizlib.images"},
+    {"vizlib.images", "vizlib.tables"},
     {"vizlib.run", "vizlib.datasets", "vizlib.architectures"},
     {"vizlib.inside"},
     {"vizlib.displays", "vizlib.training"},
@@ -45,11 +45,13 @@ LIGHT = [
     "vizlib.run.moments",
     "vizlib.run.predictions",
     "vizlib.run.verdict",
+    "vizlib.inside.evidence",
     "vizlib.inside.strongest",
     "vizlib.inside.passes",
     "vizlib.architectures",
     "vizlib.datasets",
     "vizlib.images",
+    "vizlib.tables",
     "vizlib.command_line",
     "vizlib.command_line.train",
     "vizlib.reports.systems",
@@ -118,6 +120,45 @@ def test_light_modules_stay_light(interpreter, module):
 
 def test_only_the_ui_knows_streamlit():
     assert importing("vizlib", "streamlit", outside=["vizlib/ui"]) == []
+
+
+def private_uses(path):
+    """What a file takes from inside Streamlit: imports of its modules, and st._names."""
+    inside = {name for name in imported(path) if name.startswith("streamlit.")}
+    return sorted(inside) + [
+        ast.unparse(node)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node.value).partition(".")[0] == "st"
+        and (node.attr.startswith("_") or node.attr == "runtime")
+    ]
+
+
+INTERNALS = ROOT / "vizlib/ui/streamlit_internals.py"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_one_file_alone_looks_inside_streamlit(path):
+    assert (private_uses(path) == []) == (path != INTERNALS), private_uses(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import streamlit.runtime", "from streamlit.errors import Error", "st._main.write(1)"],
+)
+def test_the_search_for_what_is_inside_streamlit_finds_it(tmp_path, line):
+    (tmp_path / "page.py").write_text(f"import streamlit as st\n{line}\n")
+    assert private_uses(tmp_path / "page.py")
+    (tmp_path / "page.py").write_text("import streamlit as st\nst.write(1)\n")
+    assert not private_uses(tmp_path / "page.py")
+
+
+def test_what_is_taken_from_inside_is_of_the_installed_version():
+    from importlib.metadata import version
+
+    from vizlib.ui.streamlit_internals import MADE_FOR
+
+    assert version("streamlit").startswith(f"{MADE_FOR}.")
 
 
 def test_displays_know_arrays_only():

@@ -281,7 +281,7 @@ def test_the_film_shows_the_filters_of_its_step(root):
     assert "greatest absolute weight 0.135" in texts(app)
     assert "the last stored before 16" in texts(fine(slider.set_value("16").run()))
     assert "only conv1 is stored" in texts(
-        fine(app.selectbox(key="filter_layer").set_value("conv2").run())
+        fine(app.selectbox(key="layer").set_value("conv2").run())
     )
 
 
@@ -410,10 +410,10 @@ def test_a_film_that_is_stopped_stays_where_it_is(root):
 
 def test_a_wrong_name_stays_said_until_another_is_chosen(root):
     fabricate(root, "mine", GROWING)
-    app = fine(opened(ROOT / "pages/2_Filters.py", model="mine", filter_layer="nonsense"))
+    app = fine(opened(ROOT / "pages/2_Filters.py", model="mine", layer="nonsense"))
     for _ in range(3):
         assert any("nonsense" in box.value for box in fine(app.run()).warning)
-    assert not fine(app.selectbox(key="filter_layer").select("conv2").run()).warning
+    assert not fine(app.selectbox(key="layer").select("conv2").run()).warning
 
 
 # Gradients

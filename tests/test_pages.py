@@ -2,11 +2,14 @@
 nonsense in the address.
 """
 
+import collections
+import dataclasses
 import json
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -106,10 +109,10 @@ def test_every_layer_of_a_network():
 
 def test_every_filter_of_every_convolution():
     app = fine(opened(ROOT / "pages/2_Filters.py", model="lenet"))
-    for layer in app.selectbox(key="filter_layer").options:
-        fine(app.selectbox(key="filter_layer").set_value(layer).run())
-    assert app.number_input(key="filter").max == 15
-    app.number_input(key="filter").set_value(15).run()
+    for layer in app.selectbox(key="layer").options:
+        fine(app.selectbox(key="layer").set_value(layer).run())
+    assert app.number_input(key="unit").max == 15
+    app.number_input(key="unit").set_value(15).run()
     assert "Filter 15" in texts(fine(app))
 
 
@@ -252,6 +255,37 @@ def test_download_of_a_missing_data_set(monkeypatch, tmp_path):
     assert "incomplete" in app.error[0].value
 
 
+@pytest.mark.parametrize(
+    ("size", "label"),
+    [(None, "Download it"), (23_400_000, "Download it (23 MB)"), (170_498_071, None)],
+)
+def test_a_download_says_how_large_it_is_where_that_is_known(monkeypatch, data_folder, size, label):
+    registered = datasets.readers()["cifar10"]
+    if label:
+        other = dataclasses.replace(registered, download_bytes=size)
+        monkeypatch.setitem(datasets._readers, "cifar10", other)
+    app = fine(opened(ROOT / "pages/8_Confusion_matrix.py", model="lenet", source="data set"))
+    button = app.button(key="download cifar10 sidebar")
+    assert button.label == (label or "Download it (170 MB)")
+
+
+@pytest.mark.parametrize("page", [ROOT / "app.py", *PAGES], ids=lambda page: page.stem)
+def test_the_predictions_of_a_run_are_unpacked_once(monkeypatch, page):
+    """Whatever a page shows of them: the matrix, the verdict, the difference to another run's."""
+    unpacked, load = collections.Counter(), np.load
+
+    def counted(file, *given, **named):
+        unpacked[str(file)] += 1
+        return load(file, *given, **named)
+
+    monkeypatch.setattr(np, "load", counted)
+    fine(opened(page))
+    files = {file: times for file, times in unpacked.items() if "predictions" in file}
+    assert set(files.values()) <= {1}, files
+    if page.stem in ("app", "8_Confusion_matrix", "10_Compare"):
+        assert any("resnet32" in file for file in files), "it shows them"
+
+
 def broken(folder, name, **files):
     """A copy of a shipped run with some files replaced: bytes, or None to leave one out."""
     target = folder / name
@@ -366,8 +400,8 @@ def test_filters_without_weights_are_those_stored(weightless):
     assert "Filter 0, its 3 input channels" in texts(app)
     app.select_slider(key="step").set_value("64").run()
     assert "As they were at step 64." in texts(fine(app))
-    for layer in app.selectbox(key="filter_layer").options[1:4]:
-        app.selectbox(key="filter_layer").set_value(layer).run()
+    for layer in app.selectbox(key="layer").options[1:4]:
+        app.selectbox(key="layer").set_value(layer).run()
         assert infos(fine(app)) == [weightless.missing_weights]
         assert "Filter 0" not in texts(app)
 

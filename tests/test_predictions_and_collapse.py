@@ -3,7 +3,6 @@ known.
 """
 
 import json
-import os
 import pickle
 import zipfile
 
@@ -382,12 +381,15 @@ def test_faulty_arrays_are_refused(tmp_path, fault):
 
 
 class Trap:
+    def __init__(self, path):
+        self.path = path
+
     def __reduce__(self):
-        return open, ("/tmp/convscope-trap-was-sprung", "w")
+        return open, (str(self.path), "w")
 
 
 def test_files_that_are_no_predictions(tmp_path):
-    path = tmp_path / "p.npz"
+    path, trap = tmp_path / "p.npz", Trap(tmp_path / "sprung")
     with pytest.raises(UserError, match="no predictions yet. .*vizlib evaluate"):
         load_predictions(path, 5)
     np.save(tmp_path / "one.npy", np.zeros(3))
@@ -395,7 +397,7 @@ def test_files_that_are_no_predictions(tmp_path):
         b"",
         b"PK\x03\x04",
         b"garbage" * 99,
-        pickle.dumps(Trap()),
+        pickle.dumps(trap),
         (tmp_path / "one.npy").read_bytes(),
     ):
         path.write_bytes(content)
@@ -403,10 +405,10 @@ def test_files_that_are_no_predictions(tmp_path):
             load_predictions(path, 5)
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("labels.npy", "logits.npy", "image_ids.npy"):
-            archive.writestr(name, pickle.dumps(Trap()))
+            archive.writestr(name, pickle.dumps(trap))
     with pytest.raises(UserError, match="predictions of this run"):
         load_predictions(path, 5)
-    assert not os.path.exists("/tmp/convscope-trap-was-sprung")
+    assert not trap.path.exists()
 
 
 def test_damage_anywhere_is_a_sentence(tmp_path):

@@ -273,6 +273,234 @@ def test_odd_networks_measured(words):
     )
 
 
+class Do(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, maps):
+        return self.function(maps)
+
+
+class ChannelNorm(nn.Module):
+    """ConvNeXt's: at each position over the channels."""
+
+    def forward(self, maps):
+        return F.layer_norm(maps.permute(0, 2, 3, 1), (maps.shape[1],)).permute(0, 3, 1, 2)
+
+
+def first(*modules):
+    """After a strided, padded convolution that leaves several channels, as ODD is measured."""
+    return nn.Sequential(nn.Conv2d(1, 4, 3, 2, padding=1), *modules)
+
+
+def scaled(factor, **settings):
+    return Do(lambda maps: F.interpolate(maps, scale_factor=factor, **settings))
+
+
+def sized(size, **settings):
+    return Do(lambda maps: F.interpolate(maps, size=size, **settings))
+
+
+EXACT = {
+    "group norm": first(nn.GroupNorm(2, 4)),
+    "instance norm": first(nn.InstanceNorm2d(4)),
+    "layer norm of a map": first(nn.LayerNorm((7, 7))),
+    "layer norm of its columns": first(nn.LayerNorm(7)),
+    "batch norm with the statistics of the training": first(nn.BatchNorm2d(4)),
+    "batch norm without them": first(nn.BatchNorm2d(4, track_running_stats=False)),
+    "layer norm of the channels": first(ChannelNorm()),
+    "softmax over the channels": first(nn.Softmax(1)),
+    "softmax over the rows": first(nn.Softmax(2)),
+    "nearest, twice": scaled(2),
+    "bilinear, twice": scaled(2, mode="bilinear"),
+    "bilinear, three times": scaled(3, mode="bilinear"),
+    "bilinear, by axis": scaled((4, 2), mode="bilinear"),
+    "bicubic, twice": scaled(2, mode="bicubic"),
+    "channels shuffled": first(
+        Do(lambda maps: maps.unflatten(1, (2, 2)).transpose(1, 2).flatten(1, 2)), nn.Conv2d(4, 1, 2)
+    ),
+    "parts of the channels": first(
+        Do(lambda maps: torch.cat([part.relu() for part in maps.chunk(2, 1)], 1)),
+        Do(lambda maps: torch.stack(maps.split([1, 3], 1)[1].unbind(1), 1)),
+    ),
+    "channels last": first(
+        Do(lambda maps: F.linear(maps.permute(0, 2, 3, 1), maps.new_ones(3, 4)).movedim(3, 1))
+    ),
+    "a mean of the channels": first(
+        Do(lambda maps: maps * maps.mean(1, keepdim=True) + maps.amax(1).unsqueeze(1))
+    ),
+    "in place": first(Do(lambda maps: F.relu(maps.clone(), inplace=True).mul_(2).add_(maps))),
+    "mirrored edges by axis": nn.Sequential(
+        nn.ReflectionPad2d((2, 1, 1, 1)), nn.ReLU(), nn.Conv2d(1, 2, (3, 5))
+    ),
+    "more channels of zeros": first(Do(lambda maps: F.pad(maps, (0, 0, 0, 0, 1, 2)))),
+}
+
+
+def centred(parameters):
+    for parameter in parameters:
+        nn.init.normal_(parameter)
+
+
+def measured_and_computed(module, starts=4, strength=3.0):
+    """Both boxes of all positions of a module's maps, for images of 13x13; and its Layer."""
+    torch.manual_seed(0)
+    model = prepare(nn.Sequential(module, nn.Identity()).double())
+    centred(model.parameters())
+    layer = {layer.name: layer for layer in layer_table(model, (1, 13, 13))}["0"]
+    measured = moving_boxes(model, ["0"], 13, channels=1, starts=starts, strength=strength)["0"]
+    computed = {position: box(layer, position, (1, 13, 13)) for position in measured}
+    return measured, computed, layer
+
+
+def holds(outer, inner):
+    return inner is None or (
+        all(a <= b for a, b in zip(outer[:2], inner[:2], strict=True))
+        and all(a >= b for a, b in zip(outer[2:], inner[2:], strict=True))
+    )
+
+
+SEES_ALL = (
+    "group norm",
+    "instance norm",
+    "layer norm of a map",
+    "layer norm of its columns",
+    "batch norm without them",
+    "softmax over the rows",
+)
+
+
+@pytest.mark.parametrize("words", EXACT)
+def test_rules_measured(words):
+    measured, computed, _ = measured_and_computed(EXACT[words])
+    if words in SEES_ALL:
+        assert set(computed.values()) == {(0, 0, 13, 13)}
+        assert all(holds(computed[position], measured[position]) for position in measured)
+        # a part of a column more than the window itself
+        assert max(box[2] - box[0] for box in measured.values()) > 3 or words.endswith("columns")
+    else:
+        assert computed == measured
+
+
+LOOSE = {  # exact in the middle of a map only, or for some sizes only
+    "nearest, after a strided one": first(scaled(2)),
+    "nearest, three times": scaled(3),
+    "nearest, one and a half times": scaled(1.5),
+    "nearest, to a size": sized((17, 9)),
+    "bilinear, after a strided one": first(scaled(2, mode="bilinear"), nn.Conv2d(4, 2, 3)),
+    "bilinear, one and a half times": scaled(1.5, mode="bilinear"),
+    "bilinear, to a size": sized((17, 9), mode="bilinear"),
+    "bilinear, corner to corner": sized((20, 25), mode="bilinear", align_corners=True),
+    "bicubic, corner to corner": sized((20, 8), mode="bicubic", align_corners=True),
+    "bicubic, after a strided one": first(scaled(3, mode="bicubic")),
+    "one position beside many": first(
+        Do(lambda maps: maps + F.conv2d(maps, maps.new_ones(4, 4, 6, 6))[:, :, :1, :1])
+    ),
+    "two that move apart": Do(lambda maps: maps[:, :, :6, :6] + maps[:, :, ::2, ::2][..., :6, :6]),
+}
+
+
+@pytest.mark.parametrize("words", LOOSE)
+def test_no_rule_is_too_narrow(words):
+    """Every pixel that moves a position lies in its box, and the box is not much larger."""
+    measured, computed, layer = measured_and_computed(LOOSE[words])
+    if layer.receptive_field is None:
+        assert words == "two that move apart"
+        return
+    for position, inner in measured.items():
+        assert holds(computed[position], inner), position
+        if words != "one position beside many":
+            sizes = [edge[2] - edge[0] for edge in (computed[position], inner)]
+            assert sizes[0] <= sizes[1] + 8, position
+
+
+def rewritten(maps):
+    """Written into another view of the same tensor."""
+    result = torch.zeros_like(maps)
+    result[:, :, 1:] = maps[:, :, :-1].cumsum(2)
+    return result
+
+
+def added_in_a_view(maps):
+    maps = maps.clone()
+    maps[:, 1:2].add_(F.avg_pool2d(maps[:, :1], 3, 1, 1))
+    return maps
+
+
+WITHOUT_A_RULE = {
+    "a running sum": lambda maps: maps.cumsum(3),
+    "rolled": lambda maps: maps.roll((2, 5), (2, 3)),
+    "mirrored": lambda maps: maps.flip(3),
+    "sorted": lambda maps: maps.sort(2).values,
+    "of frequencies": lambda maps: torch.fft.fft2(maps).real,
+    "pixels shuffled": lambda maps: F.pixel_shuffle(maps, 2),
+    "pixels unshuffled": lambda maps: F.pixel_unshuffle(maps[:, :, :6, :6], 2),
+    "some positions picked": lambda maps: maps[:, :, [6, 0, 3]],
+    "turned": lambda maps: maps.transpose(2, 3),
+    "laid out otherwise": lambda maps: maps.reshape(len(maps), 4, 49, 1),
+    "and back": lambda maps: maps.reshape(len(maps), 4, 49).flip(2).reshape(maps.shape),
+    "one beside another": lambda maps: torch.cat([maps, maps], 3),
+    "one row": lambda maps: maps.select(2, 5)[:, :, None],
+    "rows apart": lambda maps: maps.split(4, 2)[1],
+    "compared": lambda maps: (maps.flatten(2).mT @ maps.flatten(2)).softmax(-1)[:, None],
+    "sampled": lambda maps: F.grid_sample(
+        maps,
+        F.affine_grid(
+            maps.new_tensor([[[0, 1.0, 0], [1, 0, 0]]]), (1, 1, 7, 7), align_corners=False
+        ).expand(len(maps), -1, -1, -1),
+        align_corners=False,
+    ),
+    "written into": rewritten,
+    "added in a view": added_in_a_view,
+    "mirrored wider than the window": lambda maps: F.avg_pool2d(
+        F.pad(maps, (2, 2, 2, 2), mode="reflect"), 3, 1
+    ),
+    "repeated wider than the window": lambda maps: F.max_pool2d(
+        F.pad(maps, (3, 3, 3, 3), mode="replicate"), 2, 1
+    ),
+    "mirrored and enlarged": lambda maps: F.interpolate(
+        F.pad(maps, (1, 1, 1, 1), mode="reflect"), scale_factor=2
+    ),
+    "round the edge": lambda maps: F.pad(maps, (1, 1, 1, 1), mode="circular"),
+    "antialiased": lambda maps: F.interpolate(maps, 5, mode="bilinear", antialias=True),
+    "unfolded": lambda maps: F.unfold(maps, 3)[:, None],
+}
+
+
+@pytest.mark.parametrize("words", WITHOUT_A_RULE)
+def test_what_has_no_rule_is_not_known(words):
+    """And so is all that is made of it, until it is laid out as one vector."""
+    module = first(Do(WITHOUT_A_RULE[words]))
+    tail = nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d((2, 2)), nn.Flatten())
+    layers = layer_table(nn.Sequential(module, tail), (1, 13, 13))
+    table = {layer.name: layer for layer in layers}
+    assert table["0.0"].receptive_field == (3, 3)
+    for name in ("0.1", "0", "1.0", "1.1"):
+        layer = table[name]
+        assert (layer.receptive_field, layer.start, layer.end, layer.stride) == (None,) * 4, name
+        assert spans(layer, (1, 13, 13)) is None
+        assert box(layer, (0, 0), (1, 13, 13)) is None
+    assert table["1.2"].receptive_field == (13, 13)
+    assert spans(table["1.2"], (1, 13, 13)) == ([(0, 13)], [(0, 13)])
+
+
+def test_mirrored_edges_are_known_once_a_window_reaches_over_them():
+    model = nn.Sequential(nn.ReflectionPad2d(1), nn.ReLU(), nn.Conv2d(1, 1, 3))
+    fields = [layer.receptive_field for layer in layer_table(model, (1, 13, 13))]
+    assert fields == [None, None, (3, 3)]
+
+
+@pytest.mark.parametrize("words", WITHOUT_A_RULE)
+def test_what_has_seen_everything_sees_no_more(words):
+    module = first(nn.GroupNorm(2, 4), Do(WITHOUT_A_RULE[words]))
+    layer = layer_table(nn.Sequential(module), (1, 13, 13))[-1]
+    assert layer.receptive_field in ((13, 13), None)
+    assert layer.start is None
+
+
 def test_where_a_box_is_not_the_smallest_it_holds_all():
     model = prepare(
         nn.Sequential(
@@ -314,7 +542,7 @@ def test_a_place_outside_is_said():
     row = layer_table(architectures.create("lenet"), (3, 32, 32))[0]
     for place in ((28, 0), (0, 28), (-1, 0)):
         with pytest.raises(
-            UserError, match="no place .* in conv1: its map has 28 rows and 28 columns"
+            UserError, match="no position .* in conv1: its map has 28 rows and 28 columns"
         ):
             box(row, place, (3, 32, 32))
 
@@ -413,8 +641,8 @@ def test_effective_leaves_nothing_behind(prepared):
     effective(model, image, "conv2", 0, (0, 0))
     for wrong, words in (
         (("conv9", 0, (0, 0)), "no layer named 'conv9'"),
-        (("conv2", 16, (0, 0)), "no value 16, 0, 0 in conv2"),
-        (("fc1", 0, (0, 0)), "no value 0, 0, 0 in fc1"),
+        (("conv2", 16, (0, 0)), "no unit 16 at 0, 0 in the layer 'conv2'"),
+        (("fc1", 0, (0, 0)), "no unit 0 at 0, 0 in the layer 'fc1'"),
     ):
         with pytest.raises(UserError, match=words):
             effective(model, image, *wrong)

@@ -39,8 +39,8 @@ def test_planted_pictures_are_found_in_order_with_their_values_and_places(
     found = by_hand_found(images, [layer_name], count=len(by_hand.CONTRASTS))[layer_name]
     assert [part.dtype for part in dataclasses.astuple(found)] == [np.float32, np.int32, np.int16]
     for unit, expected in enumerate(plants):
-        assert found.rows[unit].tolist() == [row for _, row, _ in expected]
-        assert found.places[unit].tolist() == [list(place) for _, _, place in expected]
+        assert found.image_numbers[unit].tolist() == [row for _, row, _ in expected]
+        assert found.positions[unit].tolist() == [list(place) for _, _, place in expected]
         np.testing.assert_allclose(
             found.values[unit],
             [edges * (6 * contrast * SCALE + by_hand.BIAS) for contrast, _, _ in expected],
@@ -52,13 +52,13 @@ def test_classes_are_ranked_by_their_logits():
     images, plants = by_hand.planted(by_hand.PAIRS)
     logits = predict(by_hand.network(), images, by_hand.MEAN, by_hand.STD)
     found = by_hand_found(images, ["fc"], count=len(by_hand.CONTRASTS))["fc"]
-    assert [rows.tolist() for rows in found.rows] == [
+    assert [rows.tolist() for rows in found.image_numbers] == [
         [row for _, row, _ in expected] for expected in plants
     ]
     np.testing.assert_allclose(
-        found.values, np.take_along_axis(logits.T, found.rows.astype(int), 1), rtol=1e-5
+        found.values, np.take_along_axis(logits.T, found.image_numbers.astype(int), 1), rtol=1e-5
     )
-    assert not found.places.any()
+    assert not found.positions.any()
 
 
 class Twice(nn.Module):
@@ -133,17 +133,17 @@ def test_equals_brute_force(name, monkeypatch):
             err_msg=layer_name,
         )
         units, (ys, xs) = (
-            np.arange(len(one.rows))[:, None],
-            one.places.transpose(2, 0, 1).astype(int),
+            np.arange(len(one.image_numbers))[:, None],
+            one.positions.transpose(2, 0, 1).astype(int),
         )
         np.testing.assert_allclose(
             one.values,
-            everywhere[one.rows.astype(int), units, ys, xs],
+            everywhere[one.image_numbers.astype(int), units, ys, xs],
             rtol=1e-3,
             atol=1e-4,
             err_msg=layer_name,
         )
-        assert all(len(set(rows)) == 7 for rows in one.rows.tolist())
+        assert all(len(set(rows)) == 7 for rows in one.image_numbers.tolist())
 
 
 def test_the_layers_with_units():
@@ -167,12 +167,16 @@ def test_equal_values_come_by_row_and_what_is_no_number_last(batch, monkeypatch)
     images = np.array([128, 0, 255, 0, 64, 255, 128, 255], np.uint8).reshape(-1, 1, 1, 1)
     found = strongest.find(model, images, ["0", "1"], mean=[0.1], std=[1.0])
     # fewer images than asked for: all
-    assert found["0"].rows.tolist() == [[2, 5, 7, 0, 6, 4, 1, 3]] == found["1"].rows.tolist()
+    assert (
+        found["0"].image_numbers.tolist()
+        == [[2, 5, 7, 0, 6, 4, 1, 3]]
+        == found["1"].image_numbers.tolist()
+    )
     assert np.isnan(found["1"].values[0, -2:]).all()
     assert not np.isnan(found["1"].values[0, :-2]).any()
     few = strongest.find(model, images, ["1"], mean=[0.1], std=[1.0], count=2)["1"]
-    assert few.rows.tolist() == [[2, 5]]
-    assert few.places.shape == (1, 2, 2)
+    assert few.image_numbers.tolist() == [[2, 5]]
+    assert few.positions.shape == (1, 2, 2)
 
 
 class Cancelled(Exception):
@@ -245,7 +249,7 @@ def test_the_index_of_a_run_is_kept_and_read_layer_by_layer(run_and_data, monkey
         "conv2/rows",
         "conv2/places",
     ]
-    assert made["conv2"].rows.shape == (16, strongest.COUNT)
+    assert made["conv2"].image_numbers.shape == (16, strongest.COUNT)
     assert not list(run.folder.glob("*.tmp"))
     with pytest.raises(UserError, match="no layer named 'conv9'. Possible: conv1, conv2, fc"):
         kept["conv9"]
@@ -311,5 +315,5 @@ def test_a_folder_that_cannot_be_written_and_a_cancelled_search_leave_no_file(
         raise PermissionError("read-only")
 
     monkeypatch.setattr(os, "replace", refused)
-    assert strongest.of_run(run, dataset)["fc"].rows.shape == (10, strongest.COUNT)
+    assert strongest.of_run(run, dataset)["fc"].image_numbers.shape == (10, strongest.COUNT)
     assert sorted(run.folder.iterdir()) == before

@@ -95,7 +95,7 @@ def brute_force(run, layer, unit):
 
 
 def test_the_nine_strongest_are_those_of_all_held_out_images_and_lead_to_their_maps(own_runs):
-    app = opened(until="looked up once", unit_layer="conv2", unit_number="3")
+    app = opened(until="looked up once", layer="conv2", unit="3")
     values, split = brute_force(folders.read_run(own_runs), "conv2", 3)
     order = np.argsort(-values, kind="stable")[:9]
     # what is in view already is in the address without the link
@@ -116,7 +116,7 @@ def test_the_nine_strongest_are_those_of_all_held_out_images_and_lead_to_their_m
 
 
 def test_the_control_stands_beside_each_gradient_picture_and_the_made_one():
-    app = opened(until="looked up once", unit_layer="conv1")
+    app = opened(until="looked up once", layer="conv1")
     before = len(app.get("image"))
     app.toggle(key="random").set_value(True)
     drawn(app, "the same with random weights")
@@ -136,7 +136,7 @@ def test_the_index_is_kept_in_the_run_folder_and_used_again(own_runs, monkeypatc
 
 
 def test_a_class_is_a_unit(own_runs):
-    app = opened(until="looked up once", unit_layer="fc", unit_number="7")
+    app = opened(until="looked up once", layer="fc", unit="7")
     assert "What excites the class 7" in texts(app)
     assert "the whole image" in texts(app)
     assert links(app, "Confusion_matrix")[-1]["predicted_first"] == "7"
@@ -145,8 +145,8 @@ def test_a_class_is_a_unit(own_runs):
 
 def test_every_unit_layer_and_both_sheets():
     app = opened(until="looked up once")
-    for layer in app.selectbox(key="unit_layer").options:
-        app.selectbox(key="unit_layer").set_value(layer)
+    for layer in app.selectbox(key="layer").options:
+        app.selectbox(key="layer").set_value(layer)
         drawn(app, "for each unit")
         app.segmented_control(key="sheet").set_value("made picture")
         drawn(app, "for each unit the picture made to excite it most")
@@ -156,7 +156,7 @@ def test_every_unit_layer_and_both_sheets():
 
 def test_feature_maps_lead_to_the_unit_of_the_convolution(own_runs):
     app = opened(MAPS, until="It answers", layer="relu2", unit="5", source="data set", label="3")
-    assert links(app, "Unit")[-1] == {"unit_layer": "conv2", "unit_number": "5"}
+    assert links(app, "Unit")[-1] == {"layer": "conv2", "unit": "5"}
     answer = texts(app).partition("It answers **")[2][0]
     assert links(app, "Confusion_matrix")[-1] == {
         "beside": "none",
@@ -186,14 +186,14 @@ def test_while_it_trains_there_is_a_sentence(own_runs):
 def test_nonsense_in_the_address_is_named():
     app = opened(
         until="looked up once",
-        unit_layer="conv99",
-        unit_number="-3",
+        layer="conv99",
+        unit="-3",
         sheet="all",
         random="maybe",
         fourier="no",
     )
     assert "no layer named 'conv99'" in texts(app)
-    assert app.selectbox(key="unit_layer").value in (
+    assert app.selectbox(key="layer").value in (
         "conv1",
         "conv2",
     )

@@ -1,5 +1,9 @@
 """What goes wrong from outside: one sentence a user can act on."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """Bad input. The message says what is wrong and what is possible, in one or two sentences, and
@@ -7,7 +11,7 @@ class UserError(ValueError):
     """
 
 
-def unknown(kind, name, allowed):
+def unknown(kind: str, name: object, allowed: Iterable[object]) -> UserError:
     """A UserError for a name that is not among the allowed ones; `kind` is the word for it
     ("architecture", "layer").
     """

@@ -1,23 +1,33 @@
 """The network architectures, by name. A file dropped into this folder is found, listed, tested and
 trainable at once.
 
-    @register(input_size=(3, 32, 32))
-    def lenet(num_classes=10, in_channels=3):
+    @register(input_size=(3, 32, 32), partners={"plain32": "shortcuts"})
+    def resnet32(num_classes=10, in_channels=3):
         '''One sentence that the app shows.'''
-        return LeNet(num_classes, in_channels)
+        return PreactivationNet(ResidualBlock, num_classes, in_channels)
 
-The name is the function's. Importing this package imports no torch; the first look-up does.
+The name is the function's. Importing this package imports no torch, nor does asking for partners
+and pretrained weights; the first look-up of an Architecture does.
 """
 
+from __future__ import annotations
+
+import ast
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vizlib.errors import UserError, unknown
 
-_registry = {}
+if TYPE_CHECKING:
+    from torch import nn
+
+_registry: dict[str, Architecture] = {}
 
 
 @dataclass(frozen=True)
@@ -27,19 +37,21 @@ class Architecture:
     """
 
     name: str
-    build: Callable
-    input_size: tuple  # (channels, height, width) that it was designed for
+    build: Callable[..., nn.Module]
+    input_size: tuple[int, int, int]  # (channels, height, width) that it was designed for
     summary: str  # one sentence
+    partners: dict[str, str]
+    pretrained: str
 
     @property
-    def arguments(self):
+    def arguments(self) -> dict[str, Any]:
         """The names and default values that `build` takes."""
         return {
             name: parameter.default
             for name, parameter in inspect.signature(self.build).parameters.items()
         }
 
-    def arguments_for(self, num_classes, image_size):
+    def arguments_for(self, num_classes: int, image_size: tuple[int, int, int]) -> dict[str, int]:
         """The arguments that fit a data set of `num_classes` classes and images of `image_size` (C,
         H, W).
         """
@@ -51,29 +63,79 @@ class Architecture:
         return {name: value for name, value in fitting.items() if name in self.arguments}
 
 
-def register(*, input_size=(3, 32, 32)):
+def register(
+    *,
+    input_size: tuple[int, int, int] = (3, 32, 32),
+    partners: dict[str, str] | None = None,
+    pretrained: str = "",
+) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
     """Decorator: makes a function that builds a network known under its own name. A name taken
     twice raises ValueError.
+
+    partners: {name of an architecture that says most beside it: what the two differ in}; one of two
+    declares the other. pretrained: who has weights of it, "torchvision" or nobody. Both are
+    literals: they are read from the source, see `declared`.
     """
 
-    def decorate(build):
+    def decorate(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
         if build.__name__ in _registry:
             raise ValueError(f"an architecture named {build.__name__!r} is registered already")
-        summary = inspect.getdoc(build).split("\n\n")[0].replace("\n", " ")
-        _registry[build.__name__] = Architecture(build.__name__, build, input_size, summary)
+        summary = (inspect.getdoc(build) or "").split("\n\n")[0].replace("\n", " ")
+        _registry[build.__name__] = Architecture(
+            build.__name__, build, input_size, summary, partners or {}, pretrained
+        )
         return build
 
     return decorate
 
 
-def names():
+@lru_cache
+def declared() -> dict[str, dict]:
+    """What @register is given besides a size, {name: {"partners": ..., "pretrained": ...}}, of all
+    files here. Read from their sources: importing them imports torch, which Home does without.
+    """
+    functions = (
+        node
+        for path in sorted(Path(__file__).parent.glob("*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    )
+    return {
+        function.name: {
+            keyword.arg: ast.literal_eval(keyword.value)
+            for keyword in decorator.keywords
+            if keyword.arg in ("partners", "pretrained")
+        }
+        for function in functions
+        for decorator in function.decorator_list
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register"
+    }
+
+
+def partners_of(name: str) -> dict[str, str]:
+    """The architectures that say most beside one of this name, and what the two differ in,
+    whichever of them declares it; empty for a name of none.
+    """
+    partners = dict(declared().get(name, {}).get("partners", {}))
+    for other, arguments in declared().items():
+        if name in arguments.get("partners", {}):
+            partners[other] = arguments["partners"][name]
+    return partners
+
+
+def pretrained_by(source: str) -> list[str]:
+    """The architectures of which there are weights from a source."""
+    return [name for name, given in declared().items() if given.get("pretrained") == source]
+
+
+def names() -> list[str]:
     """All names, in alphabetical order."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     return sorted(_registry)
 
 
-def get(name):
+def get(name: str) -> Architecture:
     """The Architecture of that name; UserError lists the possible ones."""
     possible = names()
     if name not in possible:
@@ -81,7 +143,7 @@ def get(name):
     return _registry[name]
 
 
-def create(name, **arguments):
+def create(name: str, **arguments: object) -> nn.Module:
     """A new, randomly initialised network. UserError for a name or an argument that does not
     exist.
     """

@@ -5,6 +5,8 @@ The network of the airbench speed runs, at widths for two CPU cores. Jordan, 94%
 Seconds on a Single GPU, https://arxiv.org/abs/2404.00498
 """
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -18,7 +20,9 @@ EPSILON = (
 
 
 @register()
-def airbench(num_classes=10, in_channels=3, widths=(32, 96, 192)):
+def airbench(
+    num_classes: int = 10, in_channels: int = 3, widths: tuple[int, ...] = (32, 96, 192)
+) -> nn.Module:
     """Frozen whitening filters and three stages of two convolutions: made to be trained within a
     minute.
 
@@ -29,7 +33,9 @@ def airbench(num_classes=10, in_channels=3, widths=(32, 96, 192)):
 
 
 @register()
-def airbench_wide(num_classes=10, in_channels=3, widths=(64, 128, 256)):
+def airbench_wide(
+    num_classes: int = 10, in_channels: int = 3, widths: tuple[int, ...] = (64, 128, 256)
+) -> nn.Module:
     """The same with more channels, for some minutes on a CPU.
 
     Source: Jordan 2024, https://arxiv.org/abs/2404.00498
@@ -38,7 +44,9 @@ def airbench_wide(num_classes=10, in_channels=3, widths=(64, 128, 256)):
 
 
 @register()
-def airbench94(num_classes=10, in_channels=3, widths=(64, 256, 256)):
+def airbench94(
+    num_classes: int = 10, in_channels: int = 3, widths: tuple[int, ...] = (64, 256, 256)
+) -> nn.Module:
     """The same with the channels of the paper, for some seconds on a large GPU.
 
     Source: Jordan 2024, https://arxiv.org/abs/2404.00498
@@ -54,7 +62,7 @@ class Airbench(nn.Module):
     random.
     """
 
-    def __init__(self, num_classes, in_channels, widths):
+    def __init__(self, num_classes: int, in_channels: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         directions = in_channels * PATCH**2
         self.conv1 = nn.Conv2d(in_channels, 2 * directions, PATCH, bias=False)
@@ -70,13 +78,13 @@ class Airbench(nn.Module):
         # the division.
         nn.init.normal_(self.fc.weight, std=1 / widths[2])
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.gelu1(self.conv1(images))
         maps = self.stage3(self.stage2(self.stage1(maps)))
         return self.fc(self.flatten(self.pool(maps)))
 
     @torch.no_grad()
-    def fit_to(self, images):
+    def fit_to(self, images: torch.Tensor) -> None:
         """Set conv1 to the principal directions of the patches of `images` and their negatives,
         each scaled to unit variance.
 
@@ -101,7 +109,7 @@ class Stage(nn.Module):
     keep_edge: an odd size is halved upwards.
     """
 
-    def __init__(self, in_channels, out_channels, keep_edge=False):
+    def __init__(self, in_channels: int, out_channels: int, keep_edge: bool = False) -> None:
         super().__init__()
         self.conv1 = identity_convolution(in_channels, out_channels)
         self.pool = nn.MaxPool2d(2, ceil_mode=keep_edge)
@@ -111,12 +119,12 @@ class Stage(nn.Module):
         self.bn2 = unscaled_norm(out_channels)
         self.gelu2 = nn.GELU()
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
         maps = self.gelu1(self.bn1(self.pool(self.conv1(maps))))
         return self.gelu2(self.bn2(self.conv2(maps)))
 
 
-def identity_convolution(in_channels, out_channels):
+def identity_convolution(in_channels: int, out_channels: int) -> nn.Conv2d:
     """A 3x3 convolution whose first filters pass a channel on unchanged; filters in excess of the
     channels are random.
     """
@@ -125,7 +133,7 @@ def identity_convolution(in_channels, out_channels):
     return convolution
 
 
-def unscaled_norm(channels):
+def unscaled_norm(channels: int) -> nn.BatchNorm2d:
     """Batch norm that learns a shift but no scale, and whose running statistics follow within a few
     steps: a run has only hundreds.
     """

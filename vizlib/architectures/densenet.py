@@ -3,6 +3,8 @@
 Huang et al., Densely Connected Convolutional Networks, https://arxiv.org/abs/1608.06993
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
 import torch
@@ -13,7 +15,12 @@ from vizlib.architectures.initialisation import kaiming_convolutions
 
 
 @register()
-def densenet4(num_classes=10, in_channels=3, growth=32, layers=(1, 1, 1, 1)):
+def densenet4(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    growth: int = 32,
+    layers: tuple[int, ...] = (1, 1, 1, 1),
+) -> nn.Module:
     """A DenseNet of four stages of one layer: each layer concatenates 32 new maps to those it was
     given.
 
@@ -37,14 +44,14 @@ def densenet4(num_classes=10, in_channels=3, growth=32, layers=(1, 1, 1, 1)):
     return kaiming_convolutions(model)
 
 
-def _stage(channels, growth, count):
+def _stage(channels: int, growth: int, count: int) -> nn.Sequential:
     stage = nn.Sequential()
     for number in range(count):
         stage.add_module(f"layer{number + 1}", DenseLayer(channels + number * growth, growth))
     return stage
 
 
-def _transition(channels):
+def _transition(channels: int) -> nn.Sequential:
     """Halves the channels and the size."""
     convolution = nn.Conv2d(channels, channels // 2, 1, bias=False)
     return nn.Sequential(
@@ -59,7 +66,7 @@ class DenseLayer(nn.Module):
     these maps appended.
     """
 
-    def __init__(self, channels, growth):
+    def __init__(self, channels: int, growth: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu1 = nn.ReLU()
@@ -68,7 +75,7 @@ class DenseLayer(nn.Module):
         self.relu2 = nn.ReLU()
         self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
         new = self.conv1(self.relu1(self.bn1(maps)))
         new = self.conv2(self.relu2(self.bn2(new)))
         return torch.cat([maps, new], dim=1)

@@ -2,10 +2,14 @@
 architecture.
 """
 
+from typing import TypeVar
+
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def kaiming_convolutions(model):
+
+def kaiming_convolutions(model: Network) -> Network:
     """Fill every convolution of `model` with Kaiming-normal weights (variance 2 / fan_out) and zero
     biases; returns the model.
 

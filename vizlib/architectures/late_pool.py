@@ -2,6 +2,9 @@
 maps.
 """
 
+from __future__ import annotations
+
+import torch
 from torch import nn
 
 from vizlib.architectures import register
@@ -10,7 +13,7 @@ from vizlib.architectures.resnet_cifar import BasicBlock, two_blocks
 
 
 @register(input_size=(3, 224, 224))
-def resnet18_late_pool(num_classes=10, in_channels=3):
+def resnet18_late_pool(num_classes: int = 10, in_channels: int = 3) -> nn.Module:
     """ResNet-18 whose max pool comes after the first stage: the 64 maps of its first layers stay
     112 x 112.
 
@@ -21,7 +24,7 @@ def resnet18_late_pool(num_classes=10, in_channels=3):
 
 
 class ResNetLatePool(nn.Module):
-    def __init__(self, num_classes, in_channels):
+    def __init__(self, num_classes: int, in_channels: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -36,7 +39,7 @@ class ResNetLatePool(nn.Module):
         self.fc = nn.Linear(512, num_classes)
         kaiming_convolutions(self)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.relu1(self.bn1(self.conv1(images)))
         maps = self.maxpool(self.stage1(maps))
         maps = self.stage4(self.stage3(self.stage2(maps)))

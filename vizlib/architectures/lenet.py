@@ -1,5 +1,7 @@
 """LeNet-5, the first convolutional network in wide use."""
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
 from torch import nn
@@ -11,7 +13,7 @@ SMALLEST = 16  # pixels: 16, conv 12, pool 6, conv 2, pool 1
 
 
 @register()
-def lenet(num_classes=10, in_channels=3, image_size=32):
+def lenet(num_classes: int = 10, in_channels: int = 3, image_size: int = 32) -> nn.Module:
     """LeNet: two 5x5 convolutions with pools and three linear layers, small enough to follow by
     hand.
 
@@ -25,7 +27,7 @@ def lenet(num_classes=10, in_channels=3, image_size=32):
             "second pool would leave nothing"
         )
     side = ((image_size - 4) // 2 - 4) // 2
-    layers = OrderedDict(
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=nn.Conv2d(in_channels, 6, 5),
         relu1=nn.ReLU(),
         pool1=nn.MaxPool2d(2),

@@ -2,6 +2,8 @@
 channels (pointwise).
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
 from torch import nn
@@ -19,7 +21,7 @@ BLOCKS = (
 
 
 @register()
-def mobilenet(num_classes=10, in_channels=3, width=1.0):
+def mobilenet(num_classes: int = 10, in_channels: int = 3, width: float = 1.0) -> nn.Module:
     """MobileNet: depthwise and pointwise convolutions, an eighth of the work of ordinary ones.
 
     `width` scales all channel numbers. Source: Howard et al. 2017, https://arxiv.org/abs/1704.04861
@@ -40,13 +42,13 @@ def mobilenet(num_classes=10, in_channels=3, width=1.0):
     return kaiming_convolutions(model)
 
 
-def _scaled(channels, width):
+def _scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def _separable_block(in_channels, out_channels, stride):
+def _separable_block(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
     """Batch norm and ReLU after the depthwise convolution too, as in the paper's figure 3."""
-    layers = OrderedDict(
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
         depthwise=nn.Conv2d(
             in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, bias=False
         ),

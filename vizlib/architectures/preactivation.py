@@ -4,6 +4,11 @@ He et al., Identity Mappings in Deep Residual Networks, https://arxiv.org/abs/16
 comparison is the lesson: without the shortcut the gradient fades on its way to the first layers.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
 from torch import nn
 
 from vizlib.architectures import register
@@ -11,7 +16,12 @@ from vizlib.architectures.initialisation import kaiming_convolutions
 
 
 @register()
-def plain32(num_classes=10, in_channels=3, widths=(16, 32, 64), blocks=5):
+def plain32(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    widths: tuple[int, ...] = (16, 32, 64),
+    blocks: int = 5,
+) -> nn.Module:
     """Thirty-two layers without a shortcut: what a deep network does when the gradient has one way
     only.
 
@@ -21,8 +31,13 @@ def plain32(num_classes=10, in_channels=3, widths=(16, 32, 64), blocks=5):
     return PreactivationNet(PlainBlock, num_classes, in_channels, widths, blocks)
 
 
-@register()
-def resnet32(num_classes=10, in_channels=3, widths=(16, 32, 64), blocks=5):
+@register(partners={"plain32": "shortcuts"})
+def resnet32(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    widths: tuple[int, ...] = (16, 32, 64),
+    blocks: int = 5,
+) -> nn.Module:
     """The same thirty-two layers with a shortcut around every two: the residual network that trains
     better.
 
@@ -32,7 +47,12 @@ def resnet32(num_classes=10, in_channels=3, widths=(16, 32, 64), blocks=5):
 
 
 @register()
-def resnet32_bottleneck(num_classes=10, in_channels=3, widths=(64, 128, 256), blocks=5):
+def resnet32_bottleneck(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    widths: tuple[int, ...] = (64, 128, 256),
+    blocks: int = 5,
+) -> nn.Module:
     """The residual network with bottleneck blocks: 1x1 down to a quarter of the channels, 3x3, 1x1
     up again.
 
@@ -48,7 +68,14 @@ class PreactivationNet(nn.Module):
     second and third stage halve the size.
     """
 
-    def __init__(self, block, num_classes, in_channels, widths, blocks):
+    def __init__(
+        self,
+        block: Callable[..., nn.Module],
+        num_classes: int,
+        in_channels: int,
+        widths: tuple[int, ...],
+        blocks: int,
+    ) -> None:
         super().__init__()
         first, second, third = widths
         # no batch norm follows, so it has a bias
@@ -62,13 +89,19 @@ class PreactivationNet(nn.Module):
         self.fc = nn.Linear(third, num_classes)
         kaiming_convolutions(self)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.relu1(self.conv1(images))
         maps = self.stage3(self.stage2(self.stage1(maps)))
         return self.fc(self.flatten(self.pool(maps)))
 
 
-def _stage(block, in_channels, out_channels, blocks, downsample):
+def _stage(
+    block: Callable[..., nn.Module],
+    in_channels: int,
+    out_channels: int,
+    blocks: int,
+    downsample: bool,
+) -> nn.Sequential:
     stage = nn.Sequential()
     for number in range(1, blocks + 1):
         stage.add_module(
@@ -83,7 +116,7 @@ def _stage(block, in_channels, out_channels, blocks, downsample):
 
 
 class PlainBlock(nn.Module):
-    def __init__(self, in_channels, out_channels, downsample=False):
+    def __init__(self, in_channels: int, out_channels: int, downsample: bool = False) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.relu1 = nn.ReLU()
@@ -94,22 +127,22 @@ class PlainBlock(nn.Module):
         self.relu2 = nn.ReLU()
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
         maps = self.conv1(self.relu1(self.bn1(maps)))
         return self.conv2(self.relu2(self.bn2(maps)))
 
 
 class ResidualBlock(PlainBlock):
-    def __init__(self, in_channels, out_channels, downsample=False):
+    def __init__(self, in_channels: int, out_channels: int, downsample: bool = False) -> None:
         super().__init__(in_channels, out_channels, downsample)
         self.shortcut = _shortcut(in_channels, out_channels, downsample)
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
         return super().forward(maps) + self.shortcut(maps)
 
 
 class BottleneckBlock(nn.Module):
-    def __init__(self, in_channels, out_channels, downsample=False):
+    def __init__(self, in_channels: int, out_channels: int, downsample: bool = False) -> None:
         super().__init__()
         inner = out_channels // 4
         self.bn1 = nn.BatchNorm2d(in_channels)
@@ -124,14 +157,14 @@ class BottleneckBlock(nn.Module):
         self.conv3 = nn.Conv2d(inner, out_channels, 1, bias=False)
         self.shortcut = _shortcut(in_channels, out_channels, downsample)
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
         branch = self.conv1(self.relu1(self.bn1(maps)))
         branch = self.conv2(self.relu2(self.bn2(branch)))
         branch = self.conv3(self.relu3(self.bn3(branch)))
         return branch + self.shortcut(maps)
 
 
-def _shortcut(in_channels, out_channels, downsample):
+def _shortcut(in_channels: int, out_channels: int, downsample: bool) -> nn.Module:
     """The identity, or a 1x1 convolution where the shape changes."""
     if in_channels == out_channels and not downsample:
         return nn.Identity()

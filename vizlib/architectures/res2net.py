@@ -3,6 +3,8 @@
 Gao et al., Res2Net: A New Multi-scale Backbone Architecture, https://arxiv.org/abs/1904.01169
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
 import torch
@@ -12,8 +14,10 @@ from vizlib.architectures import register
 from vizlib.architectures.resnet_cifar import ResNetCifar, projection_shortcut
 
 
-@register()
-def res2net18(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
+@register(partners={"resnet18_cifar": "scales in a block"})
+def res2net18(
+    num_classes: int = 10, in_channels: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512)
+) -> nn.Module:
     """Res2Net with the layout of ResNet-18: four groups of channels in a block, each seeing further
     than the one before.
 
@@ -31,7 +35,7 @@ class Res2NetBlock(nn.Module):
     nothing is added between the scales (their sizes differ), and x1 is average-pooled 3x3.
     """
 
-    def __init__(self, in_channels, out_channels, stride=1):
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
         width = out_channels // 4
         self.strides = stride != 1
@@ -46,7 +50,7 @@ class Res2NetBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.shortcut = projection_shortcut(in_channels, out_channels, stride)
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
         x1, x2, x3, x4 = self.relu1(self.bn1(self.conv1(maps))).chunk(4, dim=1)
         y1 = self.scale1(x1)
         y2 = self.scale2(x2)
@@ -56,6 +60,6 @@ class Res2NetBlock(nn.Module):
         return branch + self.shortcut(maps)
 
 
-def _scale(width, stride):
+def _scale(width: int, stride: int) -> nn.Sequential:
     convolution = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
     return nn.Sequential(OrderedDict(conv=convolution, bn=nn.BatchNorm2d(width), relu=nn.ReLU()))

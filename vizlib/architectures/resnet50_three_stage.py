@@ -2,15 +2,20 @@
 after the sum.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 
+import torch
 from torch import nn
 
 from vizlib.architectures import register
 
 
 @register()
-def resnet50_three_stage(num_classes=10, in_channels=3, image_size=32):
+def resnet50_three_stage(
+    num_classes: int = 10, in_channels: int = 3, image_size: int = 32
+) -> nn.Module:
     """ResNet-50 cut after its third stage, in a course's variant: the last block of a stage halves
     the size.
 
@@ -21,7 +26,7 @@ def resnet50_three_stage(num_classes=10, in_channels=3, image_size=32):
 
 
 class ResNet50ThreeStage(nn.Module):
-    def __init__(self, num_classes, in_channels, image_size):
+    def __init__(self, num_classes: int, in_channels: int, image_size: int) -> None:
         super().__init__()
         side = _final_side(image_size)
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
@@ -36,20 +41,20 @@ class ResNet50ThreeStage(nn.Module):
         self.fc = nn.Linear(1024 * side**2, num_classes)
         self._initialise()
 
-    def _initialise(self):
+    def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.maxpool(self.relu1(self.bn1(self.conv1(images))))
         maps = self.stage3(self.stage2(self.stage1(maps)))
         return self.fc(self.flatten(self.avgpool(maps)))
 
 
-def _final_side(image_size):
+def _final_side(image_size: int) -> int:
     """The side of the maps after the average pool: 32 runs 16, 7, 4, 2, 2, 1."""
     side = (image_size + 1) // 2
     side = (side - 3) // 2 + 1
@@ -63,7 +68,9 @@ def _final_side(image_size):
     return side
 
 
-def _stage(in_channels, inner, out_channels, blocks, downsample):
+def _stage(
+    in_channels: int, inner: int, out_channels: int, blocks: int, downsample: bool
+) -> nn.Sequential:
     stage = nn.Sequential()
     for number in range(1, blocks + 1):
         stride = 2 if downsample and number == blocks else 1
@@ -81,7 +88,7 @@ class BottleneckBlock(nn.Module):
     the sum.
     """
 
-    def __init__(self, in_channels, inner, out_channels, stride):
+    def __init__(self, in_channels: int, inner: int, out_channels: int, stride: int) -> None:
         super().__init__()
         # Which convolution halves is not given; the first 1x1, as in the paper. No biases: the
         # batch norm takes them away again.
@@ -99,7 +106,7 @@ class BottleneckBlock(nn.Module):
             OrderedDict(conv=convolution, bn=nn.BatchNorm2d(out_channels), relu=nn.ReLU())
         )
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
         branch = self.relu1(self.bn1(self.conv1(maps)))
         branch = self.relu2(self.bn2(self.conv2(branch)))
         branch = self.relu3(self.bn3(self.conv3(branch)))

@@ -3,8 +3,12 @@
 He et al., Deep Residual Learning for Image Recognition, https://arxiv.org/abs/1512.03385
 """
 
-from collections import OrderedDict
+from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
 from torch import nn
 
 from vizlib.architectures import register
@@ -12,7 +16,9 @@ from vizlib.architectures.initialisation import kaiming_convolutions
 
 
 @register()
-def resnet18_cifar(num_classes=10, in_channels=3, widths=(64, 128, 256, 512)):
+def resnet18_cifar(
+    num_classes: int = 10, in_channels: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512)
+) -> nn.Module:
     """ResNet-18 for small images: a 3x3 stem without a pool, so that 32x32 pixels last for four
     stages.
 
@@ -26,7 +32,13 @@ class ResNetCifar(nn.Module):
     pool, linear.
     """
 
-    def __init__(self, num_classes, in_channels, widths, block):
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        widths: tuple[int, ...],
+        block: Callable[..., nn.Module],
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
@@ -40,13 +52,15 @@ class ResNetCifar(nn.Module):
         self.fc = nn.Linear(widths[3], num_classes)
         kaiming_convolutions(self)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.relu1(self.bn1(self.conv1(images)))
         maps = self.stage4(self.stage3(self.stage2(self.stage1(maps))))
         return self.fc(self.flatten(self.pool(maps)))
 
 
-def two_blocks(block, in_channels, out_channels, stride):
+def two_blocks(
+    block: Callable[..., nn.Module], in_channels: int, out_channels: int, stride: int
+) -> nn.Sequential:
     """block1, relu1, block2, relu2. A block returns its sum; the ReLU that the paper puts after the
     sum is a layer of its own.
     """
@@ -64,7 +78,7 @@ class BasicBlock(nn.Module):
     the shape changes.
     """
 
-    def __init__(self, in_channels, out_channels, stride=1):
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(out_channels)
@@ -73,13 +87,13 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.shortcut = projection_shortcut(in_channels, out_channels, stride)
 
-    def forward(self, maps):
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
         branch = self.relu1(self.bn1(self.conv1(maps)))
         branch = self.bn2(self.conv2(branch))
         return branch + self.shortcut(maps)
 
 
-def projection_shortcut(in_channels, out_channels, stride):
+def projection_shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     if in_channels == out_channels and stride == 1:
         return nn.Identity()
     convolution = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)

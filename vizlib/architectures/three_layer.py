@@ -6,7 +6,10 @@ weights move freely between them: conv 5x5 and ReLU, conv 3x3 and ReLU, flatten,
 Kaiming-normal weights, zero biases, the same in all three after the same seed.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +20,18 @@ from vizlib.architectures import register
 WIDTHS = (32, 16)  # channels after conv1 and after conv2
 
 
-@register()
-def three_layer_functional(num_classes=10, in_channels=3, image_size=32, widths=WIDTHS):
+@register(
+    partners={
+        "three_layer_module": "how it is written",
+        "three_layer_sequential": "how it is written",
+    }
+)
+def three_layer_functional(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    image_size: int = 32,
+    widths: tuple[int, ...] = WIDTHS,
+) -> nn.Module:
     """The three-layer network with bare tensors and torch.nn.functional: every step in plain sight.
 
     The computation is `three_layer_forward`. Source: the form of the CS231n and EECS 498
@@ -27,8 +40,13 @@ def three_layer_functional(num_classes=10, in_channels=3, image_size=32, widths=
     return _initialised(lambda: ThreeLayerFunctional(num_classes, in_channels, image_size, widths))
 
 
-@register()
-def three_layer_module(num_classes=10, in_channels=3, image_size=32, widths=WIDTHS):
+@register(partners={"three_layer_sequential": "how it is written"})
+def three_layer_module(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    image_size: int = 32,
+    widths: tuple[int, ...] = WIDTHS,
+) -> nn.Module:
     """The three-layer network as a class of its own, an nn.Module with a forward method.
 
     Source: the same assignments, the "module API" part.
@@ -37,13 +55,18 @@ def three_layer_module(num_classes=10, in_channels=3, image_size=32, widths=WIDT
 
 
 @register()
-def three_layer_sequential(num_classes=10, in_channels=3, image_size=32, widths=WIDTHS):
+def three_layer_sequential(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    image_size: int = 32,
+    widths: tuple[int, ...] = WIDTHS,
+) -> nn.Module:
     """The three-layer network as a list of named layers, an nn.Sequential of an OrderedDict.
 
     Source: the same assignments, the "sequential API" part.
     """
 
-    def layers():
+    def layers() -> OrderedDict[str, nn.Module]:
         return OrderedDict(
             conv1=nn.Conv2d(in_channels, widths[0], kernel_size=5, padding=2),
             relu1=nn.ReLU(),
@@ -59,7 +82,13 @@ def three_layer_sequential(num_classes=10, in_channels=3, image_size=32, widths=
 # First form: bare tensors
 
 
-def three_layer_forward(images, conv1, conv2, fc, look=lambda name, tensor: tensor):
+def three_layer_forward(
+    images: torch.Tensor,
+    conv1: tuple[torch.Tensor, torch.Tensor],
+    conv2: tuple[torch.Tensor, torch.Tensor],
+    fc: tuple[torch.Tensor, torch.Tensor],
+    look: Callable[[str, torch.Tensor], torch.Tensor] = lambda name, tensor: tensor,
+) -> torch.Tensor:
     """Logits (N, classes) of images (N, C, H, W). conv1, conv2 and fc are pairs (weight, bias) of
     tensors.
 
@@ -81,14 +110,14 @@ class Marker(nn.Module):
     bias that made the argument.
     """
 
-    def __init__(self, kind, *weight_shape):
+    def __init__(self, kind: str, *weight_shape: int) -> None:
         super().__init__()
         self.kind = f"functional {kind}"
         if weight_shape:
             self.weight = nn.Parameter(torch.empty(weight_shape))
             self.bias = nn.Parameter(torch.empty(weight_shape[0]))
 
-    def forward(self, tensor):
+    def forward(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor
 
 
@@ -97,7 +126,9 @@ class ThreeLayerFunctional(nn.Module):
     names of the Sequential form.
     """
 
-    def __init__(self, num_classes, in_channels, image_size, widths):
+    def __init__(
+        self, num_classes: int, in_channels: int, image_size: int, widths: tuple[int, ...]
+    ) -> None:
         super().__init__()
         self.conv1 = Marker("conv2d", widths[0], in_channels, 5, 5)
         self.relu1 = Marker("relu")
@@ -106,7 +137,7 @@ class ThreeLayerFunctional(nn.Module):
         self.flatten = Marker("flatten")
         self.fc = Marker("linear", num_classes, widths[1] * image_size**2)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         conv1, conv2, fc = (
             (layer.weight, layer.bias) for layer in (self.conv1, self.conv2, self.fc)
         )
@@ -119,7 +150,9 @@ class ThreeLayerFunctional(nn.Module):
 
 
 class ThreeLayerModule(nn.Module):
-    def __init__(self, num_classes, in_channels, image_size, widths):
+    def __init__(
+        self, num_classes: int, in_channels: int, image_size: int, widths: tuple[int, ...]
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, widths[0], kernel_size=5, padding=2)
         self.relu1 = nn.ReLU()
@@ -128,13 +161,13 @@ class ThreeLayerModule(nn.Module):
         self.flatten = nn.Flatten()
         self.fc = nn.Linear(widths[1] * image_size**2, num_classes)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         maps = self.relu1(self.conv1(images))
         maps = self.relu2(self.conv2(maps))
         return self.fc(self.flatten(maps))
 
 
-def _initialised(build):
+def _initialised(build: Callable[[], nn.Module]) -> nn.Module:
     """The network that build() makes, with Kaiming-normal weights and zero biases."""
     # PyTorch's own weights, which only two of the forms draw, must not count
     with torch.random.fork_rng(devices=[]):

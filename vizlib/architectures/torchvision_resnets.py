@@ -6,6 +6,8 @@ resnet50 on torchvision puts the stride on the 3x3 convolution, not on the first
 costs more multiply-adds than the paper's table: 4.1e9 for resnet50.
 """
 
+from __future__ import annotations
+
 from torch import nn
 
 from vizlib.architectures import register
@@ -13,8 +15,8 @@ from vizlib.architectures import register
 PHOTOGRAPH = (3, 224, 224)
 
 
-@register(input_size=PHOTOGRAPH)
-def resnet18(num_classes=10, in_channels=3):
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
+def resnet18(num_classes: int = 10, in_channels: int = 3) -> nn.Module:
     """ResNet-18 in its ImageNet form: eight blocks of two 3x3 convolutions.
 
     torchvision.models.resnet18; He et al. 2015, https://arxiv.org/abs/1512.03385
@@ -22,8 +24,8 @@ def resnet18(num_classes=10, in_channels=3):
     return _torchvision_model("resnet18", num_classes, in_channels)
 
 
-@register(input_size=PHOTOGRAPH)
-def resnet34(num_classes=10, in_channels=3):
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
+def resnet34(num_classes: int = 10, in_channels: int = 3) -> nn.Module:
     """ResNet-34 in its ImageNet form: sixteen blocks of two 3x3 convolutions.
 
     torchvision.models.resnet34; He et al. 2015, https://arxiv.org/abs/1512.03385
@@ -31,8 +33,8 @@ def resnet34(num_classes=10, in_channels=3):
     return _torchvision_model("resnet34", num_classes, in_channels)
 
 
-@register(input_size=PHOTOGRAPH)
-def resnet50(num_classes=10, in_channels=3):
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
+def resnet50(num_classes: int = 10, in_channels: int = 3) -> nn.Module:
     """ResNet-50 in its ImageNet form: sixteen bottleneck blocks, up to 2048 channels.
 
     torchvision.models.resnet50; He et al. 2015, https://arxiv.org/abs/1512.03385
@@ -40,8 +42,8 @@ def resnet50(num_classes=10, in_channels=3):
     return _torchvision_model("resnet50", num_classes, in_channels)
 
 
-@register(input_size=PHOTOGRAPH)
-def resnet101(num_classes=10, in_channels=3):
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
+def resnet101(num_classes: int = 10, in_channels: int = 3) -> nn.Module:
     """ResNet-101 in its ImageNet form: thirty-three bottleneck blocks, twenty-three of them in the
     fourth stage.
 
@@ -50,8 +52,8 @@ def resnet101(num_classes=10, in_channels=3):
     return _torchvision_model("resnet101", num_classes, in_channels)
 
 
-@register(input_size=PHOTOGRAPH)
-def resnet152(num_classes=10, in_channels=3):
+@register(input_size=PHOTOGRAPH, pretrained="torchvision")
+def resnet152(num_classes: int = 10, in_channels: int = 3) -> nn.Module:
     """ResNet-152 in its ImageNet form: fifty bottleneck blocks, the deepest of its paper's table.
 
     torchvision.models.resnet152; He et al. 2015, https://arxiv.org/abs/1512.03385
@@ -59,7 +61,7 @@ def resnet152(num_classes=10, in_channels=3):
     return _torchvision_model("resnet152", num_classes, in_channels)
 
 
-def _torchvision_model(name, num_classes, in_channels):
+def _torchvision_model(name: str, num_classes: int, in_channels: int) -> nn.Module:
     from torchvision import models  # a slow import, and needed for this family only
 
     model = getattr(models, name)(weights=None, num_classes=num_classes)

@@ -1,5 +1,7 @@
 """A slimmer VGG for 32x32 images: nothing but 3x3 convolutions and 2x2 pools."""
 
+from __future__ import annotations
+
 from torch import nn
 
 from vizlib.architectures import register
@@ -11,7 +13,13 @@ GROUPS = ((64, 64), (128, 128), (256, 256, 256), (512, 512), (512, 512, 512))
 
 
 @register()
-def vgg16_slim(num_classes=10, in_channels=3, image_size=32, batch_norm=True, widths=GROUPS):
+def vgg16_slim(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    image_size: int = 32,
+    batch_norm: bool = True,
+    widths: tuple[tuple[int, ...], ...] = GROUPS,
+) -> nn.Module:
     """A slim VGG: twelve 3x3 convolutions in five groups, each group halving the picture, then two
     linear layers.
 

@@ -58,7 +58,7 @@ def write_patterns(options: argparse.Namespace) -> None:
     best = index[layer.name]
     sheets = {
         "strongest-patch": _patches(run, dataset, layer, best),
-        "made-picture": _made_pictures(run, model, layer, len(best.rows)),
+        "made-picture": _made_pictures(run, model, layer, len(best.values)),
     }
     for name, picture in sheets.items():
         write_file(out / f"{layer.name}-{name}.png", picture)

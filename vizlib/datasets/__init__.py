@@ -6,51 +6,66 @@ named like its reader ("digits", "cifar10"), or READER:FOLDER for readers of wha
 there ("folder:trash", "csv:knee").
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from vizlib.errors import UserError, unknown
 
-_readers = {}
+_readers: dict[str, Reader] = {}
 
 
-def data_root():
+def data_root() -> Path:
     """The folder that pictures are looked for in."""
     return Path(os.environ.get("CONVSCOPE_DATA") or "data")
+
+
+class Pictures(Protocol):
+    """Pictures that are opened when asked for: a sequence of uint8 arrays (H, W, C)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, image_number: int, /) -> np.ndarray: ...
+
+    def take(self, image_numbers: np.ndarray, /) -> Pictures:
+        """Only these, in their order."""
+        ...
 
 
 @dataclass(frozen=True)
 class Split:
     """Some pictures with their labels.
 
-    pictures: a sequence of uint8 arrays (H, W, C): one array (N, H, W, C), or files opened when
-    asked for. labels: int64 (N,). image_ids: (N,) strings, the same for one picture wherever its
-    data set is stored.
+    pictures: uint8 arrays (H, W, C): one array (N, H, W, C), or files opened when asked for.
+    labels: int64 (N,). image_ids: (N,) strings, the same for one picture wherever its data set is
+    stored.
     """
 
-    pictures: Sequence
+    pictures: np.ndarray | Pictures
     labels: np.ndarray
     image_ids: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows):
-        """The split of only these rows, in their order."""
+    def take(self, image_numbers: np.ndarray) -> Split:
+        """The split of only these image_numbers, in their order."""
         pictures = (
-            self.pictures[rows]
+            self.pictures[image_numbers]
             if isinstance(self.pictures, np.ndarray)
-            else self.pictures.take(rows)
+            else self.pictures.take(image_numbers)
         )
-        return Split(pictures, self.labels[rows], self.image_ids[rows])
+        return Split(pictures, self.labels[image_numbers], self.image_ids[image_numbers])
 
-    def images(self, image_size):
+    def images(self, image_size: tuple[int, int, int]) -> np.ndarray:
         """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the
         given (C, H, W).
         """
@@ -62,16 +77,27 @@ class Split:
         ):
             return np.ascontiguousarray(self.pictures.transpose(0, 3, 1, 2))
         images = np.empty((len(self), *image_size), np.uint8)
-        for row, picture in enumerate(self.pictures):
-            images[row] = fit(picture, image_size).transpose(2, 0, 1)
+        for image_number in range(len(self)):
+            picture = self.pictures[image_number]
+            images[image_number] = fit(picture, image_size).transpose(2, 0, 1)
         return images
 
-    def in_chunks(self, image_size, count=250):
+    def in_chunks(self, image_size: tuple[int, int, int], count: int = 250) -> Iterator[np.ndarray]:
         """The same, `count` pictures at a time, for a split that does not fit into memory as a
         whole.
         """
         for start in range(0, len(self), count):
             yield self.take(np.arange(start, min(start + count, len(self)))).images(image_size)
+
+
+class TrainedOn(Protocol):
+    """What a run's configuration says of its data."""
+
+    @property
+    def dataset(self) -> str: ...
+
+    @property
+    def class_names(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -86,22 +112,22 @@ class Dataset:
     """
 
     name: str
-    class_names: list
-    image_size: tuple
-    mean: list
-    std: list
-    splits: dict
+    class_names: list[str]
+    image_size: tuple[int, int, int]
+    mean: list[float]
+    std: list[float]
+    splits: dict[str, Split]
     note: str
     ordered: bool = False
     mirrors: bool = True
-    elsewhere: dict = field(default_factory=dict)
+    elsewhere: dict[str, Split] = field(default_factory=dict)
 
-    def picture(self, image_id):
+    def picture(self, image_id: str) -> np.ndarray:
         """The uint8 picture (H, W, C) of an id; KeyError if this copy lacks it."""
         for split in (*self.splits.values(), *self.elsewhere.values()):
-            rows = np.flatnonzero(split.image_ids == image_id)
-            if len(rows):
-                return split.pictures[int(rows[0])]
+            image_numbers = np.flatnonzero(split.image_ids == image_id)
+            if len(image_numbers):
+                return split.pictures[int(image_numbers[0])]
         raise KeyError(image_id)
 
 
@@ -112,40 +138,48 @@ class Reader:
     """
 
     name: str
-    find: Callable
-    read: Callable
+    find: Callable[[Path], list[str]]
+    read: Callable[[str, Path], Dataset]
     missing: str  # what to do where it is not on this machine
     # download(root, say) fetches it; say(share) is told the progress in [0, 1]
-    download: Callable | None
+    download: Callable[..., None] | None
+    download_bytes: int | None = None  # how much that fetches, where it is known
 
 
-def register(name, *, find, missing, download=None):
+def register(
+    name: str,
+    *,
+    find: Callable[[Path], list[str]],
+    missing: str,
+    download: Callable[..., None] | None = None,
+    download_bytes: int | None = None,
+) -> Callable[[Callable[[str, Path], Dataset]], Callable[[str, Path], Dataset]]:
     """Decorator for a function read(name, root) -> Dataset. A reader's name taken twice raises
     ValueError.
     """
 
-    def decorate(read):
+    def decorate(read: Callable[[str, Path], Dataset]) -> Callable[[str, Path], Dataset]:
         if name in _readers:
             raise ValueError(f"a reader of data sets named {name!r} is registered already")
-        _readers[name] = Reader(name, find, read, missing, download)
+        _readers[name] = Reader(name, find, read, missing, download, download_bytes)
         return read
 
     return decorate
 
 
-def readers():
+def readers() -> dict[str, Reader]:
     """All readers by name."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     return dict(sorted(_readers.items()))
 
 
-def names():
+def names() -> list[str]:
     """The data sets on this machine, by name. Looks at folders, opens no picture."""
     return [name for reader in readers().values() for name in _found(reader)]
 
 
-def _found(reader):
+def _found(reader: Reader) -> list[str]:
     """What a reader finds; nothing where it may not look."""
     try:
         return reader.find(data_root())
@@ -153,7 +187,7 @@ def _found(reader):
         return []
 
 
-def problems():
+def problems() -> list[str]:
     """A sentence for each folder that may be a data set and cannot be used as one, and for the
     folder of them all.
     """
@@ -172,7 +206,7 @@ def problems():
     return sentences
 
 
-def problem_of(folder):
+def problem_of(folder: Path) -> str:
     """What keeps a folder from being used as a data set whatever lies in it, in a few words; empty
     where nothing does.
     """
@@ -186,7 +220,7 @@ def problem_of(folder):
     return ""
 
 
-def folders_below(root, holds):
+def folders_below(root: Path, holds: Callable[[Path], object]) -> list[Path]:
     """The folders directly below, by name, of which holds(folder) is true; those that cannot be
     looked into are passed over.
     """
@@ -197,14 +231,14 @@ def folders_below(root, holds):
     return [folder for folder in folders if not problem_of(folder) and _holds(holds, folder)]
 
 
-def _holds(holds, folder):
+def _holds(holds: Callable[[Path], object], folder: Path) -> bool:
     try:
-        return holds(folder)
+        return bool(holds(folder))
     except OSError:  # something in it cannot be read
         return False
 
 
-def reader_of(name):
+def reader_of(name: str) -> Reader:
     """The Reader that a data set's name belongs to, whether or not it is on this machine. UserError
     for a name of none.
     """
@@ -214,7 +248,7 @@ def reader_of(name):
     return reader
 
 
-def load(name):
+def load(name: str) -> Dataset:
     """The Dataset of that name. UserError if it is not on this machine, with what to do about
     it.
     """
@@ -224,7 +258,7 @@ def load(name):
     return reader.read(name, data_root())
 
 
-def load_for(config):
+def load_for(config: TrainedOn) -> Dataset:
     """The Dataset of a run's configuration. UserError if this machine's copy has other classes, or
     an other order of them.
     """
@@ -240,7 +274,7 @@ def load_for(config):
     return dataset
 
 
-def hold_out(split, count, seed):
+def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
     """Two splits: the rest, and `count` pictures drawn from it by seed. UserError if too few would
     be left to train on.
     """
@@ -253,7 +287,7 @@ def hold_out(split, count, seed):
     return split.take(np.sort(order[count:])), split.take(np.sort(order[:count]))
 
 
-def channel_statistics(images):
+def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
     """Mean and standard deviation by channel, in [0, 1], of uint8 images (N, C, H, W)."""
     levels = [
         np.bincount(images[:, channel].ravel(), minlength=256) for channel in range(images.shape[1])

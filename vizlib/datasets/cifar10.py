@@ -5,6 +5,9 @@ their pictures in either copy. Krizhevsky, Learning Multiple Layers of Features 
 2009.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +36,12 @@ MISSING = (
 )
 
 
-def _official(root):
+def _official(root: Path) -> Path:
     return root / "cifar-10-batches-py"
 
 
-def find_cifar10(root):
+def find_cifar10(root: Path) -> list[str]:
+    """Its name where either copy of it lies below `root`; empty where none does."""
     folders = all(
         (root / "cifar10" / part / name).is_dir()
         for part in ("train", "test")
@@ -46,7 +50,7 @@ def find_cifar10(root):
     return ["cifar10"] if folders or _official(root).is_dir() else []
 
 
-def _read_official(root):
+def _read_official(root: Path) -> tuple[dict[str, Split], str]:
     from torchvision.datasets import CIFAR10  # checks the files' MD5 before it unpickles them
 
     splits = {}
@@ -63,7 +67,7 @@ def _read_official(root):
     return splits, "CIFAR-10, official files: 50,000 training and 10,000 test images"
 
 
-def _read_folder(folder):
+def _read_folder(folder: Path) -> tuple[list[Path], np.ndarray]:
     """One split of class folders, in the order of the file names, which are rows where they are
     numbers.
     """
@@ -76,7 +80,7 @@ def _read_folder(folder):
     return [file for file, _ in files], np.array([label for _, label in files], np.int64)
 
 
-def _read_folders(root):
+def _read_folders(root: Path) -> tuple[dict[str, Split], str]:
     splits, rows = {}, {}
     for part in ("train", "test"):
         files, labels = _read_folder(root / "cifar10" / part)
@@ -93,21 +97,20 @@ def _read_folders(root):
             [f"{'train' if of_training and official else part}/{name}" for name in names]
         )
         splits[part] = Split(PictureFiles(files, (32, 32, 3)), labels, ids)
+    return splits, _note(splits, rows)
+
+
+def _note(splits: dict[str, Split], rows: dict[str, list[int]]) -> str:
+    """Which copy this is, of the rows that its files are named by."""
     if splits["test"].image_ids[0].startswith("train/"):
-        count, first, last = len(rows["test"]), min(rows["test"]), max(rows["test"])
         return (
-            splits,
-            (
-                f"{count:,} held-out images of the CIFAR-10 training set (rows {first:,} to "
-                f"{last:,}), the other {len(rows['train']):,} for training"
-            ),
+            f"{len(rows['test']):,} held-out images of the CIFAR-10 training set (rows "
+            f"{min(rows['test']):,} to {max(rows['test']):,}), the other {len(rows['train']):,} "
+            "for training"
         )
     return (
-        splits,
-        (
-            f"CIFAR-10 as class folders: {len(rows['train']):,} training and "
-            f"{len(rows['test']):,} test images"
-        ),
+        f"CIFAR-10 as class folders: {len(rows['train']):,} training and "
+        f"{len(rows['test']):,} test images"
     )
 
 
@@ -115,7 +118,7 @@ ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 ARCHIVE_BYTES, ARCHIVE_MD5 = 170_498_071, "c58f30108f718f92721af3b95e74349a"
 
 
-def download(root, say=lambda share: None):
+def download(root: Path, say: Callable[[float], object] = lambda share: None) -> None:
     """Fetch the official files into `root`; say(share) tells the progress in [0, 1]. UserError if
     the host cannot be reached.
 
@@ -153,7 +156,14 @@ def download(root, say=lambda share: None):
         Path(partial).unlink(missing_ok=True)
 
 
-@register("cifar10", find=find_cifar10, missing=MISSING, download=download)
-def read_cifar10(name, root):
+@register(
+    "cifar10",
+    find=find_cifar10,
+    missing=MISSING,
+    download=download,
+    download_bytes=ARCHIVE_BYTES,
+)
+def read_cifar10(name: str, root: Path) -> Dataset:
+    """The official files where they are there, else class folders. UserError for damaged ones."""
     splits, note = _read_official(root) if _official(root).is_dir() else _read_folders(root)
     return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note)

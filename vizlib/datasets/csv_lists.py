@@ -5,26 +5,30 @@ The layout of the diabetic-retinopathy homework. The lists have no header: readi
 loses the first picture of each.
 """
 
+from __future__ import annotations
+
 import csv
+from pathlib import Path
 
 import numpy as np
 
-from vizlib.datasets import Split, folders_below, register
+from vizlib.datasets import Dataset, Split, folders_below, register
 from vizlib.datasets.folders import PictureFiles, describe
 from vizlib.errors import UserError
 
 LISTS = ("train_img.csv", "train_label.csv", "test_img.csv", "test_label.csv")
 
 
-def find_lists(root):
+def find_lists(root: Path) -> list[str]:
+    """Of the folders below `root` those with all four lists, as "csv:FOLDER"."""
     return [f"csv:{path.name}" for path in folders_below(root, _has_lists)]
 
 
-def _has_lists(folder):
+def _has_lists(folder: Path) -> bool:
     return all((folder / name).is_file() for name in LISTS)
 
 
-def _column(path):
+def _column(path: Path) -> list[str]:
     try:
         # spreadsheets write a mark first, which would lose the first picture
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -35,7 +39,7 @@ def _column(path):
         ) from error
 
 
-def labels_of(path):
+def labels_of(path: Path) -> np.ndarray:
     """The labels in a list, int64 (N,). UserError for anything but whole numbers from 0 to 9999."""
     labels = _column(path)
     wrong = next((label for label in labels if not (label.isdecimal() and len(label) <= 4)), None)
@@ -47,7 +51,7 @@ def labels_of(path):
     return np.array([int(label) for label in labels], np.int64)
 
 
-def read_list(folder, part, pictures):
+def read_list(folder: Path, part: str, pictures: dict[str, Path]) -> tuple[Split, int]:
     """The listed pictures that are there, and how many are not."""
     image_names, labels = (
         _column(folder / f"{part}_img.csv"),
@@ -58,10 +62,10 @@ def read_list(folder, part, pictures):
             f"{part}_img.csv has {len(image_names)} rows and {part}_label.csv {len(labels)}: "
             "the same number is needed."
         )
-    rows = [row for row, name in enumerate(image_names) if name in pictures]
-    ids = np.array([f"{part}/{image_names[row]}" for row in rows])
-    files = PictureFiles([pictures[image_names[row]] for row in rows])
-    return Split(files, labels[rows], ids), len(image_names) - len(rows)
+    listed = [image_number for image_number, name in enumerate(image_names) if name in pictures]
+    ids = np.array([f"{part}/{image_names[image_number]}" for image_number in listed])
+    files = PictureFiles([pictures[image_names[image_number]] for image_number in listed])
+    return Split(files, labels[listed], ids), len(image_names) - len(listed)
 
 
 @register(
@@ -71,7 +75,10 @@ def read_list(folder, part, pictures):
     + ", ".join(LISTS)
     + " into DATA/NAME/ (DATA is CONVSCOPE_DATA or data/).",
 )
-def read_lists(name, root):
+def read_lists(name: str, root: Path) -> Dataset:
+    """The listed pictures that are there, NAME.jpeg anywhere below the folder; labels are grades.
+    UserError for lists that do not fit, and where no picture of a split is there.
+    """
     folder = root / name.partition(":")[2]
     pictures = {path.stem: path for path in sorted(folder.rglob("*.jpeg"))}
     (train, lost), (test, also_lost) = (

@@ -2,6 +2,11 @@
 fifth is then held out.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 
 from vizlib.datasets import Dataset, Split, channel_statistics, folders_below, hold_out, register
@@ -19,35 +24,36 @@ class PictureFiles:
     which they would be, else None.
     """
 
-    def __init__(self, paths, size=None):
+    def __init__(self, paths: Iterable[Path], size: tuple[int, int, int] | None = None) -> None:
         self.paths, self.size = list(paths), size
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int, int] | None:
         return (len(self.paths), *self.size) if self.size else None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, row):
+    def __getitem__(self, image_number: int, /) -> np.ndarray:
         from vizlib.images import open_image
 
         try:
-            return open_image(self.paths[row].read_bytes())
+            return open_image(self.paths[image_number].read_bytes())
         except OSError as error:
             raise UserError(
-                f"The picture {self.paths[row].name!r} cannot be read any more: {error.strerror}."
+                f"The picture {self.paths[image_number].name!r} cannot be read any more: "
+                f"{error.strerror}."
             ) from error
         except UserError as error:
             raise UserError(
-                f"{self.paths[row].parent.name}/{self.paths[row].name}: {error}"
+                f"{self.paths[image_number].parent.name}/{self.paths[image_number].name}: {error}"
             ) from error
 
-    def take(self, rows):
-        return PictureFiles([self.paths[row] for row in rows], self.size)
+    def take(self, image_numbers: Iterable[int], /) -> PictureFiles:
+        return PictureFiles([self.paths[image_number] for image_number in image_numbers], self.size)
 
 
-def class_folders(folder):
+def class_folders(folder: Path) -> list[Path]:
     """The folders directly below, in order, that hold pictures."""
     below = sorted(
         path
@@ -59,26 +65,27 @@ def class_folders(folder):
     ]
 
 
-def _parts(folder):
+def _parts(folder: Path) -> dict[str, Path]:
     """The split folders there are, by name; the folder itself under "" where classes lie directly
     in it.
     """
-    found = {
+    parts = {
         part: folder / part
         for part in ("train", "val", "test")
         if (folder / part).is_dir() and class_folders(folder / part)
     }
-    if "train" in found and "test" in found:
-        return found
+    if "train" in parts and "test" in parts:
+        return parts
     listed = (folder / "train_img.csv").is_file()  # then the folders are no classes
     return {"": folder} if len(class_folders(folder)) >= 2 and not listed else {}
 
 
-def find_folders(root):
+def find_folders(root: Path) -> list[str]:
+    """Of the folders below `root` those that hold class folders, as "folder:NAME"."""
     return [f"folder:{path.name}" for path in folders_below(root, _parts) if path.name != "cifar10"]
 
 
-def read_split(part, class_names, id_prefix):
+def read_split(part: Path, class_names: list[str], id_prefix: str) -> Split:
     """All pictures of one split folder, class by class."""
     paths, labels = [], []
     for label, class_name in enumerate(class_names):
@@ -91,22 +98,27 @@ def read_split(part, class_names, id_prefix):
     return Split(PictureFiles(paths), np.array(labels, np.int64), ids)
 
 
-def picture_size(split):
+def picture_size(split: Split) -> tuple[int, int, int]:
     """(3, H, W): the median height and width of some pictures, at most LARGEST_SIDE."""
     sizes = np.array(
-        [split.pictures[int(row)].shape[:2] for row in np.linspace(0, len(split) - 1, 15)]
+        [
+            split.pictures[int(image_number)].shape[:2]
+            for image_number in np.linspace(0, len(split) - 1, 15)
+        ]
     )
     height, width = np.minimum(np.median(sizes, axis=0), LARGEST_SIDE)
     return 3, int(height), int(width)
 
 
-def describe(name, class_names, splits, note, ordered=False):
+def describe(
+    name: str, class_names: list[str], splits: dict[str, Split], note: str, ordered: bool = False
+) -> Dataset:
     """The Dataset of these splits, with its size and pixel statistics measured on some training
     pictures.
     """
     size = picture_size(splits["train"])
-    rows = np.random.default_rng(0).permutation(len(splits["train"]))[:STATISTICS_IMAGES]
-    mean, std = channel_statistics(splits["train"].take(rows).images(size))
+    image_numbers = np.random.default_rng(0).permutation(len(splits["train"]))[:STATISTICS_IMAGES]
+    mean, std = channel_statistics(splits["train"].take(image_numbers).images(size))
     return Dataset(name, class_names, size, mean, std, splits, note, ordered)
 
 
@@ -116,7 +128,10 @@ def describe(name, class_names, splits, note, ordered=False):
     missing="Put pictures into DATA/NAME/CLASS/, or DATA/NAME/train/CLASS/ and "
     "DATA/NAME/test/CLASS/, where DATA is CONVSCOPE_DATA or data/.",
 )
-def read_folders(name, root):
+def read_folders(name: str, root: Path) -> Dataset:
+    """The classes are the folders of the training split, in order. UserError where another split
+    has a class that it lacks.
+    """
     folder = root / name.partition(":")[2]
     parts = _parts(folder)
     class_names = [path.name for path in class_folders(next(iter(parts.values())))]

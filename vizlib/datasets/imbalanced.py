@@ -6,12 +6,15 @@ CIFAR-10's first five classes, and graded pictures in headerless lists, which st
 photographs of the retina.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
-from vizlib.datasets import register
+from vizlib.datasets import Dataset, register
 from vizlib.datasets.cifar10 import MISSING, download, find_cifar10, read_cifar10
 from vizlib.datasets.csv_lists import LISTS, find_lists, labels_of, read_lists
 from vizlib.errors import UserError
@@ -21,13 +24,13 @@ RETINOPATHY_COUNTS = np.array([20655, 1954, 4209, 698, 581])
 SHARES = "in the label shares of the retinopathy homework, taken from"
 
 
-def thinned_counts(labels):
+def thinned_counts(labels: np.ndarray) -> np.ndarray:
     """How many of each of the first five classes keep the shares when class 0 is whole."""
     return np.round(RETINOPATHY_COUNTS * (np.sum(labels == 0) / RETINOPATHY_COUNTS[0])).astype(int)
 
 
-def imbalanced_rows(labels):
-    """Rows of the first five classes, the first pictures of each, as many as keep the shares."""
+def imbalanced_image_numbers(labels: np.ndarray) -> np.ndarray:
+    """Those of the first five classes, the first pictures of each, as many as keep the shares."""
     return np.sort(
         np.concatenate(
             [
@@ -38,9 +41,10 @@ def imbalanced_rows(labels):
     )
 
 
-def _thinned(source, name, note):
+def _thinned(source: Dataset, name: str, note: str) -> Dataset:
     splits = {
-        part: split.take(imbalanced_rows(split.labels)) for part, split in source.splits.items()
+        part: split.take(imbalanced_image_numbers(split.labels))
+        for part, split in source.splits.items()
     }
     return dataclasses.replace(
         source,
@@ -58,12 +62,13 @@ def _thinned(source, name, note):
     missing=MISSING,
     download=download,
 )
-def read_imbalanced(name, root):
+def read_imbalanced(name: str, root: Path) -> Dataset:
+    """CIFAR-10's first five classes, thinned."""
     source = read_cifar10("cifar10", root)
     return _thinned(source, name, f"five classes of CIFAR-10 {SHARES}: {source.note}")
 
 
-def find_imbalanced_lists(root):
+def find_imbalanced_lists(root: Path) -> list[str]:
     """Of the sets in headerless lists those that have enough pictures of each of five grades."""
     folders = {
         name.replace("csv:", "csv-imbalanced:"): root / name.partition(":")[2]
@@ -76,13 +81,13 @@ def find_imbalanced_lists(root):
     ]
 
 
-def _has_enough_now(path):
-    found = path.stat()
-    return _has_enough(path, found.st_mtime_ns, found.st_size)
+def _has_enough_now(path: Path) -> bool:
+    state = path.stat()
+    return _has_enough(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=256)
-def _has_enough(path, *state):
+def _has_enough(path: Path, *state: int) -> bool:
     """Read once for each state of the file: data sets are listed often, and lists can be long."""
     try:
         labels = labels_of(path)
@@ -98,6 +103,7 @@ def _has_enough(path, *state):
     missing="It needs a set in headerless lists, csv:NAME, with five grades and enough pictures of "
     "each.",
 )
-def read_imbalanced_lists(name, root):
+def read_imbalanced_lists(name: str, root: Path) -> Dataset:
+    """The first five grades of a set in headerless lists, thinned."""
     source = read_lists(name.replace("csv-imbalanced:", "csv:"), root)
     return _thinned(source, name, f"grades {SHARES}: {source.note}")

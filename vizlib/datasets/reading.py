@@ -2,16 +2,26 @@
 many.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from vizlib.datasets import Split
+
 MOST_IN_MEMORY = 2_000_000_000  # bytes of uint8 pixels; larger sets stream
 
 
-def streams(split, image_size):
+def streams(split: Split, image_size: tuple[int, int, int]) -> bool:
     """Whether a split is too big to lie in memory at this size."""
     channels, height, width = image_size
     return len(split) * channels * height * width > MOST_IN_MEMORY
 
 
-def reader(split, image_size):
+def reader(
+    split: Split, image_size: tuple[int, int, int]
+) -> Callable[[], np.ndarray | Iterator[np.ndarray]]:
     """A function that gives the pictures of a split as `predict` takes them, each time it is
     called: in chunks where they do not fit into memory.
     """
@@ -21,7 +31,7 @@ def reader(split, image_size):
     return lambda: images
 
 
-def kept_size(split, image_size):
+def kept_size(split: Split, image_size: tuple[int, int, int]) -> tuple[int, int, int]:
     """The (C, H, W) in which a split's pictures are kept until they are in a batch: their own,
     where the network gets them enlarged.
     """
@@ -33,4 +43,4 @@ def kept_size(split, image_size):
         and own[1] * image_size[2] == own[2] * image_size[1]
     ):
         return own[3], own[1], own[2]
-    return tuple(image_size)
+    return image_size

@@ -2,12 +2,23 @@
 cell; and the difference of two.
 """
 
-import html
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from vizlib.displays import Display
 from vizlib.displays.curves import COLOURS
+from vizlib.displays.texts import untagged
+from vizlib.tables import as_csv
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from vizlib.run.predictions import Predictions
 
 MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
 # The colours of a share of a row, on a light and on a dark page: a cell with any image in it stands
@@ -19,23 +30,33 @@ LIGHT, DARK = (
 
 
 @dataclass(frozen=True)
-class ConfusionDisplay:
+class ConfusionDisplay(Display):
     """counts: int (K, K), rows true, columns predicted."""
 
     counts: np.ndarray
-    class_names: list
+    class_names: list[str]
 
     @classmethod
-    def from_predictions(cls, predictions, class_names):
+    def from_predictions(cls, predictions: Predictions, class_names: Sequence[str]) -> Self:
+        """Of the stored answers to the test images."""
         return cls(predictions.confusion(), list(class_names))
 
+    @classmethod
+    def example(cls, names: Sequence[str]) -> Self:
+        return cls(np.arange(len(names) ** 2).reshape(len(names), -1), list(names))
+
     @property
-    def shares(self):
+    def shares(self) -> np.ndarray:
         """The counts as shares of their row, in [0, 1]; a row with no image is zero."""
         totals = self.counts.sum(axis=1, keepdims=True)
         return np.divide(self.counts, totals, out=np.zeros(self.counts.shape), where=totals > 0)
 
-    def plot(self, selected=None, dark=False, narrow=False):
+    def plot(
+        self,
+        selected: tuple[int, int] | None = None,
+        dark: bool = False,
+        narrow: bool = False,
+    ) -> go.Figure:
         """A Plotly figure. Its heat map sends no clicks, so invisible markers over the cells do,
         with customdata (true, predicted).
 
@@ -44,48 +65,33 @@ class ConfusionDisplay:
         and the axes are barer.
         """
         names, shares = _shown(self.class_names), self.shares
+        each = list(zip(self.counts.ravel(), shares.ravel(), strict=True))
         write = _whole_percent if narrow else lambda count, share: f"{count:,}<br>{_percent(share)}"
         figure = _matrix(
             names,
             shares,
             ends=(0, 1),
             colours=DARK if dark else LIGHT,
-            text=[
-                write(count, share) if count else ""
-                for count, share in zip(self.counts.ravel(), shares.ravel(), strict=True)
-            ],
-            letters=["#f8fafc" if dark or share > 0.62 else "#0f172a" for share in shares.ravel()],
-            hover=[
-                f"{self.counts[cell]:,} ({_percent(shares[cell])} of the row)"
-                for cell in np.ndindex(shares.shape)
-            ],
+            text=[write(count, share) if count else "" for count, share in each],
+            letters=["#f8fafc" if dark or share > 0.62 else "#0f172a" for _, share in each],
+            hover=[f"{count:,} ({_percent(share)} of the row)" for count, share in each],
             narrow=narrow,
         )
         if selected is not None:
-            row, column = selected
-            figure.add_shape(
-                type="rect",
-                x0=column - 0.5,
-                x1=column + 0.5,
-                y0=row - 0.5,
-                y1=row + 0.5,
-                line=dict(color="#f97316", width=3),
-            )
+            _frame(figure, *selected)
         if not narrow:
-            totals = [
-                f"{name}  ({total:,})"
-                for name, total in zip(names, self.counts.sum(axis=1), strict=True)
-            ]
+            counted = zip(names, self.counts.sum(axis=1), strict=True)
+            totals = [f"{name}  ({total:,})" for name, total in counted]
             figure.update_yaxes(title="true (images)", ticktext=totals)
         return figure
 
-    def csv(self):
+    def csv(self) -> str:
         """A header of predicted classes, then one row a true class, counts."""
         return _table(self.class_names, self.counts)
 
 
 @dataclass(frozen=True)
-class ConfusionDifference:
+class ConfusionDifference(Display):
     """The matrices of two runs with the same classes; all differences are the first minus the
     second.
     """
@@ -93,8 +99,13 @@ class ConfusionDifference:
     first: ConfusionDisplay
     second: ConfusionDisplay
 
+    @classmethod
+    def example(cls, names: Sequence[str]) -> Self:
+        first = ConfusionDisplay.example(names)
+        return cls(first, ConfusionDisplay(first.counts.T, first.class_names))
+
     @property
-    def shares(self):
+    def shares(self) -> np.ndarray:
         """By share of the row, float (K, K) in [-1, 1]; not-a-number in the row of a class of which
         either has no image.
         """
@@ -102,48 +113,46 @@ class ConfusionDifference:
         return np.where(both[:, None], self.first.shares - self.second.shares, np.nan)
 
     @property
-    def limit(self):
+    def limit(self) -> float:
         """The greatest absolute difference, where the colours end; 1 if there is none."""
         return float(np.nanmax(np.abs(self.shares), initial=0)) or 1.0
 
-    def plot(self, names, dark=False):
+    def plot(
+        self, names: tuple[str, str] = ("the first", "the second"), dark: bool = False
+    ) -> go.Figure:
         """A Plotly figure for half a page: a cell has the first run's colour where it answers so
         more often, the second's where that does.
 
         names: of the two. Written are whole percentage points, from half a one on.
         """
         shares, limit = self.shares, self.limit
-        each = zip(
-            shares.ravel(), self.first.shares.ravel(), self.second.shares.ravel(), strict=True
-        )
+        middle = "#111827" if dark else "#f8fafc"
         return _matrix(
             _shown(self.first.class_names),
             shares,
             ends=(-limit, limit),
-            colours=list(
-                zip(
-                    (0, 0.5, 1),
-                    (COLOURS[1], "#111827" if dark else "#f8fafc", COLOURS[0]),
-                    strict=True,
-                )
-            ),
+            colours=[(0, COLOURS[1]), (0.5, middle), (1, COLOURS[0])],
             text=[f"{100 * share:+.0f}" if abs(share) >= 0.005 else "" for share in shares.ravel()],
-            letters="#f8fafc"
-            if dark
-            else "#0f172a",  # in the light, dark ones are read best on either colour
-            hover=[
-                (
-                    f"{names[0]} {_percent(one)}, {names[1]} {_percent(other)} of the row: "
-                    f"{100 * share:+.1f} points"
-                )
-                if np.isfinite(share)
-                else "no image of this class in both"
-                for share, one, other in each
-            ],
+            # in the light, dark ones are read best on either colour
+            letters="#f8fafc" if dark else "#0f172a",
+            hover=self._hover(*map(untagged, names)),
             narrow=True,
         )
 
-    def csv(self):
+    def _hover(self, first: str, second: str) -> list[str]:
+        """What each cell says when pointed at, row by row."""
+        shares = (display.shares.ravel() for display in (self.first, self.second))
+        return [
+            (
+                f"{first} {_percent(of_first)}, {second} {_percent(of_second)} of the row: "
+                f"{100 * share:+.1f} points"
+            )
+            if np.isfinite(share)
+            else "no image of this class in both"
+            for share, of_first, of_second in zip(self.shares.ravel(), *shares, strict=True)
+        ]
+
+    def csv(self) -> str:
         """A header of predicted classes, then one row a true class, differences of shares; empty
         where there is none.
         """
@@ -153,7 +162,17 @@ class ConfusionDifference:
         )
 
 
-def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
+def _matrix(
+    names: list[str],
+    values: np.ndarray,
+    *,
+    ends: tuple[float, float],
+    colours: list[tuple[float, str]],
+    text: list[str],
+    letters: str | list[str],
+    hover: list[str],
+    narrow: bool,
+) -> go.Figure:
     """A figure of values (K, K): rows true, columns predicted. text and hover: one a cell, row by
     row; letters: the text's colour, or one a cell.
     """
@@ -170,79 +189,95 @@ def _matrix(names, values, *, ends, colours, text, letters, hover, narrow):
         hoverinfo="skip",
         showscale=False,  # the value is written in the cell
     )
+    written = text if classes <= MOST_WRITTEN else []
+    numbers = _numbers(classes, written, letters, narrow)
+    figure = go.Figure([heat, numbers, _markers(names, hover)])
+    _lay_out_axes(figure, names, narrow)
+    figure.update_layout(
+        height=100 + max(380, (36 if narrow else 44) * min(classes, 16)),
+        margin=dict(l=10, r=10, t=10, b=10),
+        dragmode=False,
+        showlegend=False,
+        # wherever a cell is pointed at, its marker is the nearest
+        hovermode="closest",
+        hoverdistance=-1,
+    )
+    return figure
+
+
+def _numbers(classes: int, text: list[str], letters: str | list[str], narrow: bool) -> go.Scatter:
+    """The numbers in the cells: not the heat map's own text, which has one colour for light and
+    dark cells.
+    """
+    import plotly.graph_objects as go
+
     true, predicted = (axis.ravel() for axis in np.indices((classes, classes)))
-    markers = go.Scatter(
+    size = 10 if narrow else 12
+    return go.Scatter(
+        x=predicted,
+        y=true,
+        mode="text",
+        text=text,
+        textfont=dict(size=9 if classes > 10 else size, color=letters),
+        hoverinfo="skip",
+    )
+
+
+def _markers(names: list[str], hover: list[str]) -> go.Scatter:
+    """An invisible marker over each cell, which can be clicked and pointed at."""
+    import plotly.graph_objects as go
+
+    classes = len(names)
+    true, predicted = (axis.ravel() for axis in np.indices((classes, classes)))
+    return go.Scatter(
         x=predicted,
         y=true,
         mode="markers",
         marker=dict(symbol="square", size=max(8, 420 // classes), opacity=0),
         customdata=np.stack([true, predicted], axis=1),
         text=[
-            f"true {names[t]}, predicted {names[p]}: {said}"
-            for t, p, said in zip(true, predicted, hover, strict=True)
+            f"true {names[t]}, predicted {names[p]}: {words}"
+            for t, p, words in zip(true, predicted, hover, strict=True)
         ],
         hovertemplate="%{text}<extra></extra>",
         selected=dict(marker=dict(opacity=0)),
         unselected=dict(marker=dict(opacity=0)),
     )
-    numbers = (
-        go.Scatter(  # not the heat map's own text, which has one colour for light and dark cells
-            x=predicted,
-            y=true,
-            mode="text",
-            text=text if classes <= MOST_WRITTEN else [],
-            textfont=dict(size=9 if classes > 10 else 10 if narrow else 12, color=letters),
-            hoverinfo="skip",
-        )
-    )
-    figure = go.Figure([heat, numbers, markers])
-    ticks = list(range(classes))
-    figure.update_xaxes(
-        title="predicted",
-        range=[-0.5, classes - 0.5],
-        tickvals=ticks,
-        ticktext=names,
-        side="top",
-        showgrid=False,
-        zeroline=False,
-    )
+
+
+def _lay_out_axes(figure: go.Figure, names: list[str], narrow: bool) -> None:
+    last = len(names) - 0.5
+    common = dict(tickvals=list(range(len(names))), ticktext=names, showgrid=False, zeroline=False)
+    figure.update_xaxes(common, title="predicted", range=[-0.5, last], side="top")
+    figure.update_yaxes(common, title="true", range=[last, -0.5])
     if narrow:
         # at the angle that Plotly would choose, neighbours touch
         figure.update_xaxes(tickangle=-60, ticklabeloverflow="allow")
-        figure.update_layout(margin_r=30)
-    figure.update_yaxes(
-        title="true",
-        tickvals=ticks,
-        ticktext=names,
-        range=[classes - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
+
+
+def _frame(figure: go.Figure, row: int, column: int) -> None:
+    figure.add_shape(
+        type="rect",
+        x0=column - 0.5,
+        x1=column + 0.5,
+        y0=row - 0.5,
+        y1=row + 0.5,
+        line=dict(color="#f97316", width=3),
     )
-    figure.update_layout(
-        height=100 + max(380, (36 if narrow else 44) * min(classes, 16)),
-        margin=dict(l=10, r=10, t=10, b=10),
-        dragmode=False,
-        showlegend=False,
-    )
-    # wherever a cell is pointed at, its marker is the nearest
-    figure.update_layout(hovermode="closest", hoverdistance=-1)
-    return figure
 
 
-def _shown(class_names):
-    # Plotly draws tags and links
-    return [html.escape(name[:24], quote=False) for name in class_names]
+def _shown(class_names: list[str]) -> list[str]:
+    return [untagged(name, 24) for name in class_names]
 
 
-def _table(class_names, rows):
-    quoted = ['"' + name.replace('"', '""') + '"' for name in class_names]
-    lines = [",".join([name, *map(str, row)]) for name, row in zip(quoted, rows, strict=True)]
-    return "\n".join([",".join(["true \\ predicted", *quoted]), *lines]) + "\n"
+def _table(class_names: list[str], rows: Iterable[Iterable]) -> str:
+    header = ("true \\ predicted", *class_names)
+    return as_csv(header, ((name, *row) for name, row in zip(class_names, rows, strict=True)))
 
 
-def _whole_percent(count, share):
+def _whole_percent(_count: int, share: float) -> str:
     return f"{100 * share:.0f}" if share >= 0.005 else "&lt;1"
 
 
-def _percent(share):
+def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"

@@ -1,10 +1,20 @@
 """Training curves of one or several runs, both splits, with the best checkpoint marked."""
 
-import html
-from dataclasses import dataclass
-from typing import NamedTuple
+from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from vizlib.displays import Display
+from vizlib.displays.texts import untagged
 from vizlib.run.events import marks
+from vizlib.tables import as_csv
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from vizlib.run.folders import Run
 
 QUANTITIES = {
     "loss": ("train_loss", "val_loss"),
@@ -24,6 +34,17 @@ COLOURS = (
     "#dc2626",
     "#0d9488",
 )
+# of the table, and what an epoch event calls them
+COLUMNS = (
+    "epoch",
+    "step",
+    "seconds",
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+)
 FULL = 600  # steps that a long training notes
 PALE = 0.35  # how much is left of what comes after the moment of the film
 # events drawn as a vertical line, and what it says
@@ -35,33 +56,55 @@ class History(NamedTuple):
     and the events of MARKS.
     """
 
-    epochs: list
-    steps: list
+    epochs: list[dict]
+    steps: list[dict]
     best: dict | None
-    marks: list = ()
+    marks: Sequence[dict] = ()
+
+    @classmethod
+    def example(cls) -> Self:
+        """Of made-up numbers, for the `example` of what draws it."""
+        losses = dict(train_loss=2.0, val_loss=2.25)
+        accuracies = dict(train_accuracy=0.5, val_accuracy=0.25)
+        moments = [dict(epoch=epoch, step=9 * epoch, seconds=3.5 * epoch) for epoch in (1, 2, 3)]
+        epochs = [moment | losses | accuracies | dict(learning_rate=0.1) for moment in moments]
+        return cls(epochs, epochs, dict(epoch=2, step=18))
 
 
 @dataclass(frozen=True)
-class CurvesDisplay:
+class CurvesDisplay(Display):
     """histories: run name -> History."""
 
-    histories: dict
+    histories: dict[str, History]
 
     @classmethod
-    def from_runs(cls, runs):
+    def example(cls, names: Sequence[str]) -> Self:
+        return cls({name: History.example() for name in names})
+
+    @classmethod
+    def from_runs(cls, runs: Iterable[Run]) -> Self:
+        """Of what their folders have noted."""
         return cls(
             {
                 run.run_id: History(
                     run.events_of("epoch"),
                     run.events_of("step"),
                     run.best,
-                    [row for event in MARKS for row in run.events_of(event)],
+                    [event for kind in MARKS for event in run.events_of(kind)],
                 )
                 for run in runs
             }
         )
 
-    def plot(self, quantity, axis, smoothing=0.0, log_scale=False, until=None, narrow=False):
+    def plot(
+        self,
+        quantity: str = "loss",
+        axis: str = "epochs",
+        smoothing: float = 0.0,
+        log_scale: bool = False,
+        until: int | None = None,
+        narrow: bool = False,
+    ) -> go.Figure:
         """A Plotly figure of one of QUANTITIES over one of AXES.
 
         Validation is drawn full, training dotted; the thin line is the training's step-by-step
@@ -73,177 +116,150 @@ class CurvesDisplay:
         """
         import plotly.graph_objects as go
 
-        figure, x_key = go.Figure(), AXES[axis]
+        figure = go.Figure()
         for number, (name, history) in enumerate(self.histories.items()):
-            for line, rows, key, style in self._lines(
-                history, quantity, COLOURS[number % len(COLOURS)]
-            ):
-                values = [row[key] for row in rows]
-                values = (
-                    smoothed(values, weight_for(smoothing, len(values)))
-                    if line == "step by step" and quantity != "learning rate"
-                    else values
-                )
-                x, shown = (
-                    [row[x_key] for row in rows],
-                    sum(row["step"] <= until for row in rows) if until is not None else len(rows),
-                )
-                common = dict(name=f"{name}, {line}", legendgroup=f"{name}, {line}", **style)
-                # the rest stays on the axes and begins where the shown part ends
-                if shown < len(rows):
-                    rest, pale = (
-                        max(0, shown - 1),
-                        dict(
-                            opacity=PALE * style.get("opacity", 1),
-                            showlegend=False,
-                            hoverinfo="skip",
-                        ),
-                    )
-                    figure.add_scatter(x=x[rest:], y=values[rest:], **common | pale)
-                figure.add_scatter(x=x[:shown], y=values[:shown], **common)
+            colour = COLOURS[number % len(COLOURS)]
+            for line in _lines(history, quantity, colour):
+                weight = smoothing if line.is_course and quantity != "learning rate" else 0.0
+                _add_line(figure, name, line, AXES[axis], weight, until)
             if not narrow:
-                self._add_marks(
-                    figure,
-                    history,
-                    x_key,
-                    COLOURS[number % len(COLOURS)],
-                    several=len(self.histories) > 1,
-                    name=name,
-                    number=number,
-                )
+                words = f"{untagged(name, 24)}: " if len(self.histories) > 1 else ""
+                # a second run's labels stand on the other side of their lines
+                side = "right" if number % 2 else "left"
+                _add_marks(figure, history, AXES[axis], colour, words, side)
+        self._lay_out(figure, narrow)
+        figure.update_xaxes(title=axis, rangemode="tozero")
+        figure.update_yaxes(
+            title=quantity,
+            tickformat=".0%" if quantity == "accuracy" else None,
+            type="log" if log_scale else "linear",
+        )
+        return figure
+
+    def _lay_out(self, figure: go.Figure, narrow: bool) -> None:
         figure.update_layout(
-            height=460,
+            height=340 if narrow else 460,
             margin=dict(l=10, r=10, t=10, b=10),
             hovermode="x unified",
             legend=dict(orientation="h", y=1.02, yanchor="bottom"),
             showlegend=True,
         )
         if narrow:
-            figure.update_layout(height=340)
-            figure.for_each_trace(lambda trace: trace.update(showlegend=False))
+            figure.update_traces(showlegend=False)
             for name in self.histories:
-                figure.for_each_trace(
-                    lambda trace: trace.update(showlegend=True),
-                    selector=dict(name=f"{name}, validation"),
-                )
-        figure.update_xaxes(title=axis, rangemode="tozero")
-        percent = quantity == "accuracy"
-        figure.update_yaxes(
-            title=quantity,
-            tickformat=".0%" if percent else None,
-            type="log" if log_scale else "linear",
-        )
-        return figure
+                entry = dict(name=f"{untagged(name)}, validation")
+                figure.update_traces(showlegend=True, selector=entry)
 
-    @staticmethod
-    def _lines(history, quantity, colour):
-        """What is drawn of a run: (what it is, its events, their key, its style)."""
-        epochs, steps, best, _ = History(*history)
-        train_key, val_key = QUANTITIES[quantity]
-        # older runs noted no accuracy by step
-        steps = [row for row in steps if isinstance(row.get(train_key), (int, float))]
-        if steps:
-            yield (
-                "step by step",
-                steps,
-                train_key,
-                dict(
-                    line=dict(color=colour, width=1 if val_key else 2), opacity=0.55, mode="lines"
-                ),
-            )
-        if not val_key:
-            return
-        yield (
-            "training",
-            epochs,
-            train_key,
-            dict(line=dict(color=colour, dash="dot", width=2), mode="lines+markers", marker_size=4),
-        )
-        yield (
-            "validation",
-            epochs,
-            val_key,
-            dict(line=dict(color=colour, width=2.5), mode="lines+markers", marker_size=5),
-        )
-        at = best and next((row for row in epochs if is_checkpoint(row, best)), None)
-        if at:
-            yield (
-                "best checkpoint",
-                [at],
-                val_key,
-                dict(
-                    mode="markers",
-                    marker=dict(
-                        symbol="star", size=15, color=colour, line=dict(color="white", width=1)
-                    ),
-                ),
-            )
-
-    @staticmethod
-    def _add_marks(figure, history, x_key, colour, several, name, number):
-        """A dashed line with a label where somebody changed the learning rate, the training was
-        resumed or its pictures grew; one label for what came at one step.
-        """
-        labels = {}
-        for row in History(*history).marks:
-            if isinstance(row.get(x_key), (int, float)):
-                labels.setdefault(row[x_key], []).append(MARKS[row["event"]].format(**row))
-        for x, words in labels.items():
-            label = (f"{html.escape(name[:24], quote=False)}: " if several else "") + ", ".join(
-                words
-            )
-            # a second run's labels stand on the other side of their lines
-            line, right = (dict(color=colour, width=1.5, dash="dash"), number % 2)
-            place = dict(
-                annotation_position="top right" if right else "top left",
-                annotation_textangle=-90,
-                annotation_font_color=colour,
-                annotation_yanchor="top",
-            )
-            figure.add_vline(x, line=line, annotation_text=label, **place)
-
-    def csv(self):
+    def csv(self) -> str:
         """One row an epoch: run, epoch, step, seconds, train_loss, train_accuracy, val_loss,
         val_accuracy, learning_rate, best (0 or 1).
         """
-        columns = (
-            "epoch",
-            "step",
-            "seconds",
-            "train_loss",
-            "train_accuracy",
-            "val_loss",
-            "val_accuracy",
-            "learning_rate",
+        rows = (
+            (name, *(event.get(column) for column in COLUMNS), int(is_best(event, history)))
+            for name, history in self.histories.items()
+            for event in History(*history).epochs
         )
-        rows = [",".join(("run", *columns, "best"))]
-        for name, history in self.histories.items():
-            epochs, _, best, _ = History(*history)
-            for row in epochs:
-                figures = (str(row.get(column, "")) for column in columns)
-                is_best = int(bool(best) and is_checkpoint(row, best))
-                rows += [",".join([name, *figures, str(is_best)])]
-        return "\n".join(rows) + "\n"
+        return as_csv(("run", *COLUMNS, "best"), rows)
 
 
-def is_checkpoint(row, best):
-    """Whether an epoch event is the evaluation that the checkpoint event `best` came from: by its
-    step, which is exact, where both have one.
+def is_best(event: dict, history: History) -> bool:
+    """Whether an epoch event is the evaluation that the best checkpoint of a history came from: by
+    its step, which is exact, where both have one.
     """
-    return row["step"] == best["step"] if "step" in best else row["epoch"] == best["epoch"]
+    best = History(*history).best
+    if not best:
+        return False
+    key = "step" if "step" in best else "epoch"
+    return event[key] == best[key]
 
 
-def weight_for(smoothing, count):
+def weight_for(smoothing: float, count: int) -> float:
     """The weight with which an average over `count` values reaches as far back, as a share of the
     whole, as one of `smoothing` does over FULL.
     """
     return smoothing ** (FULL / count) if 0 < count < FULL else smoothing
 
 
-def smoothed(values, weight):
+def smoothed(values: Iterable[float], weight: float) -> list[float]:
     """Exponential moving average; the first values are corrected for starting from nothing."""
     average, result = 0.0, []
     for count, value in enumerate(values, 1):
         average = weight * average + (1 - weight) * value
         result.append(average / (1 - weight**count))
     return result
+
+
+class Line(NamedTuple):
+    """One line of a run: what it is, its events, the key of its values in them, how it is drawn.
+    is_course: whether it goes from step to step.
+    """
+
+    words: str
+    events: list[dict]
+    key: str
+    style: dict
+    is_course: bool = False
+
+
+def _lines(history: History, quantity: str, colour: str) -> Iterator[Line]:
+    """What is drawn of a run, the best checkpoint last."""
+    epochs, steps, *_ = History(*history)
+    train_key, val_key = QUANTITIES[quantity]
+    # older runs noted no accuracy by step
+    steps = [event for event in steps if isinstance(event.get(train_key), (int, float))]
+    if steps:
+        thin = dict(color=colour, width=1 if val_key else 2)
+        style = dict(line=thin, opacity=0.55, mode="lines")
+        yield Line("step by step", steps, train_key, style, is_course=True)
+    if not val_key:
+        return
+    dotted = dict(color=colour, dash="dot", width=2)
+    full = dict(color=colour, width=2.5)
+    points = dict(mode="lines+markers")
+    yield Line("training", epochs, train_key, dict(points, line=dotted, marker_size=4))
+    yield Line("validation", epochs, val_key, dict(points, line=full, marker_size=5))
+    best = next((event for event in epochs if is_best(event, history)), None)
+    if best:
+        star = dict(symbol="star", size=15, color=colour, line=dict(color="white", width=1))
+        yield Line("best checkpoint", [best], val_key, dict(mode="markers", marker=star))
+
+
+def _add_line(
+    figure: go.Figure, name: str, line: Line, x_key: str, smoothing: float, until: int | None
+) -> None:
+    """Draw a run's line, what comes after the step `until` pale."""
+    x = [event[x_key] for event in line.events]
+    y = [event[line.key] for event in line.events]
+    if smoothing:
+        y = smoothed(y, weight_for(smoothing, len(y)))
+    entry = f"{untagged(name)}, {line.words}"
+    common = dict(name=entry, legendgroup=entry, **line.style)
+    shown = sum(until is None or event["step"] <= until for event in line.events)
+    if shown < len(x):
+        # the rest stays on the axes and begins where the shown part ends
+        rest = max(0, shown - 1)
+        pale = dict(opacity=PALE * line.style.get("opacity", 1), showlegend=False)
+        figure.add_scatter(x=x[rest:], y=y[rest:], **common | pale, hoverinfo="skip")
+    figure.add_scatter(x=x[:shown], y=y[:shown], **common)
+
+
+def _add_marks(
+    figure: go.Figure, history: History, x_key: str, colour: str, words: str, side: str
+) -> None:
+    """A dashed line with a label where somebody changed the learning rate, the training was resumed
+    or its pictures grew; one label for what came at one step. words: before it.
+    """
+    labels: dict[float, list[str]] = {}
+    for event in History(*history).marks:
+        if isinstance(event.get(x_key), (int, float)):
+            labels.setdefault(event[x_key], []).append(MARKS[event["event"]].format(**event))
+    for x, events in labels.items():
+        figure.add_vline(
+            x,
+            line=dict(color=colour, width=1.5, dash="dash"),
+            annotation_text=words + ", ".join(events),
+            annotation_position=f"top {side}",
+            annotation_textangle=-90,
+            annotation_font_color=colour,
+            annotation_yanchor="top",
+        )

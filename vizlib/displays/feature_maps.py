@@ -2,12 +2,19 @@
 or of the whole network.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
-from vizlib.displays.atlas import DIVERGING, SEQUENTIAL, Atlas, palette, quantise
+from vizlib.displays import Display
+from vizlib.displays.atlas import DIVERGING, HEAT, SEQUENTIAL, Atlas, Limit, palette, quantise
+from vizlib.displays.overlay import laid_over
+from vizlib.tables import as_csv
 
 SCALES = ("map", "layer", "network")
 # of the greatest value: sums of thousands of float32 products, taken in another order, differ by
@@ -16,7 +23,7 @@ ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
-class FeatureMapsDisplay:
+class FeatureMapsDisplay(Display):
     """maps: float32 (C, h, w); a layer of plain features (C,) is C maps of one pixel.
 
     network_range: the least and greatest value of all layers for this image. A layer that never
@@ -25,10 +32,10 @@ class FeatureMapsDisplay:
     """
 
     maps: np.ndarray
-    network_range: tuple
+    network_range: tuple[float, float]
 
     @classmethod
-    def from_activation(cls, activation, network_range):
+    def from_activation(cls, activation: np.ndarray, network_range: tuple[float, float]) -> Self:
         """From one layer's output for one image: an array (C, h, w) or (C,). ValueError for other
         shapes.
         """
@@ -37,22 +44,27 @@ class FeatureMapsDisplay:
         maps = activation if activation.ndim == 3 else activation[:, None, None]
         return cls(np.ascontiguousarray(maps, np.float32), network_range)
 
+    @classmethod
+    def example(cls, names: Sequence[str]) -> Self:
+        values = np.linspace(-1, 3, len(names) * 20, dtype=np.float32)
+        return cls.from_activation(values.reshape(-1, 5, 4), (-2.0, 5.0))
+
     @cached_property
-    def least(self):
+    def least(self) -> np.ndarray:
         return self.maps.min(axis=(1, 2))
 
     @cached_property
-    def greatest(self):
+    def greatest(self) -> np.ndarray:
         return self.maps.max(axis=(1, 2))
 
     @cached_property
-    def dead(self):
+    def dead(self) -> np.ndarray:
         """The channels that are the same everywhere: after a ReLU, zero for this image."""
         if self.maps[0].size == 1:
             return np.flatnonzero(self.maps[:, 0, 0] == 0)
         return np.flatnonzero(self.least == self.greatest)
 
-    def limits(self, scale):
+    def limits(self, scale: str) -> tuple[Limit, Limit]:
         """The values at the ends of the colours: arrays (C, 1, 1) for "map", numbers for "layer"
         and "network".
         """
@@ -69,10 +81,10 @@ class FeatureMapsDisplay:
             return -greatest, greatest
         return np.zeros_like(greatest), greatest
 
-    def is_signed(self, scale):
+    def is_signed(self, scale: str) -> bool:
         return bool((self.network_range[0] if scale == "network" else self.least.min()) < 0)
 
-    def atlas(self, scale):
+    def picture(self, scale: str = "layer") -> Atlas:
         """All channels as one Atlas. scale: one of SCALES."""
         low, high = self.limits(scale)
         own = scale == "map"
@@ -90,7 +102,7 @@ class FeatureMapsDisplay:
             ),
         )
 
-    def overlay(self, unit, received):
+    def overlay(self, unit: int, received: np.ndarray) -> np.ndarray:
         """One channel laid over the image, uint8 (H, W, 3): the image in grey, and in colour the
         more, the stronger the unit answers.
 
@@ -102,22 +114,17 @@ class FeatureMapsDisplay:
         strength = np.abs(self.maps[unit])
         strength = strength / strength.max() if strength.max() > 0 else strength
         size = received.shape[1], received.shape[0]
-        stretched = np.asarray(Image.fromarray(strength).resize(size, Image.Resampling.BILINEAR))[
-            ..., None
-        ]
-        grey = np.repeat(received.mean(axis=2, keepdims=True), 3, axis=2) * 0.75
-        colours = palette("inferno")[np.clip(stretched[..., 0] * 254, 0, 254).astype(np.uint8)]
-        return np.round(grey * (1 - 0.75 * stretched) + colours * (0.75 * stretched)).astype(
-            np.uint8
-        )
+        stretched = np.asarray(Image.fromarray(strength).resize(size, Image.Resampling.BILINEAR))
+        levels = np.clip(stretched * 254, 0, 254).astype(np.uint8)
+        return laid_over(received, stretched, palette(HEAT)[levels])
 
-    def unit_atlas(self, unit, scale):
+    def unit_atlas(self, unit: int, scale: str) -> Atlas:
         """One channel alone, in the colours that it has on the sheet, as an Atlas of one tile that
         knows the ends of its colour bar.
         """
         low, high = (
-            float(value[unit, 0, 0]) if np.ndim(value) else float(value)
-            for value in self.limits(scale)
+            float(np.broadcast_to(limit, (len(self.maps), 1, 1))[unit, 0, 0])
+            for limit in self.limits(scale)
         )
         return Atlas(
             quantise(self.maps[unit][None], low, high),
@@ -126,33 +133,30 @@ class FeatureMapsDisplay:
             high=high,
         )
 
-    def strongest(self, unit):
-        """The place (row, column) of a channel's greatest value, the first of several."""
-        return tuple(map(int, np.unravel_index(self.maps[unit].argmax(), self.maps[unit].shape)))
+    def strongest(self, unit: int) -> tuple[int, int]:
+        """The position (row, column) of a channel's greatest value, the first of several."""
+        row, column = np.unravel_index(self.maps[unit].argmax(), self.maps[unit].shape)
+        return int(row), int(column)
 
-    def csv(self):
+    def csv(self) -> str:
         """One row a channel: unit, least, mean, greatest, standard deviation, share of pixels that
         are zero, dead (0 or 1).
         """
-        rows = ["unit,least,mean,greatest,standard_deviation,zero_share,dead"]
+        header = ("unit", "least", "mean", "greatest", "standard_deviation", "zero_share", "dead")
         dead = set(self.dead.tolist())
-        for unit, values in enumerate(self.maps):
-            figures = (
-                values.min(),
-                values.mean(),
-                values.max(),
-                values.std(),
-                (values == 0).mean(),
-            )
-            rows.append(
-                f"{unit},"
-                + ",".join(f"{figure:.6g}" for figure in figures)
-                + f",{int(unit in dead)}"
-            )
-        return "\n".join(rows) + "\n"
+        rows = (
+            (unit, *(f"{figure:.6g}" for figure in _summary(values)), int(unit in dead))
+            for unit, values in enumerate(self.maps)
+        )
+        return as_csv(header, rows)
 
 
-def on_one_scale(displays):
+def _summary(values: np.ndarray) -> tuple[float, ...]:
+    """Of one map: least, mean, greatest, standard deviation, share of pixels that are zero."""
+    return values.min(), values.mean(), values.max(), values.std(), (values == 0).mean()
+
+
+def on_one_scale(displays: Sequence[FeatureMapsDisplay]) -> list[Atlas]:
     """An Atlas of each of these layers, all on one colour scale, which spans the values of all of
     them: one colour is one value in each.
     """
@@ -162,10 +166,12 @@ def on_one_scale(displays):
         float(min(display.least.min() for display in displays)),
         float(max(display.greatest.max() for display in displays)),
     )
-    return [FeatureMapsDisplay(display.maps, ends).atlas("network") for display in displays]
+    return [FeatureMapsDisplay(display.maps, ends).picture("network") for display in displays]
 
 
-def greatest_difference(first, second):
+def greatest_difference(
+    first: FeatureMapsDisplay, second: FeatureMapsDisplay
+) -> tuple[float, bool] | None:
     """The greatest absolute difference of two layers' maps, and whether it is no more than
     rounding: (float, bool); None where their shapes differ.
     """

@@ -2,22 +2,26 @@
 side, step after step, as a GIF.
 """
 
+from __future__ import annotations
+
 import io
 import math
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from vizlib.displays.atlas import factor_within
-from vizlib.displays.confusion import LIGHT, MOST_WRITTEN
+from vizlib.displays.atlas import Atlas, factor_within
+from vizlib.displays.confusion import LIGHT, MOST_WRITTEN, ConfusionDisplay
 from vizlib.displays.curves import COLOURS
-from vizlib.displays.film import NOW, SHEETS
+from vizlib.displays.film import NOW, SHEETS, FilmDisplay
 from vizlib.errors import UserError
 from vizlib.run import moments
 
 SIZE = (1000, 760)
-# left, top, right, bottom
-PANELS = {
+Box = tuple[int, int, int, int]  # left, top, right, bottom
+Grid = tuple[float, float, float, float]
+PANELS: dict[str, Box] = {
     "filters": (20, 84, 490, 396),
     "maps": (510, 84, 980, 396),
     "matrix": (20, 412, 490, 724),
@@ -25,7 +29,10 @@ PANELS = {
 }
 HEAD, LAST_SECONDS = 34, 3.0  # pixels of a panel's heading; how long the last frame stays
 THUMB, GAP = 64, 10  # pixels of the probe picture, and beside it
-INK, GREY, PALE, THIN = "#0f172a", "#64748b", "#e2e8f0", "#7dd3e6"
+INK = "#0f172a"
+GREY = "#64748b"
+PALE = "#e2e8f0"
+THIN = "#7dd3e6"
 HEADS = {
     "filters": "First filters",
     "maps": "Feature maps",
@@ -38,7 +45,7 @@ NOTE = (
 )
 
 
-def frame(film, step):
+def frame(film: FilmDisplay, step: int) -> Image.Image:
     """One picture of the film, RGB, SIZE."""
     picture = Image.new("RGB", SIZE, "white")
     draw = ImageDraw.Draw(picture)
@@ -63,7 +70,7 @@ def frame(film, step):
     return picture
 
 
-def animation(film, say=lambda share: None):
+def animation(film: FilmDisplay, say: Callable[[float], object] = lambda share: None) -> bytes:
     """The film as bytes of a GIF: at most moments.FRAMES frames, each moments.FRAME_SECONDS long,
     the last one held. say: told the share done.
     """
@@ -87,17 +94,18 @@ def animation(film, say=lambda share: None):
     return file.getvalue()
 
 
-def _filters(film, picture, box, step):
-    at, atlas = film.filters_at(step)
-    _head(picture, box, HEADS["filters"], at)
+def _filters(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
+    shown_step, atlas = film.filters_at(step)
+    _head(picture, box, HEADS["filters"], shown_step)
     picture.paste(*_sheet(atlas, "filters"))
 
 
-def _maps(film, picture, box, step):
-    at, atlas = film.maps_at(step)
-    _head(picture, box, f"Maps of {film.layer}", at)
+def _maps(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
+    shown_step, atlas = film.maps_at(step)
+    _head(picture, box, f"Maps of {film.layer}", shown_step)
+    assert film.probe_picture is not None  # where there is none, maps_at has said so
     probe = (
-        Image.fromarray(np.squeeze(film.picture))
+        Image.fromarray(np.squeeze(film.probe_picture))
         .convert("RGB")
         .resize((THUMB, THUMB), Image.Resampling.NEAREST)
     )
@@ -105,105 +113,121 @@ def _maps(film, picture, box, step):
     picture.paste(*_sheet(atlas, "maps"))
 
 
-def _matrix(film, picture, box, step):
-    at, (display, verdict) = film.matrix_at(step)
-    _head(picture, box, f"{verdict.accuracy:.0%} right, {verdict.level}", at)
-    left, top, right, bottom = box[0], box[1] + HEAD, *box[2:]
-    classes, names, draw = len(display.counts), film.class_names, ImageDraw.Draw(picture)
-    gutter = min(84, 20 + 8 * max(map(len, names))) if classes <= MOST_WRITTEN else 0
-    left, top = left + gutter, top + gutter * 0.75
-    across, down = (right - left) / classes, (bottom - top) / classes
+def _matrix(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
+    shown_step, (display, verdict) = film.matrix_at(step)
+    _head(picture, box, f"{verdict.accuracy:.0%} right, {verdict.level}", shown_step)
+    names = film.class_names if len(display.counts) <= MOST_WRITTEN else []
+    gutter = min(84, 20 + 8 * max(map(len, names))) if names else 0
+    grid = (box[0] + gutter, box[1] + HEAD + gutter * 0.75, *box[2:])
+    _cells(picture, grid, display)
+    if names:
+        _class_names(picture, grid, names, gutter)
+
+
+def _cells(picture: Image.Image, grid: Grid, display: ConfusionDisplay) -> None:
+    left, top, across, down = _spacing(grid, len(display.counts))
+    draw = ImageDraw.Draw(picture)
     size = int(min(15, down - 3, across / 2.4))
     for (row, column), share in np.ndenumerate(display.shares):
         x, y = left + column * across, top + row * down
-        draw.rectangle(
-            (round(x), round(y), round(x + across) - 2, round(y + down) - 2), _cell_colour(share)
-        )
-        if size >= 8 and display.counts[row, column]:
-            _write(
-                draw,
-                (x + across / 2 - 1, y + down / 2 - 1),
-                f"{display.counts[row, column]:,}",
-                size,
-                "white" if share > 0.62 else INK,
-                anchor="mm",
-            )
-    for number, name in enumerate(names if gutter else ()):
-        _write(
-            draw,
-            (left - 6, top + (number + 0.5) * down),
-            name,
-            min(14, down),
-            anchor="rm",
-            most=gutter - 6,
-        )
-        picture.paste(
-            *_upright(
-                name, (left + (number + 0.5) * across, top - 4), min(14, across), gutter * 0.75 - 4
-            )
-        )
+        corners = (round(x), round(y), round(x + across) - 2, round(y + down) - 2)
+        draw.rectangle(corners, _cell_colour(share))
+        count = display.counts[row, column]
+        if size >= 8 and count:
+            middle = (x + across / 2 - 1, y + down / 2 - 1)
+            _write(draw, middle, f"{count:,}", size, "white" if share > 0.62 else INK, anchor="mm")
 
 
-def _curves(film, picture, box, step):
+def _class_names(picture: Image.Image, grid: Grid, names: list[str], gutter: int) -> None:
+    """To the left of the cells, and upright above them."""
+    left, top, across, down = _spacing(grid, len(names))
+    draw = ImageDraw.Draw(picture)
+    for number, name in enumerate(names):
+        place = (left - 6, top + (number + 0.5) * down)
+        _write(draw, place, name, min(14, down), anchor="rm", most=gutter - 6)
+        foot = (left + (number + 0.5) * across, top - 4)
+        picture.paste(*_upright(name, foot, min(14, across), gutter * 0.75 - 4))
+
+
+def _spacing(grid: Grid, classes: int) -> Grid:
+    """Where a matrix begins, left and top, and how far its cells lie apart, across and down."""
+    left, top, right, bottom = grid
+    return left, top, (right - left) / classes, (bottom - top) / classes
+
+
+def _curves(film: FilmDisplay, picture: Image.Image, box: Box, step: int) -> None:
     left, top, right, bottom = box
     middle = (top + bottom) // 2
-    for quantity, place in (
+    for quantity, box in (
         ("loss", (left, top, right, middle - 4)),
         ("accuracy", (left, middle + 4, right, bottom)),
     ):
-        picture.paste(_curve(film, quantity, step, place), place[:2])
+        picture.paste(_curve(film, quantity, step, box), box[:2])
 
 
-def _curve(film, quantity, step, place):
+def _curve(film: FilmDisplay, quantity: str, step: int, box: Box) -> Image.Image:
     """One small chart, drawn at twice its size and shrunk, so that its lines are smooth."""
-    width, height = 2 * (place[2] - place[0]), 2 * (place[3] - place[1])
-    canvas = Image.new("RGB", (width, height), "white")
+    canvas = Image.new("RGB", (2 * (box[2] - box[0]), 2 * (box[3] - box[1])), "white")
     draw, lines = ImageDraw.Draw(canvas), film.lines(quantity)
     values = [value for line in lines.values() for _, value in line]
     top = 1.0 if quantity == "accuracy" else _round_above(max(values, default=1.0))
-    left, right, high, low = 96, width - 8, 64, height - 40
+    left, high = 96, 64
+    right, low = canvas.width - 8, canvas.height - 40
 
-    def place_of(at, value):
-        return left + (right - left) * _share(at, film.end), low - (low - high) * min(
-            1, max(0, value / top)
-        )
+    def point_of(step: int, value: float) -> tuple[float, float]:
+        share = min(1, max(0, value / top))
+        return left + (right - left) * _share(step, film.end), low - (low - high) * share
 
     for share in (0, 0.5, 1):
         y = low - (low - high) * share
         draw.line((left, y, right, y), PALE, 2)
-        _write(
-            draw,
-            (left - 12, y),
-            f"{share:.0%}" if quantity == "accuracy" else f"{top * share:.2g}",
-            26,
-            GREY,
-            anchor="rm",
-        )
-    for at in (10**power for power in range(int(math.log10(film.end)) + 1)):
-        _write(draw, (place_of(at, 0)[0], height - 2), f"{at:,}", 26, GREY, anchor="ms")
+        words = f"{share:.0%}" if quantity == "accuracy" else f"{top * share:.2g}"
+        _write(draw, (left - 12, y), words, 26, GREY, anchor="rm")
+    for tick in (10**power for power in range(int(math.log10(film.end)) + 1)):
+        foot = (point_of(tick, 0)[0], canvas.height - 2)
+        _write(draw, foot, f"{tick:,}", 26, GREY, anchor="ms")
     for words, width, tone in (("training", 3, THIN), ("validation", 8, COLOURS[0])):
-        points = [place_of(at, value) for at, value in lines[words] if at <= step]
-        if points:
-            draw.line(points, tone, width, joint="curve")
-        for x, y in points if words == "validation" else ():
-            draw.ellipse((x - 8, y - 8, x + 8, y + 8), tone)
-    draw.line((place_of(step, 0)[0], high, place_of(step, 0)[0], low), NOW, 5)
+        points = [point_of(*pair) for pair in lines[words] if pair[0] <= step]
+        _draw_line(draw, points, width, tone, has_dots=words == "validation")
+    now = point_of(step, 0)[0]
+    draw.line((now, high, now, low), NOW, 5)
     _write(draw, (0, 20), quantity.capitalize(), 38)
     return canvas.resize((canvas.width // 2, canvas.height // 2), Image.Resampling.LANCZOS)
 
 
-def _round_above(value):
+def _draw_line(
+    draw: ImageDraw.ImageDraw,
+    points: list[tuple[float, float]],
+    width: int,
+    tone: str,
+    has_dots: bool,
+) -> None:
+    if points:
+        draw.line(points, tone, width, joint="curve")
+    for x, y in points if has_dots else ():
+        draw.ellipse((x - 8, y - 8, x + 8, y + 8), tone)
+
+
+def _round_above(value: float) -> float:
     """The least number of one digit that is no smaller."""
     power = 10 ** math.floor(math.log10(value)) if value > 0 else 1
     return math.ceil(value / power) * power or 1
 
 
-def _share(step, end):
+def _share(step: int, end: float) -> float:
     """Where a step lies on the logarithmic axis, in [0, 1]; step 0 at its beginning."""
     return math.log(max(step, 0.5) / 0.5) / math.log(end / 0.5)
 
 
-def _write(draw, place, text, size, colour=INK, anchor="lm", most=None):
+def _write(
+    draw: ImageDraw.ImageDraw,
+    point: tuple[float, float],
+    text: str,
+    size: float,
+    colour: str = INK,
+    anchor: str = "lm",
+    most: float | None = None,
+) -> None:
     """Text in Pillow's own font, cut where it would be wider than `most` pixels."""
     font, text = (
         ImageFont.load_default(max(1, size)),
@@ -211,10 +235,12 @@ def _write(draw, place, text, size, colour=INK, anchor="lm", most=None):
     )
     while most and len(text) > 1 and font.getlength(text) > most:
         text = text[:-2].rstrip() + "…" if text.endswith("…") else text[:-1].rstrip() + "…"
-    draw.text(place, text, colour, font, anchor=anchor)
+    draw.text(point, text, colour, font, anchor=anchor)
 
 
-def _upright(text, foot, size, most):
+def _upright(
+    text: str, foot: tuple[float, float], size: float, most: float
+) -> tuple[Image.Image, tuple[int, int]]:
     """Text that is read from below, its foot at a place: (picture, left and top), to be pasted."""
     picture = Image.new("RGB", (int(most), int(size) + 4), "white")
     _write(ImageDraw.Draw(picture), (0, picture.height / 2), text, size, most=most)
@@ -224,14 +250,14 @@ def _upright(text, foot, size, most):
     )
 
 
-def _head(picture, box, words, step=None):
+def _head(picture: Image.Image, box: Box, words: str, step: int | None = None) -> None:
     draw, middle = ImageDraw.Draw(picture), box[1] + HEAD // 2 - 4
     _write(draw, (box[0], middle), words, 20, most=box[2] - box[0] - 110)
     if step is not None:
         _write(draw, (box[2], middle), f"step {step:,}", 16, GREY, anchor="rm")
 
 
-def _sheet(atlas, panel):
+def _sheet(atlas: Atlas, panel: str) -> tuple[Image.Image, tuple[int, int]]:
     """An Atlas on white, as large as it fits in its panel: (picture, left and top)."""
     (left, top, *_), (width, height) = PANELS[panel], SHEETS[panel]
     sheet = atlas.image(
@@ -244,17 +270,15 @@ def _sheet(atlas, panel):
     )
 
 
-def _cell_colour(share):
+def _cell_colour(share: float) -> tuple[int, ...]:
     """The matrix's colour for a share of its row, as on the page."""
-    places, colours = zip(
-        *((place, ImageColor.getrgb(colour)) for place, colour in LIGHT), strict=True
-    )
+    shares, colours = zip(*((end, ImageColor.getrgb(colour)) for end, colour in LIGHT), strict=True)
     return tuple(
-        round(float(np.interp(share, places, channel))) for channel in zip(*colours, strict=True)
+        round(float(np.interp(share, shares, channel))) for channel in zip(*colours, strict=True)
     )
 
 
-def _quantised(picture):
+def _quantised(picture: Image.Image) -> Image.Image:
     """The picture in 256 colours of its own: the best for every third pixel, each colour then
     exactly the nearest.
     """
@@ -266,10 +290,10 @@ def _quantised(picture):
     packed = red << 16 | green << 8 | blue
     seen = np.zeros(1 << 24, bool)
     seen[packed] = True
-    found = np.flatnonzero(seen)
-    each = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1)
+    present = np.flatnonzero(seen)
+    each = np.stack([present >> 16, present >> 8 & 255, present & 255], axis=1)
     nearest = np.zeros(1 << 24, np.uint8)
-    nearest[found] = np.square(each[:, None] - colours).sum(axis=2).argmin(axis=1)
+    nearest[present] = np.square(each[:, None] - colours).sum(axis=2).argmin(axis=1)
     result = Image.fromarray(nearest[packed], "P")
     result.putpalette(colours.astype(np.uint8).tobytes())
     return result

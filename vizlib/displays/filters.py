@@ -2,16 +2,25 @@
 channel, or one filter, at a time.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from vizlib.displays import Display
 from vizlib.displays.atlas import DIVERGING, Atlas, quantise
 from vizlib.displays.large_map import plot_large_map
+from vizlib.tables import as_csv
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 @dataclass(frozen=True)
-class FiltersDisplay:
+class FiltersDisplay(Display):
     """weight: float32 (out, in, height, width). limit: where the colours end; all filters share one
     scale, symmetric around zero, so sizes can be compared.
     """
@@ -20,7 +29,7 @@ class FiltersDisplay:
     limit: float
 
     @classmethod
-    def from_weight(cls, weight, limit=None):
+    def from_weight(cls, weight: np.ndarray, limit: float | None = None) -> Self:
         """From a convolution's weight, an array (out, in, h, w). limit: the greatest absolute
         weight of the layer, if left out. ValueError for other shapes.
         """
@@ -32,11 +41,22 @@ class FiltersDisplay:
             np.asarray(weight, np.float32), float(np.abs(weight).max()) if limit is None else limit
         )
 
+    @classmethod
+    def example(cls, names: Sequence[str]) -> Self:
+        values = np.linspace(-1, 3, len(names) * 27, dtype=np.float32)
+        return cls.from_weight(values.reshape(-1, 3, 3, 3))
+
     @property
-    def is_colour(self):
+    def is_colour(self) -> bool:
         return self.weight.shape[1] == 3
 
-    def colour_atlas(self):
+    def picture(self, channel: int = 0) -> Atlas:
+        """The filters as colours where they look at colour pictures, else one input channel of
+        every filter.
+        """
+        return self.colour_atlas() if self.is_colour else self.channel_atlas(channel)
+
+    def colour_atlas(self) -> Atlas:
         """Filters of three input channels as colours, jointly scaled: grey is zero, and a channel
         is bright where its weight is positive.
         """
@@ -46,34 +66,32 @@ class FiltersDisplay:
             labels=self._labels("filter", self.weight),
         )
 
-    def channel_atlas(self, channel):
+    def channel_atlas(self, channel: int) -> Atlas:
         """One input channel of every filter."""
         return self._signed_atlas(self.weight[:, channel], "filter")
 
-    def filter_atlas(self, unit):
+    def filter_atlas(self, unit: int) -> Atlas:
         """Every input channel of one filter."""
         return self._signed_atlas(self.weight[unit], "input channel")
 
-    def _signed_atlas(self, kernels, word):
+    def _signed_atlas(self, kernels: np.ndarray, word: str) -> Atlas:
         limit = np.float32(self.limit or 1)
         tiles = quantise(kernels, -limit, limit)
         return Atlas(tiles, DIVERGING, -self.limit, self.limit, labels=self._labels(word, kernels))
 
     @staticmethod
-    def _labels(word, kernels):
+    def _labels(word: str, kernels: np.ndarray) -> tuple[str, ...]:
         lengths = np.sqrt(np.square(kernels).reshape(len(kernels), -1).sum(axis=1))
         return tuple(
             f"{word} {number}: length {length:.3g}" for number, length in enumerate(lengths)
         )
 
-    def plot_kernel(self, unit, channel):
+    def plot_kernel(self, unit: int, channel: int) -> go.Figure:
         """One kernel large with its numbers, a Plotly heat map."""
         return plot_large_map(self.weight[unit, channel], -self.limit, self.limit, DIVERGING)
 
-    def csv(self):
+    def csv(self) -> str:
         """Every weight: filter, input_channel, row, column, weight."""
-        rows = [
-            f"{','.join(map(str, place))},{value:.6g}"
-            for place, value in np.ndenumerate(self.weight)
-        ]
-        return "filter,input_channel,row,column,weight\n" + "\n".join(rows) + "\n"
+        header = ("filter", "input_channel", "row", "column", "weight")
+        rows = ((*place, f"{value:.6g}") for place, value in np.ndenumerate(self.weight))
+        return as_csv(header, rows)

@@ -1,9 +1,18 @@
 """One map or kernel large, as a Plotly heat map whose values can be read by pointing at it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
 MOST_WRITTEN = 64  # values that have room for their numbers
 
 
-def plot_large_map(values, low, high, colour_scale):
+def plot_large_map(values: np.ndarray, low: float, high: float, colour_scale: str) -> go.Figure:
     """A figure of `values` (h, w), coloured from `low` to `high`, with square pixels and the first
     row on top.
     """

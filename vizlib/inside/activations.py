@@ -6,22 +6,29 @@ maps, and nothing is left behind on the model.
 """
 
 import copy
+import math
 import os
 import threading
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from vizlib.errors import unknown
+from vizlib.errors import UserError, unknown
 
-_observer = ContextVar("vizlib_observer", default=None)
+# f(layer_name, module, output), called after each module
+Observer = Callable[[str, nn.Module, Tensor], None]
+_observer: ContextVar[Observer | None] = ContextVar("vizlib_observer", default=None)
+PIXELS_AT_ONCE = 100_000  # in one pass, so that a pass takes some tenths of a second at most
 # `with slots:` around each pass: more at a time than cores only slow one another
 slots = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
-def prepare(model):
+def prepare(model: nn.Module) -> nn.Module:
     """Make a model ready to be looked into, once, before it is shared: evaluation mode, no
     gradients, nothing in place, hooks on.
 
@@ -32,15 +39,14 @@ def prepare(model):
     if getattr(model, "_convscope_prepared", False):
         return model
     for name, module in model.named_modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False
+        _out_of_place(module)
         if name:
             module.register_forward_hook(partial(_after_forward, name))
-    model._convscope_prepared = True
+    model._convscope_prepared = True  # type: ignore[assignment]
     return model
 
 
-def twin(model):
+def twin(model: nn.Module) -> nn.Module:
     """A model of the same weights, the very same tensors, whose hooks and modes are its own: for
     whoever puts hooks on while others read the model.
 
@@ -50,19 +56,23 @@ def twin(model):
     tensors = [*model.parameters(), *model.buffers()]
     double = copy.deepcopy(model, memo={id(tensor): tensor.detach() for tensor in tensors}).eval()
     for module in double.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False
+        _out_of_place(module)
     return double
 
 
-def _after_forward(name, module, arguments, output):
+def _out_of_place(module: Any) -> None:
+    if getattr(module, "inplace", False):
+        module.inplace = False
+
+
+def _after_forward(name: str, module: nn.Module, arguments: tuple, output: object) -> None:
     observer = _observer.get()
     if observer is not None and isinstance(output, torch.Tensor):
         observer(name, module, output)
 
 
 @contextmanager
-def observing(observer):
+def observing(observer: Observer | None) -> Iterator[None]:
     """Within `with observing(f)`, f(layer_name, module, output) is called after each module of a
     prepared model, in this thread only.
     """
@@ -73,7 +83,7 @@ def observing(observer):
         _observer.reset(token)
 
 
-def forward(model, images, observer=None):
+def forward(model: nn.Module, images: Tensor, observer: Observer | None = None) -> Tensor:
     """Logits (N, classes) of images (N, C, H, W); `observer`, if given, sees every module's
     output.
     """
@@ -81,36 +91,132 @@ def forward(model, images, observer=None):
         return model(images)
 
 
+def images_at_once(images: Tensor) -> int:
+    """How many of such images (N, C, H, W) go through a network in one pass, from 1 to 64."""
+    return max(1, min(64, PIXELS_AT_ONCE // math.prod(images.shape[2:])))
+
+
+def paced(function: Callable, count: int, say: Callable[[float], None]) -> Callable:
+    """The function, each call of it in a slot; after each, say(the share of `count` calls that are
+    done).
+    """
+    done = 0
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        nonlocal done
+        with slots:
+            result = function(*arguments, **named)
+        done += 1
+        say(min(1.0, done / count))
+        return result
+
+    return call
+
+
 class CallNames:
     """Names the calls of one forward pass: a module called again, as torchvision's shared ReLUs
     are, becomes "name#2", "name#3".
     """
 
-    def __init__(self):
-        self._calls = {}
+    def __init__(self) -> None:
+        self._calls: dict[str, int] = {}
 
-    def __call__(self, name):
+    def __call__(self, name: str) -> str:
         self._calls[name] = count = self._calls.get(name, 0) + 1
         return name if count == 1 else f"{name}#{count}"
 
 
-def capture(model, images, layer_names):
+def capture(
+    model: nn.Module, images: Tensor, layer_names: Sequence[str]
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Feature maps of some layers for some images.
 
     images: (N, C, H, W), normalised, on the model's device. Returns logits (N, classes) and a
     dictionary from each layer name to its output, a clone. "name#2" is the second call of a module.
     UserError if a layer does not exist or is not reached.
     """
-    wanted, found, all_names, called = set(layer_names), {}, [], CallNames()
+    wanted, kept = set(layer_names), {}
+    reached, called = [], CallNames()
 
-    def keep(name, module, output):
-        name = called(name)
-        all_names.append(name)
-        if name in wanted:
-            found[name] = output.detach().clone()
+    def keep(name: str, module: nn.Module, output: Tensor) -> None:
+        reached.append(called(name))
+        if reached[-1] in wanted:
+            kept[reached[-1]] = output.detach().clone()
 
     logits = forward(model, images, keep)
     for name in layer_names:
-        if name not in found:
-            raise unknown("layer", name, all_names)
-    return logits, {name: found[name] for name in layer_names}
+        if name not in kept:
+            raise unknown("layer", name, reached)
+    return logits, {name: kept[name] for name in layer_names}
+
+
+class _Reached(Exception):
+    """The layer asked for has its output: what lies behind it need not run."""
+
+
+def output_of(
+    model: nn.Module,
+    images: Tensor,
+    layer_name: str,
+    *,
+    to_the_end: bool = False,
+    see: Callable[[Tensor], object] = lambda output: None,
+) -> Tensor:
+    """One layer's output (N, ...) for images (N, C, H, W), the very tensor, so that a gradient goes
+    through it where the caller takes gradients.
+
+    model: prepared. The pass ends at the layer, unless it is to go `to_the_end`. see(output) is
+    given each output on the way. UserError if a layer does not exist or is not reached.
+    """
+    kept, reached = [], []
+    called = CallNames()
+
+    def observe(name: str, module: nn.Module, output: Tensor) -> None:
+        see(output)
+        reached.append(called(name))
+        if reached[-1] == layer_name:
+            kept.append(output)
+            if not to_the_end:
+                raise _Reached
+
+    with observing(observe), suppress(_Reached):
+        model(images)
+    if not kept:
+        raise unknown("layer", layer_name, reached)
+    return kept[0]
+
+
+def value_of(
+    output: Tensor, layer_name: str, unit: int, position: Sequence[int] | None = None
+) -> Tensor:
+    """The value of a unit at a position of its map, a tensor of one number.
+
+    output: a layer's for one image, (units, height, width), or (units,). position: (row, column);
+    None or () for a unit's only value. UserError for a unit or a position that is not there.
+    """
+    sizes = output.shape[1:]
+    index = tuple(position or (() if sizes.numel() > 1 else (0,) * len(sizes)))
+    is_there = len(index) == len(sizes) and all(
+        0 <= at < size for at, size in zip((unit, *index), output.shape, strict=True)
+    )
+    if not is_there:
+        raise no_such_unit(layer_name, tuple(output.shape), unit, position)
+    return output[(unit, *index)]
+
+
+def no_such_unit(
+    layer_name: str, shape: Sequence[int], unit: int, position: Sequence[int] | None = None
+) -> UserError:
+    """The error for a unit or a position that is not there; shape: of a layer's output for one
+    image.
+    """
+    where = ""
+    if position:
+        where = f" at {', '.join(map(str, position))}"
+    elif 0 <= unit < shape[0]:
+        where = " without a position"
+    of_maps = f", of {' x '.join(map(str, shape[1:]))} positions each" if len(shape) > 1 else ""
+    return UserError(
+        f"There is no unit {unit}{where} in the layer {layer_name!r}: its units are 0 to "
+        f"{shape[0] - 1}{of_maps}, counted from 0."
+    )

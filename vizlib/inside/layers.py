@@ -5,16 +5,21 @@ One forward pass of a black image finds it all. Hooks say which module has just 
 (activations.py), and tracing.py what was computed in it.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from vizlib.errors import UserError
 from vizlib.inside.activations import CallNames, forward, prepare
-from vizlib.inside.tracing import WHOLE, Operations, Seen
+from vizlib.inside.tracing import MAP_AXES, NOT_KNOWN, WHOLE, Operations, Seen
 
 # a dispatch mode belongs to its thread, yet entering one also sets flags of the whole process
 _one_at_a_time = threading.Lock()
@@ -36,10 +41,10 @@ class Layer:
     )
     multiply_adds: int  # of convolutions and matrix products, for one image; in a block the sum
     # (height, width) in input pixels, not cut at the border; the whole image after flatten, linear,
-    # global pool
-    receptive_field: tuple
-    # (top, left) where the field of the first place, (0, 0), begins, negative through padding; None
-    # when it is the whole image
+    # global pool; None where it is not known, as an operation has no rule in tracing.py
+    receptive_field: tuple | None
+    # (top, left) where the field of the first position, (0, 0), begins, negative through padding;
+    # None when it is the whole image, or not known
     start: tuple | None
     end: tuple | None  # (bottom, right) where that field ends, the first pixels after it
     # input pixels between neighbours, (vertical, horizontal); None when there is no map left
@@ -49,7 +54,7 @@ class Layer:
     is_convolution: bool
 
 
-def layer_table(model, input_size):
+def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
     """The Layers of a model in order of execution, for one image of `input_size` (channels, height,
     width).
 
@@ -59,7 +64,7 @@ def layer_table(model, input_size):
     if not getattr(model, "_convscope_prepared", False):
         model = prepare(copy.deepcopy(model))
     like = next(model.parameters(), torch.zeros(()))
-    image = torch.zeros(1, *input_size, device=like.device, dtype=like.dtype)
+    image: Any = torch.zeros(1, *input_size, device=like.device, dtype=like.dtype)
     image.seen = Seen((0, 0), (1, 1), (1, 1))
     operations = Operations(tuple(input_size[1:]))
     table = _Table(operations)
@@ -73,18 +78,20 @@ def layer_table(model, input_size):
                 f"This network cannot take images of {size} (channels x height x width): "
                 f"{str(error).partition(chr(10))[0][:200]}"
             ) from error
-    return table.rows
+    return table.layers
 
 
-def convolutions(model, rows=None):
+def convolutions(
+    model: nn.Module, layers: Sequence[Layer] | None = None
+) -> list[tuple[str, Tensor]]:
     """Pairs (layer name, weight (out, in, height, width)) of every module that holds a
     four-dimensional weight.
 
-    In order of execution with the `rows` of `layer_table`, else in order of definition. Weights
+    In order of execution with the `layers` of `layer_table`, else in order of definition. Weights
     that functional code uses count as well.
     """
     modules = dict(model.named_modules())
-    names = modules if rows is None else [row.name for row in rows if row.name in modules]
+    names = modules if layers is None else [layer.name for layer in layers if layer.name in modules]
     weights = ((name, getattr(modules[name], "weight", None)) for name in names)
     return [
         (name, weight.detach())
@@ -93,49 +100,50 @@ def convolutions(model, rows=None):
     ]
 
 
-def default_layer(rows):
+def default_layer(layers: Sequence[Layer]) -> str:
     """The layer to open on: the first convolution. Its filters can be read as small pictures, and
     its maps still look like the image.
 
     In a network without one, the first layer that has maps, or else the first layer.
     """
-    leaves = [row for row in rows if not row.is_block]
+    leaves = [layer for layer in layers if not layer.is_block]
     for choice in (
-        [row for row in leaves if row.is_convolution],
-        [row for row in leaves if len(row.output_shape) == 3],
-        rows,
+        [layer for layer in leaves if layer.is_convolution],
+        [layer for layer in leaves if len(layer.output_shape) == 3],
+        layers,
     ):
         if choice:
             return choice[0].name
     raise UserError("This network has no layers to look at.")
 
 
-def at_depth(rows, share):
+def at_depth(layers: Sequence[Layer], share: float) -> tuple[Layer, int, int]:
     """The convolution at a share in [0, 1] of the way from a network's first to its last one, the
     later of two as near: (Layer, its number from 1, of how many).
 
     In a network without any, the same of all layers that hold no others.
     """
-    listed = [row for row in rows if row.is_convolution] or [
-        row for row in rows if not row.is_block
+    listed = [layer for layer in layers if layer.is_convolution] or [
+        layer for layer in layers if not layer.is_block
     ]
-    place = int(share * (len(listed) - 1) + 0.5)
-    return listed[place], place + 1, len(listed)
+    number = int(share * (len(listed) - 1) + 0.5)
+    return listed[number], number + 1, len(listed)
 
 
 class _Table:
     def __init__(self, operations):
-        self.rows = []
+        self.layers: list[Layer] = []
         self._operations = operations
         self._called = CallNames()
         self._counted = set()  # ids of the parameters in the table
-        self._sums = []  # (output, how many rows there were) of sums that no layer has claimed
+        self._sums = []  # (output, how many layers there were) of sums that no layer has claimed
 
-    def module_ended(self, name, module, output):
+    def module_ended(self, name: str, module: nn.Module, output: Tensor) -> None:
+        """The observer of the pass."""
         done = self._operations.take()
-        self._sums += [(total, len(self.rows)) for total in done.sums]
+        self._sums += [(total, len(self.layers)) for total in done.sums]
         start = self._first_child(name)
-        children = self.rows[start:]
+        children = self.layers[start:]
         own = [
             parameter
             for parameter in module.parameters(recurse=not children)
@@ -143,8 +151,8 @@ class _Table:
         ]
         self._counted.update(map(id, own))
         direct = [child for child in children if child.depth == 0]
-        seen = getattr(output, "seen", WHOLE)
-        row = Layer(
+        seen = self._seen(output)
+        layer = Layer(
             name=self._called(name),
             kind=getattr(module, "kind", type(module).__name__),
             depth=0,
@@ -153,11 +161,7 @@ class _Table:
             parameters=sum(parameter.numel() for parameter in own)
             + sum(child.parameters for child in direct),
             multiply_adds=done.multiply_adds + sum(child.multiply_adds for child in direct),
-            receptive_field=tuple(
-                math.floor(v - u) for u, v in zip(seen.start, seen.end, strict=True)
-            )
-            if seen.start
-            else self._operations.image_size,
+            receptive_field=self._receptive_field(seen),
             start=seen.start,
             end=seen.end,
             stride=seen.jump,
@@ -167,18 +171,35 @@ class _Table:
         )
         for child in children:
             child.depth += 1
-        self.rows.insert(start, row)
+        self.layers.insert(start, layer)
+
+    def _seen(self, output):
+        """What a layer's output has seen; not known where its last two axes are not those of its
+        maps, or their edges show what lies elsewhere.
+        """
+        seen = self._operations.seen(output) or NOT_KNOWN
+        is_map = output.dim() == 4 and seen.axes == MAP_AXES and not any(seen.mirrored)
+        if is_map or seen.axes is None:
+            return seen
+        return WHOLE if seen.start is None else NOT_KNOWN
+
+    def _receptive_field(self, seen):
+        if not seen.is_known:
+            return None
+        if seen.start is None:
+            return self._operations.image_size
+        return tuple(math.floor(v - u) for u, v in zip(seen.start, seen.end, strict=True))
 
     def _first_child(self, name):
-        """Where the rows of this call begin: at its first child, which ended before it and is
+        """Where the layers of this call begin: at its first child, which ended before it and is
         inside no ended block yet.
         """
         open_children = (
-            at
-            for at, row in enumerate(self.rows)
-            if row.depth == 0 and row.name.startswith(name + ".")
+            number
+            for number, layer in enumerate(self.layers)
+            if layer.depth == 0 and layer.name.startswith(name + ".")
         )
-        return next(open_children, len(self.rows))
+        return next(open_children, len(self.layers))
 
     def _claim_sum(self, start, output, is_block):
         """A block's sum comes after its first child. A layer without children sums itself only if

@@ -5,19 +5,22 @@ After Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017,
 https://distill.pub/2017/feature-visualization, and their Lucid. One picture a unit: the objectives
 are summed, so one backward pass serves them all, and the forward pass ends at the layer asked for.
 
-What is maximised is the value at the central place of the unit's map, before any ReLU that follows,
-or the logit of a class: what `strongest.py` ranks. Where that place sees less than the whole
-input, the picture is a canvas only a little larger than what it sees.
+What is maximised is the value at the central position of the unit's map, before any ReLU that
+follows, or the logit of a class: what `strongest.py` ranks. Where that position sees less than the
+whole input, the picture is a canvas only a little larger than what it sees.
 """
+
+from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 # the function: the class imports PyTorch's compiler, which takes seconds
 from torch.optim.adam import (
@@ -25,15 +28,15 @@ from torch.optim.adam import (
 )
 
 from vizlib.errors import UserError, unknown
-from vizlib.inside.activations import CallNames, observing, prepare, slots, twin
-from vizlib.inside.layers import layer_table
+from vizlib.inside.activations import no_such_unit, output_of, prepare, slots, twin
+from vizlib.inside.layers import Layer, layer_table
 
 STEPS, RATE = 160, 0.05
 DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
 MOST_BYTES = 256_000_000  # of maps and their gradients at a time
 # In each step a picture is moved to either side by up to:
 DEGREES, GROWTH = 8.0, 0.1
-# the smaller: farther off another place is in charge, and fine patterns would become a blur
+# the smaller: farther off another position is in charge, and fine patterns would become a blur
 SHIFT_OF_STRIDE, SHIFT_OF_INPUT = (1 / 2, 1 / 11)
 # How the colours of natural images vary, a column an axis: the root of their covariance, from
 # Lucid, lucid/optvis/param/color.py.
@@ -51,22 +54,22 @@ class Maximised:
 
 
 def maximise(
-    model,
-    layer_name,
-    units,
+    model: nn.Module,
+    layer_name: str,
+    units: Sequence[int],
     *,
-    input_size,
-    mean,
-    std,
-    fourier=True,
-    decorrelated=True,
-    robust=True,
-    steps=STEPS,
-    seed=0,
-    say=lambda share: None,
-):
+    input_size: tuple[int, int, int],
+    mean: Sequence[float],
+    std: Sequence[float],
+    fourier: bool = True,
+    decorrelated: bool = True,
+    robust: bool = True,
+    steps: int = STEPS,
+    seed: int = 0,
+    say: Callable[[float], None] = lambda share: None,
+) -> Maximised:
     """The Maximised inputs of some units (channels or classes) of a layer, cut to what the central
-    place of its map sees.
+    position of its map sees.
 
     model: on the CPU; left as it is. input_size: (channels, height, width) of what the network
     takes. mean, std: by channel, in [0, 1]. fourier: optimise the amplitudes of waves, long ones
@@ -74,50 +77,40 @@ def maximise(
     three channels only. robust: shift, turn and scale the picture a little in each step. The same
     seed gives the same picture. UserError if there is no such layer or unit.
     """
-    layer, units = (
-        _Layer(prepare(twin(model)), layer_name, mean, std),
-        torch.as_tensor(units, dtype=torch.int64),
-    )
-    row = layer.row(units, input_size)
-    shift = (
-        min(
-            SHIFT_OF_INPUT * min(input_size[1:]),
-            SHIFT_OF_STRIDE * min(row.stride or input_size[1:]),
-        )
-        if robust
-        else 0
-    )
-    size, seen = _canvas(layer, row, input_size, math.ceil(shift))
-    batch = max(1, MOST_BYTES // layer.bytes(size))
-    made = []
-    for some in units.split(batch):
-        painting = _Painting(
-            len(some), size, fourier, decorrelated, torch.Generator().manual_seed(seed)
-        )
-        done = sum(len(values) for _, values in made)
-        made.append(
-            _painted(
-                painting,
-                layer,
-                some,
-                shift,
-                steps,
-                lambda share, at=done, some=some: say((at + share * len(some)) / len(units)),
-            )
-        )
+    network = _Network(prepare(twin(model)), layer_name, mean, std)
+    wanted = torch.as_tensor(units, dtype=torch.int64)
+    layer = network.layer(wanted, input_size)
+    shift = _most_shift(layer, input_size) if robust else 0
+    size, seen = _canvas(network, layer, input_size, math.ceil(shift))
+    made, done = [], 0
+    for some in wanted.split(max(1, MOST_BYTES // network.bytes(size))):
+        generator = torch.Generator().manual_seed(seed)
+        painting = _Painting(len(some), size, fourier, decorrelated, generator)
+
+        def say_of_all(share: float, done: int = done, count: int = len(some)) -> None:
+            say((done + share * count) / len(wanted))
+
+        made.append(_painted(painting, network, some, shift, steps, say_of_all))
+        done += len(some)
     pictures, values = (torch.cat(parts) for parts in zip(*made, strict=True))
     return Maximised(
         pictures[(..., *seen)].permute(0, 2, 3, 1).contiguous().numpy(), values.numpy()
     )
 
 
-def _painted(painting, layer, units, shift, steps, say):
+def _most_shift(layer: Layer, input_size: tuple[int, int, int]) -> float:
+    """By how many pixels a picture for a layer is moved at most."""
+    of_stride = SHIFT_OF_STRIDE * min(layer.stride or input_size[1:])
+    return min(SHIFT_OF_INPUT * min(input_size[1:]), of_stride)
+
+
+def _painted(painting, network, units, shift, steps, say):
     """A painting's pictures after the ascent, uint8 (U, C, H, W), and what the units answer to
     them, (U,).
     """
 
-    def answers(images):
-        return layer.values(images).gather(1, units[:, None])[:, 0]
+    def answers(images: Tensor) -> Tensor:
+        return network.values(images).gather(1, units[:, None])[:, 0]
 
     for step in range(steps):
         with slots, torch.enable_grad():
@@ -128,64 +121,51 @@ def _painted(painting, layer, units, shift, steps, say):
         return pictures, answers(pictures.float() / 255)
 
 
-class _Reached(Exception):
-    """The layer asked for has its output: what lies behind it need not run."""
-
-
-class _Layer:
+class _Network:
     """The units of one layer of a prepared model."""
 
     def __init__(self, model, name, mean, std):
         self._model, self._name = model, name
         self._mean, self._std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
 
-    def row(self, units, input_size):
-        """The layer's row in the layer table. UserError if there is none, or not all of these
-        units.
-        """
-        rows = {row.name: row for row in layer_table(self._model, input_size)}
-        if self._name not in rows:
-            raise unknown("layer", self._name, rows)
-        row = rows[self._name]
-        if len(row.output_shape) not in (1, 3):
+    def layer(self, units: Tensor, input_size: tuple[int, int, int]) -> Layer:
+        """The Layer in the layer table. UserError if there is none, or not all of these units."""
+        layers = {layer.name: layer for layer in layer_table(self._model, input_size)}
+        if self._name not in layers:
+            raise unknown("layer", self._name, layers)
+        layer = layers[self._name]
+        if len(layer.output_shape) not in (1, 3):
             raise UserError(
                 f"The layer {self._name!r} has no units: it gives neither maps nor a vector."
             )
-        if len(units) == 0 or units.min() < 0 or units.max() >= row.output_shape[0]:
-            raise UserError(f"The units of {self._name!r} are 0 to {row.output_shape[0] - 1}.")
-        return row
+        if len(units) == 0:
+            raise UserError(f"The units of {self._name!r} are 0 to {layer.output_shape[0] - 1}.")
+        for unit in units.tolist():
+            if not 0 <= unit < layer.output_shape[0]:
+                raise no_such_unit(self._name, layer.output_shape, unit)
+        return layer
 
-    def values(self, images, see=lambda output: None):
-        """What all units answer at the central place, (N, units), to images in [0, 1]; `see` is
+    def values(
+        self, images: Tensor, see: Callable[[Tensor], object] = lambda output: None
+    ) -> Tensor:
+        """What all units answer at the central position, (N, units), to images in [0, 1]; `see` is
         given each output on the way.
         """
-        called = CallNames()
+        received = (images - self._mean) / self._std
+        output = output_of(self._model, received, self._name, see=see)
+        if output.dim() == 2:
+            return output
+        return output[:, :, output.shape[2] // 2, output.shape[3] // 2]
 
-        def observe(name, module, output):
-            see(output)
-            if called(name) == self._name:
-                raise _Reached(output)
-
-        with observing(observe):
-            try:
-                self._model((images - self._mean) / self._std)
-            except _Reached as reached:
-                output = reached.args[0]
-        return (
-            output
-            if output.dim() == 2
-            else output[:, :, output.shape[2] // 2, output.shape[3] // 2]
-        )
-
-    def bytes(self, size):
+    def bytes(self, size: Sequence[int]) -> int:
         """What the maps of one picture of a size, and their gradients, take."""
         values = []
         with slots, torch.inference_mode():
             self.values(torch.zeros(1, *size), lambda output: values.append(output.numel()))
         return 8 * sum(values)
 
-    def seen(self, size):
-        """The rows and the columns of a picture that the central place sees, two slices: a value
+    def seen(self, size: Sequence[int]) -> tuple[slice, ...]:
+        """The rows and the columns of a picture that the central position sees, two slices: a value
         that is not a number spreads to all that see it.
         """
         return tuple(
@@ -206,30 +186,31 @@ class _Layer:
             return bool(self.values(image).isnan().any())
 
 
-def _canvas(layer, row, input_size, room):
+def _canvas(network, layer, input_size, room):
     """The smallest size (channels, height, width), a multiple of the stride, at which the central
-    place sees all it ever does, with room around.
+    position sees all it ever does, with room around.
 
     And what it sees of it. It answers there as it would inside the whole input, which is taken
     where nothing smaller will do.
     """
     channels, *whole = input_size
-    fields = row.receptive_field
-    if all(field >= side for field, side in zip(fields, whole, strict=True)):
+    fields = layer.receptive_field
+    if fields is None or all(field >= side for field, side in zip(fields, whole, strict=True)):
         return input_size, (slice(None), slice(None))
-    for more in count():
+    more = 0
+    while True:
         size = [
             min(side, (-(-(field + 2 * room) // stride) + more) * stride)
-            for side, field, stride in zip(whole, fields, row.stride, strict=True)
+            for side, field, stride in zip(whole, fields, layer.stride, strict=True)
         ]
-        seen = layer.seen((channels, *size))
+        seen = network.seen((channels, *size))
         fits = [
             one.start >= room and one.stop + room <= side and one.stop - one.start == field
             for one, side, field in zip(seen, size, fields, strict=True)
         ]
         if all(fit or side == most for fit, side, most in zip(fits, size, whole, strict=True)):
             return (channels, *size), seen
-    return None
+        more += 1
 
 
 class _Painting:
@@ -238,7 +219,8 @@ class _Painting:
     """
 
     def __init__(self, pictures, size, fourier, decorrelated, generator):
-        self._size, self._generator, self._waves = size, generator, None
+        self._size, self._generator = size, generator
+        self._waves: Tensor | None = None
         channels, height, width = size
         if fourier:
             frequencies = torch.hypot(
@@ -250,15 +232,12 @@ class _Painting:
         self._colours = (
             colours / colours.norm(dim=0).max() if decorrelated and channels == 3 else None
         )
-        shape = (channels, *self._waves.shape, 2) if fourier else size
-        self._parameter = (
-            (torch.randn(shape, generator=generator) * DEVIATION)
-            .repeat(pictures, *[1] * len(shape))
-            .requires_grad_()
-        )
+        shape = size if self._waves is None else (channels, *self._waves.shape, 2)
+        start = torch.randn(shape, generator=generator) * DEVIATION
+        self._parameter = start.repeat(pictures, *[1] * len(shape)).requires_grad_()
         self._moments, self._step = torch.zeros(2, *self._parameter.shape), torch.tensor(0.0)
 
-    def images(self):
+    def images(self) -> Tensor:
         """Float (pictures, channels, height, width) in [0, 1]."""
         pixels = self._parameter
         if self._waves is not None:
@@ -269,7 +248,7 @@ class _Painting:
             pixels = torch.einsum("rc,nchw->nrhw", self._colours, pixels)
         return pixels.sigmoid()
 
-    def ascend(self, objective, shift):
+    def ascend(self, objective: Callable[[Tensor], Tensor], shift: float) -> None:
         """One step of Adam up the objective, a number made of the images: shifted by up to `shift`
         pixels, turned and scaled, unless that is 0.
         """
@@ -304,7 +283,7 @@ class _Painting:
             [along, -across * height / width, 2 * shift * right / width],
             [across * width / height, along, 2 * shift * down / height],
         ]
-        grid = F.affine_grid(torch.tensor([matrix]), (1, 1, height, width), align_corners=False)
+        grid = F.affine_grid(torch.tensor([matrix]), [1, 1, height, width], align_corners=False)
         return F.grid_sample(
             images,
             grid.expand(len(images), -1, -1, -1),

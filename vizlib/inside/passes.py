@@ -1,9 +1,26 @@
 """Many images through a network: what it gets of them, and what it answers. Torch comes in late."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
-def predict(model, images, mean, std, batch_size=250, *, mirrored=False):
+
+def predict(
+    model: nn.Module,
+    images: np.ndarray | Iterable[np.ndarray],
+    mean: Sequence[float],
+    std: Sequence[float],
+    batch_size: int = 250,
+    *,
+    mirrored: bool = False,
+) -> np.ndarray:
     """Logits, float32 (N, K) in NumPy, of uint8 images, on the model's device, in evaluation mode.
 
     images: an array (N, C, H, W), or an iterable of such arrays. mirrored: the mean of the logits
@@ -26,15 +43,21 @@ def predict(model, images, mean, std, batch_size=250, *, mirrored=False):
     return torch.cat(parts).numpy()
 
 
-def received(images, mean, std, batch_size, device="cpu"):
+def received(
+    images: np.ndarray | Iterable[np.ndarray],
+    mean: Sequence[float],
+    std: Sequence[float],
+    batch_size: int,
+    device: torch.device | str = "cpu",
+) -> Iterator[Tensor]:
     """What a network gets, batch by batch: float32 (B, C, H, W) in channels-last order, of uint8
     images as `predict` takes them.
     """
     import torch
 
-    mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std))
+    shift, scale = (torch.tensor(part, device=device).view(1, -1, 1, 1) for part in (mean, std))
     for chunk in [images] if isinstance(images, np.ndarray) else images:
         for batch in torch.from_numpy(chunk).split(batch_size):
-            yield ((batch.to(device).float() / 255 - mean) / std).contiguous(
+            yield ((batch.to(device).float() / 255 - shift) / scale).contiguous(
                 memory_format=torch.channels_last
             )

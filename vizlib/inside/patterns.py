@@ -2,61 +2,78 @@
 layer as one sheet.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vizlib.images import fit, shrunk
+from vizlib.tables import as_csv
+
+if TYPE_CHECKING:
+    from vizlib.datasets import Split
+    from vizlib.inside.layers import Layer
+    from vizlib.inside.strongest import Strongest
+
+Box = tuple[int, int, int, int]  # (top, left, bottom, right)
 
 # grey, where a field reaches over the border: there the network sees zeros, which are no colour
 OUTSIDE = 128
 MOST_PIXELS = 3_000_000  # of a sheet; larger parts are shrunk
 
 
-def unit_layer(rows, name, unit_layers):
+def unit_layer(layers: Sequence[Layer], name: str, unit_layers: Sequence[str]) -> str | None:
     """The layer whose units stand for those of the layer `name`: itself, or the last of
     `unit_layers` up to its end that has as many; None where there is none.
 
     So a ReLU's unit is that of the convolution before it, a block's that of its last convolution.
-    rows: of a layer table.
+    layers: of a layer table.
     """
-    at = next(number for number, row in enumerate(rows) if row.name == name)
+    at = next(number for number, layer in enumerate(layers) if layer.name == name)
     # a block stands before its layers
     end = next(
-        (later for later in range(at + 1, len(rows)) if rows[later].depth <= rows[at].depth),
-        len(rows),
+        (later for later in range(at + 1, len(layers)) if layers[later].depth <= layers[at].depth),
+        len(layers),
     )
     fitting = [
-        row.name
-        for row in rows[:end]
-        if row.name in unit_layers and row.output_shape[0] == rows[at].output_shape[0]
+        layer.name
+        for layer in layers[:end]
+        if layer.name in unit_layers and layer.output_shape[0] == layers[at].output_shape[0]
     ]
     return name if name in unit_layers else fitting[-1] if fitting else None
 
 
-def sees_part(row, input_size):
-    """Whether a unit of this Layer sees less than the whole image of (channels, height, width)."""
-    return len(row.output_shape) == 3 and any(
-        seen < side for seen, side in zip(row.receptive_field, input_size[1:], strict=True)
+def sees_part(layer: Layer, input_size: Sequence[int]) -> bool:
+    """Whether a unit of this Layer is known to see less than the whole image of (channels, height,
+    width).
+    """
+    if layer.receptive_field is None or len(layer.output_shape) != 3:
+        return False
+    return any(
+        seen < side for seen, side in zip(layer.receptive_field, input_size[1:], strict=True)
     )
 
 
-def field(row, place, input_size):
-    """What one place (row, column) of a Layer's maps sees: (top, left, bottom, right) in input
-    pixels, also over the border; the whole image where it sees that.
+def field(layer: Layer, position: Sequence[int], input_size: Sequence[int]) -> Box:
+    """What one position (row, column) of a Layer's maps sees: (top, left, bottom, right) in input
+    pixels, also over the border; the whole image where it sees that, or nobody knows what it sees.
 
-    `receptive_fields.box` cuts the same at the border; this has the same size for all places.
+    `receptive_fields.box` cuts the same at the border; this has the same size for all positions.
     """
-    if not sees_part(row, input_size):
-        return 0, 0, *input_size[1:]
+    if layer.start is None or not sees_part(layer, input_size):
+        return 0, 0, input_size[1], input_size[2]
+    height, width = layer.receptive_field or input_size[1:]
     top, left = (
         math.ceil(start + at * stride)
-        for start, at, stride in zip(row.start, place, row.stride, strict=True)
+        for start, at, stride in zip(layer.start, position, layer.stride or (), strict=True)
     )
-    return top, left, top + row.receptive_field[0], left + row.receptive_field[1]
+    return top, left, top + height, left + width
 
 
-def cut(picture, box):
+def cut(picture: np.ndarray, box: Box) -> np.ndarray:
     """The part of a picture inside a box, which may reach over the border: grey there. uint8
     (bottom - top, right - left, C).
     """
@@ -70,36 +87,47 @@ def cut(picture, box):
     return part
 
 
-def patches(pictures, row, best, input_size, say=lambda share: None):
+def patches(
+    pictures: Sequence[np.ndarray],
+    layer: Layer,
+    best: Strongest,
+    input_size: Sequence[int],
+    say: Callable[[float], None] = lambda share: None,
+) -> np.ndarray:
     """The part of a held-out image that excites each unit of a Layer most: uint8 (units, h, w, C).
 
     pictures: the test split's. best: the layer's Strongest. They are shrunk as `fitting` says.
     """
     found = []
-    for unit, (at, place) in enumerate(zip(best.rows[:, 0], best.places[:, 0], strict=True)):
-        say(unit / len(best.rows))
-        received = fit(pictures[int(at)], input_size)
-        found.append(cut(received, field(row, tuple(map(int, place)), input_size)))
+    for unit, (number, position) in enumerate(
+        zip(best.image_numbers[:, 0], best.positions[:, 0], strict=True)
+    ):
+        say(unit / len(best.values))
+        received = fit(pictures[int(number)], input_size)
+        found.append(cut(received, field(layer, tuple(map(int, position)), input_size)))
     return fitting(found)
 
 
-def csv(best, split, class_names):
+def csv(best: Strongest, split: Split, class_names: Sequence[str]) -> str:
     """A layer's strongest images as text: unit, rank from 1, value, image id, its true class, row
     and column of the map.
     """
-    lines = ["unit,rank,value,image_id,class,row,column"]
-    for unit, (values, rows, places) in enumerate(
-        zip(best.values, best.rows, best.places, strict=True)
-    ):
-        for rank, (value, row, place) in enumerate(zip(values, rows, places, strict=True), 1):
-            class_name = class_names[split.labels[row]].replace('"', '""')
-            lines.append(
-                f'{unit},{rank},{value:.6g},"{split.image_ids[row]}","{class_name}",{place[0]},{place[1]}'
-            )
-    return "\n".join(lines) + "\n"
+    header = ("unit", "rank", "value", "image_id", "class", "row", "column")
+    rows = (
+        (
+            unit,
+            rank + 1,
+            f"{best.values[unit, rank]:.6g}",
+            split.image_ids[image_number],
+            class_names[int(split.labels[image_number])],
+            *best.positions[unit, rank],
+        )
+        for (unit, rank), image_number in np.ndenumerate(best.image_numbers)
+    )
+    return as_csv(header, rows)
 
 
-def fitting(pictures):
+def fitting(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures of one size, uint8 (h, w, C) each, as one array (N, h, w, C), shrunk where all of
     them together would have over three million pixels.
     """

@@ -1,118 +1,118 @@
 """Which pixels of the input a value of a layer depends on: all that can have an influence on it,
 and those that have it for one image.
 
-The first is arithmetic on strides and paddings (vizlib.tracing, after Araujo, Norris and Sim,
-Distill 2019), the second a gradient (Luo, Li, Urtasun and Zemel, Understanding the Effective
+The first is arithmetic on strides and paddings (vizlib.inside.tracing, after Araujo, Norris and
+Sim, Distill 2019), the second a gradient (Luo, Li, Urtasun and Zemel, Understanding the Effective
 Receptive Field in Deep Convolutional Neural Networks, NeurIPS 2016,
 https://arxiv.org/abs/1701.04128).
 """
 
+from __future__ import annotations
+
 import math
-from contextlib import suppress
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vizlib.errors import UserError, unknown
+from vizlib.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from vizlib.inside.layers import Layer
+
+Box = tuple[int, int, int, int]  # (top, left, bottom, right)
+Spans = list[tuple[int, int]]
+
+# to follow a colon, where a field is not known
+WHY_NOT_KNOWN = (
+    "on the way to it lies an operation of which Convscope has no rule for how far it looks"
+)
 SHARE = 0.95  # of the influence that a tight box holds
 
 
-def box(layer, place, input_size):
-    """The pixels that a place of a layer can depend on: (top, left, bottom, right), half-open, cut
-    at the image's border.
+def box(layer: Layer, position: Sequence[int], input_size: Sequence[int]) -> Box | None:
+    """The pixels that a position of a layer can depend on: (top, left, bottom, right), half-open,
+    cut at the image's border.
 
     The smallest such box, but for a few pixels more at the border, where dilated and strided
     windows leave gaps, and after transposed convolutions and adaptive pools into cells of unequal
-    size. layer: a Layer of `layer_table`. place: (row, column) on its map; any for a layer without
-    maps, which sees the whole image. input_size: (channels, height, width) that the table was made
-    for. UserError for a place outside the map.
+    size. layer: a Layer of `layer_table`. position: (row, column) on its map; any for a layer
+    without maps, which sees the whole image. input_size: (channels, height, width) that the table
+    was made for. None where it is not known. UserError for a position outside the map.
     """
-    rows, columns = spans(layer, input_size)
-    row, column = place if len(layer.output_shape) == 3 else (0, 0)
+    both = spans(layer, input_size)
+    if both is None:
+        return None
+    rows, columns = both
+    row, column = position if len(layer.output_shape) == 3 else (0, 0)
     if not (0 <= row < len(rows) and 0 <= column < len(columns)):
         raise UserError(
-            f"There is no place {row}, {column} in {layer.name}: its map has {len(rows)} rows "
+            f"There is no position {row}, {column} in {layer.name}: its map has {len(rows)} rows "
             f"and {len(columns)} columns, from 0."
         )
     return rows[row][0], columns[column][0], rows[row][1], columns[column][1]
 
 
-def spans(layer, input_size, shape=None):
+def spans(
+    layer: Layer, input_size: Sequence[int], shape: Sequence[int] | None = None
+) -> tuple[Spans, Spans] | None:
     """A box is a span of rows and one of columns: ([(top, bottom) of each row of the map], [(left,
-    right) of each column]), as in `box`.
+    right) of each column]), as in `box`; None where they are not known.
 
-    shape: (height, width) of a map that was averaged down from the layer's; its places see what
+    shape: (height, width) of a map that was averaged down from the layer's; its positions see what
     those that they are the mean of see.
     """
+    if layer.receptive_field is None:
+        return None
     full = layer.output_shape[1:] if len(layer.output_shape) == 3 else (1, 1)
-    return tuple(
+    rows, columns = (
         _axis(layer, axis, input_size[axis + 1], full[axis], (shape or full)[axis])
         for axis in (0, 1)
     )
+    return rows, columns
 
 
-def _axis(layer, axis, pixels, places, cells):
-    if layer.start is None:
+def _axis(layer: Layer, axis: int, pixels: int, positions: int, cells: int) -> Spans:
+    if layer.start is None or layer.end is None or layer.stride is None:
         return [(0, pixels)] * cells
-    start, end, stride = layer.start[axis], layer.end[axis], layer.stride[axis]
-    # the first and the last place of each cell
-    ends = [(cell * places // cells, -(-(cell + 1) * places // cells) - 1) for cell in range(cells)]
+    start, end = layer.start[axis], layer.end[axis]
+    stride = layer.stride[axis]
+    # the first and the last position of each cell
+    ends = [
+        (cell * positions // cells, -(-(cell + 1) * positions // cells) - 1)
+        for cell in range(cells)
+    ]
     limits = [
         (math.ceil(start + first * stride), math.floor(end + last * stride)) for first, last in ends
     ]
-    return [tuple(min(max(limit, 0), pixels) for limit in pair) for pair in limits]
+    return [(min(max(first, 0), pixels), min(max(last, 0), pixels)) for first, last in limits]
 
 
-def effective(model, image, layer_name, unit, place):
+def effective(
+    model: nn.Module, image: Tensor, layer_name: str, unit: int, position: Sequence[int]
+) -> np.ndarray:
     """How much each pixel of one image moves one value of a layer: the absolute gradient, summed
     over channels, float32 array (H, W).
 
-    image: (1, C, H, W), normalised, on the model's device. place: (row, column), or () in a layer
-    of plain values. "name#2" is the second call of a module. All zero where the value is, behind a
-    ReLU. UserError if there is no such layer, unit or place.
+    image: (1, C, H, W), normalised, on the model's device. position: (row, column), or () in a
+    layer of plain values. "name#2" is the second call of a module. All zero where the value is,
+    behind a ReLU. UserError if there is no such layer, unit or position.
     """
     import torch
 
-    from vizlib.inside.activations import CallNames, observing, prepare, slots, twin
+    from vizlib.inside.activations import output_of, prepare, slots, twin, value_of
 
-    pixels, called, all_names, found = (
-        image.detach().clone().requires_grad_(True),
-        CallNames(),
-        [],
-        [],
-    )
-
-    def stop_at_layer(name, module, output):
-        all_names.append(called(name))
-        if all_names[-1] == layer_name:
-            found.append(output[0])
-            raise _Reached
-
-    with slots, torch.enable_grad(), observing(stop_at_layer):
-        with suppress(_Reached):
-            prepare(twin(model))(pixels)
-        if not found:
-            raise unknown("layer", layer_name, all_names)
-        gradient = torch.autograd.grad(_value(found[0], layer_name, (unit, *place)), pixels)[0]
+    pixels = image.detach().clone().requires_grad_(True)
+    with slots, torch.enable_grad():
+        output = output_of(prepare(twin(model)), pixels, layer_name)
+        value = value_of(output[0], layer_name, unit, position)
+        gradient = torch.autograd.grad(value, pixels)[0]
     return gradient[0].abs().sum(0).float().cpu().numpy()
 
 
-class _Reached(Exception):
-    """The forward pass has come to the layer: what follows has no part in its gradient."""
-
-
-def _value(maps, layer_name, at):
-    if len(at) != maps.dim() or not all(
-        0 <= index < size for index, size in zip(at, maps.shape, strict=True)
-    ):
-        raise UserError(
-            f"There is no value {', '.join(map(str, at))} in {layer_name}: it gives "
-            f"{' x '.join(map(str, maps.shape))}, counted from 0."
-        )
-    return maps[at]
-
-
-def tight_box(influence, share=SHARE):
+def tight_box(influence: np.ndarray, share: float = SHARE) -> Box | None:
     """The box with the fewest pixels that holds a share in (0, 1) of the influence: (top, left,
     bottom, right), half-open; None where there is none.
 

@@ -11,12 +11,15 @@ ReLU that follows; or a class, its value the logit.
 Reading the file needs no torch.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors.numpy
@@ -25,6 +28,14 @@ from safetensors import SafetensorError, safe_open
 from vizlib.errors import UserError, unknown
 from vizlib.inside.passes import received
 from vizlib.run.files import write_whole
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vizlib.datasets import Dataset
+    from vizlib.inside.activations import Observer
+    from vizlib.inside.layers import Layer
+    from vizlib.run.folders import Run
 
 COUNT = 30
 FILE = "strongest.safetensors"
@@ -35,15 +46,16 @@ _DTYPES = {"values": "F32", "rows": "I32", "places": "I16"}
 @dataclass(frozen=True)
 class Strongest:
     """The images that excite each unit of a layer most, the strongest first; of equal ones the
-    lower row, NaN last.
+    lower number, NaN last.
 
-    values: float32 (units, K). rows: int32 (units, K), of the images given. places: int16 (units,
-    K, 2), row and column of the value in its map, the first of equal ones; (0, 0) for a class.
+    values: float32 (units, K). image_numbers: int32 (units, K), of the images given. positions:
+    int16 (units, K, 2), row and column of the value in its map, the first of equal ones; (0, 0) for
+    a class.
     """
 
     values: np.ndarray
-    rows: np.ndarray
-    places: np.ndarray
+    image_numbers: np.ndarray
+    positions: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,26 +64,38 @@ class Index:
     looked at, which took `seconds`.
     """
 
-    layer_names: list
+    layer_names: list[str]
     images: int
     seconds: float
-    _read: Callable
+    _read: Callable[[str], Strongest]
 
-    def __getitem__(self, layer_name):
+    def __getitem__(self, layer_name: str) -> Strongest:
         if layer_name not in self.layer_names:
             raise unknown("layer", layer_name, self.layer_names)
         return self._read(layer_name)
 
 
-def unit_layers(rows):
-    """The names of those rows of a `layers.layer_table` with units to rank: all convolutions, and
+def unit_layers(layers: Sequence[Layer]) -> list[str]:
+    """The names of those layers of a `layers.layer_table` with units to rank: all convolutions, and
     the logits, the last layer of a vector.
     """
-    vectors = [row.name for row in rows if not row.is_block and len(row.output_shape) == 1]
-    return [row.name for row in rows if row.is_convolution or row.name in vectors[-1:]]
+    vectors = [
+        layer.name for layer in layers if not layer.is_block and len(layer.output_shape) == 1
+    ]
+    return [layer.name for layer in layers if layer.is_convolution or layer.name in vectors[-1:]]
 
 
-def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=lambda share: None):
+def find(
+    model: nn.Module,
+    images: np.ndarray | Iterable[np.ndarray],
+    layer_names: Sequence[str],
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    count: int = COUNT,
+    total: int | None = None,
+    say: Callable[[float], None] = lambda share: None,
+) -> dict[str, Strongest]:
     """The `count` strongest images of each unit of some layers, {layer name: Strongest}; all of
     them where there are fewer.
 
@@ -83,14 +107,13 @@ def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=
 
     if not getattr(model, "_convscope_prepared", False):
         model = prepare(twin(model))
-    device, total, search = (
-        next(model.parameters()).device,
-        total or len(images),
-        _Search(layer_names, count),
-    )
+    device = next(model.parameters()).device
+    chunks = [images] if isinstance(images, np.ndarray) else images
+    total = total or (len(images) if isinstance(images, np.ndarray) else 0)
     if not total:
         raise UserError("There are no images to look at.")
-    for chunk in [images] if isinstance(images, np.ndarray) else images:
+    search = _Search(layer_names, count)
+    for chunk in chunks:
         for batch in received(
             chunk, mean, std, max(1, BATCH_PIXELS // (chunk.shape[2] * chunk.shape[3])), device
         ):
@@ -104,22 +127,23 @@ def find(model, images, layer_names, *, mean, std, count=COUNT, total=None, say=
 
 
 class _Search:
-    """The strongest of the images so far, {layer name: (values, rows, places)}, and how many have
-    been seen.
+    """The strongest of the images so far, {layer name: (values, image_numbers, positions)}, and how
+    many have been seen.
     """
 
     def __init__(self, layer_names, count):
         self.best, self.seen = {}, 0
         self._wanted, self._count = set(layer_names), count
 
-    def begin(self):
+    def begin(self) -> Observer:
         """The observer of one forward pass."""
         from vizlib.inside.activations import CallNames
 
         self._called, self._reached = CallNames(), []
         return self._observe
 
-    def end(self, images):
+    def end(self, images: int) -> None:
+        """After a pass of so many images."""
         for name in self._wanted - set(self._reached):
             raise unknown("layer", name, self._reached)
         self.seen += images
@@ -132,39 +156,41 @@ class _Search:
             self.best[name] = _first([old, new] if old else [new], self._count)
 
 
-def _strengths(output, first_row):
-    """(values, rows, places) of each unit for the images of one batch, (units, B), and (units, B,
-    2).
+def _strengths(output, first_number):
+    """(values, image_numbers, positions) of each unit for the images of one batch, (units, B), and
+    (units, B, 2).
     """
     import torch
 
     maps = output if output.dim() == 4 else output[:, :, None, None]
     # The pool is vectorised over channels of any number, `amax` over multiples of 32 alone; and
     # where the greatest value lies it knows anyway.
-    values, places = torch.nn.functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
-    rows = torch.arange(
-        first_row, first_row + len(maps), dtype=torch.int32, device=maps.device
+    values, positions = torch.nn.functional.max_pool2d(maps, maps.shape[2:], return_indices=True)
+    numbers = torch.arange(
+        first_number, first_number + len(maps), dtype=torch.int32, device=maps.device
     ).expand(maps.shape[1], -1)
-    places = torch.stack((places // maps.shape[3], places % maps.shape[3]), -1).flatten(1, 3)
-    return values.flatten(1).T.float(), rows, places.transpose(0, 1).to(torch.int16)
+    positions = torch.stack((positions // maps.shape[3], positions % maps.shape[3]), -1).flatten(
+        1, 3
+    )
+    return values.flatten(1).T.float(), numbers, positions.transpose(0, 1).to(torch.int16)
 
 
 def _first(parts, count):
-    """The strongest of several (values, rows, places), rows ascending. A stable sort of the negated
-    leaves equal ones as they came, NaN last.
+    """The strongest of several (values, image_numbers, positions), the numbers ascending. A stable
+    sort of the negated leaves equal ones as they came, NaN last.
     """
     import torch
 
-    values, rows, places = (torch.cat(tensors, 1) for tensors in zip(*parts, strict=True))
+    values, numbers, positions = (torch.cat(tensors, 1) for tensors in zip(*parts, strict=True))
     order = values.neg().sort(dim=1, stable=True).indices[:, :count]
     return (
         values.gather(1, order),
-        rows.gather(1, order),
-        places.gather(1, order[..., None].expand(-1, -1, 2)),
+        numbers.gather(1, order),
+        positions.gather(1, order[..., None].expand(-1, -1, 2)),
     )
 
 
-def of_run(run, dataset, say=lambda share: None):
+def of_run(run: Run, dataset: Dataset, say: Callable[[float], None] = lambda share: None) -> Index:
     """The Index of a run's saved weights over the test images of a data set, of all its
     `unit_layers`.
 
@@ -177,11 +203,8 @@ def of_run(run, dataset, say=lambda share: None):
 
     if not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
-    start, split, weights = (
-        time.perf_counter(),
-        dataset.splits["test"],
-        run.path("model.safetensors").read_bytes(),
-    )
+    start, split = time.perf_counter(), dataset.splits["test"]
+    weights = run.path("model.safetensors").read_bytes()
     model = load_model(run, weights)  # of the very bytes that the marks are of
     layer_names = unit_layers(layer_table(model, run.input_size))
     images = reader(split, run.input_size)()
@@ -203,7 +226,7 @@ def of_run(run, dataset, say=lambda share: None):
     return Index(layer_names, len(split), seconds, found.__getitem__)
 
 
-def load(run, dataset):
+def load(run: Run, dataset: Dataset) -> Index | None:
     """The Index kept in a run's folder, whose layers are read when asked for.
 
     None if there is none, or it is damaged, or of other weights, another network or another copy of
@@ -264,8 +287,10 @@ def _check(file, layer_names, count):
 
 def _write(path, found, marks):
     tensors = {
-        f"{name}/{part}": np.ascontiguousarray(getattr(strongest, part))
-        for name, strongest in found.items()
-        for part in _DTYPES
+        f"{name}/{key}": np.ascontiguousarray(part)
+        for name, best in found.items()
+        for key, part in zip(
+            _DTYPES, (best.values, best.image_numbers, best.positions), strict=True
+        )
     }
     write_whole(path, safetensors.numpy.save(tensors, marks))

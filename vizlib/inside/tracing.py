@@ -4,80 +4,133 @@ operations themselves.
 A dispatch mode sees every operation of its thread, so it works for any network, also one that calls
 torch.nn.functional. Receptive fields follow Araujo, Norris and Sim, Computing Receptive Fields of
 Convolutional Neural Networks, Distill 2019.
+
+Whoever is not known is not trusted: each operation has a rule here, or is in the list of those that
+work value by value; what comes out of any other has seen NOT_KNOWN.
 """
 
+from __future__ import annotations
+
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
+Pair = tuple[Any, Any]  # (vertical, horizontal)
+MAP_AXES = (-2, -1)  # of maps as (N, C, H, W)
 
 
 @dataclass(frozen=True)
 class Seen:
     """What the values of a tensor depend on, each a pair (vertical, horizontal) in input pixels.
 
-    start, end: where the field of the first place, (0, 0), begins and ends, both None where it is
-    the whole image. jump: how far the field moves from one place to the next, None without maps.
-    Fractions where maps are enlarged.
+    start, end: where the field of the first position, (0, 0), begins and ends, both None where it
+    is the whole image. jump: how far the field moves from one position to the next, None without
+    maps. Fractions where maps are enlarged. axes: which axes of the tensor, counted from its end,
+    are the map's, None without maps. is_known: False where an operation has no rule. mirrored: how
+    many positions a window must reach over for this to hold of what it gives: at an edge that was
+    mirrored or repeated a position sees another one's pixels.
     """
 
-    start: tuple | None
-    end: tuple | None
-    jump: tuple | None
+    start: Pair | None
+    end: Pair | None
+    jump: Pair | None
+    axes: tuple[int, int] | None = MAP_AXES
+    is_known: bool = True
+    mirrored: Pair = (0, 0)
 
-    def through(self, kernel, stride=(1, 1), dilation=(1, 1), padding=(0, 0)):
+    def through(
+        self,
+        kernel: Sequence,
+        stride: Sequence = (1, 1),
+        dilation: Sequence = (1, 1),
+        padding: Sequence = (0, 0),
+    ) -> Seen:
         """Seen through a window: equations 1 to 3 of the paper, whose u is the start, v the last
         pixel and r the size.
         """
         if self.jump is None:
             return self
+        reach = tuple((k - 1) * d for k, d in zip(kernel, dilation, strict=True))
+        if any(most > far for most, far in zip(self.mirrored, reach, strict=True)):
+            return _lost([self])
         jump = tuple(j * s for j, s in zip(self.jump, stride, strict=True))
-        if self.start is None:
-            return Seen(None, None, jump)
+        if self.start is None or self.end is None:
+            return replace(self, jump=jump)
         start = tuple(u - p * j for u, p, j in zip(self.start, padding, self.jump, strict=True))
         end = tuple(
-            v + ((k - 1) * d - p) * j
-            for v, k, d, p, j in zip(self.end, kernel, dilation, padding, self.jump, strict=True)
+            v + (far - p) * j
+            for v, far, p, j in zip(self.end, reach, padding, self.jump, strict=True)
         )
-        return Seen(start, end, jump)
+        return replace(self, start=start, end=end, jump=jump, mirrored=(0, 0))
 
-    def enlarged(self, factor):
-        """As if zeros stood between its places: a jump of so many parts."""
-        return (
-            self
-            if self.jump is None
-            else Seen(
-                self.start,
-                self.end,
-                tuple(Fraction(j, f) for j, f in zip(self.jump, factor, strict=True)),
-            )
-        )
+    def enlarged(self, factor: Sequence[int]) -> Seen:
+        """As if zeros stood between its positions: a jump of so many parts."""
+        if self.jump is None:
+            return self
+        if any(self.mirrored):
+            return _lost([self])
+        jump = tuple(Fraction(j, f) for j, f in zip(self.jump, factor, strict=True))
+        return replace(self, jump=jump)
+
+    def everywhere(self) -> Seen:
+        """Each position sees the whole image, on the same grid."""
+        if not self.is_known:
+            return WHOLE
+        return replace(self, start=None, end=None, mirrored=(0, 0))
+
+    def relaid(self, axes: tuple[int, int] | None) -> Seen:
+        """The same with the map's axes elsewhere in the tensor; None where they are lost."""
+        if self.axes is None:
+            return self
+        return replace(self, axes=axes) if axes else _lost([self])
 
 
-WHOLE = Seen(None, None, None)
+WHOLE = Seen(None, None, None, None)
+NOT_KNOWN = Seen(None, None, None, None, is_known=False)
 
 
-def _together(all_seen):
-    """Of values made from several tensors: the smallest field that holds the fields of all, on the
-    coarsest grid. Branches need not have one centre.
+def _lost(all_seen: Iterable[Seen]) -> Seen:
+    """Of values made from others nobody knows how: what has seen the whole image cannot see more,
+    all else is not known.
     """
-    starts, ends, jumps = zip(
-        *((seen.start, seen.end, seen.jump) for seen in all_seen), strict=True
+    return WHOLE if any(seen.is_known and seen.start is None for seen in all_seen) else NOT_KNOWN
+
+
+def _together(inputs: Sequence[Any], output: Tensor) -> Seen:
+    """Of values made from several tensors position by position: the smallest field that holds the
+    fields of all. Branches need not have one centre.
+    """
+    all_seen = [tensor.seen for tensor in inputs]
+    all_axes = {seen.axes for seen in all_seen if seen.axes}
+    if len(all_axes) != 1 or not all(seen.is_known for seen in all_seen):
+        return _lost(all_seen)
+    axes = all_axes.pop()
+    jumps = {seen.jump for seen in all_seen if seen.jump}
+    jump = tuple(map(max, zip(*jumps, strict=True)))
+    # a position of one stands for all positions of the other
+    is_stretched = any(
+        tensor.shape[axis] != output.shape[axis]
+        for tensor in inputs
+        if tensor.seen.axes
+        for axis in axes
     )
-    jumps = [jump for jump in jumps if jump]
-    jump = tuple(map(max, zip(*jumps, strict=True))) if jumps else None
-    return (
-        Seen(None, None, jump)
-        if None in starts
-        else Seen(
-            tuple(map(min, zip(*starts, strict=True))),
-            tuple(map(max, zip(*ends, strict=True))),
-            jump,
-        )
+    if is_stretched or any(seen.start is None for seen in all_seen):
+        return Seen(None, None, jump, axes)
+    if len(jumps) > 1 and any(output.shape[axis] > 1 for axis in axes):
+        return NOT_KNOWN  # fields that move apart
+    return Seen(
+        tuple(map(min, zip(*(seen.start for seen in all_seen), strict=True))),
+        tuple(map(max, zip(*(seen.end for seen in all_seen), strict=True))),
+        jump,
+        axes,
+        mirrored=tuple(map(max, zip(*(seen.mirrored for seen in all_seen), strict=True))),
     )
 
 
@@ -88,18 +141,22 @@ class _Done:
     multiply_adds: int = 0
     geometry: str = ""
     is_convolution: bool = False
-    sums: tuple = ()
+    sums: tuple[Tensor, ...] = ()
 
 
 class Operations(TorchDispatchMode):
     """Sees each operation of this thread; keeps what was done since the last `take`, and puts a
-    `seen` on every tensor made of the image.
+    `seen` on every tensor made of the image. image_size: (height, width).
     """
 
-    def __init__(self, image_size):
+    def __init__(self, image_size: tuple[int, ...]) -> None:
         super().__init__()
         self.image_size = image_size
         self._done = _Done()
+        self._time = 0
+        # by the address of a storage: when it was last written to, and the storage, so that the
+        # address is not given to another one
+        self._rewritten: dict[int, tuple[int, Any]] = {}
 
     @classmethod
     def _should_skip_dynamo(cls):
@@ -108,175 +165,461 @@ class Operations(TorchDispatchMode):
         """
         return False
 
-    def take(self):
+    def take(self) -> _Done:
+        """What was done since it was last asked."""
         done, self._done = self._done, _Done()
         return done
 
+    def seen(self, tensor: Any) -> Seen | None:
+        """What a tensor has seen; None where it is not made of the image."""
+        when, _ = self._rewritten.get(tensor.untyped_storage()._cdata, (0, None))
+        # another view of it has been written to since
+        if when > getattr(tensor, "seen_at", 0):
+            return NOT_KNOWN
+        return getattr(tensor, "seen", None)
+
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        packet = operation.overloadpacket
+        rule = _RULES.get(operation) or _RULES.get(operation.overloadpacket)
         # in inference mode compound operations arrive whole: take them apart
-        if packet not in _RULES:
+        if rule is None:
             with self:
                 result = operation.decompose(*args, **kwargs)
             if result is not NotImplemented:
-                self._mark(_pass_on, args, kwargs, result, only_new=True)
+                self._mark(operation, _not_known, args, kwargs, result, only_new=True)
                 return result
         result = operation(*args, **kwargs)
-        self._mark(_RULES.get(packet, _pass_on), args, kwargs, result)
+        self._mark(operation, rule or _not_known, args, kwargs, result)
         return result
 
-    def _mark(self, rule, args, kwargs, result, only_new=False):
-        inputs = [
-            tensor for tensor in _tensors((args, tuple(kwargs.values()))) if hasattr(tensor, "seen")
-        ]
-        outputs = [
-            tensor for tensor in _tensors(result) if not (only_new and hasattr(tensor, "seen"))
-        ]
-        if inputs and outputs:
-            seen = rule(self._done, inputs, args, kwargs, outputs[0])
-            for tensor in outputs:
+    def _mark(self, operation, rule, args, kwargs, result, only_new=False):
+        given, outputs = _tensors((args, tuple(kwargs.values()))), _tensors(result)
+        inputs = []
+        for tensor in given:
+            seen = self.seen(tensor)
+            if seen is not None:
                 tensor.seen = seen
+                inputs.append(tensor)
+        if only_new:
+            outputs = [tensor for tensor in outputs if self.seen(tensor) is None]
+        elif operation._schema.is_mutable and not outputs:
+            outputs = given
+        if inputs and outputs:
+            names = [argument.name for argument in operation._schema.arguments]
+            named = dict(zip(names, args, strict=False)) | kwargs
+            self._put(rule(self._done, inputs, args, named, outputs[0]), outputs, given)
+
+    def _put(self, seen, outputs, given):
+        self._time += 1
+        for tensor in outputs:
+            is_rewritten = any(tensor is one for one in given)
+            if is_rewritten and getattr(tensor, "seen", None) != seen:
+                storage = tensor.untyped_storage()
+                self._rewritten[storage._cdata] = (self._time, storage)
+            tensor.seen, tensor.seen_at = seen, self._time
 
 
-def _tensors(values):
-    if isinstance(values, torch.Tensor):
+def _tensors(values: Any) -> list[Any]:
+    if isinstance(values, Tensor):
         return [values]
-    return (
-        [tensor for value in values for tensor in _tensors(value)]
-        if isinstance(values, (tuple, list))
-        else []
-    )
+    if isinstance(values, (tuple, list)):
+        return [tensor for value in values for tensor in _tensors(value)]
+    return []
 
 
 # One rule a kind of operation: what its output has seen; and what it adds to the work done.
+# named: all arguments that were given, by the names of PyTorch's schema.
+
+Rule = Callable[[_Done, list[Any], Sequence[Any], dict[str, Any], Tensor], Seen | None]
 
 
-def _pass_on(done, inputs, args, kwargs, output):
-    """Elementwise operations, views, concatenation. Maps laid out as one vector are no maps any
-    more.
-    """
-    if max(tensor.dim() for tensor in inputs) > 2 >= output.dim():
-        return WHOLE
-    return _together([tensor.seen for tensor in inputs])
+def _not_known(done, inputs, args, named, output):
+    return _lost([tensor.seen for tensor in inputs])
 
 
-def _sum(done, inputs, args, kwargs, output):
+def _by_value(done, inputs, args, named, output):
+    """Operations value by value, of tensors that are stretched to one shape."""
+    return _together(inputs, output)
+
+
+def _nothing(done, inputs, args, named, output):
+    """Made in a tensor's shape, and of none of its values."""
+
+
+def _sum(done, inputs, args, named, output):
     if len(inputs) == 2 and inputs[0].shape == inputs[1].shape:
         done.sums += (output,)
-    return _together([tensor.seen for tensor in inputs])
+    return _together(inputs, output)
 
 
-def _convolution(done, inputs, args, kwargs, output):
+def _of_maps(rule: Rule) -> Rule:
+    """The rule where the first argument, and nothing else, is made of the image, as maps (N, C, H,
+    W) or as what has no map any more; else not known.
+    """
+
+    def checked(done, inputs, args, named, output):
+        alone = len(inputs) == 1 and inputs[0] is args[0]
+        if alone and inputs[0].seen.axes in (MAP_AXES, None):
+            return rule(done, inputs, args, named, output)
+        return _not_known(done, inputs, args, named, output)
+
+    return checked
+
+
+# Windows
+
+
+def _convolution(done, inputs, args, named, output):
     _, weight, _, stride, padding, dilation, transposed, _, groups = args
-    kernel, stride, padding, dilation = (
-        tuple(weight.shape[2:]),
-        _pair(stride),
-        _pair(padding),
-        _pair(dilation),
-    )
-    done.multiply_adds += (inputs[0] if transposed else output).numel() * weight[0].numel()
+    done.multiply_adds += (args[0] if transposed else output).numel() * weight[0].numel()
     done.is_convolution = True
+    if weight.dim() != 4:
+        return _not_known(done, inputs, args, named, output)
+    kernel = tuple(weight.shape[2:])
+    stride, padding, dilation = (_pair(value) for value in (stride, padding, dilation))
     done.geometry = _geometry(kernel, stride, padding, dilation, groups)
-    if transposed:  # a convolution of its input with zeros between the places
-        return (
-            inputs[0]
-            .seen.enlarged(stride)
-            .through(
-                kernel,
-                dilation=dilation,
-                padding=[
-                    (k - 1) * d - p for k, d, p in zip(kernel, dilation, padding, strict=True)
-                ],
-            )
-        )
-    return inputs[0].seen.through(kernel, stride, dilation, padding)
+    return _of_maps(_transposed if transposed else _convolved)(done, inputs, args, named, output)
 
 
-def _pool(done, inputs, args, kwargs, output):
-    kernel = _pair(args[1])
-    stride = _pair(args[2]) if len(args) > 2 and args[2] else kernel
-    padding = _pair(args[3]) if len(args) > 3 else (0, 0)
-    # an average pool has none
-    dilation = _pair(args[4]) if len(args) > 4 and isinstance(args[4], (tuple, list)) else (1, 1)
+def _convolved(done, inputs, args, named, output):
+    _, weight, _, stride, padding, dilation, *_ = args
+    kernel = tuple(weight.shape[2:])
+    return inputs[0].seen.through(kernel, _pair(stride), _pair(dilation), _pair(padding))
+
+
+def _transposed(done, inputs, args, named, output):
+    """A convolution of its input with zeros between the positions."""
+    _, weight, _, stride, padding, dilation, *_ = args
+    kernel, dilation = tuple(weight.shape[2:]), _pair(dilation)
+    around = [(k - 1) * d - p for k, d, p in zip(kernel, dilation, _pair(padding), strict=True)]
+    enlarged = inputs[0].seen.enlarged(_pair(stride))
+    return enlarged.through(kernel, dilation=dilation, padding=around)
+
+
+def _pool(done, inputs, args, named, output):
+    kernel = _pair(named["kernel_size"])
+    stride = _pair(named.get("stride") or kernel)
+    padding = _pair(named.get("padding", 0))
+    dilation = _pair(named.get("dilation", 1))  # an average pool has none
     done.geometry = _geometry(kernel, stride, padding, dilation)
     return inputs[0].seen.through(kernel, stride, dilation, padding)
 
 
-def _adaptive_pool(done, inputs, args, kwargs, output):
+def _adaptive_pool(done, inputs, args, named, output):
     sizes, cells = inputs[0].shape[-2:], output.shape[-2:]
     if tuple(cells) == (1, 1):
         return WHOLE
     stride = [Fraction(size, count) for size, count in zip(sizes, cells, strict=True)]
-    # what rounding adds to a cell that ends between two places
+    # what rounding adds to a cell that ends between two positions
     slack = [
         1 - Fraction(math.gcd(size, count), count) for size, count in zip(sizes, cells, strict=True)
     ]
-    return inputs[0].seen.through(
-        [s + 2 * more for s, more in zip(stride, slack, strict=True)], stride, padding=slack
-    )
+    kernel = [s + 2 * more for s, more in zip(stride, slack, strict=True)]
+    return inputs[0].seen.through(kernel, stride, padding=slack)
 
 
-def _slice(done, inputs, args, kwargs, output):
-    """Every second place, as of a shortcut without weights, or a part of them."""
-    axis, first, last, step = (*args[1:], *(0, None, None, 1)[len(args) - 1 :])
-    axis %= output.dim()
-    if output.dim() != 4 or axis < 2:
-        return _pass_on(done, inputs, args, kwargs, output)
-    first, _, step = slice(first, last, step).indices(inputs[0].shape[axis])
+# Enlarging: from the position p of the output to the position step * p + shift of the input, a
+# fraction, and from there to the positions around it
+
+
+def _resized(done, inputs, args, named, output, *, neighbours):
+    """neighbours: how many positions before and after the one that it falls on it looks at."""
+    seen = inputs[0].seen
+    if seen.start is None or seen.end is None:
+        return seen
+    if any(seen.mirrored):
+        return _lost([seen])
+    before, after = neighbours
+    start, end = [], []
+    jump = []
+    for axis, scale in zip(MAP_AXES, _scales(named), strict=True):
+        size, count = inputs[0].shape[axis], output.shape[axis]
+        step, shift, part = _step(size, count, scale, named.get("align_corners"), neighbours)
+        slack = 1 - part  # as far as it can be behind the fraction
+        j = seen.jump[axis]
+        start.append(seen.start[axis] + (shift - slack - before) * j)
+        end.append(seen.end[axis] + (shift + after - (1 - slack if after else 0)) * j)
+        jump.append(step * j)
+    return replace(seen, start=tuple(start), end=tuple(end), jump=tuple(jump))
+
+
+def _scales(named):
+    """The factors that were asked for, (vertical, horizontal), None each where a size was."""
+    if "scale_factors" in named:
+        return named["scale_factors"] or (None, None)
+    return named.get("scales_h"), named.get("scales_w")
+
+
+def _step(size, count, scale, align_corners, neighbours):
+    """(step, shift, the smallest part of a position by which the fraction can differ from a whole
+    one), as torch.nn.functional.interpolate has them.
+    """
+    if align_corners:
+        step = Fraction(size - 1, count - 1) if count > 1 else Fraction(0)
+        return step, Fraction(0), Fraction(1, step.denominator)
+    step = 1 / Fraction(scale).limit_denominator(1000) if scale else Fraction(size, count)
+    part = Fraction(1, 2 * step.denominator)
+    if neighbours == (0, 0):
+        # computed in float, a whole position may come out as the one before it
+        is_exact = step.denominator & (step.denominator - 1) == 0
+        return step, Fraction(0), Fraction(1, step.denominator) if is_exact else Fraction(0)
+    return step, step / 2 - Fraction(1, 2), part
+
+
+def _nearest(*arguments):
+    return _resized(*arguments, neighbours=(0, 0))
+
+
+def _bilinear(*arguments):
+    return _resized(*arguments, neighbours=(0, 1))
+
+
+def _bicubic(*arguments):
+    return _resized(*arguments, neighbours=(1, 2))
+
+
+# What moves a map about in its tensor
+
+
+def _slice(done, inputs, args, named, output):
+    """Every second position, as of a shortcut without weights, or a part of them."""
+    seen, rank = inputs[0].seen, output.dim()
+    axis = named.get("dim", 0) % rank - rank
+    if seen.axes is None or axis not in seen.axes:
+        return seen
+    whole = slice(named.get("start"), named.get("end"), named.get("step", 1))
+    first, _, step = whole.indices(inputs[0].shape[axis])
     stride, padding = [1, 1], [0, 0]
-    stride[axis - 2], padding[axis - 2] = step, -first
-    return inputs[0].seen.through((1, 1), stride, padding=padding)
+    stride[seen.axes.index(axis)], padding[seen.axes.index(axis)] = step, -first
+    return seen.through((1, 1), stride, padding=padding)
 
 
-def _pad(done, inputs, args, kwargs, output):
-    """Padding as an operation of its own, which may differ by side: left, right, top, bottom."""
-    left, _, top, _ = (*args[1], 0, 0, 0)[:4]
-    return (
-        inputs[0].seen.through((1, 1), padding=(top, left))
-        if output.dim() == 4
-        else _pass_on(done, inputs, args, kwargs, output)
-    )
+def _pad(done, inputs, args, named, output):
+    """Padding as an operation of its own, which may differ by side: left, right, top, bottom, and
+    so on from the last axis to the first.
+    """
+    seen = inputs[0].seen
+    if seen.axes is None:
+        return seen
+    before = [*args[1][::2], *[0] * output.dim()]
+    return seen.through((1, 1), padding=[before[-axis - 1] for axis in seen.axes])
 
 
-def _reduction(done, inputs, args, kwargs, output):
-    over = kwargs.get("dim", args[1] if len(args) > 1 else None)
-    over = over if isinstance(over, (tuple, list)) else [over]
-    rank = inputs[0].dim()
-    if over in ([], [None]) or (rank == 4 and any(axis % rank >= 2 for axis in over)):
+def _mirrored_pad(done, inputs, args, named, output):
+    """The position -2 shows what the position 2 does: so does a window that reaches over both."""
+    return _edged(_pad(done, inputs, args, named, output), args[1], 2)
+
+
+def _repeated_pad(done, inputs, args, named, output):
+    """Each position outside shows what the outermost one does."""
+    return _edged(_pad(done, inputs, args, named, output), args[1], 1)
+
+
+def _edged(seen, sides, times):
+    left, right, top, bottom = sides
+    if seen.start is None:
+        return seen
+    return replace(seen, mirrored=(times * max(top, bottom), times * max(left, right)))
+
+
+def _reshape(done, inputs, args, named, output):
+    """Maps laid out as one vector are no maps any more. Otherwise an axis stays one if as many
+    values as before stand before it and in it.
+    """
+    if output.dim() <= 2:
         return WHOLE
-    return inputs[0].seen
+    seen = inputs[0].seen
+    old, new = inputs[0].shape, output.shape
+    axes: list[int] = []
+    for axis in seen.axes or ():
+        fitting = [
+            one - len(new)
+            for one in range(len(new))
+            if new[one] == old[axis] and new[:one].numel() == old[:axis].numel()
+        ]
+        axes += [one for one in fitting if one not in axes][:1]
+    return seen.relaid((axes[0], axes[1]) if len(axes) == 2 else None)
 
 
-def _matrix_product(done, inputs, args, kwargs, output):
-    """Linear layers, on vectors (N, features) or on each place of a map (N, height, width,
+def _permute(done, inputs, args, named, output):
+    rank = output.dim()
+    order = [axis % rank - rank for axis in args[1]]
+    return _reordered(inputs[0].seen, order)
+
+
+def _transpose(done, inputs, args, named, output):
+    rank = output.dim()
+    order = list(range(-rank, 0))
+    one, other = args[1] % rank, args[2] % rank
+    order[one], order[other] = order[other], order[one]
+    return _reordered(inputs[0].seen, order)
+
+
+def _reordered(seen, order):
+    if seen.axes is None:
+        return seen
+    vertical, horizontal = (order.index(axis) - len(order) for axis in seen.axes)
+    return seen.relaid((vertical, horizontal))
+
+
+def _without(seen, removed, rank):
+    """Where some axes, counted from 0, of a tensor of a rank are no more."""
+    if seen.axes is None:
+        return seen
+    if removed & {axis % rank for axis in seen.axes}:
+        return _lost([seen])
+    vertical, horizontal = (axis + sum(one > axis % rank for one in removed) for axis in seen.axes)
+    return seen.relaid((vertical, horizontal))
+
+
+def _select(done, inputs, args, named, output):
+    rank = inputs[0].dim()
+    return _without(inputs[0].seen, {named.get("dim", 0) % rank}, rank)
+
+
+def _stack(done, inputs, args, named, output):
+    seen = _together(inputs, inputs[0])
+    if seen.axes is None:
+        return seen
+    rank, added = output.dim(), named.get("dim", 0) % output.dim()
+    vertical, horizontal = (axis - (axis + rank <= added) for axis in seen.axes)
+    return seen.relaid((vertical, horizontal))
+
+
+def _split(done, inputs, args, named, output):
+    seen, rank = inputs[0].seen, output.dim()
+    axis = named.get("dim", 0) % rank - rank
+    return _lost([seen]) if seen.axes and axis in seen.axes else seen
+
+
+def _concatenation(done, inputs, args, named, output):
+    rank = output.dim()
+    axis = named.get("dim", 0) % rank - rank
+    if any(tensor.seen.axes and axis in tensor.seen.axes for tensor in inputs):
+        return _lost([tensor.seen for tensor in inputs])
+    return _together(inputs, output)
+
+
+# What looks along axes
+
+
+def _reduction(done, inputs, args, named, output):
+    over = named.get("dim")
+    over = over if isinstance(over, (tuple, list)) else [over]
+    seen, rank = inputs[0].seen, inputs[0].dim()
+    if over in ([], [None]) or output.dim() <= 2:
+        return WHOLE
+    over = {axis % rank for axis in over}
+    if seen.axes is None:
+        return seen
+    if over & {axis % rank for axis in seen.axes}:
+        return WHOLE
+    return seen if output.dim() == rank else _without(seen, over, rank)
+
+
+def _along(done, inputs, args, named, output):
+    """Softmax: each value sees all along an axis."""
+    seen, rank = inputs[0].seen, output.dim()
+    axis = named["dim"] % rank - rank
+    return seen.everywhere() if seen.axes and axis in seen.axes else seen
+
+
+def _layer_norm(done, inputs, args, named, output):
+    """Over the last axes: of maps as (N, H, W, C) over the channels alone, at each position."""
+    seen = inputs[0].seen
+    over = range(-len(named["normalized_shape"]), 0)
+    is_of_map = any(axis in over for axis in seen.axes or ())
+    return seen.everywhere() if is_of_map else seen
+
+
+def _batch_norm(done, inputs, args, named, output):
+    """Value by value with the statistics of the training, else over the whole map."""
+    is_of_map = named.get("training", True)
+    return inputs[0].seen.everywhere() if is_of_map else _together(inputs, output)
+
+
+def _group_norm(done, inputs, args, named, output):
+    return inputs[0].seen.everywhere()
+
+
+def _matrix_product(done, inputs, args, named, output):
+    """Linear layers, on vectors (N, features) or on each position of a map (N, height, width,
     channels).
     """
     done.multiply_adds += output.numel() * inputs[0].shape[-1]
-    return WHOLE if output.dim() == 2 else _together([tensor.seen for tensor in inputs])
+    if output.dim() == 2:
+        return WHOLE
+    seen = inputs[0].seen
+    is_other = len(inputs) > 1 or inputs[0] is not args[0]
+    is_of_map = is_other or (seen.axes is not None and -1 in seen.axes)
+    return _lost([tensor.seen for tensor in inputs]) if is_of_map else seen
 
 
-_RULES = {
+_RULES: dict[Any, Rule] = {
     aten.add: _sum,
     aten.add_: _sum,
     aten.convolution: _convolution,
-    aten.max_pool2d_with_indices: _pool,
-    aten.avg_pool2d: _pool,
-    aten._adaptive_avg_pool2d: _adaptive_pool,
-    aten.adaptive_max_pool2d: _adaptive_pool,
+    aten.max_pool2d_with_indices: _of_maps(_pool),
+    aten.avg_pool2d: _of_maps(_pool),
+    aten._adaptive_avg_pool2d: _of_maps(_adaptive_pool),
+    aten.adaptive_max_pool2d: _of_maps(_adaptive_pool),
+    aten.upsample_nearest2d: _of_maps(_nearest),
+    aten.upsample_bilinear2d: _of_maps(_bilinear),
+    aten.upsample_bicubic2d: _of_maps(_bicubic),
     aten.slice: _slice,
     aten.constant_pad_nd: _pad,
-    aten.reflection_pad2d: _pad,
-    aten.replication_pad2d: _pad,
+    aten.reflection_pad2d: _of_maps(_mirrored_pad),
+    aten.replication_pad2d: _of_maps(_repeated_pad),
+    aten.permute: _permute,
+    aten.transpose: _transpose,
+    aten.select: _select,
+    aten.unbind: _select,
+    aten.stack: _stack,
+    aten.split: _split,
+    aten.split_with_sizes: _split,
+    aten.cat: _concatenation,
+    aten._softmax: _along,
+    aten._log_softmax: _along,
+    aten.native_layer_norm: _layer_norm,
+    aten.native_batch_norm: _batch_norm,
+    aten._native_batch_norm_legit: _batch_norm,
+    aten.native_group_norm: _group_norm,
     aten.linear: _matrix_product,
     aten.addmm: _matrix_product,
     aten.mm: _matrix_product,
 }
-for _packet in (aten.mean, aten.sum, aten.amax, aten.amin):
-    _RULES[_packet] = _reduction
+_RULES |= dict.fromkeys(
+    (aten.view, aten._unsafe_view, aten.squeeze, aten.unsqueeze, aten.t), _reshape
+)
+_RULES |= dict.fromkeys(
+    (aten.mean, aten.sum, aten.amax, aten.amin, aten.max.dim, aten.min.dim, aten.var), _reduction
+)
+_RULES |= dict.fromkeys(
+    (aten.zeros_like, aten.ones_like, aten.empty_like, aten.full_like, aten.rand_like,
+     aten.randn_like, aten.new_zeros, aten.new_ones, aten.new_empty, aten.new_full),
+    _nothing,
+)  # fmt: skip
+# Known to work value by value, each also in place, as "relu_"
+BY_VALUE = """
+    abs addcdiv addcmul atan atan2 ceil celu clamp clamp_max clamp_min clone copy cos detach div elu
+    eq erf exp expand expm1 floor fmod frac ge gelu gt hardshrink hardsigmoid hardswish hardtanh
+    isfinite isnan le leaky_relu lerp lift_fresh log log10 log1p log2 logical_and logical_not
+    logical_or logit lt masked_fill maximum minimum mish mul nan_to_num ne neg pow prelu reciprocal
+    relu relu6 remainder round rsqrt rsub sigmoid sign silu sin sinh softplus softshrink sqrt square
+    sub tan tanh threshold trunc xlogy
+    _prelu_kernel _to_copy alias contiguous log_sigmoid_forward where.self
+    _native_batch_norm_legit_no_training
+"""
+for _name in BY_VALUE.split():
+    for _operation in (_name, _name + "_"):
+        _packet: Any = aten
+        for _part in _operation.split("."):
+            _packet = getattr(_packet, _part, None)
+        if _packet is not None:
+            _RULES.setdefault(_packet, _by_value)
 
 
-def _pair(value):
+def _pair(value: Any) -> tuple:
     value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     return value * 2 if len(value) == 1 else value
 

@@ -87,12 +87,36 @@ def load_predictions(path: Path, num_classes: int) -> Predictions:
     """The Predictions in a file. UserError if there is none, if it is damaged, or if it is of
     another number of classes.
     """
+    labels, logits, image_ids = _unpacked(path)
+    if (
+        logits.shape != (labels.size, num_classes)
+        or labels.ndim != 1
+        or image_ids.shape != labels.shape
+        or not labels.size
+    ):
+        raise UserError(
+            f"The predictions of this run have the shape {logits.shape}, expected "
+            f"({labels.size}, {num_classes})."
+        )
+    if labels.dtype.kind not in "iu" or (logits.dtype.kind, image_ids.dtype.kind) != ("f", "U"):
+        raise UserError(
+            "The predictions of this run are not whole-number labels, floating logits and text ids."
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise UserError(f"The predictions of this run hold labels outside 0 to {num_classes - 1}.")
+    return Predictions(labels.astype(np.int64), logits, image_ids)
+
+
+def _unpacked(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, logits and image ids as a file holds them. UserError if it cannot be read."""
     try:
         with open_regular(path) as opened, np.load(opened, allow_pickle=False) as file:
             if sum(entry.file_size for entry in file.zip.infolist()) > MAX_UNPACKED:
                 raise ValueError("too large")
-            labels, logits, image_ids = (
-                np.asarray(file[name]) for name in ("labels", "logits", "image_ids")
+            return (
+                np.asarray(file["labels"]),
+                np.asarray(file["logits"]),
+                np.asarray(file["image_ids"]),
             )
     except FileNotFoundError:
         raise UserError(
@@ -105,26 +129,6 @@ def load_predictions(path: Path, num_classes: int) -> Predictions:
             "The predictions of this run are damaged. Make them anew with: python -m vizlib "
             f"evaluate {path.parent.name}"
         ) from None
-    if (
-        logits.shape != (labels.size, num_classes)
-        or labels.ndim != 1
-        or image_ids.shape != labels.shape
-        or not labels.size
-    ):
-        raise UserError(
-            f"The predictions of this run have the shape {logits.shape}, expected "
-            f"({labels.size}, {num_classes})."
-        )
-    if (labels.dtype.kind, logits.dtype.kind, image_ids.dtype.kind) not in (
-        ("i", "f", "U"),
-        ("u", "f", "U"),
-    ):
-        raise UserError(
-            "The predictions of this run are not whole-number labels, floating logits and text ids."
-        )
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise UserError(f"The predictions of this run hold labels outside 0 to {num_classes - 1}.")
-    return Predictions(labels.astype(np.int64), logits, image_ids)
 
 
 def agreement(first: Predictions, second: Predictions) -> np.ndarray | None:

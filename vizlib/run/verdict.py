@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vizlib.run.folders import Run
-from vizlib.run.predictions import load_predictions
+from vizlib.run.predictions import Predictions, load_predictions
 
 COLLAPSED, NEARLY, HEALTHY, UNJUDGED = (
     "collapsed",
@@ -84,12 +84,28 @@ def judge(
     imbalance. ordered: the classes are grades, so kappa is weighted quadratically.
     """
     confusion = np.asarray(confusion)
-    total = confusion.sum()
+    total = int(confusion.sum())
     if not total:
         raise ValueError("no image to judge")
+    figures = _figures(confusion, class_names, ordered)
+    level = _level(figures, _neglected(confusion, figures["chance"]))
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    answers_commonest = bool(true[predicted.argmax()] == true.max())
+    cause, remedies = "", []
+    if level in (COLLAPSED, NEARLY):
+        cause, remedies = _cause(figures, level, train_accuracy, answers_commonest)
+    return Verdict(
+        level, _sentence(figures, level, total), cause=cause, remedies=remedies, **figures
+    )
+
+
+def _figures(confusion: np.ndarray, class_names: Sequence[str], ordered: bool) -> dict[str, Any]:
+    """The evidence, by the names of the Verdict's fields."""
+    total = confusion.sum()
     true, predicted = confusion.sum(axis=1) / total, confusion.sum(axis=0) / total
     present = true > 0
-    figures = dict(
+    never = np.flatnonzero(present & (predicted == 0)).tolist()
+    return dict(
         accuracy=float(confusion.trace() / total),
         majority_share=float(true.max()),
         minority_share=float(true[present].min()),
@@ -102,31 +118,22 @@ def judge(
         classes_present=int(present.sum()),
         top_class=class_names[int(predicted.argmax())],
         top_share=float(predicted.max()),
-        never_predicted=[
-            class_names[label] for label in np.flatnonzero(present & (predicted == 0))
-        ],
-    )
-    neglected = [
-        class_names[label]
-        for label in np.flatnonzero(
-            (true >= min(NEGLECTED_SHARE, figures["chance"] / 2)) & (predicted == 0)
-        )
-    ]
-    level = _level(figures, neglected)
-    answers_commonest = true[predicted.argmax()] == true.max()
-    cause, remedies = (
-        _cause(figures, level, train_accuracy, answers_commonest)
-        if level in (COLLAPSED, NEARLY)
-        else ("", [])
-    )
-    return Verdict(
-        level, _sentence(figures, level, int(total)), cause=cause, remedies=remedies, **figures
+        never_predicted=[class_names[label] for label in never],
     )
 
 
-def judge_run(run: Run) -> Verdict:
-    """The Verdict on a run's predictions of held-out images. UserError if it has none."""
-    predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
+def _neglected(confusion: np.ndarray, chance: float) -> bool:
+    """Whether a class that is not rare is never answered. chance: one in as many as occur."""
+    true, predicted = confusion.sum(axis=1) / confusion.sum(), confusion.sum(axis=0)
+    return bool(((true >= min(NEGLECTED_SHARE, chance / 2)) & (predicted == 0)).any())
+
+
+def judge_run(run: Run, predictions: Predictions | None = None) -> Verdict:
+    """The Verdict on a run's predictions of held-out images, which are read from its folder where
+    they are not given. UserError if it has none.
+    """
+    if predictions is None:
+        predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
     best = run.best
     train_accuracy = next(
         (
@@ -144,7 +151,7 @@ def judge_run(run: Run) -> Verdict:
     )
 
 
-def _level(figures: dict[str, Any], neglected: list[str]) -> str:
+def _level(figures: dict[str, Any], neglected: bool) -> str:
     if figures["classes_present"] < 2:
         return UNJUDGED
     if figures["top_share"] >= TOP_SHARE_COLLAPSED and figures["kappa"] < KAPPA_COLLAPSED:
@@ -156,41 +163,47 @@ def _level(figures: dict[str, Any], neglected: list[str]) -> str:
 
 
 def _sentence(figures: dict[str, Any], level: str, total: int) -> str:
+    balanced = f"balanced accuracy {figures['balanced_accuracy']:.3f}"
     if level == UNJUDGED:
         return (
             f"Cannot be judged: all {total:,} images are of one class, "
             f"{_percent(figures['accuracy'])} of the answers are right."
         )
-    balanced = f"balanced accuracy {figures['balanced_accuracy']:.3f}"
     if level == COLLAPSED:
-        same = abs(figures["accuracy"] - figures["majority_share"]) < 0.005
-        baseline = "equals" if same else f"stands beside {figures['majority_share']:.3f} for"
-        return (
-            f"Collapsed: {_percent(figures['top_share'])} of {total:,} predictions are "
-            f"{figures['top_class']}. "
-            f"Accuracy {figures['accuracy']:.3f} {baseline} always answering the commonest class; "
-            f"{balanced}, chance for {figures['classes_present']} classes is "
-            f"{figures['chance']:.3f}."
-        )
+        return _collapsed(figures, total, balanced)
     if level == NEARLY:
-        never = figures["never_predicted"]
-        worse = figures["accuracy"] <= figures["majority_share"]
-        what = (
-            "it does no better than always answering the commonest class"
-            if worse
-            else f"it hardly agrees with the truth beyond chance (kappa {figures['kappa']:.3f})"
-        )
-        what = f"it never answers {_names(never)}" if never else what
-        return (
-            f"Nearly collapsed: {what}. Accuracy {figures['accuracy']:.3f}, "
-            f"{figures['majority_share']:.3f} by always answering the "
-            f"commonest class; {balanced}."
-        )
+        return _nearly_collapsed(figures, balanced)
     return (
         f"Not collapsed: {figures['classes_present'] - len(figures['never_predicted'])} of "
         f"{figures['classes_present']} classes are answered, none more than "
         f"{_percent(figures['top_share'])} of the time. Accuracy {figures['accuracy']:.3f}, "
         f"{balanced}."
+    )
+
+
+def _collapsed(figures: dict[str, Any], total: int, balanced: str) -> str:
+    same = abs(figures["accuracy"] - figures["majority_share"]) < 0.005
+    baseline = "equals" if same else f"stands beside {figures['majority_share']:.3f} for"
+    return (
+        f"Collapsed: {_percent(figures['top_share'])} of {total:,} predictions are "
+        f"{figures['top_class']}. "
+        f"Accuracy {figures['accuracy']:.3f} {baseline} always answering the commonest class; "
+        f"{balanced}, chance for {figures['classes_present']} classes is "
+        f"{figures['chance']:.3f}."
+    )
+
+
+def _nearly_collapsed(figures: dict[str, Any], balanced: str) -> str:
+    if figures["never_predicted"]:
+        what = f"it never answers {_names(figures['never_predicted'])}"
+    elif figures["accuracy"] <= figures["majority_share"]:
+        what = "it does no better than always answering the commonest class"
+    else:
+        what = f"it hardly agrees with the truth beyond chance (kappa {figures['kappa']:.3f})"
+    return (
+        f"Nearly collapsed: {what}. Accuracy {figures['accuracy']:.3f}, "
+        f"{figures['majority_share']:.3f} by always answering the "
+        f"commonest class; {balanced}."
     )
 
 

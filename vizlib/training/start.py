@@ -17,7 +17,6 @@ from vizlib.run.weights import load_into, load_weights
 
 IMAGENET_MEAN = [0.485, 0.456, 0.406]
 IMAGENET_STD = [0.229, 0.224, 0.225]
-PRETRAINED = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 FITTED_ON = 2000  # pictures that a network which looks at the data before it is trained gets to see
 
 
@@ -49,10 +48,11 @@ def _check_run(run_id: str, architecture: str) -> None:
 def _check_pretrained(source: str, architecture: str) -> None:
     if source != "torchvision":
         raise unknown("source of pretrained weights", source, ["torchvision"])
-    if architecture not in PRETRAINED:
+    pretrained = architectures.pretrained_by("torchvision")
+    if architecture not in pretrained:
         raise UserError(
             f"torchvision has no pretrained weights of {architecture}, only of: "
-            f"{', '.join(PRETRAINED)}."
+            f"{', '.join(pretrained)}."
         )
 
 

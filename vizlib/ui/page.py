@@ -11,7 +11,7 @@ from vizlib.errors import UserError
 from vizlib.run import moments
 from vizlib.ui import widgets
 from vizlib.ui.data import caches, jobs, start_up
-from vizlib.ui.frame import film_slider, guard, image_picker, links, run_picker
+from vizlib.ui.frame import address, film_slider, guard, image_picker, links, run_picker
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.streamlit_internals import of_all_pages
 from vizlib.ui.train_panel import panel
@@ -37,7 +37,7 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     """
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
     before, st.session_state.page_in_view = st.session_state.get("page_in_view", title), title
-    st.session_state.just_opened = before != title
+    address.opened(before != title)
     if before != title:
         charts.forget()
     if not has_film:

@@ -1,14 +1,63 @@
-"""What no public call of Streamlit gives. Made for 1.67: an upgrade must open this file first."""
+"""What the project takes from inside Streamlit: all that is not called as st.something.
 
+Made for the version below; an upgrade must open this file first, and no other. What it leans on:
+- the context of a script run: which page is drawn, the address as it was sent, and whether it came
+  by Back (page_now, address_as_sent, came_by_history);
+- that boxes made under the main script's hash belong to all pages (of_all_pages);
+- two errors, and the name of the class of every container.
+The styles in widgets/*.css and pages/7_Film.py go by the data-testid of Streamlit's own elements,
+and widgets/history.js by how it writes the browser's history.
+"""
+
+from contextlib import AbstractContextManager
+from urllib.parse import parse_qs
+
+from streamlit.delta_generator import DeltaGenerator as Container
+from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
+
+__all__ = [
+    "MADE_FOR",
+    "Container",
+    "StreamlitAPIException",
+    "StreamlitPageNotFoundError",
+    "address_as_sent",
+    "came_by_history",
+    "of_all_pages",
+    "page_now",
+]
+
+MADE_FOR = "1.67"
 
 
-def page_now():
+def _context() -> ScriptRunContext:
+    context = get_script_run_ctx()
+    assert context is not None, "nothing is drawn outside a run of a script"
+    return context
+
+
+def page_now() -> str:
     """What tells the page that is drawn now from the others."""
-    return get_script_run_ctx().page_script_hash
+    return _context().page_script_hash
 
 
-def of_all_pages():
+def came_by_history() -> bool:
+    """Whether the browser's Back or Forward has brought the reader to this page."""
+    return _context().is_history_navigation
+
+
+def address_as_sent() -> dict[str, str]:
+    """What the browser's address said when this page was asked for, {name: its last value}.
+
+    st.query_params lacks what is bound to a box inside a container of the page before: Streamlit
+    takes that for gone, whether or not this page has the same box.
+    """
+    sent = parse_qs(_context().query_string, keep_blank_values=True)
+    return {name: values[-1] for name, values in sent.items()}
+
+
+def of_all_pages() -> AbstractContextManager[None]:
     """Widgets made inside belong to the whole app, as those of an entry script with st.navigation
     do, and not to one page.
 
@@ -16,5 +65,5 @@ def of_all_pages():
     step of history each. Streamlit has no public call for it without st.navigation, whose first
     deep link after a start fails where there is a pages/ folder.
     """
-    context = get_script_run_ctx()
+    context = _context()
     return context.run_with_active_hash(context.pages_manager.main_script_hash)

@@ -2,11 +2,14 @@
 verdict on them.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 
 from vizlib.run import moments
+from vizlib.run.folders import Run
 from vizlib.run.predictions import Predictions
 from vizlib.run.verdict import Verdict, judge
 from vizlib.ui.data import caches, not_yet
@@ -25,7 +28,7 @@ class Answers:
     moment: str = "at the end"
 
 
-def at(run, step=None):
+def at(run: Run, step: int | None = None) -> Answers:
     """The Answers of a run at the last evaluation up to `step`; of the test images where step is
     None and the training has ended.
 
@@ -44,21 +47,26 @@ def at(run, step=None):
             predictions,
             run.config.dataset_note or run.config.dataset,
         )
-    evaluations = moments.evaluations(run)
+    return _along_the_training(run, step)
+
+
+def _along_the_training(run: Run, step: int | None) -> Answers:
+    """The Answers to the validation images at the last evaluation up to a step."""
+    evaluations = {event["step"]: (event, counts) for event, counts in moments.evaluations(run)}
     if not evaluations:
         raise not_yet.without(run, "evaluation")
-    until = [pair for pair in evaluations if step is None or pair[0]["step"] <= step]
-    if not until:
+    shown = moments.last_up_to(evaluations, step)
+    if shown is None:
         raise not_yet.NotYet(
             f"At step {step:,} {run.run_id!r} had not been evaluated yet: the first time was "
-            f"at step {evaluations[0][0]['step']:,}."
+            f"at step {min(evaluations):,}."
         )
-    row, counts = until[-1]
+    event, counts = evaluations[shown]
     verdict = judge(
         counts,
         run.class_names,
-        train_accuracy=row["train_accuracy"],
+        train_accuracy=event["train_accuracy"],
         ordered=run.config.ordered,
     )
-    moment = f"as it answered at step {row['step']:,} (epoch {row['epoch']:.3g})"
+    moment = f"as it answered at step {event['step']:,} (epoch {event['epoch']:.3g})"
     return Answers(counts, verdict, None, f"{run.config.dataset}, validation, {moment}", moment)

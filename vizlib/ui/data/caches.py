@@ -5,38 +5,72 @@ Nothing cached is ever changed: models are prepared for concurrent reading, arra
 from.
 """
 
-import time
+from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 import streamlit as st
 
 from vizlib import datasets
 from vizlib.run import folders, moments
+from vizlib.run.folders import Run
 from vizlib.ui.data.not_yet import without
 from vizlib.ui.data.start_up import one_thread_each
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from vizlib.datasets import Dataset
+    from vizlib.displays.atlas import Atlas
+    from vizlib.displays.feature_maps import FeatureMapsDisplay
+    from vizlib.inside.attribution import Evidence
+    from vizlib.inside.layers import Layer
+    from vizlib.inside.strongest import Index
+    from vizlib.run.predictions import Predictions
+    from vizlib.run.verdict import Verdict
+
+
+class Picture(Protocol):
+    """What is read of the image in view, a frame.image_picker.Picture."""
+
+    @property
+    def key(self) -> str:
+        """Tells its pixels from all others."""
+        ...
+
+    @property
+    def received(self) -> np.ndarray:
+        """uint8 (H, W, C): what the network gets."""
+        ...
+
 
 @st.cache_resource(max_entries=1, ttl=2, show_spinner=False)
-def run_list():
+def run_list() -> tuple[list[Run], list[str]]:
     """(runs, sentences about folders that cannot be read), at most two seconds old."""
     return folders.list_runs()
 
 
 @st.cache_data(max_entries=1, ttl=30, show_spinner=False)
-def dataset_names():
+def dataset_names() -> list[str]:
     return datasets.names()
 
 
 @st.cache_data(max_entries=1, ttl=30, show_spinner=False)
-def dataset_problems():
+def dataset_problems() -> list[str]:
+    """Sentences about what lies in the data folder and cannot be read."""
     return datasets.problems()
 
 
-def _state_of(file):
+def _state_of(file: str) -> dict[str | type, Callable[[Any], Any]]:
     """How a run, or a picture, is told from another as an argument: a run by its folder, its form,
     and the state of its configuration and one file.
     """
     return {
-        folders.Run: lambda run: (
+        Run: lambda run: (
             str(run.folder),
             run.config.architecture,
             run.changed("config.json"),
@@ -46,21 +80,21 @@ def _state_of(file):
     }
 
 
-def _its_data(run):
+def _its_data(run: Run) -> tuple[str, tuple[str, ...]]:
     return run.config.dataset, tuple(run.class_names)  # runs on one data set share it in memory
 
 
 @st.cache_resource(
-    max_entries=4, ttl=600, hash_funcs={folders.Run: _its_data}, show_spinner="Opening the data set"
+    max_entries=4, ttl=600, hash_funcs={Run: _its_data}, show_spinner="Opening the data set"
 )
-def dataset(run):
+def dataset(run: Run) -> Dataset:
     """The run's data set, looked at anew every ten minutes. UserError if this machine's copy does
     not fit the run.
     """
     return datasets.load_for(run.config)
 
 
-def model(run):
+def model(run: Run) -> nn.Module:
     """The run's network with its best weights, prepared to be looked into. UserError if it cannot
     be rebuilt, NotYet where there are no weights.
     """
@@ -69,7 +103,7 @@ def model(run):
     return (_model_followed if run.is_active else _model)(run)
 
 
-def network(run):
+def network(run: Run) -> nn.Module:
     """model(run); of a run that comes without its weights the shapes alone, on the meta device,
     where there are no values to show or to compute with.
     """
@@ -77,7 +111,7 @@ def network(run):
 
 
 @st.cache_resource(max_entries=6, hash_funcs=_state_of("config.json"), show_spinner=False)
-def _shapes(run):
+def _shapes(run: Run) -> nn.Module:
     import torch
 
     from vizlib import architectures
@@ -89,7 +123,7 @@ def _shapes(run):
         )
 
 
-def _load(run):
+def _load(run: Run) -> nn.Module:
     from vizlib.inside.model import load_model
 
     one_thread_each()
@@ -98,38 +132,36 @@ def _load(run):
 
 # One cache with two faces: a page that follows a training gets new weights every few seconds, and
 # must not jump for a spinner each time.
-_model, _model_followed = (
-    st.cache_resource(
-        _load, max_entries=6, hash_funcs=_state_of("model.safetensors"), show_spinner=spinner
-    )
-    for spinner in ("Loading the network", False)
-)
+_OF_MODELS: dict[str, Any] = dict(max_entries=6, hash_funcs=_state_of("model.safetensors"))
+_model = st.cache_resource(show_spinner="Loading the network", **_OF_MODELS)(_load)
+_model_followed = st.cache_resource(show_spinner=False, **_OF_MODELS)(_load)
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
-def layers(run):
-    """The rows of the run's layer table."""
+def layers(run: Run) -> list[Layer]:
+    """The Layers of the run's network, in order of execution."""
     from vizlib.inside.layers import layer_table
 
     return layer_table(network(run), run.input_size)
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
-def predictions(run):
+def predictions(run: Run) -> Predictions:
+    """The Predictions of a run: its file is unpacked here alone, once for all that show them."""
     from vizlib.run.predictions import load_predictions
 
     return load_predictions(run.path("predictions.npz"), len(run.class_names))
 
 
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
-def verdict(run):
+def verdict(run: Run) -> Verdict:
     from vizlib.run.verdict import judge_run
 
-    return judge_run(run)
+    return judge_run(run, predictions(run))
 
 
 @st.cache_resource(max_entries=512, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
-def answer(run, picture):
+def answer(run: Run, picture: Picture) -> tuple[np.ndarray, tuple[float, float]]:
     """The network's answer to a picture: probabilities (K,), and the least and greatest value that
     any layer takes.
     """
@@ -148,7 +180,7 @@ def answer(run, picture):
 
 
 @st.cache_resource(max_entries=48, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
-def feature_maps(run, picture, layer_name):
+def feature_maps(run: Run, picture: Picture, layer_name: str) -> tuple[FeatureMapsDisplay, float]:
     """(FeatureMapsDisplay of one layer for one picture, seconds it took)."""
     from vizlib.displays.feature_maps import FeatureMapsDisplay
     from vizlib.inside.activations import capture
@@ -162,24 +194,26 @@ def feature_maps(run, picture, layer_name):
 
 
 @st.cache_resource(max_entries=256, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
-def effective_field(run, picture, layer_name, unit, place):
+def effective_field(
+    run: Run, picture: Picture, layer_name: str, unit: int, position: tuple[int, int]
+) -> tuple[np.ndarray, tuple[int, int, int, int] | None]:
     """What the pixels of a picture have to do with one value: (influence (H, W), the smallest box
     that holds 95 % of it, or None).
     """
     from vizlib.inside.receptive_fields import effective, tight_box
 
-    influence = effective(model(run), tensor(run, picture), layer_name, unit, place)
+    influence = effective(model(run), tensor(run, picture), layer_name, unit, position)
     return influence, tight_box(influence)
 
 
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
-def maps_atlas(run, picture, layer_name, scale):
+def maps_atlas(run: Run, picture: Picture, layer_name: str, scale: str) -> Atlas:
     """All maps of a layer for one picture, as an Atlas on one of the scales."""
-    return feature_maps(run, picture, layer_name)[0].atlas(scale)
+    return feature_maps(run, picture, layer_name)[0].picture(scale)
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
-def unit_layers(run):
+def unit_layers(run: Run) -> list[str]:
     """The names of the layers whose units can be looked at: every convolution, and the classes."""
     from vizlib.inside.strongest import unit_layers
 
@@ -188,10 +222,10 @@ def unit_layers(run):
 
 @st.cache_resource(
     max_entries=16,
-    hash_funcs={folders.Run: lambda run: (*state(run), run.changed("strongest.safetensors"))},
+    hash_funcs={Run: lambda run: (*state(run), run.changed("strongest.safetensors"))},
     show_spinner=False,
 )
-def strongest(run):
+def strongest(run: Run) -> Index | None:
     """The Index of the images that excite the run's units most, as it lies in the run's folder;
     None where there is none of these weights.
     """
@@ -201,30 +235,30 @@ def strongest(run):
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("config.json"), show_spinner=False)
-def has_relu(run):
+def has_relu(run: Run) -> bool:
     """Whether the run's network has ReLUs, at which deconvnet and guided backpropagation differ."""
     import torch
 
-    from vizlib.inside import attribution
+    from vizlib.inside import relus
 
-    return attribution.has_relu(model(run), torch.zeros(1, *run.input_size))
+    return relus.has_relu(model(run), torch.zeros(1, *run.input_size))
 
 
-def state(run):
+def state(run: Run) -> tuple[Any, ...]:
     """What tells a run in the state it is in from all others."""
-    return _state_of("model.safetensors")[folders.Run](run)
+    return _state_of("model.safetensors")[Run](run)
 
 
 @st.cache_resource(max_entries=3, hash_funcs=_state_of("config.json"), show_spinner=False)
-def control(run):
+def control(run: Run) -> nn.Module:
     """The run's network with random weights: what the pictures of gradients are compared with."""
-    from vizlib.inside.attribution import randomised
+    from vizlib.inside.model import randomised
 
     return randomised(run)
 
 
 @st.cache_resource(max_entries=512, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
-def logits(run, picture, is_control):
+def logits(run: Run, picture: Picture, is_control: bool) -> np.ndarray:
     """What the network, or its control, answers to a picture before the softmax, (K,)."""
     from vizlib.inside.activations import forward
 
@@ -232,7 +266,7 @@ def logits(run, picture, is_control):
 
 
 @st.cache_resource(max_entries=256, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
-def evidence(run, picture, target, method, is_control):
+def evidence(run: Run, picture: Picture, target: int, method: str, is_control: bool) -> Evidence:
     """The Evidence of a class in a picture, for a network so small that it is there at once."""
     from vizlib.inside import attribution
 
@@ -241,7 +275,7 @@ def evidence(run, picture, target, method, is_control):
     )
 
 
-def tensor(run, picture):
+def tensor(run: Run, picture: Picture) -> torch.Tensor:
     """What the run's network gets for a picture, (1, C, H, W), normalised."""
     from vizlib.images import to_network_input
 
@@ -251,7 +285,7 @@ def tensor(run, picture):
 @st.cache_resource(
     max_entries=32, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
 )
-def snapshots(run):
+def snapshots(run: Run) -> dict[int, np.ndarray]:
     """moments.filters(run): conv1's weight by training step."""
     return moments.filters(run)
 
@@ -259,13 +293,13 @@ def snapshots(run):
 @st.cache_resource(
     max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
 )
-def probe_layers(run):
+def probe_layers(run: Run) -> dict[int, list[str]]:
     """moments.probe_layers(run): {step: names of layers}."""
     return moments.probe_layers(run)
 
 
 @st.cache_resource(max_entries=8, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
-def probe_picture(run):
+def probe_picture(run: Run) -> np.ndarray | None:
     """moments.probe_picture(run): uint8 (H, W, C), or None."""
     return moments.probe_picture(run)
 
@@ -273,7 +307,7 @@ def probe_picture(run):
 @st.cache_resource(
     max_entries=256, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
 )
-def probe_maps(run, step, layer_name):
+def probe_maps(run: Run, step: int, layer_name: str) -> FeatureMapsDisplay:
     """The FeatureMapsDisplay of one stored layer of the probe picture at a stored step. Its network
     scale is that of the layers stored.
     """
@@ -283,7 +317,7 @@ def probe_maps(run, step, layer_name):
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
-def weight_shapes(run):
+def weight_shapes(run: Run) -> dict[str, tuple[int, ...]]:
     """What the run's weights are called and how large each is, {name: shape}, read without torch;
     empty where there are none.
     """

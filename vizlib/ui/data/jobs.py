@@ -4,12 +4,16 @@ sight, until nobody wants it any more.
 A page never waits for one: it asks, draws what it has, and is drawn again when the result is there.
 """
 
+from __future__ import annotations
+
 import atexit
 import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
@@ -20,7 +24,7 @@ MOST_KEPT = 64  # results
 TICK_SECONDS = 0.5
 PATIENCE_SECONDS = 0.3  # a page waits so long before it shows a bar: what is quick is there at once
 LAST_SECONDS = 10  # that a computation has to end in when the server ends
-_jobs, _lock = OrderedDict(), threading.Lock()
+Say = Callable[[float], None]  # told the share done, in [0, 1]
 
 
 class _Cancelled(Exception):
@@ -32,20 +36,18 @@ class _Job:
     sessions that want it.
     """
 
-    def __init__(self, work, session):
-        self.waiting, self.share, self.value, self.error, self.seconds = (
-            {session},
-            0.0,
-            None,
-            None,
-            None,
-        )
+    def __init__(self, work: Callable[[Say], Any], session: object) -> None:
+        self.waiting = {session}
+        self.share = 0.0
+        self.value: Any = None
+        self.error: Exception | None = None
+        self.seconds: float | None = None  # that it took; None until it has ended
         self.thread = threading.Thread(
             target=self._run, args=(work,), name="convscope-job", daemon=True
         )
         self.thread.start()
 
-    def _run(self, work):
+    def _run(self, work: Callable[[Say], Any]) -> None:
         start_up.one_thread_each()
         start = time.perf_counter()
         try:
@@ -60,17 +62,23 @@ class _Job:
             )
         self.seconds = time.perf_counter() - start
 
-    def _say(self, share):
+    def _say(self, share: float) -> None:
         if not self.waiting:
             raise _Cancelled
         self.share = min(1.0, max(0.0, share))
 
     @property
-    def has_ended(self):
+    def has_ended(self) -> bool:
         return self.seconds is not None
 
 
-def result(key, work, words, *, to_the_end=False):
+_jobs: OrderedDict[Hashable, _Job] = OrderedDict()
+_lock = threading.Lock()
+
+
+def result(
+    key: Hashable, work: Callable[[Say], Any], words: str, *, to_the_end: bool = False
+) -> tuple[Any, float] | None:
     """What work(say) returned and the seconds it took; None as long as it is not there: then its
     progress stands in this place, with a way to cancel it.
 
@@ -80,24 +88,15 @@ def result(key, work, words, *, to_the_end=False):
     what it finds is kept. UserError if it failed; asked again, it begins anew.
     """
     st.session_state.setdefault("asked_jobs", {})[key] = to_the_end
-    session, declined = (
-        st.session_state.setdefault("who_waits", object()),
-        st.session_state.setdefault("declined_jobs", set()),
-    )
+    session = st.session_state.setdefault("who_waits", object())
+    declined = st.session_state.setdefault("declined_jobs", set())
     name = f"job_{hash(key):x}"
     if key in declined:
         st.button(
             words, key=name, icon=":material/play_arrow:", on_click=declined.discard, args=(key,)
         )
         return None
-    with _lock:
-        job = _jobs.get(key)
-        if job is None or isinstance(job.error, _Cancelled):
-            job = _jobs[key] = _Job(work, session)
-        job.waiting.add(session)
-        _jobs.move_to_end(key)
-        for old in [old for old, one in _jobs.items() if one.has_ended][:-MOST_KEPT]:
-            del _jobs[old]
+    job = _joined(key, work, session)
     job.thread.join(PATIENCE_SECONDS)
     if not job.has_ended:
         _progress(job, words, name, lambda: _decline(job, session, declined, key))
@@ -106,15 +105,33 @@ def result(key, work, words, *, to_the_end=False):
         with _lock:
             _jobs.pop(key, None)
         raise job.error
+    assert job.seconds is not None
     return job.value, job.seconds
 
 
+def _joined(key: Hashable, work: Callable[[Say], Any], session: object) -> _Job:
+    """The computation of that key, begun where there is none, with this session among those that
+    wait for it.
+    """
+    with _lock:
+        job = _jobs.get(key)
+        if job is None or isinstance(job.error, _Cancelled):
+            job = _jobs[key] = _Job(work, session)
+        job.waiting.add(session)
+        _jobs.move_to_end(key)
+        ended = [other for other, other_job in _jobs.items() if other_job.has_ended]
+        for old in ended[:-MOST_KEPT]:
+            del _jobs[old]
+    return job
+
+
 @contextmanager
-def asked_for():
+def asked_for() -> Iterator[None]:
     """Around a page: what it asked for when it was last drawn, and does not ask for any more, need
     not go on for this reader.
     """
-    before, st.session_state.asked_jobs = st.session_state.get("asked_jobs", {}), {}
+    before = st.session_state.get("asked_jobs", {})
+    st.session_state.asked_jobs = {}
     yield
     for key, to_the_end in before.items():
         job = _jobs.get(key)
@@ -122,7 +139,7 @@ def asked_for():
             job.waiting.discard(st.session_state.who_waits)
 
 
-def ready(key):
+def ready(key: Hashable) -> Any:
     """What the computation of that key returned, or None where it has not been asked for, or is not
     there yet.
     """
@@ -132,7 +149,7 @@ def ready(key):
 
 
 @atexit.register
-def _end():
+def _end() -> None:
     """Cancel all: a thread that is still inside PyTorch when the interpreter goes away aborts the
     whole process.
     """
@@ -142,13 +159,13 @@ def _end():
         job.thread.join(LAST_SECONDS)
 
 
-def _decline(job, session, declined, key):
+def _decline(job: _Job, session: object, declined: set[Hashable], key: Hashable) -> None:
     job.waiting.discard(session)
     declined.add(key)
 
 
 @st.fragment(run_every=TICK_SECONDS)
-def _progress(job, words, name, cancel):
+def _progress(job: _Job, words: str, name: str, cancel: Callable[[], None]) -> None:
     """A bar that moves by itself; when the computation has ended the whole page is drawn once
     more.
     """

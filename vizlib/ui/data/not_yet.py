@@ -1,6 +1,7 @@
 """What a run does not have yet, or will never have, and why."""
 
 from vizlib.errors import UserError
+from vizlib.run.folders import Run
 
 
 class NotYet(UserError):
@@ -8,16 +9,16 @@ class NotYet(UserError):
     fault of anybody's.
     """
 
-    icon = ":material/hourglass_empty:"
+    icon: str = ":material/hourglass_empty:"
 
 
 class NotHere(NotYet):
     """The weights of a finished run that comes without them."""
 
-    icon = ":material/info:"
+    icon: str = ":material/info:"
 
 
-def without(run, what):
+def without(run: Run, what: str) -> NotYet:
     """The NotYet that says why a run has no `what` ("weights", "evaluation"): it waits, has just
     begun, ended too early, or comes without its weights.
     """

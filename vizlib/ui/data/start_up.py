@@ -10,7 +10,7 @@ import time
 import streamlit as st
 
 
-def one_thread_each():
+def one_thread_each() -> None:
     """Sessions share the cores between them: with two threads each, a forward pass waits for its
     slower half and takes up to six times as long.
     """
@@ -20,12 +20,12 @@ def one_thread_each():
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _freeze(loaded):
+def _freeze(loaded: tuple[str, ...]) -> None:
     gc.collect()
     gc.freeze()
 
 
-def freeze():
+def freeze() -> None:
     """Take what the heavy imports made out of garbage collection, once for each new one of them.
 
     Streamlit collects after every rerun; with torch and torchvision in that takes a third of a
@@ -41,10 +41,10 @@ def freeze():
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def warm_up():
+def warm_up() -> threading.Thread:
     """Import what the other pages need, in the background, once the first page has been sent."""
 
-    def load():
+    def load() -> None:
         time.sleep(1)  # the browser fetches and draws the first page in this time
         import plotly.graph_objects  # noqa: F401
         import torch  # noqa: F401

@@ -5,6 +5,8 @@ The step chosen is kept across pages and in the address. Each page shows what it
 stored moment before it.
 """
 
+from typing import Any
+
 import streamlit as st
 
 from vizlib.run import moments
@@ -73,14 +75,16 @@ def _settle(steps, notes):
     with a sentence, for what is no step.
     """
     state, here = st.session_state, page_now()
-    wanted = state.get("step", st.query_params.get("step"))
+    wanted: Any = state.get("step", st.query_params.get("step"))
     is_known = wanted is None or wanted == END or wanted in map(str, steps)
     if is_known and "step" in state and state.get("step_page") != here:
         # said anew, once, for the address of a page just opened; each time, it would pull the
         # slider out of a hand
         state.step = wanted
-    elif not is_known and str(wanted).isdecimal() and str(wanted).isascii() and len(wanted) < 16:
-        nearest = moments.last_up_to(steps, int(wanted))
+    elif (
+        not is_known and str(wanted).isdecimal() and str(wanted).isascii() and len(str(wanted)) < 16
+    ):
+        nearest = moments.last_up_to(steps, int(str(wanted)))
         state.step = str(steps[0] if nearest is None else nearest)
     elif not is_known:
         state.step = END

@@ -8,7 +8,7 @@ import streamlit as st
 
 from vizlib.datasets import data_root, reader_of
 from vizlib.errors import UserError
-from vizlib.images import fit, open_image, photograph, photograph_names, png_bytes, shrunk
+from vizlib.images import fit, open_image, photograph, photograph_names, sharp_png, shrunk
 from vizlib.ui.data import caches
 from vizlib.ui.frame.address import chosen, whole_number
 from vizlib.ui.frame.plain import plain
@@ -65,6 +65,11 @@ def pick_image(run):
     return picture
 
 
+def ask_for_one() -> None:
+    """What a page says that shows nothing without an image."""
+    st.info("Choose an image in the sidebar: a photograph, one of the data set, or one of yours.")
+
+
 def _from_photographs(run):
     name = chosen("Photograph", photograph_names(), key="photo")
     original = _photograph(name)
@@ -91,7 +96,7 @@ def _from_data_set(run):
     return Picture(original, fit(original, run.input_size), f"{class_name} {index}", label)
 
 
-def offer_download(name, place):
+def offer_download(name: str, place: str) -> None:
     """Say that a data set is missing, with a button that fetches it where it can be fetched, or
     else what to do. UserError for a name of none.
 
@@ -102,8 +107,9 @@ def offer_download(name, place):
         st.info(plain(f"The data set {name!r} is not on this machine. {reader.missing}"))
         return
     st.info(plain(f"The data set {name!r} is not on this machine."))
+    size = f" ({reader.download_bytes / 1e6:.0f} MB)" if reader.download_bytes else ""
     if st.button(
-        "Download it (170 MB)",
+        f"Download it{size}",
         key=f"download {name} {place}",
         help="From its makers' site, once; nothing else in this app uses the network.",
     ):
@@ -153,4 +159,4 @@ _SOURCES = {
 def _thumbnail(key, _picture):
     """PNG bytes of about 200 pixels: small pictures enlarged to sharp pixels, large ones shrunk."""
     picture = shrunk(_picture, 300)
-    return png_bytes(picture, max(1, 200 // max(picture.shape[:2])))
+    return sharp_png(picture, 200)

@@ -4,9 +4,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
-from streamlit.errors import StreamlitPageNotFoundError
 
 from vizlib.ui.frame.address import OF_ALL_PAGES
+from vizlib.ui.streamlit_internals import StreamlitPageNotFoundError
 
 ROOT = Path(__file__).resolve().parents[3]
 ICON = Path(__file__).parents[1] / "icon.png"  # an icon by name would be fetched from another host
@@ -15,9 +15,9 @@ ICON = Path(__file__).parents[1] / "icon.png"  # an icon by name would be fetche
 def link(title, label, /, **parameters):
     """A link to another page, by its title, as it was left, with these parameters changed.
 
-    The model, the image and the step in view come along by themselves. The page's own state is in
-    the link: what Streamlit restores without that it adds to the address afterwards, as one more
-    step of history, which would break the back button.
+    The model, the image, the layer, the unit and the step in view come along by themselves. The
+    page's own state is in the link: what Streamlit restores without that it adds to the address
+    afterwards, as one more step of history, which would break the back button.
     """
     target = (
         "app.py"

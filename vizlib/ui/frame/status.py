@@ -36,17 +36,17 @@ def progress(run):
     last = latest(run)
     if "progress" in last:
         return min(1.0, max(0.0, float(last["progress"])))
-    planned = next((row.get("steps") for row in reversed(run.events_of("started"))), None)
+    planned = next((event.get("steps") for event in reversed(run.events_of("started"))), None)
     return min(1.0, last["step"] / planned) if planned and last else None
 
 
 def latest(run):
-    """The newest row that says how far the training is, a "step" or an "epoch" event; an empty
+    """The newest event that says how far the training is, a "step" or an "epoch" event; an empty
     dictionary before the first.
     """
     return max(
         run.events_of("step")[-1:] + run.events_of("epoch")[-1:],
-        key=lambda row: row["step"],
+        key=lambda event: event["step"],
         default={},
     )
 
@@ -91,8 +91,15 @@ def title(text, chosen_run=None, *, of_weights=False):
     line = sentence(chosen_run) if chosen_run is not None else ""
     if line:
         st.markdown(f"{line} {weights_in_view(chosen_run)}" if of_weights else line)
-    if chosen_run is not None and chosen_run.problem:
-        st.warning(plain(chosen_run.problem))
+    if chosen_run is not None:
+        say_problems([chosen_run])
+
+
+def say_problems(runs):
+    """What of the files of these runs was left out, a sentence each."""
+    for run in runs:
+        if run.problem:
+            st.warning(plain(run.problem))
 
 
 def took(runs, verb, seconds):

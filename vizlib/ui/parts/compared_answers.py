@@ -18,7 +18,7 @@ from vizlib.ui.widgets import charts
 def show(first, second):
     st.markdown("#### What they confuse")
     found = []
-    for place, (column, run) in enumerate(
+    for number, (column, run) in enumerate(
         zip(st.columns(2, gap="medium"), (first, second), strict=True)
     ):
         with column, sentences(*guard.IN_PAGE):
@@ -29,9 +29,9 @@ def show(first, second):
                 f"{answered.counts.sum():,} images right"
             )
             st.plotly_chart(
-                display.plot(dark=_is_dark(), narrow=True),
+                display.plot(dark=charts.is_dark(), narrow=True),
                 width="stretch",
-                key=f"compared_matrix_{place}",
+                key=f"compared_matrix_{number}",
                 config=charts.CAMERA_ONLY,
             )
             caption(
@@ -73,7 +73,7 @@ def difference(first, second, display):
     )
     names = first.run_id, second.run_id
     st.plotly_chart(
-        display.plot(names, _is_dark()),
+        display.plot(names, charts.is_dark()),
         width="stretch",
         key="difference",
         config=charts.CAMERA_ONLY,
@@ -150,7 +150,3 @@ def image_by_image(first, second):
         f"probability of **{shown}** (exact McNemar test). It speaks of these two trainings; "
         "another seed may fall out otherwise."
     )
-
-
-def _is_dark():
-    return st.context.theme.type == "dark"

@@ -2,108 +2,115 @@
 depth, on one colour scale.
 """
 
-from dataclasses import replace
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from vizlib.displays.feature_maps import greatest_difference, on_one_scale
-from vizlib.images import fit, png_bytes
+from vizlib.displays.feature_maps import FeatureMapsDisplay, greatest_difference, on_one_scale
+from vizlib.images import fit, sharp_png
 from vizlib.ui.data import caches
-from vizlib.ui.frame import guard
+from vizlib.ui.frame import guard, image_picker
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.parts import one_answer
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
+if TYPE_CHECKING:
+    from vizlib.inside.layers import Layer
+
 ANSWERS = 5
+_KEPT: dict[str, Any] = dict(bind="query-params", persist_state="session")
+
+
+@dataclass(frozen=True)
+class Half:
+    """What one half shows. name: the run's; which: "convolution 3 of 7"."""
+
+    name: str
+    layer: Layer
+    which: str
+    display: FeatureMapsDisplay
 
 
 def show(first, second, picture):
     st.markdown("#### The same image through both")
     if picture is None:
-        st.info(
-            "Choose an image in the sidebar: a photograph, one of the data set, or one of yours."
-        )
+        image_picker.ask_for_one()
         return
-    kept = dict(bind="query-params", persist_state="session")
-    help = (
-        "Each half shows the convolution nearest to this share of the way from its first one to "
-        "its last one, before normalisation and ReLU."
-    )
-    share = st.slider("Relative depth", 0, 100, 0, format="%d %%", key="at", help=help, **kept)
-    second_name = second.run_id
-    if (
-        first.config.architecture != second.config.architecture
-        and caches.weight_shapes(first)
-        and caches.weight_shapes(first) == caches.weight_shapes(second)
-    ):
-        help = (
-            "Both are built of weights of the same names and shapes. With the same in both, what "
-            "difference is left comes from how they are written."
-        )
-        if st.toggle(
-            f"The weights of {plain(first.run_id)} in both", key="same_weights", help=help, **kept
-        ):
-            second, second_name = (
-                first.in_form_of(second),
-                f"{second.run_id} with the other's weights",
-            )
-    label = picture.label if first.class_names == second.class_names else None
-    sides = (
-        (first, first.run_id, picture),
-        (
-            second,
-            second_name,
-            replace(picture, received=fit(picture.original, second.input_size), label=label),
-        ),
+    share = st.slider(
+        "Relative depth",
+        0,
+        100,
+        0,
+        format="%d %%",
+        key="at",
+        help="Each half shows the convolution nearest to this share of the way from its first one "
+        "to its last one, before normalisation and ReLU.",
+        **_KEPT,
     )
     halves = {}
-    for place, (column, (run, name, seen)) in enumerate(
-        zip(st.columns(2, gap="medium"), sides, strict=True)
-    ):
+    sides = sides_of(first, second, picture)
+    for number, (column, side) in enumerate(zip(st.columns(2, gap="medium"), sides, strict=True)):
         with column, sentences(*guard.IN_PAGE):
-            halves[place] = name, *half(run, name, seen, share / 100)
-    # new ones, so that the maps begin at one height
-    displays, columns = ([display for *_, display in halves.values()], st.columns(2, gap="medium"))
-    for (place, (name, row, number, display)), atlas in zip(
-        halves.items(), on_one_scale(displays), strict=True
-    ):
-        with columns[place]:
-            dead = (
-                f", {len(display.dead)} dead (crossed)"
-                if len(display.dead) and display.maps[0].size > 1
-                else ""
-            )
-            st.markdown(
-                f"**{plain(row.name)}**, {number}: {' × '.join(map(str, row.output_shape))}{dead}"
-            )
-            atlas_view.show(
-                atlas,
-                alt=f"{len(display.maps)} maps of {row.name} of {name}",
-                key=f"compared_maps_{place}",
-            )
-            draw_files(
-                f"{name}, {row.name}; image: {picture.title}; colours from "
-                f"{' to '.join(atlas.bar_ends())}.",
-                f"{name}-{row.name}-compared",
-                atlas,
-                display,
-            )
-    if len(displays) == 2:
+            halves[number] = half(*side, share / 100)
+    atlases = on_one_scale([drawn.display for drawn in halves.values()])
+    columns = st.columns(2, gap="medium")  # new ones, so that the maps begin at one height
+    for (number, drawn), atlas in zip(halves.items(), atlases, strict=True):
+        with columns[number]:
+            draw_maps(drawn, atlas, f"compared_maps_{number}", picture)
+    if len(halves) == 2:
         st.markdown(
             "**One colour scale for both halves**: the same colour is the same value, from "
-            f"{' to '.join(atlas.bar_ends())}. {said(*displays)}"
+            f"{' to '.join(atlases[0].bar_ends())}. "
+            f"{likeness(halves[0].display, halves[1].display)}"
         )
 
 
-def draw_files(text, name, atlas, display):
-    """The caption of a half and its files: in a function of its own, as they are made when asked
-    for, after the loop has gone on.
-    """
+def sides_of(first, second, picture):
+    """(run, what it is called, the Picture that it gets) of both halves."""
+    second_name = second.run_id
+    if _can_share_weights(first, second) and st.toggle(
+        f"The weights of {plain(first.run_id)} in both",
+        key="same_weights",
+        help="Both are built of weights of the same names and shapes. With the same in both, what "
+        "difference is left comes from how they are written.",
+        **_KEPT,
+    ):
+        second_name = f"{second.run_id} with the other's weights"
+        second = first.in_form_of(second)
+    label = picture.label if first.class_names == second.class_names else None
+    received = fit(picture.original, second.input_size)
+    return (
+        (first, first.run_id, picture),
+        (second, second_name, replace(picture, received=received, label=label)),
+    )
+
+
+def _can_share_weights(first, second):
+    """Whether two networks written in two ways are built of the same weights."""
+    shapes = caches.weight_shapes(first)
+    is_other_form = first.config.architecture != second.config.architecture
+    return bool(is_other_form and shapes and shapes == caches.weight_shapes(second))
+
+
+def draw_maps(drawn, atlas, key, picture):
+    """The maps of a Half, their name above and their files below."""
+    layer, display = drawn.layer, drawn.display
+    dead = ""
+    if len(display.dead) and display.maps[0].size > 1:
+        dead = f", {len(display.dead)} dead (crossed)"
+    shape = " × ".join(map(str, layer.output_shape))
+    st.markdown(f"**{plain(layer.name)}**, {drawn.which}: {shape}{dead}")
+    atlas_view.show(atlas, alt=f"{len(display.maps)} maps of {layer.name} of {drawn.name}", key=key)
+    ends = " to ".join(atlas.bar_ends())
+    text = f"{drawn.name}, {layer.name}; image: {picture.title}; colours from {ends}."
     caption(
         text,
-        name,
+        f"{drawn.name}-{layer.name}-compared",
         png=lambda: atlas.figure_png(text),
         svg=lambda: atlas.figure_svg(text),
         csv=display.csv,
@@ -111,28 +118,29 @@ def draw_files(text, name, atlas, display):
 
 
 def half(run, name, picture, share):
-    """Draw what a network receives and answers; returns the Layer at this share of its depth, which
-    one it is, in words, and its FeatureMapsDisplay.
+    """Draw what a network receives and answers; returns the Half of its layer at this share of its
+    depth.
     """
     # here, so that what needs no torch is drawn before it is imported
     from vizlib.inside.layers import at_depth
 
     answer = one_answer.sentence(run, picture, ANSWERS)
-    row, number, count = at_depth(caches.layers(run), share)
-    display, _ = caches.feature_maps(run, picture, row.name)
+    layer, number, count = at_depth(caches.layers(run), share)
+    display, _ = caches.feature_maps(run, picture, layer.name)
     small, text = st.columns([1, 5], vertical_alignment="center")
     size = " × ".join(map(str, picture.received.shape[:2]))
     small.image(
-        png_bytes(picture.received, max(1, 96 // max(picture.received.shape[:2]))),
+        sharp_png(picture.received, 96),
         alt=f"what {name} receives: {size}",
         output_format="PNG",
         width="stretch",
     )
     text.markdown(f"**{plain(name)}** gets {size}. {answer}")
-    return row, f"{'convolution' if row.is_convolution else 'layer'} {number} of {count}", display
+    kind = "convolution" if layer.is_convolution else "layer"
+    return Half(name, layer, f"{kind} {number} of {count}", display)
 
 
-def said(first, second):
+def likeness(first, second):
     """Whether the values of both layers are the same, in a sentence."""
     found = greatest_difference(first, second)
     if found is None:

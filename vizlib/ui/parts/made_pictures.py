@@ -48,20 +48,20 @@ def chosen():
     return {key: st.session_state.get(key, True) for key in SWITCHES}
 
 
-def of_unit(run, row, unit, chosen, random_weights=False):
+def of_unit(run, layer, unit, chosen, random_weights=False):
     """(uint8 picture (H, W, C), the unit's answer to it), or None as long as it is being made; from
     the layer's sheet where that is there.
 
     chosen: as `switches` gives it. random_weights: of a network of the same form that has learned
     nothing.
     """
-    sheet = None if random_weights else jobs.ready(_key(run, row, "all", chosen))
+    sheet = None if random_weights else jobs.ready(_key(run, layer, "all", chosen))
     done = (
         None
         if sheet
         else jobs.result(
-            _key(run, row, unit, chosen, random_weights),
-            _maker(run, row, [unit], chosen, random_weights),
+            _key(run, layer, unit, chosen, random_weights),
+            _maker(run, layer, [unit], chosen, random_weights),
             "Making the picture",
         )
     )
@@ -69,21 +69,21 @@ def of_unit(run, row, unit, chosen, random_weights=False):
     return made and (made.pictures[at], float(made.values[at]))
 
 
-def of_layer(run, row, chosen):
+def of_layer(run, layer, chosen):
     """(Maximised of all units of a layer, seconds it took), or None as long as it is being made."""
-    units = range(row.output_shape[0])
+    units = range(layer.output_shape[0])
     return jobs.result(
-        _key(run, row, "all", chosen),
-        _maker(run, row, units, chosen, False),
+        _key(run, layer, "all", chosen),
+        _maker(run, layer, units, chosen, False),
         f"Making the pictures of {len(units)} units",
     )
 
 
-def _key(run, row, units, chosen, random_weights=False):
-    return "made pictures", *caches.state(run), row.name, units, random_weights, *chosen.values()
+def _key(run, layer, units, chosen, random_weights=False):
+    return "made pictures", *caches.state(run), layer.name, units, random_weights, *chosen.values()
 
 
-def _maker(run, row, units, chosen, random_weights):
+def _maker(run, layer, units, chosen, random_weights):
     model = caches.control(run) if random_weights else caches.model(run)
     config = run.config
 
@@ -92,7 +92,7 @@ def _maker(run, row, units, chosen, random_weights):
 
         return maximise(
             model,
-            row.name,
+            layer.name,
             list(units),
             input_size=run.input_size,
             mean=config.mean,

@@ -10,6 +10,7 @@ import streamlit as st
 from vizlib.displays.influence import heat_png
 from vizlib.images import png_bytes
 from vizlib.inside.patterns import unit_layer
+from vizlib.inside.receptive_fields import WHY_NOT_KNOWN, spans
 from vizlib.ui.data import caches
 from vizlib.ui.frame import links
 from vizlib.ui.frame.address import as_addressed
@@ -21,8 +22,6 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
     """Draw one unit of the layer `row`. is_stored: the maps were kept along the training, so there
     is nothing to take a gradient of.
     """
-    from vizlib.inside.receptive_fields import spans
-
     values = display.maps[unit]
     if values.size == 1:  # it answers for the whole image: there is no place to show
         name = (
@@ -40,7 +39,7 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
         _numbers(row, values)
         _link_to_unit(run, row, unit)
         if row.is_convolution:
-            links.link("Filters", "Its filter →", filter_layer=row.name, filter=unit)
+            links.link("Filters", "Its filter →", layer=row.name, unit=unit)
     seen = spans(row, run.input_size, values.shape)
     with large:
         place_view.show(
@@ -56,6 +55,12 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
             on_pick=lambda picked: st.session_state.update(place=f"{picked[0]},{picked[1]}"),
             **({} if is_stored else _influence(run, picture, row, unit, place, seen)),
         )
+        if seen is None:
+            st.info(
+                f"What a place sees is not known: {WHY_NOT_KNOWN}. So no pixels are framed as "
+                "those that it can depend on.",
+                icon=":material/info:",
+            )
         _explain(is_stored)
 
 
@@ -105,10 +110,15 @@ def _outside(place, shape):
 
 
 def _numbers(row, values):
+    field = row.receptive_field
+    sees = (
+        "what one value sees is not known"
+        if field is None
+        else f"one value sees {' × '.join(map(str, field))} input pixels"
+    )
     st.markdown(
         f"least {values.min():.4g}  \nmean {values.mean():.4g}  \ngreatest {values.max():.4g}  "
-        f"\nzero in {np.mean(values == 0):.0%} of places  \n"
-        f"one value sees {' × '.join(map(str, row.receptive_field))} input pixels"
+        f"\nzero in {np.mean(values == 0):.0%} of places  \n{sees}"
     )
 
 
@@ -125,8 +135,8 @@ def _link_to_unit(run, row, unit):
         links.link(
             "Unit",
             f"What {'it' if layer == row.name else f'unit {unit} of {plain(layer)}'} looks for →",
-            unit_layer=layer,
-            unit_number=unit,
+            layer=layer,
+            unit=unit,
         )
 
 
@@ -141,12 +151,16 @@ def _influence(run, picture, row, unit, place, seen):
             more="No pixel moves this value: it is silent for this image, and its gradient is "
             "zero.",
         )
-    (first, end), (left, right) = seen[0][place[0]], seen[1][place[1]]
-    share = (tight[2] - tight[0]) * (tight[3] - tight[1]) / ((end - first) * (right - left))
     more = (
         f"95 % of the influence on it comes from rows {tight[0]} to {tight[2] - 1}, columns "
-        f"{tight[1]} to {tight[3] - 1}: {share:.0%} of the pixels that it sees."
+        f"{tight[1]} to {tight[3] - 1}"
     )
+    if seen is None:
+        more += "."
+    else:
+        (first, end), (left, right) = seen[0][place[0]], seen[1][place[1]]
+        share = (tight[2] - tight[0]) * (tight[3] - tight[1]) / ((end - first) * (right - left))
+        more += f": {share:.0%} of the pixels that it sees."
     return dict(heat=heat_png(influence), tight=tight, more=more)
 
 

@@ -1,22 +1,15 @@
 """Which runs say most beside one another."""
 
-# the same depth with and without them
-SHORTCUTS = {"resnet32": ("plain32",), "plain32": ("resnet32",)}
-# one network written in three ways
-_FORMS = ("three_layer_functional", "three_layer_module", "three_layer_sequential")
-# one layout, with four scales in a block and with one
-_SCALES = {"res2net18": ("resnet18_cifar",), "resnet18_cifar": ("res2net18",)}
-PAIRS = (
-    SHORTCUTS
-    | _SCALES
-    | {form: tuple(other for other in _FORMS if other != form) for form in _FORMS}
-)
+from vizlib import architectures
 
 
-def nearness(run, other, pairs=PAIRS):
+def nearness(run, other, difference=None):
     """(whether another run is on the same data, whether it is of a partner architecture): the
-    greater, the more it says beside this one.
+    greater, the more it says beside this one. difference: what partners differ in, None for any.
     """
-    return other.config.dataset == run.config.dataset, other.config.architecture in pairs.get(
-        run.config.architecture, ()
+    partners = architectures.partners_of(run.config.architecture)
+    apart = partners.get(other.config.architecture)
+    return (
+        other.config.dataset == run.config.dataset,
+        apart is not None and difference in (None, apart),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from vizlib.images import png_bytes
+from vizlib.images import sharp_png
 from vizlib.run import moments
 from vizlib.run.folders import Run
 from vizlib.ui.data import caches, not_yet
@@ -47,7 +47,7 @@ class Moment:
         """Draw the picture, say what it is, and give it back as the Picture in view."""
         left, right = st.columns([1, 11], vertical_alignment="center")
         left.image(
-            png_bytes(self.picture, max(1, 64 // max(self.picture.shape[:2]))),
+            sharp_png(self.picture, 64),
             alt="the probe picture",
             output_format="PNG",
             width="stretch",
@@ -89,4 +89,4 @@ class Moment:
         )
         part = f" Of its maps the first {count} of {all_of} are stored." if count < all_of else ""
         st.caption(f"Stored along the training: {listed}.{instead}{part}")
-        return shown, display, display.atlas(scale), time.perf_counter() - start
+        return shown, display, display.picture(scale), time.perf_counter() - start

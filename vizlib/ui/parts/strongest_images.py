@@ -9,7 +9,8 @@ import streamlit as st
 
 from vizlib.displays.attribution import gradient_picture
 from vizlib.displays.units import marked
-from vizlib.images import fit, png_bytes, to_network_input
+from vizlib.images import fit, sharp_png, to_network_input
+from vizlib.inside.evidence import unit_methods
 from vizlib.inside.patterns import cut, field, sees_part
 from vizlib.ui.data import caches, jobs
 from vizlib.ui.frame import address, links
@@ -18,16 +19,6 @@ from vizlib.ui.frame.plain import plain
 
 SHOWN = 9
 TILE = 120  # CSS pixels
-METHODS = {  # name: what it does and does not show
-    "deconvnet": (
-        "**Deconvnet** sends the unit's value back to the pixels and keeps what is positive on "
-        "its way: it shows where in the image something is, and hardly which unit looks at it."
-    ),
-    "guided backpropagation": (
-        "**Guided backpropagation** keeps only what is positive in both directions: it gives the "
-        "clearest outlines, and gives them for a network that has learned nothing too."
-    ),
-}
 
 
 def found(run):
@@ -74,7 +65,7 @@ class Seen:
 def nine(run, row, unit, index):
     """The unit's strongest images, a list of Seen, the strongest first."""
     best, pictures = index[row.name], caches.dataset(run).splits["test"].pictures
-    places = [tuple(map(int, place)) for place in best.places[unit][:SHOWN]]
+    places = [tuple(map(int, place)) for place in best.positions[unit][:SHOWN]]
     return [
         Seen(
             int(at),
@@ -83,7 +74,9 @@ def nine(run, row, unit, index):
             place,
             field(row, place, run.input_size),
         )
-        for at, value, place in zip(best.rows[unit], best.values[unit], places, strict=False)
+        for at, value, place in zip(
+            best.image_numbers[unit], best.values[unit], places, strict=False
+        )
     ]
 
 
@@ -143,7 +136,7 @@ def line(words, pictures, alt):
         zip(st.columns(SHOWN, gap="small"), pictures, strict=False), 1
     ):
         column.image(
-            png_bytes(picture, max(1, TILE // max(picture.shape[:2]))),
+            sharp_png(picture, TILE),
             alt=f"{alt} {number}",
             output_format="PNG",
             width="stretch",
@@ -174,8 +167,8 @@ def gradients(run, best, found):
             parts,
             method,
         )
-    for words in METHODS.values():
-        st.caption(words)
+    for method in unit_methods().values():
+        st.caption(method.words)
     if not caches.has_relu(run):
         st.caption(
             "This network has no ReLU, at which the two methods differ: both are the plain "
@@ -214,7 +207,9 @@ def finder(run, row, unit, best, control):
     """The computation of ExcitedBy."""
     networks = [(False, caches.model(run)), (True, caches.control(run))][: 1 + control]
     asked = [
-        (method, is_control, network) for method in METHODS for is_control, network in networks
+        (method, is_control, network)
+        for method in unit_methods()
+        for is_control, network in networks
     ]
 
     def work(say):

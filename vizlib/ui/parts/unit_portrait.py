@@ -7,9 +7,10 @@ import streamlit as st
 
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.displays.units import plot_spread, spread
-from vizlib.images import png_bytes
+from vizlib.images import sharp_png
 from vizlib.inside.layers import convolutions
 from vizlib.inside.patterns import sees_part
+from vizlib.inside.receptive_fields import WHY_NOT_KNOWN
 from vizlib.ui.data import caches
 from vizlib.ui.frame import links
 from vizlib.ui.frame.plain import plain
@@ -51,7 +52,7 @@ def draw_made(made, strongest, is_control):
         return
     picture, value = made
     st.image(
-        png_bytes(picture, max(1, SIZE // max(picture.shape[:2]))),
+        sharp_png(picture, SIZE),
         alt="the picture made to excite the unit",
         output_format="PNG",
         width=SIZE,
@@ -76,33 +77,35 @@ def describe(run, row, unit):
         st.markdown("**Its filter**")
         kernel = FiltersDisplay.from_weight(weight.float().numpy()).colour_atlas().tiles[unit]
         st.image(
-            png_bytes(kernel, max(1, 120 // max(kernel.shape[:2]))),
+            sharp_png(kernel, 120),
             alt=f"filter {unit}",
             output_format="PNG",
             width=120,
         )
-    field = " × ".join(map(str, row.receptive_field))
-    st.markdown(
-        "**It sees**  \n"
-        + (
-            f"{field} pixels"
-            if sees_part(row, run.input_size)
-            else "the whole image"
-            + (f", and could see {field} pixels" if len(row.output_shape) == 3 else "")
-        )
-    )
+    st.markdown(f"**It sees**  \n{what_it_sees(run, row)}")
     links.link(
         "Feature maps", "Its map for the image in view →", layer=row.name, unit=unit, place=""
     )
     if row.is_convolution:
-        links.link("Filters", "Its filter's weights →", filter_layer=row.name, filter=unit)
+        links.link("Filters", "Its filter's weights →", layer=row.name, unit=unit)
+
+
+def what_it_sees(run, row):
+    """How much of an image a unit of a Layer sees, in words."""
+    if row.receptive_field is None:
+        return f"how much is not known: {WHY_NOT_KNOWN}. The whole image is shown"
+    field = " × ".join(map(str, row.receptive_field))
+    if sees_part(row, run.input_size):
+        return f"{field} pixels"
+    could = f", and could see {field} pixels" if len(row.output_shape) == 3 else ""
+    return f"the whole image{could}"
 
 
 def class_spread(run, row, unit, index):
     """How the unit's strongest images spread over the classes, each with the way to the images of
     that class in the matrix.
     """
-    rows = index[row.name].rows[unit]
+    rows = index[row.name].image_numbers[unit]
     found = spread(caches.dataset(run).splits["test"].labels[np.asarray(rows)], run.class_names)
     st.markdown(f"**The classes of its {len(rows)} strongest images**")
     charts.steady(plot_spread(found), key="spread", config={"staticPlot": True})

@@ -14,9 +14,9 @@ from vizlib.ui.widgets import atlas_view
 PATCHES, MADE = "strongest patch", "made picture"
 
 
-def show(run, row, unit, index):
+def show(run, layer, unit, index):
     """index: the Index of strongest images, or None."""
-    st.markdown(f"#### All {row.output_shape[0]} units of the layer")
+    st.markdown(f"#### All {layer.output_shape[0]} units of the layer")
     kind = st.segmented_control(
         "Each by its",
         (PATCHES, MADE),
@@ -26,31 +26,31 @@ def show(run, row, unit, index):
         bind="query-params",
         persist_state="session",
     )
-    drawn = made(run, row) if kind == MADE else index and patches(run, row, index)
+    drawn = made(run, layer) if kind == MADE else index and patches(run, layer, index)
     if not drawn:
         return
     atlas, words = drawn
     atlas_view.show(
         atlas,
-        alt=f"{row.output_shape[0]} units of {row.name}, each by its {kind}",
+        alt=f"{layer.output_shape[0]} units of {layer.name}, each by its {kind}",
         key="unit_sheet",
         selected=unit,
-        on_pick=lambda tile: st.session_state.update(unit_number=tile),
+        on_pick=lambda tile: st.session_state.update(unit=tile),
     )
-    text = f"{run.run_id}, {row.name}: {words}; trained on {run.config.dataset}."
+    text = f"{run.run_id}, {layer.name}: {words}; trained on {run.config.dataset}."
     caption(
         text,
-        f"{run.run_id}-{row.name}-{kind}",
+        f"{run.run_id}-{layer.name}-{kind}",
         png=lambda: atlas.figure_png(text),
         svg=lambda: atlas.figure_svg(text),
     )
 
 
-def made(run, row):
+def made(run, layer):
     """(Atlas of the pictures made for all units, what it is), or None as long as they are being
     made.
     """
-    done = made_pictures.of_layer(run, row, made_pictures.chosen())
+    done = made_pictures.of_layer(run, layer, made_pictures.chosen())
     if done is None:
         return None
     found, seconds = done
@@ -60,14 +60,14 @@ def made(run, row):
     ), f"for each unit the picture made to excite it most, made in {seconds:.1f} s"
 
 
-def patches(run, row, index):
+def patches(run, layer, index):
     """(Atlas of the part of an image that excites each unit most, what it is), or None as long as
     they are being cut out.
     """
-    pictures, best = caches.dataset(run).splits["test"].pictures, index[row.name]
+    pictures, best = caches.dataset(run).splits["test"].pictures, index[layer.name]
     done = jobs.result(
-        ("patches", *caches.state(run), row.name),
-        lambda say: patterns.patches(pictures, row, best, run.input_size, say),
+        ("patches", *caches.state(run), layer.name),
+        lambda say: patterns.patches(pictures, layer, best, run.input_size, say),
         "Cutting out the strongest patches",
     )
     if done is None:
@@ -75,7 +75,7 @@ def patches(run, row, index):
     labels = [f"unit {unit}: {values[0]:.3g}" for unit, values in enumerate(best.values)]
     part = (
         "the part that excites it most of"
-        if patterns.sees_part(row, run.input_size)
+        if patterns.sees_part(layer, run.input_size)
         else "the strongest of"
     )
     return sheet(done[0], labels), f"for each unit {part} {index.images:,} held-out images"

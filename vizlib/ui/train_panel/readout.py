@@ -13,9 +13,9 @@ from vizlib.ui.frame import status
 from vizlib.ui.frame.plain import plain
 
 
-def number(row, key):
+def number(event, key):
     """A figure of an event, or NaN where it is missing or none."""
-    value = row.get(key)
+    value = event.get(key)
     return (
         float(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -40,9 +40,9 @@ def rate_of(run):
 def is_preparing(run):
     """Whether its process gets data and network ready: what its rows say is of before."""
     phases = [
-        row["event"]
-        for row in run.events
-        if row["event"] in ("queued", "starting", "started", "resumed")
+        event["event"]
+        for event in run.events
+        if event["event"] in ("queued", "starting", "started", "resumed")
     ]
     return bool(phases) and phases[-1] in ("queued", "starting")
 
@@ -75,7 +75,7 @@ def pace(steps, left, status):
 
 def html(steps, epochs):
     """Loss and accuracy now, each over its course so far. HTML of numbers and fixed words only."""
-    total = [(number(row, "progress"), number(row, "train_loss")) for row in steps]
+    total = [(number(event, "progress"), number(event, "train_loss")) for event in steps]
     known = [(x, y) for x, y in total if math.isfinite(x) and math.isfinite(y)]
     losses = list(
         zip(
@@ -84,7 +84,7 @@ def html(steps, epochs):
             strict=True,
         )
     )
-    accuracies = [(number(row, "progress"), number(row, "val_accuracy")) for row in epochs]
+    accuracies = [(number(event, "progress"), number(event, "val_accuracy")) for event in epochs]
     accuracy = f"{accuracies[-1][1]:.1%}" if accuracies else "–"
     cells = (
         (

@@ -8,6 +8,7 @@ import time
 
 import streamlit as st
 
+from vizlib import architectures
 from vizlib.errors import UserError
 from vizlib.training import launcher
 from vizlib.training.estimate import estimate
@@ -138,41 +139,45 @@ def _main_fields(name):
     usual = RECIPES[name]
     left, right = st.columns(2, gap="small")
     with left:
-        if usual.seconds:
-            st.number_input(
-                "Seconds",
-                1,
-                86_400,
-                int(usual.seconds),
-                10,
-                key=_key("seconds", name),
-                help="It trains until this time is up, then is tested.",
-                **_KEPT,
-            )
-        else:
-            highest = LIMITS["epochs"][1]
-            st.number_input(
-                "Epochs",
-                1,
-                highest,
-                usual.epochs,
-                key=_key("epochs", name),
-                help="How many times it sees every training image.",
-                **_KEPT,
-            )
-    with right:
-        low, high = LIMITS["batch_size"]
+        _length_field(name)
+    low, high = LIMITS["batch_size"]
+    right.number_input(
+        "Batch size",
+        low,
+        high,
+        usual.batch_size,
+        16,
+        key=_key("batch_size", name),
+        help="Images in each step. Larger: fewer, steadier steps.",
+        **_KEPT,
+    )
+    trainings.rate_field(usual.learning_rate, key=_key("learning_rate", name), **_KEPT)
+
+
+def _length_field(name):
+    """How many epochs; of a recipe for a given time, how many seconds."""
+    usual = RECIPES[name]
+    if usual.seconds:
         st.number_input(
-            "Batch size",
-            low,
-            high,
-            usual.batch_size,
-            16,
-            key=_key("batch_size", name),
-            help="Images in each step. Larger: fewer, steadier steps.",
+            "Seconds",
+            1,
+            86_400,
+            int(usual.seconds),
+            10,
+            key=_key("seconds", name),
+            help="It trains until this time is up, then is tested.",
             **_KEPT,
         )
-    trainings.rate_field(usual.learning_rate, key=_key("learning_rate", name), **_KEPT)
+        return
+    st.number_input(
+        "Epochs",
+        1,
+        LIMITS["epochs"][1],
+        usual.epochs,
+        key=_key("epochs", name),
+        help="How many times it sees every training image.",
+        **_KEPT,
+    )
 
 
 def _side_field(facts):
@@ -192,8 +197,32 @@ def _side_field(facts):
 
 
 def _more_fields(architecture, name, facts):
-    usual = RECIPES[name]
     convolutions = facts["convolutions"] if facts else 0
+    _imbalance_field(name)
+    _start_field(architecture, facts)
+    left, right = st.columns(2, gap="small")
+    with left:
+        _smoothing_field(name)
+    right.number_input(
+        "Frozen",
+        0,
+        max(convolutions, 1),
+        0,
+        key=_key("frozen", architecture),
+        help=f"So many of the first convolutions, of {convolutions}, stay as they start.",
+        disabled=not convolutions,
+        **_KEPT,
+    )
+    left, right = st.columns(2, gap="small")
+    with left:
+        _seed_field()
+    with right:
+        _title_field(architecture)
+    _device_field()
+
+
+def _imbalance_field(name):
+    usual = RECIPES[name]
     flag = next((flag for flag in IMBALANCE if flag and getattr(usual, flag)), "")
     _choice(
         "Against imbalance",
@@ -203,6 +232,9 @@ def _more_fields(architecture, name, facts):
         format_func=IMBALANCE.get,
         help="For data sets in which some classes are rare.",
     )
+
+
+def _start_field(architecture, facts):
     starts = _starts(architecture, facts)
     _choice(
         "Start from",
@@ -212,31 +244,23 @@ def _more_fields(architecture, name, facts):
         format_func=starts.get,
         help="Random weights, or those of a network of the same architecture.",
     )
-    left, right = st.columns(2, gap="small")
-    help = "Of the labels. 0.1: the right answer counts 0.9, the rest is shared by all classes."
-    left.number_input(
+
+
+def _smoothing_field(name):
+    st.number_input(
         "Smoothing",
         *LIMITS["label_smoothing"],
-        usual.label_smoothing,
+        RECIPES[name].label_smoothing,
         0.05,
         format="%g",
         key=_key("label_smoothing", name),
-        help=help,
+        help="Of the labels. 0.1: the right answer counts 0.9, the rest is shared by all classes.",
         **_KEPT,
     )
-    help = f"So many of the first convolutions, of {convolutions}, stay as they start."
-    right.number_input(
-        "Frozen",
-        0,
-        max(convolutions, 1),
-        0,
-        key=_key("frozen", architecture),
-        help=help,
-        disabled=not convolutions,
-        **_KEPT,
-    )
-    left, right = st.columns(2, gap="small")
-    left.number_input(
+
+
+def _seed_field():
+    st.number_input(
         "Seed",
         0,
         2**31 - 1,
@@ -245,7 +269,10 @@ def _more_fields(architecture, name, facts):
         help="The same seed gives the same start, order and held-out images.",
         **_KEPT,
     )
-    right.text_input(
+
+
+def _title_field(architecture):
+    st.text_input(
         "Name",
         max_chars=60,
         key="train_title",
@@ -253,6 +280,10 @@ def _more_fields(architecture, name, facts):
         help="What its card says.",
         **_KEPT,
     )
+
+
+def _device_field():
+    """Where it is computed, on a machine that has more than one place for it."""
     devices = launcher.devices()
     if len(devices) > 1:
         _choice(
@@ -269,10 +300,8 @@ def _starts(architecture, facts):
     """Where a network of this architecture can start from on data of these _facts, and the words
     for it: {("", ""): ..., ("run", id): ..., ...}.
     """
-    from vizlib.training.start import PRETRAINED
-
     starts = {("", ""): "random weights"}
-    if architecture in PRETRAINED:
+    if architecture in architectures.pretrained_by("torchvision"):
         starts["pretrained", "torchvision"] = "ImageNet weights of torchvision"
     for run in caches.run_list()[0] if facts else ():
         alike = _built_from(run.config.arguments) == _built_from(

@@ -87,61 +87,58 @@ def _name(run, in_view, badge=""):
 
 def _card(run, status, in_view):
     """A training that goes on: how far it is, how it does, and what one can do about it."""
-    steps, epochs = run.events_of("step"), run.events_of("epoch")
-    ending = next(
-        (word for file, word in (("stop", "stopping"), ("keep", "ending")) if run.has(file)), None
-    )
-    pausing = run.has("pause")
-    word = ending or (
-        "pausing"
-        if pausing and status == "training"
-        else "training"
-        if not pausing and status == "paused"
-        else status
-    )
+    steps = run.events_of("step")
+    ending = _ending(run)
+    word = ending or _pause_in_words(run, status)
     with st.container(border=True, gap="xsmall"):
         _name(run, in_view, f":{COLOURS[status]}-badge[{word.capitalize()}]")
         share, far, left = readout.progress(run)
         st.progress(share, far)
         if steps:
-            st.html(readout.html(steps, epochs))
+            st.html(readout.html(steps, run.events_of("epoch")))
         st.caption(
             " · ".join(readout.pace(steps, left, status)) or "The first steps are on their way."
         )
-        first, second = st.columns([2, 3], gap="xsmall")
-        if pausing:
-            _ask(first, "Go on", "continue", run, "Continue where it paused.", ending)
-        else:
-            _ask(
-                first,
-                "Pause",
-                "pause",
-                run,
-                "Waits, without computing, until somebody lets it continue.",
-                ending,
-            )
-        with second.popover(
-            f"Rate {readout.rate_of(run):g}",
-            width="stretch",
-            disabled=bool(ending),
-            help="Change the learning rate while it trains.",
-        ):
-            _change_rate(run)
-        first, second = st.columns([2, 3], gap="xsmall")
-        _ask(first, "Stop", "stop", run, "Ends; can be resumed later.", ending)
-        _ask(
-            second,
-            "Stop and keep",
-            "keep",
-            run,
-            "Ends now; its best weights are tested and it is a model like any other.",
-            ending,
-        )
+        _steering(run, ending)
 
 
-def _ask(place, label, request, run, help, ending=None):
+def _ending(run):
+    """How a training has been asked to end, in a word; None where it has not."""
+    words = (("stop", "stopping"), ("keep", "ending"))
+    return next((word for file, word in words if run.has(file)), None)
+
+
+def _pause_in_words(run, status):
+    """The status of a training, or what it has been asked for and is about to be."""
+    if run.has("pause"):
+        return "pausing" if status == "training" else status
+    return "training" if status == "paused" else status
+
+
+def _steering(run, ending):
+    """The buttons of a training; none can be pressed of one that is ending already."""
+    first, second = st.columns([2, 3], gap="xsmall")
+    if run.has("pause"):
+        _ask(first, "Go on", "continue", run, "Continue where it paused.", ending)
+    else:
+        help = "Waits, without computing, until somebody lets it continue."
+        _ask(first, "Pause", "pause", run, help, ending)
+    with second.popover(
+        f"Rate {readout.rate_of(run):g}",
+        width="stretch",
+        disabled=bool(ending),
+        help="Change the learning rate while it trains.",
+    ):
+        _change_rate(run)
+    first, second = st.columns([2, 3], gap="xsmall")
+    _ask(first, "Stop", "stop", run, "Ends; can be resumed later.", ending)
+    help = "Ends now; its best weights are tested and it is a model like any other."
+    _ask(second, "Stop and keep", "keep", run, help, ending)
+
+
+def _ask(container, label, request, run, help, ending=None):
     """A button that makes a request of a run; none can be made of one that is ending already."""
-    place.button(
+    container.button(
         label,
         key=f"{request} {run.run_id}",
         help=help,

@@ -40,6 +40,11 @@ def steady(figure, *, key, on_select=None, **given):
         places.plotly_chart(one, width="stretch", key=chart, on_select=picked, **given)
 
 
+def is_dark():
+    """Whether the reader's theme is dark."""
+    return st.context.theme.type == "dark"
+
+
 def forget():
     """Keep no figure: another page has been opened, and what stood there before would flash up."""
     st.session_state.pop("charts", None)

@@ -3,7 +3,7 @@ export default function ({parentElement, data, setTriggerValue}) {
     all = name => parentElement.querySelectorAll(name);
   const map = find('.map'),
     [height, width] = data.size,
-    [rows, columns] = [data.rows.length, data.columns.length];
+    [rows, columns] = data.shape;
   const values = new Float32Array(
     Uint8Array.from(atob(data.values), letter => letter.charCodeAt(0)).buffer,
   );
@@ -64,14 +64,14 @@ export default function ({parentElement, data, setTriggerValue}) {
     const under = inside(map.pointed) ? map.pointed : null,
       place = under ?? fixed,
       [row, column] = place,
-      vertical = data.rows[row],
-      horizontal = data.columns[column];
+      vertical = data.rows ? data.rows[row] : [0, height],
+      horizontal = data.columns ? data.columns[column] : [0, width];
     const box = [vertical[0], horizontal[0], vertical[1], horizontal[1]],
       known = same(place, data.place),
       empty = box[2] <= box[0] || box[3] <= box[1];
     put('.fixed', fixed);
     put('.under', same(under, fixed) ? null : under);
-    frame('box', empty ? null : box);
+    frame('box', empty || !data.rows ? null : box);
     frame('tight', known ? data.tight : null);
     find('.shade').setAttribute(
       'd',
@@ -83,7 +83,9 @@ export default function ({parentElement, data, setTriggerValue}) {
     find('.heat').style.visibility = laid === 'heat' && known && data.heat ? 'visible' : 'hidden';
     find('.picture .plain').classList.toggle('dimmed', laid === 'heat');
     find('.value').textContent = Number(values[row * columns + column].toPrecision(4));
-    find('.sees').textContent = empty
+    find('.sees').textContent = !data.rows
+      ? `place (${row}, ${column}): what it sees is not known`
+      : empty
       ? `place (${row}, ${column}) sees nothing but padding`
       : `place (${row}, ${column}) sees row${span(vertical)}, column${span(horizontal)} of the input`;
     find('.more').textContent = known

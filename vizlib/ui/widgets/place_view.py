@@ -34,8 +34,8 @@ def show(
     name: what the map is called. values: its float array (h, w); colours: the same as an Atlas of
     one tile. picture, over, heat: PNG bytes, the picture, the map laid over it, and the influence
     on the fixed `place` (row, column), to be laid over it. size: the picture's (height, width) in
-    input pixels. spans: as receptive_fields.spans gives them. tight: the box that holds most of the
-    influence, or None; more: what else to say of the fixed place.
+    input pixels. spans: as receptive_fields.spans gives them, None where they are not known. tight:
+    the box that holds most of the influence, or None; more: what else to say of the fixed place.
     """
     state = f"{key}_component"
 
@@ -63,8 +63,9 @@ def show(
             over=_address(over),
             heat=_address(heat) if heat else "",
             size=list(size),
-            rows=[list(span) for span in spans[0]],
-            columns=[list(span) for span in spans[1]],
+            shape=list(values.shape),
+            rows=[list(span) for span in spans[0]] if spans else None,
+            columns=[list(span) for span in spans[1]] if spans else None,
             place=list(place),
             tight=list(tight) if tight else None,
             more=more,

@@ -1,0 +1,212 @@
+"""Every benchmark measures what it says: each part once, with the smallest sizes, never how fast;
+and the tables say on what. What a page no longer shows ends them with one sentence.
+"""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import tables
+
+SERVE = {  # the rows that each part promises, by how they begin
+    "home": ["Home, first pixels"],
+    "keys": [
+        "next layer of 512 maps, not computed yet",
+        "layer of 512 maps, computed before",
+        "arrow key to the unit over the input",
+        "arrow key to the unit's map",
+    ],
+    "load": [
+        "resnet32, alone",
+        "resnet32, 1 sessions: 1 reruns",
+        "resnet32, 1 sessions: first pages",
+    ],
+}
+TRAINING = {
+    "speed": ["`three_layer_module`"],
+    "press": ["seed 0"],
+    "minute": ["seed 0"],
+    "five_minutes": ["seed 0"],
+    "speedrun": ["seconds of training, 1 run", "test accuracy"],
+}
+
+
+def figures(printed):
+    """[(texts, numbers)] of the rows of the tables in a text, as their heads tell words from
+    numbers.
+    """
+    rows, texts = [], 0
+    for line in printed.splitlines():
+        if not line.startswith("|"):
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if set(line) <= set("|-:"):
+            texts, rows = cells.count("---"), rows[:-1]  # the line before was the head
+        else:
+            rows.append((cells[:texts], [number(cell) for cell in cells[texts:] if cell != "–"]))
+    return rows
+
+
+def number(cell):
+    try:
+        return float(cell.strip("*<% ").replace(",", ""))
+    except ValueError:  # of a head
+        return math.nan
+
+
+def check(printed, promised):
+    rows = figures(printed)
+    assert len(rows) == len(promised), printed
+    for (texts, numbers), beginning in zip(rows, promised, strict=True):
+        assert " | ".join(texts).startswith(beginning)
+        assert numbers, printed
+        assert all(math.isfinite(value) and value >= 0 for value in numbers), printed
+    assert tables.this_processor() in printed
+
+
+@pytest.fixture
+def threads():
+    """Gives PyTorch back the threads that it had."""
+    import torch
+
+    count = torch.get_num_threads()
+    yield
+    torch.set_num_threads(count)
+
+
+def test_what_is_checked_can_fail():
+    head = "| what | way | s |\n|---|---|---:|\n"
+    assert figures(f"{head}| a | b | **1,000.5** |") == [(["a", "b"], [1000.5])]
+    with pytest.raises(AssertionError):
+        check(f"{head}| a | b | nan |\n{tables.this_processor()}", ["a | b"])
+    with pytest.raises(AssertionError):
+        check(f"{head}| a | b | 1 |", ["a | b"])
+
+
+def test_render(capsys, threads):
+    from benchmarks import render
+
+    render.main(["--smallest"])
+    check(capsys.readouterr().out, [f"4x7x7 | {way}" for way in render.WAYS])
+
+
+def test_patterns(capsys, threads):
+    from benchmarks import patterns
+
+    patterns.main(["--smallest"])
+    index = ["a plain forward pass", "the index of all layers"]
+    sheet = ["Convscope, the whole sheet", "one unit at a time"]
+    printed = capsys.readouterr().out
+    check(printed, ["resnet32, 4 "] * 2 + ["resnet18_cifar, conv1, 2 units"] * 2)
+    assert [texts[1] for texts, _ in figures(printed)] == index + sheet
+
+
+@pytest.mark.parametrize("part", TRAINING)
+def test_training(part, capsys):
+    from benchmarks import training
+
+    training.main([part, "--smallest"])
+    check(capsys.readouterr().out, TRAINING[part])
+
+
+def test_pages_beside_a_training(interpreter):
+    ended = interpreter("-m", "benchmarks.training", "pages", "--smallest")
+    assert ended.returncode == 0, ended.stderr
+    check(ended.stdout, ["idle", "training"])
+    assert "Ratio of the medians" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "part", ["load", *(pytest.param(part, marks=pytest.mark.browser) for part in ("home", "keys"))]
+)
+def test_serve(part, interpreter):
+    ended = interpreter("-m", "benchmarks.serve", part, "--smallest")
+    assert ended.returncode == 0, ended.stderr
+    check(ended.stdout, SERVE[part])
+    if part == "load":
+        assert "0 wrong" in ended.stdout
+
+
+def test_every_part_is_tried():
+    from benchmarks import serve, training
+
+    assert set(serve.PARTS) == set(SERVE)
+    assert set(training.PARTS) == {*TRAINING, "pages"}
+
+
+def page_of_maps(**changes):
+    from benchmarks.crowd import Page
+
+    given = dict(title="Feature maps of lenet", layer=SimpleNamespace(), unit=SimpleNamespace())
+    atlas = {"alt": "16 feature maps of conv2", "selected": 3}
+    return Page(**{**given, "atlas": atlas, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked", "expected"),
+    [
+        ({}, {}, []),
+        ({}, {"layer": "conv2"}, []),
+        ({}, {"unit": 3}, []),
+        ({}, {"layer": "conv1"}, ["not the maps of conv1 but '16 feature maps of conv2'"]),
+        ({}, {"unit": 2}, ["not unit 2 but 3"]),
+        ({"atlas": {}}, {}, ["no picture of all maps"]),
+        ({"unit": None}, {}, ["no choice of a layer and a unit"]),
+        ({"title": "Filters of lenet"}, {}, ["not the page Feature maps"]),
+        ({"faults": ["exception: x"]}, {}, ["exception: x"]),
+    ],
+)
+def test_an_answer_to_a_session_is_checked(changes, asked, expected):
+    from benchmarks.crowd import faults
+
+    assert faults(page_of_maps(**changes), **asked) == expected
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        ("document.querySelector('.renamed')", "there is no such picture"),
+        ("document.querySelector('img')", "nothing new within 100.0 ms"),
+    ],
+)
+def test_a_page_that_has_changed_ends_the_benchmark_with_a_sentence(page, picture, reason):
+    from benchmarks.serve import press
+
+    page.set_content('<img src="data:image/png;base64,AAAA">')
+    with pytest.raises(SystemExit, match="has it changed") as ended:
+        press(page, "j", picture, patience=0.1)
+    assert str(ended.value).count("\n") == 0
+    assert reason in str(ended.value)
+
+
+XEON = """processor : 0
+model name : Some Xeon
+flags : fpu avx2 avx512f amx_bf16
+
+processor : 1
+model name : Another
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (XEON, ["Some Xeon", "AVX2", "AVX-512", "AMX BF16"]),
+        ("processor : 0\nFeatures : fp asimd sve bf16\n", ["aarch64", "Neon", "SVE", "BF16"]),
+    ],
+)
+def test_the_processor_is_named(monkeypatch, tmp_path, text, expected):
+    path = tmp_path / "cpuinfo"
+    path.write_text(text)
+    monkeypatch.setattr(tables, "CPUINFO", path)
+    monkeypatch.setattr(tables.platform, "processor", lambda: "aarch64")
+    assert tables.this_processor().split(", ")[:-1] == expected  # the last says how many cores
+
+
+def test_without_linux_the_processor_is_what_python_knows(monkeypatch, tmp_path):
+    monkeypatch.setattr(tables, "CPUINFO", tmp_path / "none")
+    monkeypatch.setattr(tables.platform, "processor", lambda: "")
+    monkeypatch.setattr(tables.platform, "machine", lambda: "arm64")
+    assert tables.this_processor().startswith("arm64, ")

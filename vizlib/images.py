@@ -122,7 +122,7 @@ def _photograph_paths() -> dict[str, Path]:
     return paths
 
 
-def fit(picture: np.ndarray, image_size: tuple[int, int, int]) -> np.ndarray:
+def fit(picture: np.ndarray, image_size: Sequence[int]) -> np.ndarray:
     """A picture cut and resized to what a network takes: uint8 (H, W, C) of the given size (C, H,
     W), with C 1 or 3.
 

@@ -16,7 +16,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -51,7 +51,7 @@ class Architecture:
             for name, parameter in inspect.signature(self.build).parameters.items()
         }
 
-    def arguments_for(self, num_classes: int, image_size: tuple[int, int, int]) -> dict[str, int]:
+    def arguments_for(self, num_classes: int, image_size: Sequence[int]) -> dict[str, int]:
         """The arguments that fit a data set of `num_classes` classes and images of `image_size` (C,
         H, W).
         """

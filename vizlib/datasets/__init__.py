@@ -65,7 +65,7 @@ class Split:
         )
         return Split(pictures, self.labels[image_numbers], self.image_ids[image_numbers])
 
-    def images(self, image_size: tuple[int, int, int]) -> np.ndarray:
+    def images(self, image_size: Sequence[int]) -> np.ndarray:
         """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the
         given (C, H, W).
         """
@@ -82,7 +82,7 @@ class Split:
             images[image_number] = fit(picture, image_size).transpose(2, 0, 1)
         return images
 
-    def in_chunks(self, image_size: tuple[int, int, int], count: int = 250) -> Iterator[np.ndarray]:
+    def in_chunks(self, image_size: Sequence[int], count: int = 250) -> Iterator[np.ndarray]:
         """The same, `count` pictures at a time, for a split that does not fit into memory as a
         whole.
         """

@@ -4,7 +4,7 @@ many.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -13,14 +13,14 @@ from vizlib.datasets import Split
 MOST_IN_MEMORY = 2_000_000_000  # bytes of uint8 pixels; larger sets stream
 
 
-def streams(split: Split, image_size: tuple[int, int, int]) -> bool:
+def streams(split: Split, image_size: Sequence[int]) -> bool:
     """Whether a split is too big to lie in memory at this size."""
     channels, height, width = image_size
     return len(split) * channels * height * width > MOST_IN_MEMORY
 
 
 def reader(
-    split: Split, image_size: tuple[int, int, int]
+    split: Split, image_size: Sequence[int]
 ) -> Callable[[], np.ndarray | Iterator[np.ndarray]]:
     """A function that gives the pictures of a split as `predict` takes them, each time it is
     called: in chunks where they do not fit into memory.
@@ -31,7 +31,7 @@ def reader(
     return lambda: images
 
 
-def kept_size(split: Split, image_size: tuple[int, int, int]) -> tuple[int, int, int]:
+def kept_size(split: Split, image_size: Sequence[int]) -> tuple[int, int, int]:
     """The (C, H, W) in which a split's pictures are kept until they are in a batch: their own,
     where the network gets them enlarged.
     """
@@ -43,4 +43,5 @@ def kept_size(split: Split, image_size: tuple[int, int, int]) -> tuple[int, int,
         and own[1] * image_size[2] == own[2] * image_size[1]
     ):
         return own[3], own[1], own[2]
-    return image_size
+    channels, height, width = image_size
+    return channels, height, width

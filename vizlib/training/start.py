@@ -66,8 +66,9 @@ def starting_model(config: RunConfig, images: Callable[[int], Tensor]) -> nn.Mod
     start = config.start
     check_start(start, config.architecture)
     if start is None:
-        if hasattr(model, "fit_to"):
-            model.fit_to(images(FITTED_ON))
+        fit_to = getattr(model, "fit_to", None)
+        if callable(fit_to):
+            fit_to(images(FITTED_ON))
     elif "run" in start:
         load_all_but_head(
             model, load_weights(folders.open_run(start["run"]).path("model.safetensors"))

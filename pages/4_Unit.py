@@ -10,7 +10,13 @@ from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import status
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
-from vizlib.ui.parts import random_weights, strongest_images, unit_portrait, unit_sheet
+from vizlib.ui.parts import (
+    made_pictures,
+    random_weights,
+    strongest_images,
+    unit_portrait,
+    unit_sheet,
+)
 
 
 def show(run, picture):
@@ -57,4 +63,4 @@ def default(rows, names):
     return middle if middle in names else names[0]
 
 
-page.run(show, "Unit", keeps=("random", "sheet"))
+page.run(show, "Unit", keeps=("random", "sheet", *made_pictures.SWITCHES))

@@ -1,0 +1,206 @@
+"""What a mutation run found untested of the verdict and of predictions: every sentence whole, every
+threshold from both sides, and which of a run's files and events they are made of.
+"""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.test_live_pages import epoch_row
+from vizlib.run import folders
+from vizlib.run.predictions import (
+    LARGEST_LOGIT,
+    Predictions,
+    agreement,
+    class_scores,
+    load_predictions,
+    save_predictions,
+)
+from vizlib.run.verdict import (
+    COLLAPSED,
+    HEALTHY,
+    NEARLY,
+    _percent,
+    cohen_kappa,
+    judge,
+    judge_run,
+)
+
+WEIGHTS = [
+    "class weights in the loss",
+    "balanced sampling",
+    "augment the rare classes only",
+    "pretrained weights",
+    "a smaller learning rate, in stages",
+]
+RATES = [
+    "look at the loss: not a number, or flat",
+    "a smaller learning rate",
+    "more epochs",
+    "batch normalisation or another initialisation",
+]
+
+
+def answering(label, counts):
+    """A matrix in which every image is taken for one class."""
+    matrix = np.zeros((len(counts), len(counts)), int)
+    matrix[:, label] = counts
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("matrix", "sentence", "cause", "remedies"),
+    [
+        (
+            answering(0, [50, 30, 20]),
+            "Collapsed: 100 % of 100 predictions are a. Accuracy 0.500 equals always answering "
+            "the commonest class; balanced accuracy 0.333, chance for 3 classes is 0.333.",
+            "Imbalance: 50 % of the images are of one class, so answering it is the easy way to "
+            "a low loss.",
+            WEIGHTS,
+        ),
+        (
+            answering(2, [50, 30, 20]),
+            "Collapsed: 100 % of 100 predictions are c. Accuracy 0.200 stands beside 0.500 for "
+            "always answering the commonest class; balanced accuracy 0.333, chance for 3 classes "
+            "is 0.333.",
+            "Imbalance does not explain it, so the network is untrained or has diverged.",
+            RATES,
+        ),
+        (
+            [[26, 24], [25, 25]],
+            "Nearly collapsed: it hardly agrees with the truth beyond chance (kappa 0.020). "
+            "Accuracy 0.510, 0.500 by always answering the commonest class; balanced accuracy "
+            "0.510.",
+            "Imbalance does not explain it: the network has hardly begun to learn.",
+            RATES,
+        ),
+        (
+            [[25, 25], [25, 25]],
+            "Nearly collapsed: it does no better than always answering the commonest class. "
+            "Accuracy 0.500, 0.500 by always answering the commonest class; balanced accuracy "
+            "0.500.",
+            "Imbalance does not explain it: the network has hardly begun to learn.",
+            RATES,
+        ),
+        (
+            [[60, 0, 0], [0, 39, 0], [1, 0, 0]],
+            "Not collapsed: 2 of 3 classes are answered, none more than 61 % of the time. "
+            "Accuracy 0.990, balanced accuracy 0.667.",
+            "",
+            [],
+        ),
+    ],
+)
+def test_sentences(matrix, sentence, cause, remedies):
+    verdict = judge(matrix, "abc"[: len(matrix)])
+    assert (verdict.sentence, verdict.cause, verdict.remedies) == (sentence, cause, remedies)
+
+
+@pytest.mark.parametrize(
+    ("never", "words"), [(2, "c, d"), (3, "c, d, e"), (4, "c, d, e and 1 more")]
+)
+def test_classes_never_answered_are_named(never, words):
+    matrix = np.zeros((2 + never, 2 + never), int)
+    matrix[:, :2] = 5
+    assert f": it never answers {words}. Acc" in judge(matrix, "abcdefgh").sentence
+
+
+@pytest.mark.parametrize(
+    ("train_accuracy", "is_said"), [(None, False), (0.75, False), (0.875, True), (0.5, False)]
+)
+def test_a_gap_between_training_and_testing(train_accuracy, is_said):
+    verdict = judge(answering(0, [50, 50]), "ab", train_accuracy)
+    if is_said:
+        assert verdict.cause == (
+            "Training reached an accuracy of 0.875: the images are probably prepared differently "
+            "in testing than in training."
+        )
+        assert verdict.remedies == [
+            "compare mean, deviation, channel order and size of both",
+            "evaluate once on training images, prepared as in testing",
+        ]
+    else:
+        assert verdict.remedies == RATES
+
+
+@pytest.mark.parametrize(
+    ("matrix", "level"),
+    [
+        ([[48, 2], [47, 3]], COLLAPSED),  # 95 % are of one class
+        ([[47, 3], [47, 3]], NEARLY),  # 94 %
+        ([[64, 16], [4, 16]], HEALTHY),  # as good as the commonest class, and a kappa of 0.49
+        ([[77, 3], [17, 3]], NEARLY),  # as good, and a kappa of 0.15
+        (np.diag([490, 490, 20]) @ [[1, 0, 0], [0, 1, 0], [1, 0, 0]], NEARLY),  # 2 % neglected
+        (np.diag([490, 491, 19]) @ [[1, 0, 0], [0, 1, 0], [1, 0, 0]], HEALTHY),
+    ],
+)
+def test_levels_from_both_sides(matrix, level):
+    assert judge(matrix, "abc").level == level
+
+
+@pytest.mark.parametrize(("share", "level"), [(18, NEARLY), (13, HEALTHY)])
+def test_of_thirty_classes_one_is_neglected_from_half_its_share_on(share, level):
+    matrix = np.diag([*[33] * 28, 1000 - share - 28 * 33, share])
+    matrix[29, 0], matrix[29, 29] = share, 0
+    assert judge(matrix, [str(name) for name in range(30)]).level == level
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0, "0 %"), (1, "100 %"), (0.1, "10 %"), (0.05, "5.0 %"), (0.994, "99 %"), (0.995, "99.5 %")],
+)
+def test_percents(share, text):
+    assert _percent(share) == text
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_run_is_judged_by_its_own_predictions_and_its_best_epoch(root, ordered):
+    folder = root / "mine"
+    shutil.copytree(folders.SHIPPED / "digits_three_layer", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"ordered": ordered}))
+    labels = np.arange(100) % 10
+    logits = np.eye(10)[np.where(labels < 2, 9 - labels, 3)]
+    ids = np.array([str(number) for number in range(100)])
+    save_predictions(folder / "predictions.npz", Predictions(labels, logits, ids))
+    rows = [
+        epoch_row(10, epoch=1, train_accuracy=0.99),
+        epoch_row(20, epoch=2, train_accuracy=0.12),
+        {"event": "checkpoint", "step": 20, "epoch": 2, "val_accuracy": 0.64, "seconds": 0.4},
+        epoch_row(30, epoch=3, train_accuracy=0.98),
+        {"event": "finished", "test_accuracy": 0.1, "seconds": 1.0},
+    ]
+    (folder / "events.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = folders.read_run(folder)
+    verdict = judge_run(run)
+    counts = load_predictions(folder / "predictions.npz", 10).confusion()
+    assert verdict.accuracy == pytest.approx(0.1)
+    assert verdict.kappa == pytest.approx(cohen_kappa(counts, quadratic=ordered))
+    assert cohen_kappa(counts, True) != pytest.approx(cohen_kappa(counts))
+    assert verdict.cause.startswith("Imbalance does not explain it"), "its best epoch's accuracy"
+
+
+def test_logits_beyond_float16_are_kept_finite(tmp_path):
+    path = tmp_path / "predictions.npz"
+    logits = np.array([[1e9, -1e9], [0.0, 1.0]])
+    save_predictions(path, Predictions(np.array([0, 1]), logits, np.array(["a", "b"])))
+    found = load_predictions(path, 2)
+    assert found.logits.dtype == np.float16
+    assert found.logits[0].tolist() == pytest.approx([LARGEST_LOGIT, -LARGEST_LOGIT], rel=1e-3)
+
+
+def test_scores_of_classes_with_one_image_or_none():
+    precision, recall, images = class_scores([[1, 0, 0], [0, 1, 1], [0, 0, 0]])
+    assert precision.tolist() == [1, 1, 0]
+    assert recall.tolist() == [1, 0.5, 0]
+    assert images.tolist() == [1, 2, 0]
+    assert images.dtype.kind == "i"
+
+
+def test_two_runs_that_are_both_right():
+    labels, ids = np.array([0, 1]), np.array(["a", "b"])
+    both = Predictions(labels, np.eye(2), ids)
+    assert agreement(both, both).tolist() == [[2, 0], [0, 0]]

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests import facts
 from vizlib import datasets
-from vizlib.run import folders
+from vizlib.run import folders, moments
 from vizlib.run.verdict import COLLAPSED, judge_run
 
 ROOT = Path(__file__).parent.parent
@@ -376,13 +377,20 @@ def test_home_says_what_a_run_without_its_weights_needs(weightless):
     assert [box.value for box in app.code][1:] == [run.reproducing_command for run in shipped]
     said = texts(app).replace("\\", "")
     assert "no weights" in said
-    assert "which took 48 min (CPU, 1 thread)" in said
+    seconds, device = (
+        facts.last("plain32", kind, name)
+        for kind, name in (("finished", "seconds"), ("started", "device"))
+    )
+    words = str(device).replace("1 threads", "1 thread")
+    assert f"which took {folders.duration(seconds)} ({words})" in said
+    accuracy = facts.accuracy("plain32")
     as_good = sum(
-        f"{run.events_of('finished')[-1]['test_accuracy']:.1%}" == "82.8%"
+        f"{facts.accuracy(run.run_id):.1%}" == f"{accuracy:.1%}"
         for run in map(folders.open_run, SHIPPED)
     )
     # like the card of the run that it is a copy of
-    assert said.count("**82.8%** held-out accuracy") == as_good + 1 == said.count("Accuracy 0.828")
+    assert said.count(f"**{accuracy:.1%}** held-out accuracy") == as_good + 1
+    assert said.count(f"Accuracy {accuracy:.3f}") == as_good + 1
 
 
 def test_layers_are_known_without_weights(weightless):
@@ -393,7 +401,8 @@ def test_layers_are_known_without_weights(weightless):
 
 def test_filters_without_weights_are_those_stored(weightless):
     app = fine(opened(ROOT / "pages/2_Filters.py", model="weightless"))
-    assert f"step 5,160, the last stored. {weightless.missing_weights}" in texts(app).replace(
+    stored = max(moments.filters(folders.open_run("plain32")))
+    assert f"step {stored:,}, the last stored. {weightless.missing_weights}" in texts(app).replace(
         "\\", ""
     )
     assert app.select_slider(key="step").value == "end"
@@ -697,16 +706,21 @@ def said_by(app):
 
 def test_compare_says_what_two_runs_have_and_lack():
     said = said_by(opened(COMPARE, model="resnet32", other="plain32", at="50"))
+    pair = ("resnet32", "plain32")
     for figure in (
-        "| 466,602 | 464,042 |",
-        "| 3,028 s | 2,907 s |",
-        "| 89.9% | 82.6% |",
-        "| 89.5% | 82.8% |",
+        "| {:,} | {:,} |".format(*map(facts.parameters, pair)),
+        "| {:,.0f} s | {:,.0f} s |".format(
+            *(facts.last(one, "finished", "seconds") for one in pair)
+        ),
+        "| {:.1%} | {:.1%} |".format(
+            *(facts.last(one, "checkpoint", "val_accuracy") for one in pair)
+        ),
+        "| {:.1%} | {:.1%} |".format(*map(facts.accuracy, pair)),
         "| not collapsed | not collapsed |",
     ):
         assert figure in said
     assert "resnet32 minus plain32" in said
-    assert "gains the most in **bird**" in said
+    assert f"gains the most in **{facts.gains_most(*pair)}**" in said
     assert "tested on different images" not in said
     resnet, plain = (folders.open_run(name) for name in ("resnet32", "plain32"))
     both = [
@@ -811,7 +825,7 @@ def test_compare_with_a_run_that_has_half_of_it(fresh_caches):
     assert "predictions" in app.error[0].value
     assert "without its weights" in app.info[0].value
     said = texts(app).replace("\\", "")
-    assert "**plain32**: 82.8% of 5,000" in said
+    assert f"**plain32**: {facts.accuracy('plain32'):.1%} of 5,000" in said
     assert "convolution 1 of 31" in said
     assert "62,006" in said
     assert "One colour scale" not in said

@@ -55,40 +55,52 @@ def answering(label, counts):
     [
         (
             answering(0, [50, 30, 20]),
-            "Collapsed: 100 % of 100 predictions are a. Accuracy 0.500 equals always answering "
-            "the commonest class; balanced accuracy 0.333, chance for 3 classes is 0.333.",
-            "Imbalance: 50 % of the images are of one class, so answering it is the easy way to "
-            "a low loss.",
+            (
+                "Collapsed: 100 % of 100 predictions are a. Accuracy 0.500 equals always answering "
+                "the commonest class; balanced accuracy 0.333, chance for 3 classes is 0.333."
+            ),
+            (
+                "Imbalance: 50 % of the images are of one class, so answering it is the easy way "
+                "to a low loss."
+            ),
             WEIGHTS,
         ),
         (
             answering(2, [50, 30, 20]),
-            "Collapsed: 100 % of 100 predictions are c. Accuracy 0.200 stands beside 0.500 for "
-            "always answering the commonest class; balanced accuracy 0.333, chance for 3 classes "
-            "is 0.333.",
+            (
+                "Collapsed: 100 % of 100 predictions are c. Accuracy 0.200 stands beside 0.500 for "
+                "always answering the commonest class; balanced accuracy 0.333, chance for 3 "
+                "classes is 0.333."
+            ),
             "Imbalance does not explain it, so the network is untrained or has diverged.",
             RATES,
         ),
         (
             [[26, 24], [25, 25]],
-            "Nearly collapsed: it hardly agrees with the truth beyond chance (kappa 0.020). "
-            "Accuracy 0.510, 0.500 by always answering the commonest class; balanced accuracy "
-            "0.510.",
+            (
+                "Nearly collapsed: it hardly agrees with the truth beyond chance (kappa 0.020). "
+                "Accuracy 0.510, 0.500 by always answering the commonest class; balanced accuracy "
+                "0.510."
+            ),
             "Imbalance does not explain it: the network has hardly begun to learn.",
             RATES,
         ),
         (
             [[25, 25], [25, 25]],
-            "Nearly collapsed: it does no better than always answering the commonest class. "
-            "Accuracy 0.500, 0.500 by always answering the commonest class; balanced accuracy "
-            "0.500.",
+            (
+                "Nearly collapsed: it does no better than always answering the commonest class. "
+                "Accuracy 0.500, 0.500 by always answering the commonest class; balanced accuracy "
+                "0.500."
+            ),
             "Imbalance does not explain it: the network has hardly begun to learn.",
             RATES,
         ),
         (
             [[60, 0, 0], [0, 39, 0], [1, 0, 0]],
-            "Not collapsed: 2 of 3 classes are answered, none more than 61 % of the time. "
-            "Accuracy 0.990, balanced accuracy 0.667.",
+            (
+                "Not collapsed: 2 of 3 classes are answered, none more than 61 % of the time. "
+                "Accuracy 0.990, balanced accuracy 0.667."
+            ),
             "",
             [],
         ),
@@ -204,3 +216,15 @@ def test_two_runs_that_are_both_right():
     labels, ids = np.array([0, 1]), np.array(["a", "b"])
     both = Predictions(labels, np.eye(2), ids)
     assert agreement(both, both).tolist() == [[2, 0], [0, 0]]
+
+
+def test_twice_as_common_is_imbalance():
+    verdict = judge(answering(0, [50, 25, 25]), "abc")
+    assert verdict.cause.startswith("Imbalance: 50 %")
+
+
+def test_a_run_whose_training_noted_nothing_is_judged(root):
+    folder = root / "mine"
+    shutil.copytree(folders.SHIPPED / "digits_three_layer", folder)
+    (folder / "events.jsonl").write_text("")
+    assert judge_run(folders.read_run(folder)).level == HEALTHY

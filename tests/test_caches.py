@@ -2,6 +2,7 @@
 the page shows what is in it now. The module is walked, so a new cache is covered here or fails.
 """
 
+import dataclasses
 import inspect
 import json
 import os
@@ -31,7 +32,12 @@ from vizlib.ui.frame.image_picker import Picture
 
 LAYER, UNIT, POSITION, TARGET = "conv2", 5, (3, 1), 7
 LONG_AGO = 1_700_000_000_000_000_000  # nanoseconds
-BY_TIME = {"run_list": 2, "dataset_names": 30, "dataset": 600}  # read anew after so many seconds
+BY_TIME = {
+    "run_list": 2,
+    "dataset_names": 30,
+    "dataset_problems": 30,
+    "dataset": 600,
+}  # read anew after so many seconds
 
 
 def picture(seed: int = 3) -> Picture:
@@ -144,9 +150,9 @@ def last_weight(model):
 
 
 def network_input(run, shown):
-    return images.to_network_input(
-        shown.received, run.input_size, run.config["mean"], run.config["std"]
-    )[1]
+    return images.to_network_input(shown.received, run.input_size, run.config.mean, run.config.std)[
+        1
+    ]
 
 
 def true_logits(run, model=None):
@@ -168,7 +174,7 @@ def true_evidence(run, model):
 
 
 def true_table(run):
-    fresh = architectures.create(run.config["architecture"], **run.config["arguments"])
+    fresh = architectures.create(run.config.architecture, **run.config.arguments)
     return layer_table(activations.prepare(fresh), run.input_size)
 
 
@@ -178,7 +184,7 @@ def true_unit_layers(run):
 
 
 def true_shapes(run):
-    fresh = architectures.create(run.config["architecture"], **run.config["arguments"])
+    fresh = architectures.create(run.config.architecture, **run.config.arguments)
     return [tuple(weight.shape) for weight in fresh.parameters()]
 
 
@@ -216,7 +222,7 @@ WATCHED = {
     "layers": Watched("config.json", caches.layers, true_table, other_arguments),
     "unit_layers": Watched("config.json", caches.unit_layers, true_unit_layers),
     "has_relu": Watched(
-        "config.json", caches.has_relu, lambda run: run.config["architecture"] != "airbench"
+        "config.json", caches.has_relu, lambda run: run.config.architecture != "airbench"
     ),
     "weight_shapes": Watched(
         "model.safetensors", caches.weight_shapes, stored_shapes, other_shapes
@@ -239,7 +245,7 @@ WATCHED = {
             judge(
                 load_predictions(run.path("predictions.npz"), 10).confusion(),
                 run.class_names,
-                ordered=run.config["ordered"],
+                ordered=run.config.ordered,
             ).kappa
         ),
     ),
@@ -409,7 +415,7 @@ def test_two_runs_are_kept_apart(root, folder):
 
 def test_the_same_weights_in_another_form_are_kept_apart(folder):
     run = folders.read_run(folder)
-    form = run.in_form_of(folders.open_run("three_layer_functional"))
-    form.config["arguments"] = run.config["arguments"]
+    digits = dataclasses.replace(run.config, architecture="three_layer_functional")
+    form = run.in_form_of(folders.Run(folder, digits))
     kinds = [type(caches.model(one)).__name__ for one in (run, form)]
     assert kinds[0] != kinds[1]

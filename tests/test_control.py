@@ -60,9 +60,7 @@ def shrunk(pixels, side):
 
 
 def network_input(run, picture):
-    return images.to_network_input(picture, run.input_size, run.config["mean"], run.config["std"])[
-        1
-    ]
+    return images.to_network_input(picture, run.input_size, run.config.mean, run.config.std)[1]
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -142,8 +140,8 @@ def test_the_strongest_images_of_a_unit_and_what_in_them_excites_it(drawn):
             "fc",
             [UNIT],
             input_size=run.input_size,
-            mean=run.config["mean"],
-            std=run.config["std"],
+            mean=run.config.mean,
+            std=run.config.std,
         ).pictures[0]
         for network in networks
     ]

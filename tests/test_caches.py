@@ -260,7 +260,7 @@ WATCHED = {
     "maps_atlas": Watched(
         "model.safetensors",
         lambda run: caches.maps_atlas(run, picture(), LAYER, "map").tiles,
-        lambda run: no_display(true_maps(run)).atlas("map").tiles,
+        lambda run: no_display(true_maps(run)).picture("map").tiles,
     ),
     "effective_field": Watched(
         "model.safetensors",

@@ -54,7 +54,7 @@ def test_gradients_of_several_runs(order, size):
         one.norms / (one.weights if size == SIZES[1] else 1) for one in drawn.histories.values()
     ]
     ends = np.log10([min(part.min() for part in every), max(part.max() for part in every)])
-    course, depth = drawn.plot_course(size, 3), drawn.plot_depth(size, 3)
+    course, depth = drawn.plot(size, 3), drawn.plot_depth(size, 3)
     assert {heatmap.coloraxis for heatmap in course.data} == {"coloraxis"}
     assert [course.layout.coloraxis.cmin, course.layout.coloraxis.cmax] == pytest.approx(ends)
     assert list(depth.layout.yaxis.range) == pytest.approx([ends[0] - 0.1, ends[1] + 0.1])
@@ -145,7 +145,7 @@ def test_maps_of_one_layer(ends, limits):
     maps = np.abs(middle((5, 3, 3), 0, 0)) if ends[0] > 0 else middle((5, 3, 3), 0, 0)
     maps[2, 1, 1], maps[2, 1, 2] = ends
     layer = FeatureMapsDisplay.from_activation(maps, (-20, 20))
-    atlas = layer.atlas("layer")
+    atlas = layer.picture("layer")
     assert (atlas.low, atlas.high) == limits
     levels = np.round((maps - limits[0]) / (limits[1] - limits[0]) * 254)
     assert np.abs(atlas.tiles - levels).max() <= 1
@@ -153,7 +153,7 @@ def test_maps_of_one_layer(ends, limits):
         alone = layer.unit_atlas(unit, "layer")
         assert (alone.low, alone.high) == limits
         assert np.array_equal(alone.tiles[0], atlas.tiles[unit])
-    assert (layer.atlas("network").low, layer.atlas("network").high) == (-20, 20)
+    assert (layer.picture("network").low, layer.picture("network").high) == (-20, 20)
 
 
 @pytest.mark.parametrize("ends", [(-9.0, 2.0), (-1.0, 8.0)])

@@ -23,6 +23,28 @@ if str(ROOT) not in sys.path:  # for `pytest` as well as for `python -m pytest`
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# `pytest -m quick`: whole files that need no page, no training and no process of their own;
+# together under a minute on two cores
+QUICK = {
+    f"test_{name}.py"
+    for name in (
+        "activations",
+        "caches",
+        "displays",
+        "every_display",
+        "images",
+        "layers",
+        "one_scale",
+        "optimisers",
+        "patterns",
+        "predictions_and_collapse",
+        "recipes",
+        "runs",
+        "tables",
+        "verdict_words",
+        "weights",
+    )
+}
 SWITCHES = [
     "--no-sandbox",
     "--disable-gpu",
@@ -43,6 +65,8 @@ def pytest_collection_modifyitems(items):
     if not CHROMIUM or not find_spec("playwright"):
         lacking["browser"] = "chromium or Playwright is not on this machine"
     for item in items:
+        if item.path.name in QUICK:
+            item.add_marker(pytest.mark.quick)
         for mark in lacking.keys() & item.keywords.keys():
             item.add_marker(pytest.mark.skip(reason=lacking[mark]))
 

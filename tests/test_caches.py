@@ -21,7 +21,7 @@ from vizlib import architectures, datasets, images
 from vizlib.displays.feature_maps import FeatureMapsDisplay
 from vizlib.inside import activations, attribution, strongest
 from vizlib.inside.layers import layer_table
-from vizlib.inside.model import load_model
+from vizlib.inside.model import load_model, randomised
 from vizlib.inside.receptive_fields import effective
 from vizlib.run import folders, moments
 from vizlib.run.predictions import load_predictions
@@ -230,7 +230,7 @@ WATCHED = {
     "control": Watched(
         "config.json",
         lambda run: last_weight(caches.control(run)),
-        lambda run: last_weight(attribution.randomised(run)),
+        lambda run: last_weight(randomised(run)),
         other_arguments,
     ),
     "predictions": Watched(
@@ -388,7 +388,7 @@ def test_the_strongest_images_are_those_of_the_weights_and_of_their_file(folder)
 def test_a_network_and_its_control_are_kept_apart(folder, is_control):
     run = put(folder, "model.safetensors", 1)
     other = caches.logits(run, picture(), not is_control)
-    model = attribution.randomised(run) if is_control else load_model(run)
+    model = randomised(run) if is_control else load_model(run)
     found = caches.logits(run, picture(), is_control)
     assert equal(found, true_logits(run, model))
     assert not equal(found, other)

@@ -20,7 +20,7 @@ from vizlib import datasets, images
 from vizlib.displays.attribution import EvidenceDisplay, gradient_picture
 from vizlib.inside import attribution
 from vizlib.inside.maximisation import maximise
-from vizlib.inside.model import load_model
+from vizlib.inside.model import load_model, randomised
 from vizlib.run import folders
 from vizlib.ui.parts import class_evidence
 
@@ -84,7 +84,7 @@ def test_class_evidence(drawn, monkeypatch, at_once):
     drawn.clear()
     evidence_page.fine(app.run())
     shown = dict(drawn)
-    networks = {"": load_model(run), " with random weights": attribution.randomised(run)}
+    networks = {"": load_model(run), " with random weights": randomised(run)}
     model_input = network_input(run, received)
     logits = networks[""](model_input)[0].detach().numpy()
     answer, second = np.argsort(-logits)[:2]
@@ -117,7 +117,7 @@ def test_the_strongest_images_of_a_unit_and_what_in_them_excites_it(drawn):
     values, split = unit_page.brute_force(run, "fc", UNIT)
     order = np.argsort(-values, kind="stable")[:9]
     strongest = np.concatenate([network_input(run, np.asarray(split.pictures[at])) for at in order])
-    networks = (load_model(run), attribution.randomised(run))
+    networks = (load_model(run), randomised(run))
     for method in methods:
         shown = [pixels for alt, pixels in drawn if (alt or "").startswith(method)]
         assert len(shown) == 2 * 9, "the trained network's, then the control's"

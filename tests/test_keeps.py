@@ -12,7 +12,7 @@ from vizlib.ui.frame.address import OF_ALL_PAGES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
-SHARED = {*OF_ALL_PAGES, "step"}  # the film's slider stands on several pages
+SHARED = {*OF_ALL_PAGES, "step", "layer", "unit"}  # which stand on several pages
 # addresses under which all widgets of a page are drawn at least once
 STATES = {
     "2_Filters": [{}, {"filter_layer": "conv2"}],

@@ -291,9 +291,8 @@ def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
     addresses = []
     for title, link in steps:
         if link is None:
-            page.goto(
-                f"{address}/Confusion_matrix?model=digits_three_layer&true_first=8&predicted_first=8"
-            )
+            cell = "model=digits_three_layer&true_first=8&predicted_first=8"
+            page.goto(f"{address}/Confusion_matrix?{cell}")
         else:
             link.click()
         page.wait_for_selector(f"h1:has-text('{title}')")

@@ -632,16 +632,16 @@ def test_a_training_whose_folder_goes_while_it_waits_ends_with_a_sentence(
 def test_a_training_whose_folder_goes_while_it_trains_ends_with_a_sentence(
     runs_root, monkeypatch, capsys
 ):
-    from vizlib.training import loop
+    from vizlib.training import noted
 
     folder = queued(runs_root)
-    save_weights = loop.save_weights
+    save_weights = noted.save_weights
 
     def removed(*given):
         shutil.rmtree(folder, ignore_errors=True)
         return save_weights(*given)
 
-    monkeypatch.setattr(loop, "save_weights", removed)
+    monkeypatch.setattr(noted, "save_weights", removed)
     assert worker.main([str(folder)]) == 1
     printed = capsys.readouterr()
     assert printed.err == "The folder of goes is gone, and its training ends.\n"

@@ -28,20 +28,22 @@ def show(run, picture):
     )
     questions()
     runs, problems = caches.run_list()
-    own = [one for one in runs if not one.ships]
+    own = [card_run for card_run in runs if not card_run.ships]
     # what happens now comes first, then what was trained last
-    own.sort(key=lambda one: (not one.is_active, -one.changed("events.jsonl")))
-    runs = own + sorted((one for one in runs if one.ships), key=lambda one: one.is_weightless)
-    places = []
+    own.sort(key=lambda own_run: (not own_run.is_active, -own_run.changed("events.jsonl")))
+    runs = own + sorted(
+        (card_run for card_run in runs if card_run.ships), key=lambda shipped: shipped.is_weightless
+    )
+    containers = []
     for start in range(0, len(runs), COLUMNS):
         for column, card_run in zip(
             st.columns(COLUMNS), runs[start : start + COLUMNS], strict=False
         ):
             with column.container(border=True, height="stretch"), sentences("this card"):
-                places.append(
+                containers.append(
                     (card_run, growing(card_run) if card_run.is_active else card(card_run))
                 )
-    if any(systems.system_of(one) for one in runs):
+    if any(systems.system_of(card_run) for card_run in runs):
         st.caption(
             "*Reported*: what five published course and lab reports reached with these "
             "networks. `docs/results.md` has the whole table."
@@ -49,10 +51,10 @@ def show(run, picture):
     for problem in (*problems, *caches.dataset_problems()):
         st.warning(plain(problem))
     # after everything that can be drawn at once: the verdicts read all predictions
-    for card_run, place in places:
-        if place is not None:
-            with place, sentences("this card"):
-                say_verdict(card_run, place)
+    for card_run, container in containers:
+        if container is not None:
+            with container, sentences("this card"):
+                say_verdict(card_run, container)
 
 
 def growing(run):
@@ -61,7 +63,7 @@ def growing(run):
 
 
 def card(run):
-    """The first filters, name and figures of a run. Returns the empty place for its verdict."""
+    """The first filters, name and figures of a run. Returns the empty container for its verdict."""
     st.markdown(
         f"**{plain(run.run_id)}**  "
         f"\n:small[:gray[{plain(run.config.title or run.config.architecture)}]]"
@@ -96,7 +98,7 @@ def card(run):
         f"\n:small[:gray[{reported(run)}]]"
     )
     status.say_problems([run])
-    place = st.container()
+    container = st.container()
     if run.is_weightless:
         st.markdown(
             f":gray-badge[:material/info: no weights]  \n:small[:gray[{plain(run.remedy)}]]"
@@ -104,7 +106,7 @@ def card(run):
         if run.reproducing_command:
             st.code(run.reproducing_command, language=None, wrap_lines=True)
     links.link("Feature maps", "Look inside →", model=run.run_id)
-    return place
+    return container
 
 
 def reported(run):
@@ -119,14 +121,14 @@ def reported(run):
     )
 
 
-def say_verdict(run, place):
+def say_verdict(run, container):
     try:
         verdict = answers.at(run).verdict
     except UserError as error:
-        place.caption(plain(error))
+        container.caption(plain(error))
         return
     colour, icon = BADGES.get(verdict.level, ("orange", ":material/warning:"))
-    place.markdown(
+    container.markdown(
         f":{colour}-badge[{icon} {verdict.level}]  "
         f"\n:small[:gray[{plain(verdict.sentence.partition(': ')[2])}]]"
     )

@@ -19,7 +19,7 @@ from vizlib.ui.widgets import charts
 
 def show(run, picture):
     status.title("Compare")
-    runs = {one.run_id: one for one in caches.run_list()[0] if one.run_id != run.run_id}
+    runs = {other.run_id: other for other in caches.run_list()[0] if other.run_id != run.run_id}
     if not runs:
         st.info(
             f"**{plain(run.run_id)}** is the only model here: train another one, in the "
@@ -47,9 +47,9 @@ def show(run, picture):
                 help="The second becomes the first.",
                 width="stretch",
             )
-            for one in (run, second):
-                if line := status.sentence(one):
-                    st.markdown(f"**{plain(one.run_id)}** {line} {status.weights_in_view(one)}")
+            for each in (run, second):
+                if line := status.sentence(each):
+                    st.markdown(f"**{plain(each.run_id)}** {line} {status.weights_in_view(each)}")
             status.say_problems([run, second])
             say_tested([run, second])
         with st.container(width=560):
@@ -132,7 +132,7 @@ def cells(run):
 def curves(runs):
     st.markdown("#### How they learned")
     with sentences(*guard.IN_PAGE):
-        if not any(one.events_of("step") or one.events_of("epoch") for one in runs):
+        if not any(run.events_of("step") or run.events_of("epoch") for run in runs):
             raise not_yet.without(runs[0], "step")
         axis = st.segmented_control(
             "Over",

@@ -27,39 +27,39 @@ def show(run, picture):
             "once its training has ended; Stop in the sidebar keeps what it has learned."
         )
     caches.model(run)  # says what to do where there are no weights
-    rows = {row.name: row for row in caches.layers(run)}
+    layers = {layer.name: layer for layer in caches.layers(run)}
     names = caches.unit_layers(run)
     notes = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        layer = pick_layer(
+        layer_name = pick_layer(
             run,
             names,
-            default=default(rows, names),
+            default=default(layers, names),
             notes=notes,
             lacks="no images are looked up",
             help="Every convolution, and the classes.",
         )
-        unit = pick_unit("Unit", rows[layer].output_shape[0], st.container(width=140))
+        unit = pick_unit("Unit", layers[layer_name].output_shape[0], st.container(width=140))
         control = random_weights.switch()
-    row = rows[layer]
+    layer = layers[layer_name]
     name = (
         f"the class {plain(run.class_names[unit])}"
-        if layer == names[-1]
-        else f"unit {unit} of {plain(layer)}"
+        if layer_name == names[-1]
+        else f"unit {unit} of {plain(layer_name)}"
     )
     st.markdown(f"#### What excites {name}")
-    found = strongest_images.found(run)
-    unit_portrait.show(run, row, unit, found, control)
-    if found is not None:
-        strongest_images.show(run, row, unit, found, control)
-    unit_sheet.show(run, row, unit, found)
+    index = strongest_images.look_up(run)
+    unit_portrait.show(run, layer, unit, index, control)
+    if index is not None:
+        strongest_images.show(run, layer, unit, index, control)
+    unit_sheet.show(run, layer, unit, index)
 
 
-def default(rows, names):
+def default(layers, names):
     """The convolution halfway through the network: its units have learned shapes, and still see a
     part of the image only.
     """
-    middle = at_depth(list(rows.values()), 0.5)[0].name
+    middle = at_depth(list(layers.values()), 0.5)[0].name
     return middle if middle in names else names[0]
 
 

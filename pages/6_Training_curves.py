@@ -18,7 +18,7 @@ from vizlib.ui.widgets import charts
 
 def show(run, picture):
     status.title("Training curves")
-    by_id = {one.run_id: one for one in caches.run_list()[0]}
+    by_id = {other.run_id: other for other in caches.run_list()[0]}
     others = [name for name in by_id if name != run.run_id]
     # a run that is gone, or now in view itself, is beside it no more
     if not set(st.session_state.get("with", ())) <= set(others):
@@ -53,7 +53,7 @@ def show(run, picture):
 
 
 def draw(runs, quantity, axis, smoothing, log_scale, until):
-    if not any(one.events_of("step") or one.events_of("epoch") for one in runs):
+    if not any(run.events_of("step") or run.events_of("epoch") for run in runs):
         raise not_yet.without(runs[0], "step")
     start = time.perf_counter()
     display = CurvesDisplay.from_runs(runs)
@@ -76,7 +76,11 @@ def summary(run):
     best, finished, speeds = (
         run.best,
         run.events_of("finished"),
-        [row["images_per_second"] for row in run.events_of("step") if row.get("images_per_second")],
+        [
+            event["images_per_second"]
+            for event in run.events_of("step")
+            if event.get("images_per_second")
+        ],
     )
     text = f"**{plain(run.run_id)}**: {'finished' if finished else status.sentence(run)}"
     if finished and best:

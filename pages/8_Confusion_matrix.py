@@ -25,7 +25,7 @@ NONE = "none"
 
 def show(run, picture):
     status.title("Confusion matrix", run)
-    others = [one.run_id for one in caches.run_list()[0] if one.run_id != run.run_id]
+    others = [each.run_id for each in caches.run_list()[0] if each.run_id != run.run_id]
     other = chosen(
         "Beside it", [NONE, *others], key="beside", help="A second run, side by side.", word="run"
     )
@@ -35,10 +35,10 @@ def show(run, picture):
         return
     with st.container(key="stacks_runs"):
         left, right = st.columns(2, gap="large")
-    second = next(one for one in caches.run_list()[0] if one.run_id == other)
-    for column, one, place in ((left, run, "first"), (right, second, "second")):
+    second = next(each for each in caches.run_list()[0] if each.run_id == other)
+    for column, shown, which in ((left, run, "first"), (right, second, "second")):
         with column, sentences(*guard.IN_PAGE):
-            one_run(one, place, step, wide=False)
+            one_run(shown, which, step, wide=False)
 
 
 def one_run(run, which, step, wide):
@@ -104,9 +104,9 @@ def take_click(chart, keys, class_names):
     """Copy a click on a cell into the pickers below: the chart forgets it when it is redrawn."""
     points = st.session_state[chart].selection.points
     if points:
-        place = points[0]["customdata"]
+        cell = points[0]["customdata"]
         true, predicted = (
-            int(place[str(axis)] if isinstance(place, dict) else place[axis]) for axis in (0, 1)
+            int(cell[str(axis)] if isinstance(cell, dict) else cell[axis]) for axis in (0, 1)
         )
         st.session_state[keys["true"]], st.session_state[keys["predicted"]] = (
             class_names[true],

@@ -42,7 +42,7 @@ def show(run, picture):
             say_missing(shown_run)
     if display.histories:
         draw(run, display, size, step)
-        files(run, [one for one in shown if one.run_id in display.histories], display, size)
+        files(run, [each for each in shown if each.run_id in display.histories], display, size)
 
 
 INTRODUCTION = (
@@ -84,7 +84,7 @@ def draw(run, display, size, step):
 
 
 def files(run, shown, display, size):
-    names = ", ".join(f"{one.run_id} on {one.config.dataset}" for one in shown)
+    names = ", ".join(f"{each.run_id} on {each.config.dataset}" for each in shown)
     caption(
         f"{names}: L2 norm of the {size} of each layer's weight, of one batch a step, on one "
         "scale.",
@@ -97,8 +97,8 @@ def partner(run, runs):
     """The run that the picture is most telling beside: of the same depth with or without shortcuts,
     the newest with gradients, else the one that ships.
     """
-    fitting = [one for one in runs if all(pairs.nearness(run, one, "shortcuts"))]
-    with_gradients = [one for one in fitting if one.events_of("gradients")]
+    fitting = [other for other in runs if all(pairs.nearness(run, other, "shortcuts"))]
+    with_gradients = [other for other in fitting if other.events_of("gradients")]
     return (with_gradients or fitting[:1] or [None])[-1].run_id if fitting else ALONE
 
 

@@ -88,19 +88,21 @@ def _from_data_set(run):
     data = caches.dataset(run)
     class_name = chosen("Class", data.class_names, key="label")
     label = data.class_names.index(class_name)
-    rows = np.flatnonzero(data.splits["test"].labels == label)
-    if not len(rows):
+    image_numbers = np.flatnonzero(data.splits["test"].labels == label)
+    if not len(image_numbers):
         raise UserError(f"There is no held-out image of the class {class_name!r}.")
-    index = whole_number(f"Held-out image, of {len(rows):,}", len(rows) - 1, key="index")
-    original = data.splits["test"].pictures[int(rows[index])]
+    index = whole_number(
+        f"Held-out image, of {len(image_numbers):,}", len(image_numbers) - 1, key="index"
+    )
+    original = data.splits["test"].pictures[int(image_numbers[index])]
     return Picture(original, fit(original, run.input_size), f"{class_name} {index}", label)
 
 
-def offer_download(name: str, place: str) -> None:
+def offer_download(name: str, where: str) -> None:
     """Say that a data set is missing, with a button that fetches it where it can be fetched, or
     else what to do. UserError for a name of none.
 
-    place: a word that tells one such button on a page from another.
+    where: a word that tells one such button on a page from another.
     """
     reader = reader_of(name)
     if reader.download is None:
@@ -110,7 +112,7 @@ def offer_download(name: str, place: str) -> None:
     size = f" ({reader.download_bytes / 1e6:.0f} MB)" if reader.download_bytes else ""
     if st.button(
         f"Download it{size}",
-        key=f"download {name} {place}",
+        key=f"download {name} {where}",
         help="From its makers' site, once; nothing else in this app uses the network.",
     ):
         bar = st.progress(0.0, "downloading")

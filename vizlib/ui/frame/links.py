@@ -35,7 +35,7 @@ def link(title, label, /, **parameters):
         if key not in OF_ALL_PAGES or str(value) != str(st.session_state.get(key))
     }
     texts = {
-        key: [str(one) for one in value] if isinstance(value, list) else str(value)
+        key: [str(item) for item in value] if isinstance(value, list) else str(value)
         for key, value in kept.items()
     }
     # `streamlit run pages/...`: a page that runs by itself has no others beside it

@@ -12,13 +12,13 @@ OPENS_ON = "resnet32"
 
 def pick_run():
     """The run in view. UserError if there is none at all."""
-    found, _ = caches.run_list()
-    if not found:
+    runs, _ = caches.run_list()
+    if not runs:
         raise UserError(
             "There is no model yet: train one with python -m vizlib train --architecture "
             "lenet --data digits."
         )
-    by_id = {run.run_id: run for run in found}
+    by_id = {run.run_id: run for run in runs}
     before = st.session_state.get("model")
     if before is not None and before not in by_id:
         st.warning(plain(f"The model {before!r} is not there any more."))

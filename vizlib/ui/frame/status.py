@@ -106,4 +106,4 @@ def took(runs, verb, seconds):
     """How long a figure of these runs took, for its caption; empty where one of them is followed:
     it would change with every look at it.
     """
-    return "" if any(one.is_active for one in runs) else f"; {verb} in {seconds * 1000:.0f} ms"
+    return "" if any(run.is_active for run in runs) else f"; {verb} in {seconds * 1000:.0f} ms"

@@ -34,28 +34,30 @@ def show(run, picture, method, sides):
     st.markdown(method.words)
     waiting = st.container()
     with waiting:
-        found = {
-            side: one for side in sides if (one := evidence(run, picture, side, method)) is not None
+        evidences = {
+            side: its_evidence
+            for side in sides
+            if (its_evidence := evidence(run, picture, side, method)) is not None
         }
     trained, controls = (
-        [side for side in found if side.is_control == wanted] for wanted in (False, True)
+        [side for side in evidences if side.is_control == wanted] for wanted in (False, True)
     )
     displays = {}
     for group in filter(None, (trained, controls)):
         display = EvidenceDisplay(
-            np.stack([found[side].values for side in group]),
+            np.stack([evidences[side].values for side in group]),
             picture.received,
             method.style,
             tuple(run.class_names[side.target] for side in group),
         )
-        displays |= {side: (display, place) for place, side in enumerate(group)}
+        displays |= {side: (display, number) for number, side in enumerate(group)}
     with st.container(key=f"stacks_{method.name}"):
         left, right = st.columns([len(sides), 1.1], gap="medium")
     for column, side in zip(left.columns(len(sides)), sides, strict=True):
         if side in displays:
-            draw(column, run, method, side, *displays[side], found[side].facts)
+            draw(column, run, method, side, *displays[side], evidences[side].facts)
     if controls and trained:
-        likeness = rank_correlation(found[trained[0]].values, found[controls[0]].values)
+        likeness = rank_correlation(evidences[trained[0]].values, evidences[controls[0]].values)
         right.markdown(
             "Random weights: "
             + (
@@ -66,7 +68,7 @@ def show(run, picture, method, sides):
         )
     if trained:
         with right:
-            files(run, picture, method, trained, displays, found[trained[0]].facts)
+            files(run, picture, method, trained, displays, evidences[trained[0]].facts)
 
 
 def evidence(run, picture, side, method):
@@ -110,10 +112,10 @@ def compute(*arguments):
     return attribution.evidence(*arguments)
 
 
-def draw(column, run, method, side, display, place, facts):
+def draw(column, run, method, side, display, number, facts):
     """One picture, with what can be read from it in numbers."""
-    values, name = display.values[place], run.class_names[side.target]
-    shown = sharp_png(display.pictures[place], 300)
+    values, name = display.values[number], run.class_names[side.target]
+    shown = sharp_png(display.pictures[number], 300)
     weights = " with random weights" if side.is_control else ""
     column.image(
         shown,
@@ -140,7 +142,7 @@ def files(run, picture, method, trained, displays, facts):
         f"Colours from {low} to {high}{cut_off}: {how}; "
         f"of the logits of {', '.join(display.class_names)}; {run.run_id}, image: {picture.title}."
     )
-    others = [one for side, (one, _) in displays.items() if side.is_control]
+    others = [other for side, (other, _) in displays.items() if side.is_control]
     shown = text + (" Last, on a scale of its own: random weights." if others else "")
     caption(
         shown,

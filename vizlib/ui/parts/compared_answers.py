@@ -17,7 +17,7 @@ from vizlib.ui.widgets import charts
 
 def show(first, second):
     st.markdown("#### What they confuse")
-    found = []
+    drawn = []
     for number, (column, run) in enumerate(
         zip(st.columns(2, gap="medium"), (first, second), strict=True)
     ):
@@ -39,10 +39,10 @@ def show(first, second):
                 f"{run.run_id}-confusion",
                 csv=display.csv,
             )
-            found.append((answered, display))
-    if len(found) < 2:
+            drawn.append((answered, display))
+    if len(drawn) < 2:
         return
-    (answers_of_first, display_of_first), (answers_of_second, display_of_second) = found
+    (answers_of_first, display_of_first), (answers_of_second, display_of_second) = drawn
     left, right = st.columns(2, gap="medium")
     if display_of_first.class_names == display_of_second.class_names:
         display = ConfusionDifference(display_of_first, display_of_second)
@@ -89,7 +89,7 @@ def gains(names, display, most=3):
     """The classes in which each of the two recognises the most more of the images than the other,
     as one line.
     """
-    gained, said = np.nan_to_num(display.shares.diagonal()), []
+    gained, gains_of_each = np.nan_to_num(display.shares.diagonal()), []
     for name, sign in zip(names, (1, -1), strict=True):
         best = [
             label
@@ -100,12 +100,12 @@ def gains(names, display, most=3):
             f"**{plain(display.first.class_names[label])}** (+{100 * abs(gained[label]):.1f})"
             for label in best
         )
-        said.append(
+        gains_of_each.append(
             f"{plain(name)} gains the most in {listed}."
             if best
             else f"{plain(name)} is better in no class."
         )
-    return " ".join(said)
+    return " ".join(gains_of_each)
 
 
 def image_by_image(first, second):

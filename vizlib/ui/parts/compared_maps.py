@@ -142,12 +142,12 @@ def half(run, name, picture, share):
 
 def likeness(first, second):
     """Whether the values of both layers are the same, in a sentence."""
-    found = greatest_difference(first, second)
-    if found is None:
+    compared = greatest_difference(first, second)
+    if compared is None:
         return (
             "The two layers have different shapes, so their values cannot be compared one by one."
         )
-    difference, is_rounding = found
+    difference, is_rounding = compared
     if not difference:
         return "**Both compute the same**: every value is equal to the last bit."
     if is_rounding:

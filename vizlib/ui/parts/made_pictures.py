@@ -65,8 +65,8 @@ def of_unit(run, layer, unit, chosen, random_weights=False):
             "Making the picture",
         )
     )
-    made, at = (sheet, unit) if sheet else (done and done[0], 0)
-    return made and (made.pictures[at], float(made.values[at]))
+    made, number = (sheet, unit) if sheet else (done and done[0], 0)
+    return made and (made.pictures[number], float(made.values[number]))
 
 
 def of_layer(run, layer, chosen):

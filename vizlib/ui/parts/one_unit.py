@@ -1,4 +1,4 @@
-"""One unit of a layer large: its map beside the input, what each of its places sees there, its
+"""One unit of a layer large: its map beside the input, what each of its positions sees there, its
 numbers, and the way to its filter.
 """
 
@@ -18,29 +18,29 @@ from vizlib.ui.frame.plain import plain
 from vizlib.ui.widgets import place_view
 
 
-def show(run, picture, row, display, unit, scale, *, is_stored):
-    """Draw one unit of the layer `row`. is_stored: the maps were kept along the training, so there
+def show(run, picture, layer, display, unit, scale, *, is_stored):
+    """Draw one unit of a Layer. is_stored: the maps were kept along the training, so there
     is nothing to take a gradient of.
     """
     values = display.maps[unit]
-    if values.size == 1:  # it answers for the whole image: there is no place to show
+    if values.size == 1:  # it answers for the whole image: there is no position to show
         name = (
             f" ({plain(run.class_names[unit])})"
-            if list(row.output_shape) == [len(run.class_names)]
+            if list(layer.output_shape) == [len(run.class_names)]
             else ""
         )
         st.markdown(f"Unit {unit}{name} answers **{values.item():.4g}** to the whole image.")
-        _link_to_unit(run, row, unit)
+        _link_to_unit(run, layer, unit)
         return
     with st.container(key="stacks_unit"):
         large, facts = st.columns([3, 1], gap="large")
     with facts:
-        place = _place(display, unit)
-        _numbers(row, values)
-        _link_to_unit(run, row, unit)
-        if row.is_convolution:
-            links.link("Filters", "Its filter →", layer=row.name, unit=unit)
-    seen = spans(row, run.input_size, values.shape)
+        position = _position(display, unit)
+        _numbers(layer, values)
+        _link_to_unit(run, layer, unit)
+        if layer.is_convolution:
+            links.link("Filters", "Its filter →", layer=layer.name, unit=unit)
+    spans_seen = spans(layer, run.input_size, values.shape)
     with large:
         place_view.show(
             key="unit",
@@ -50,12 +50,12 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
             picture=png_bytes(picture.received),
             over=png_bytes(display.overlay(unit, picture.received)),
             size=run.input_size[1:],
-            spans=seen,
-            place=place,
+            spans=spans_seen,
+            position=position,
             on_pick=lambda picked: st.session_state.update(place=f"{picked[0]},{picked[1]}"),
-            **({} if is_stored else _influence(run, picture, row, unit, place, seen)),
+            **({} if is_stored else _influence(run, picture, layer, unit, position, spans_seen)),
         )
-        if seen is None:
+        if spans_seen is None:
             st.info(
                 f"What a place sees is not known: {WHY_NOT_KNOWN}. So no pixels are framed as "
                 "those that it can depend on.",
@@ -64,9 +64,9 @@ def show(run, picture, row, display, unit, scale, *, is_stored):
         _explain(is_stored)
 
 
-def _place(display, unit):
-    """The place (row, column) that is written in its box and in the address; where none is, or none
-    of this map, the unit's strongest.
+def _position(display, unit):
+    """The position (row, column) that is written in its box and in the address; where none is, or
+    none of this map, the unit's strongest.
     """
     shape = display.maps[unit].shape
     as_addressed("place", "", lambda text: text)
@@ -87,30 +87,30 @@ def _place(display, unit):
         bind="query-params",
         persist_state="session",
     )
-    place = _written(text)
-    if _outside(place, shape):
+    position = _written(text)
+    if _outside(position, shape):
         st.rerun()
-    if text and place is None:
+    if text and position is None:
         st.warning(
             plain(
                 f"{text[:40]!r} is no place on a map: it takes two whole numbers, such as "
                 "3,5. The strongest place is shown."
             )
         )
-    return place or display.strongest(unit)
+    return position or display.strongest(unit)
 
 
 def _written(text):
-    found = re.fullmatch(r"\s*([0-9]{1,5})\s*,\s*([0-9]{1,5})\s*", text or "")
-    return (int(found[1]), int(found[2])) if found else None
+    numbers = re.fullmatch(r"\s*([0-9]{1,5})\s*,\s*([0-9]{1,5})\s*", text or "")
+    return (int(numbers[1]), int(numbers[2])) if numbers else None
 
 
-def _outside(place, shape):
-    return place is not None and not (place[0] < shape[0] and place[1] < shape[1])
+def _outside(position, shape):
+    return position is not None and not (position[0] < shape[0] and position[1] < shape[1])
 
 
-def _numbers(row, values):
-    field = row.receptive_field
+def _numbers(layer, values):
+    field = layer.receptive_field
     sees = (
         "what one value sees is not known"
         if field is None
@@ -122,29 +122,25 @@ def _numbers(row, values):
     )
 
 
-def _link_to_unit(run, row, unit):
+def _link_to_unit(run, layer, unit):
     """The way to what the unit looks for: of a layer after a convolution, as a ReLU, that of the
     convolution.
     """
-    layer = (
+    layer_name = (
         None
         if run.is_weightless
-        else unit_layer(caches.layers(run), row.name, caches.unit_layers(run))
+        else unit_layer(caches.layers(run), layer.name, caches.unit_layers(run))
     )
-    if layer:
-        links.link(
-            "Unit",
-            f"What {'it' if layer == row.name else f'unit {unit} of {plain(layer)}'} looks for →",
-            layer=layer,
-            unit=unit,
-        )
+    if layer_name:
+        name = "it" if layer_name == layer.name else f"unit {unit} of {plain(layer_name)}"
+        links.link("Unit", f"What {name} looks for →", layer=layer_name, unit=unit)
 
 
-def _influence(run, picture, row, unit, place, seen):
-    """What the place's effective field adds to the view: colours, the box that holds most of it,
+def _influence(run, picture, layer, unit, position, spans_seen):
+    """What the position's effective field adds to the view: colours, the box that holds most of it,
     and what that box is, in words.
     """
-    influence, tight = caches.effective_field(run, picture, row.name, unit, place)
+    influence, tight = caches.effective_field(run, picture, layer.name, unit, position)
     if tight is None:
         return dict(
             heat=heat_png(influence),
@@ -155,10 +151,10 @@ def _influence(run, picture, row, unit, place, seen):
         f"95 % of the influence on it comes from rows {tight[0]} to {tight[2] - 1}, columns "
         f"{tight[1]} to {tight[3] - 1}"
     )
-    if seen is None:
+    if spans_seen is None:
         more += "."
     else:
-        (first, end), (left, right) = seen[0][place[0]], seen[1][place[1]]
+        (first, end), (left, right) = spans_seen[0][position[0]], spans_seen[1][position[1]]
         share = (tight[2] - tight[0]) * (tight[3] - tight[1]) / ((end - first) * (right - left))
         more += f": {share:.0%} of the pixels that it sees."
     return dict(heat=heat_png(influence), tight=tight, more=more)

@@ -59,13 +59,13 @@ class Moment:
         )
         return Picture(self.picture, self.picture, f"the probe picture at step {self.step}")
 
-    def maps(self, layer, rows, scale):
+    def maps(self, layer, layers, scale):
         """The stored layer nearest to the one chosen: (its name, FeatureMapsDisplay, Atlas,
-        seconds). rows: all Layers by name, in order.
+        seconds). layers: all Layers by name, in order.
 
         Where another layer than the chosen one is shown, a line says so.
         """
-        start, names = time.perf_counter(), list(rows)
+        start, names = time.perf_counter(), list(layers)
         stored = [name for name in names if name in caches.probe_layers(self.run)[self.step]]
         if not stored:
             raise not_yet.NotYet(
@@ -81,7 +81,7 @@ class Moment:
             f"**{plain(name)}**" if name == shown else plain(name) for name in stored
         )
         display = caches.probe_maps(self.run, self.step, shown)
-        count, all_of = len(display.maps), rows[shown].output_shape[0]
+        count, all_of = len(display.maps), layers[shown].output_shape[0]
         instead = (
             ""
             if shown == layer

@@ -21,7 +21,7 @@ SHOWN = 9
 TILE = 120  # CSS pixels
 
 
-def found(run):
+def look_up(run):
     """The Index of the run's strongest images; None as long as there is none, with what is missing
     or how far it is.
     """
@@ -51,46 +51,46 @@ def found(run):
 
 @dataclass(frozen=True)
 class Seen:
-    """One of a unit's strongest images. row: in the test images. received: uint8 (H, W, C). place:
-    (row, column) of the map. box: what that place sees.
+    """One of a unit's strongest images. image_number: in the test images. received: uint8
+    (H, W, C). position: (row, column) on the map. box: what that position sees.
     """
 
-    row: int
+    image_number: int
     received: np.ndarray
     value: float
-    place: tuple
+    position: tuple
     box: tuple
 
 
-def nine(run, row, unit, index):
+def nine(run, layer, unit, index):
     """The unit's strongest images, a list of Seen, the strongest first."""
-    best, pictures = index[row.name], caches.dataset(run).splits["test"].pictures
-    places = [tuple(map(int, place)) for place in best.positions[unit][:SHOWN]]
+    best, pictures = index[layer.name], caches.dataset(run).splits["test"].pictures
+    positions = [tuple(map(int, position)) for position in best.positions[unit][:SHOWN]]
     return [
         Seen(
-            int(at),
-            fit(pictures[int(at)], run.input_size),
+            int(image_number),
+            fit(pictures[int(image_number)], run.input_size),
             float(value),
-            place,
-            field(row, place, run.input_size),
+            position,
+            field(layer, position, run.input_size),
         )
-        for at, value, place in zip(
-            best.image_numbers[unit], best.values[unit], places, strict=False
+        for image_number, value, position in zip(
+            best.image_numbers[unit], best.values[unit], positions, strict=False
         )
     ]
 
 
-def show(run, row, unit, index, control):
+def show(run, layer, unit, index, control):
     """Draw a table of them: the images, the part that the unit sees, and what in it excites the
     unit. control: also with random weights.
     """
-    data, best = caches.dataset(run), nine(run, row, unit, index)
-    is_part, has_map = sees_part(row, run.input_size), len(row.output_shape) == 3
+    data, best = caches.dataset(run), nine(run, layer, unit, index)
+    is_part, has_map = sees_part(layer, run.input_size), len(layer.output_shape) == 3
     images, below = st.container(key="strongest"), st.container(key="excited_by")
     with below:
         excited = jobs.result(
-            ("excited by", *caches.state(run), row.name, unit, control),
-            finder(run, row, unit, best, control),
+            ("excited by", *caches.state(run), layer.name, unit, control),
+            finder(run, layer, unit, best, control),
             "Looking for what in them excites it",
         )
     with images:
@@ -111,7 +111,7 @@ def show(run, row, unit, index, control):
             pictures,
             "held-out image",
         )
-        ways_on(data, row, unit, best)
+        ways_on(data, layer, unit, best)
         if is_part:
             line(
                 "**What it sees of them**",
@@ -123,7 +123,7 @@ def show(run, row, unit, index, control):
             gradients(run, best, excited[0].gradients)
     st.caption(
         plain(
-            f"{run.run_id}, {row.name}, unit {unit}: the strongest of {index.images:,} images "
+            f"{run.run_id}, {layer.name}, unit {unit}: the strongest of {index.images:,} images "
             f"({data.note}), looked up once for all units, in {index.seconds:.1f} s."
         )
     )
@@ -143,25 +143,29 @@ def line(words, pictures, alt):
         )
 
 
-def ways_on(data, row, unit, best):
+def ways_on(data, layer, unit, best):
     """Under each image the true class and the unit's value, as a link to the image's maps."""
     for column, seen in zip(st.columns(SHOWN, gap="small"), best, strict=False):
         with column:
-            at = {"place": ",".join(map(str, seen.place))} if len(row.output_shape) == 3 else {}
-            st.caption(plain(data.class_names[data.splits["test"].labels[seen.row]]))
+            place = (
+                {"place": ",".join(map(str, seen.position))} if len(layer.output_shape) == 3 else {}
+            )
+            st.caption(plain(data.class_names[data.splits["test"].labels[seen.image_number]]))
             links.link(
                 "Feature maps",
                 f"{seen.value:.3g} →",
-                layer=row.name,
+                layer=layer.name,
                 unit=unit,
-                **at,
-                **address.held_out(data, seen.row),
+                **place,
+                **address.held_out(data, seen.image_number),
             )
 
 
-def gradients(run, best, found):
-    for (method, is_control), attributions in found.items():
-        parts = [part_of(one, seen.box) for one, seen in zip(attributions, best, strict=True)]
+def gradients(run, best, by_method):
+    for (method, is_control), attributions in by_method.items():
+        parts = [
+            part_of(gradient, seen.box) for gradient, seen in zip(attributions, best, strict=True)
+        ]
         line(
             ":gray[the same with random weights]" if is_control else f"**{method.capitalize()}**",
             parts,
@@ -203,7 +207,7 @@ class ExcitedBy:
     gradients: dict
 
 
-def finder(run, row, unit, best, control):
+def finder(run, layer, unit, best, control):
     """The computation of ExcitedBy."""
     networks = [(False, caches.model(run)), (True, caches.control(run))][: 1 + control]
     asked = [
@@ -224,22 +228,24 @@ def finder(run, row, unit, best, control):
                 for seen in best
             ]
         )
-        units, places, fields, gradients = (
+        units, positions, fields, gradients = (
             [unit] * len(best),
-            [seen.place if len(row.output_shape) == 3 else () for seen in best],
+            [seen.position if len(layer.output_shape) == 3 else () for seen in best],
             [],
             {},
         )
-        for number, place in enumerate(places):
+        for number, position in enumerate(positions):
             fields.append(
                 tight_box(
-                    effective(networks[0][1], images[number : number + 1], row.name, unit, place)
+                    effective(
+                        networks[0][1], images[number : number + 1], layer.name, unit, position
+                    )
                 )
             )
             say(0.3 * (number + 1) / len(best))
         for number, (method, is_control, network) in enumerate(asked):
             gradients[method, is_control] = of_units(
-                network, images, row.name, units, places, method
+                network, images, layer.name, units, positions, method
             )
             say(0.3 + 0.7 * (number + 1) / len(asked))
         return ExcitedBy(fields, gradients)

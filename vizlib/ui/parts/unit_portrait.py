@@ -20,7 +20,7 @@ from vizlib.ui.widgets import charts
 SIZE = 240  # CSS pixels
 
 
-def show(run, row, unit, index, control):
+def show(run, layer, unit, index, control):
     """index: the Index of strongest images, or None. control: whether the picture of random weights
     stands beside the made one.
     """
@@ -32,8 +32,8 @@ def show(run, row, unit, index, control):
         for column, is_control in zip(st.columns(1 + control), (False, True), strict=False):
             with column:
                 draw_made(
-                    made_pictures.of_unit(run, row, unit, chosen, is_control),
-                    index and float(index[row.name].values[unit][0]),
+                    made_pictures.of_unit(run, layer, unit, chosen, is_control),
+                    index and float(index[layer.name].values[unit][0]),
                     is_control,
                 )
         st.caption(
@@ -41,10 +41,10 @@ def show(run, row, unit, index, control):
             "images: none of them looks like it."
         )
     with facts:
-        describe(run, row, unit)
+        describe(run, layer, unit)
     with classes:
         if index is not None:
-            class_spread(run, row, unit, index)
+            class_spread(run, layer, unit, index)
 
 
 def draw_made(made, strongest, is_control):
@@ -70,9 +70,9 @@ def draw_made(made, strongest, is_control):
         )
 
 
-def describe(run, row, unit):
+def describe(run, layer, unit):
     """The unit's filter as colours where it looks at them, what it sees, and the ways on."""
-    weight = dict(convolutions(caches.model(run))).get(row.name)
+    weight = dict(convolutions(caches.model(run))).get(layer.name)
     if weight is not None and weight.shape[1] == 3:
         st.markdown("**Its filter**")
         kernel = FiltersDisplay.from_weight(weight.float().numpy()).colour_atlas().tiles[unit]
@@ -82,36 +82,38 @@ def describe(run, row, unit):
             output_format="PNG",
             width=120,
         )
-    st.markdown(f"**It sees**  \n{what_it_sees(run, row)}")
+    st.markdown(f"**It sees**  \n{what_it_sees(run, layer)}")
     links.link(
-        "Feature maps", "Its map for the image in view →", layer=row.name, unit=unit, place=""
+        "Feature maps", "Its map for the image in view →", layer=layer.name, unit=unit, place=""
     )
-    if row.is_convolution:
-        links.link("Filters", "Its filter's weights →", layer=row.name, unit=unit)
+    if layer.is_convolution:
+        links.link("Filters", "Its filter's weights →", layer=layer.name, unit=unit)
 
 
-def what_it_sees(run, row):
+def what_it_sees(run, layer):
     """How much of an image a unit of a Layer sees, in words."""
-    if row.receptive_field is None:
+    if layer.receptive_field is None:
         return f"how much is not known: {WHY_NOT_KNOWN}. The whole image is shown"
-    field = " × ".join(map(str, row.receptive_field))
-    if sees_part(row, run.input_size):
+    field = " × ".join(map(str, layer.receptive_field))
+    if sees_part(layer, run.input_size):
         return f"{field} pixels"
-    could = f", and could see {field} pixels" if len(row.output_shape) == 3 else ""
+    could = f", and could see {field} pixels" if len(layer.output_shape) == 3 else ""
     return f"the whole image{could}"
 
 
-def class_spread(run, row, unit, index):
+def class_spread(run, layer, unit, index):
     """How the unit's strongest images spread over the classes, each with the way to the images of
     that class in the matrix.
     """
-    rows = index[row.name].image_numbers[unit]
-    found = spread(caches.dataset(run).splits["test"].labels[np.asarray(rows)], run.class_names)
-    st.markdown(f"**The classes of its {len(rows)} strongest images**")
-    charts.steady(plot_spread(found), key="spread", config={"staticPlot": True})
+    image_numbers = index[layer.name].image_numbers[unit]
+    classes = spread(
+        caches.dataset(run).splits["test"].labels[np.asarray(image_numbers)], run.class_names
+    )
+    st.markdown(f"**The classes of its {len(image_numbers)} strongest images**")
+    charts.steady(plot_spread(classes), key="spread", config={"staticPlot": True})
     links.link(
         "Confusion matrix",
-        f"{plain(found[0][0])} in the matrix →",
-        true_first=found[0][0],
-        predicted_first=found[0][0],
+        f"{plain(classes[0][0])} in the matrix →",
+        true_first=classes[0][0],
+        predicted_first=classes[0][0],
     )

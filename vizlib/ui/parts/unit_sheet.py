@@ -53,10 +53,10 @@ def made(run, layer):
     done = made_pictures.of_layer(run, layer, made_pictures.chosen())
     if done is None:
         return None
-    found, seconds = done
-    labels = [f"unit {unit}: {value:.3g}" for unit, value in enumerate(found.values)]
+    maximised, seconds = done
+    labels = [f"unit {unit}: {value:.3g}" for unit, value in enumerate(maximised.values)]
     return sheet(
-        patterns.fitting(found.pictures), labels
+        patterns.fitting(maximised.pictures), labels
     ), f"for each unit the picture made to excite it most, made in {seconds:.1f} s"
 
 

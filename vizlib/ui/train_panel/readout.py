@@ -38,7 +38,7 @@ def rate_of(run):
 
 
 def is_preparing(run):
-    """Whether its process gets data and network ready: what its rows say is of before."""
+    """Whether its process gets data and network ready: what its events say is of before."""
     phases = [
         event["event"]
         for event in run.events
@@ -106,9 +106,11 @@ def html(steps, epochs):
     )
 
 
-def ordinal(place):
-    ending = "th" if 10 <= place % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(place % 10, "th")
-    return f"{place}{ending}"
+def ordinal(position):
+    ending = (
+        "th" if 10 <= position % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
+    )
+    return f"{position}{ending}"
 
 
 def device_name(device):

@@ -57,7 +57,7 @@ def show(in_view, ticking):
         if "steer_problem" in st.session_state:
             st.error(plain(st.session_state.pop("steer_problem")))
         _ended_in_view(next((run for run in caches.run_list()[0] if run.run_id == in_view), None))
-        first = sorted(now.active, key=lambda one: one[0].run_id != in_view)
+        first = sorted(now.active, key=lambda training: training[0].run_id != in_view)
         running = [(run, status) for run, status in first if status != "queued"]
         waiting = [run for run, status in first if status == "queued"]
         for run, status in running[:CARDS]:
@@ -178,16 +178,16 @@ def _apply_rate(run, key):
     _steer(launcher.change_rate, run, st.session_state[key])
 
 
-def _queued(run, place, in_view):
+def _queued(run, position, in_view):
     """A run that waits for its device."""
     with st.container(gap="xxsmall"):
         _name(run, in_view)
         st.caption(
             (
-                f"{readout.ordinal(place)} in the queue for the "
+                f"{readout.ordinal(position)} in the queue for the "
                 f"{readout.device_name(launcher.device_of(run))}"
             )
-            if place
+            if position
             else "about to start"
         )
         key = f"stop {run.run_id}"

@@ -27,17 +27,17 @@ def steady(figure, *, key, on_select=None, **given):
     if spec != last_spec:
         number, before = number + 1, last
     seen[key] = number, spec, figure, before
-    places = st.container(key=f"{key}_places")
-    places.html(_STYLE.format(key=key, now=number, before=number - 1))
+    container = st.container(key=f"{key}_places")
+    container.html(_STYLE.format(key=key, now=number, before=number - 1))
     drawn = [(number - 1, before), (number, figure)]
     # each stays where it is in the page when the next one comes
-    for place, one in drawn if number % 2 else reversed(drawn):
-        if one is None:
-            places.empty()
+    for drawn_number, drawn_figure in drawn if number % 2 else reversed(drawn):
+        if drawn_figure is None:
+            container.empty()
             continue
-        chart = f"{key}_{place}"
+        chart = f"{key}_{drawn_number}"
         picked = (lambda chart=chart: on_select(chart)) if on_select else "ignore"
-        places.plotly_chart(one, width="stretch", key=chart, on_select=picked, **given)
+        container.plotly_chart(drawn_figure, width="stretch", key=chart, on_select=picked, **given)
 
 
 def is_dark():

@@ -1,4 +1,4 @@
-"""One map beside the picture it was made from: point at a place, and the pixels that it sees are
+"""One map beside the picture it was made from: point at a position, and the pixels that it sees are
 framed in the picture, at once, in the browser.
 """
 
@@ -22,20 +22,21 @@ def show(
     over,
     size,
     spans,
-    place,
+    position,
     on_pick,
     heat=None,
     tight=None,
     more="",
 ):
-    """Show a map beside its picture; on_pick(place) is called before the rerun when another place
-    is fixed, by a click or an arrow key.
+    """Show a map beside its picture; on_pick(position) is called before the rerun when another
+    position is fixed, by a click or an arrow key.
 
     name: what the map is called. values: its float array (h, w); colours: the same as an Atlas of
     one tile. picture, over, heat: PNG bytes, the picture, the map laid over it, and the influence
-    on the fixed `place` (row, column), to be laid over it. size: the picture's (height, width) in
-    input pixels. spans: as receptive_fields.spans gives them, None where they are not known. tight:
-    the box that holds most of the influence, or None; more: what else to say of the fixed place.
+    on the fixed `position` (row, column), to be laid over it. size: the picture's (height, width)
+    in input pixels. spans: as receptive_fields.spans gives them, None where they are not known.
+    tight: the box that holds most of the influence, or None; more: what else to say of the fixed
+    position.
     """
     state = f"{key}_component"
 
@@ -66,7 +67,7 @@ def show(
             shape=list(values.shape),
             rows=[list(span) for span in spans[0]] if spans else None,
             columns=[list(span) for span in spans[1]] if spans else None,
-            place=list(place),
+            place=list(position),
             tight=list(tight) if tight else None,
             more=more,
         ),

@@ -34,19 +34,22 @@ def look_up(run):
         offer_download(run.config.dataset, "strongest")
         return None
     index = caches.strongest(run)
-    if index is None:
-        from vizlib.inside.strongest import of_run
+    return _look_beside(run) if index is None else index
 
-        data = caches.dataset(run)
-        done = jobs.result(
-            ("strongest", *caches.state(run)),
-            lambda say: of_run(run, data, say),
-            "Looking for the strongest images of all units, once",
-            to_the_end=True,
-        )
-        # not read anew: where its file cannot be written it is kept all the same
-        index = done and done[0]
-    return index
+
+def _look_beside(run):
+    """The Index, looked for beside the page; None as long as it is."""
+    from vizlib.inside.strongest import of_run
+
+    data = caches.dataset(run)
+    done = jobs.result(
+        ("strongest", *caches.state(run)),
+        lambda say: of_run(run, data, say),
+        "Looking for the strongest images of all units, once",
+        to_the_end=True,
+    )
+    # not read anew: where its file cannot be written it is kept all the same
+    return done and done[0]
 
 
 @dataclass(frozen=True)
@@ -64,28 +67,27 @@ class Seen:
 
 def nine(run, layer, unit, index):
     """The unit's strongest images, a list of Seen, the strongest first."""
-    best, pictures = index[layer.name], caches.dataset(run).splits["test"].pictures
-    positions = [tuple(map(int, position)) for position in best.positions[unit][:SHOWN]]
-    return [
-        Seen(
-            int(image_number),
-            fit(pictures[int(image_number)], run.input_size),
-            float(value),
-            position,
-            field(layer, position, run.input_size),
-        )
-        for image_number, value, position in zip(
-            best.image_numbers[unit], best.values[unit], positions, strict=False
-        )
-    ]
+    strongest = index[layer.name]
+    pictures = caches.dataset(run).splits["test"].pictures
+    best = []
+    for image_number, value, map_position in zip(
+        strongest.image_numbers[unit][:SHOWN],
+        strongest.values[unit],
+        strongest.positions[unit],
+        strict=False,
+    ):
+        received = fit(pictures[int(image_number)], run.input_size)
+        position = tuple(map(int, map_position))
+        box = field(layer, position, run.input_size)
+        best.append(Seen(int(image_number), received, float(value), position, box))
+    return best
 
 
 def show(run, layer, unit, index, control):
     """Draw a table of them: the images, the part that the unit sees, and what in it excites the
     unit. control: also with random weights.
     """
-    data, best = caches.dataset(run), nine(run, layer, unit, index)
-    is_part, has_map = sees_part(layer, run.input_size), len(layer.output_shape) == 3
+    best = nine(run, layer, unit, index)
     images, below = st.container(key="strongest"), st.container(key="excited_by")
     with below:
         excited = jobs.result(
@@ -94,37 +96,48 @@ def show(run, layer, unit, index, control):
             "Looking for what in them excites it",
         )
     with images:
-        boxes, note = [seen.box for seen in best], "; marked: what it sees"
-        if not is_part:
-            boxes, note = (
-                has_map and excited and excited[0].fields,
-                "; marked: where 95 % of its gradient lies",
-            )
-        pictures = (
-            [marked(seen.received, box or seen.box) for seen, box in zip(best, boxes, strict=True)]
-            if boxes
-            else [seen.received for seen in best]
-        )
-        line(
-            f"**The strongest held-out images**{note if boxes else ''}. The link below one "
-            "opens its maps",
-            pictures,
-            "held-out image",
-        )
-        ways_on(data, layer, unit, best)
-        if is_part:
-            line(
-                "**What it sees of them**",
-                [cut(seen.received, seen.box) for seen in best],
-                "the part that the unit sees",
-            )
+        draw_images(run, layer, unit, best, excited and excited[0].fields)
     with below:
         if excited:
             gradients(run, best, excited[0].gradients)
+    say_where_from(run, layer, unit, index)
+
+
+def draw_images(run, layer, unit, best, fields):
+    """The images with the ways on from each, and where the unit sees a part only, these parts.
+    fields: as in ExcitedBy, or None as long as they are not known.
+    """
+    is_part = sees_part(layer, run.input_size)
+    pictures, note = marked_pictures(layer, best, fields, is_part)
+    line(
+        f"**The strongest held-out images**{note}. The link below one opens its maps",
+        pictures,
+        "held-out image",
+    )
+    ways_on(caches.dataset(run), layer, unit, best)
+    if is_part:
+        parts = [cut(seen.received, seen.box) for seen in best]
+        line("**What it sees of them**", parts, "the part that the unit sees")
+
+
+def marked_pictures(layer, best, fields, is_part):
+    """(The images with a part marked where there is one to mark, what that part is in words)."""
+    if is_part:
+        return [marked(seen.received, seen.box) for seen in best], "; marked: what it sees"
+    if fields and len(layer.output_shape) == 3:
+        pictures = [
+            marked(seen.received, box or seen.box) for seen, box in zip(best, fields, strict=True)
+        ]
+        return pictures, "; marked: where 95 % of its gradient lies"
+    return [seen.received for seen in best], ""
+
+
+def say_where_from(run, layer, unit, index):
     st.caption(
         plain(
             f"{run.run_id}, {layer.name}, unit {unit}: the strongest of {index.images:,} images "
-            f"({data.note}), looked up once for all units, in {index.seconds:.1f} s."
+            f"({caches.dataset(run).note}), looked up once for all units, in "
+            f"{index.seconds:.1f} s."
         )
     )
 
@@ -145,11 +158,10 @@ def line(words, pictures, alt):
 
 def ways_on(data, layer, unit, best):
     """Under each image the true class and the unit's value, as a link to the image's maps."""
+    has_map = len(layer.output_shape) == 3
     for column, seen in zip(st.columns(SHOWN, gap="small"), best, strict=False):
+        place = {"place": ",".join(map(str, seen.position))} if has_map else {}
         with column:
-            place = (
-                {"place": ",".join(map(str, seen.position))} if len(layer.output_shape) == 3 else {}
-            )
             st.caption(plain(data.class_names[data.splits["test"].labels[seen.image_number]]))
             links.link(
                 "Feature maps",
@@ -210,44 +222,52 @@ class ExcitedBy:
 def finder(run, layer, unit, best, control):
     """The computation of ExcitedBy."""
     networks = [(False, caches.model(run)), (True, caches.control(run))][: 1 + control]
-    asked = [
-        (method, is_control, network)
-        for method in unit_methods()
-        for is_control, network in networks
-    ]
+    has_map = len(layer.output_shape) == 3
+    positions = [seen.position if has_map else () for seen in best]
 
     def work(say):
-        import torch
-
-        from vizlib.inside.attribution import of_units
-        from vizlib.inside.receptive_fields import effective, tight_box
-
-        images = torch.cat(
-            [
-                to_network_input(seen.received, run.input_size, run.config.mean, run.config.std)[1]
-                for seen in best
-            ]
+        images = network_inputs(run, best)
+        asked = (images, layer.name, unit, positions)
+        fields = fields_of(networks[0][1], *asked, lambda share: say(0.3 * share))
+        return ExcitedBy(
+            fields, gradients_of(networks, *asked, lambda share: say(0.3 + 0.7 * share))
         )
-        units, positions, fields, gradients = (
-            [unit] * len(best),
-            [seen.position if len(layer.output_shape) == 3 else () for seen in best],
-            [],
-            {},
-        )
-        for number, position in enumerate(positions):
-            fields.append(
-                tight_box(
-                    effective(
-                        networks[0][1], images[number : number + 1], layer.name, unit, position
-                    )
-                )
-            )
-            say(0.3 * (number + 1) / len(best))
-        for number, (method, is_control, network) in enumerate(asked):
-            gradients[method, is_control] = of_units(
-                network, images, layer.name, units, positions, method
-            )
-            say(0.3 + 0.7 * (number + 1) / len(asked))
-        return ExcitedBy(fields, gradients)
 
     return work
+
+
+def network_inputs(run, best):
+    """What the network gets of these images, (N, C, H, W)."""
+    import torch
+
+    mean, std = run.config.mean, run.config.std
+    return torch.cat(
+        [to_network_input(seen.received, run.input_size, mean, std)[1] for seen in best]
+    )
+
+
+def fields_of(network, images, layer_name, unit, positions, say):
+    """The box of each image in which most of the unit's gradient lies, or None."""
+    from vizlib.inside.receptive_fields import effective, tight_box
+
+    boxes = []
+    for number, position in enumerate(positions):
+        image = images[number : number + 1]
+        boxes.append(tight_box(effective(network, image, layer_name, unit, position)))
+        say((number + 1) / len(positions))
+    return boxes
+
+
+def gradients_of(networks, images, layer_name, unit, positions, say):
+    """The gradients of ExcitedBy. networks: (whether its weights are random, network) of each."""
+    from vizlib.inside.attribution import of_units
+
+    units = [unit] * len(positions)
+    asked = [(method, *network) for method in unit_methods() for network in networks]
+    gradients = {}
+    for number, (method, is_control, network) in enumerate(asked):
+        gradients[method, is_control] = of_units(
+            network, images, layer_name, units, positions, method
+        )
+        say((number + 1) / len(asked))
+    return gradients

@@ -24,18 +24,21 @@ def show(run, predictions, confusion, keys, across):
     true, predicted = pick_cell(run, confusion, keys)
     names = run.class_names
     image_numbers, confidence = predictions.cell(names.index(true), names.index(predicted))
-    count = len(image_numbers)
-    mark = ":green-badge[right]" if true == predicted else ":red-badge[wrong]"
-    shown = f", the {MOST_SHOWN} most confident shown" if count > MOST_SHOWN else ""
-    st.markdown(
-        f"{mark} **{count:,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}."
-    )
+    say_count(len(image_numbers), true, predicted)
     if run.config.dataset not in caches.dataset_names():
         st.caption("The numbers need only the stored answers; the pictures need the data set.")
         offer_download(run.config.dataset, keys["true"])
         return
     image_ids = [predictions.image_ids[number] for number in image_numbers[:MOST_SHOWN]]
     images(run, image_ids, confidence, across, f"{true} answered {predicted}")
+
+
+def say_count(count, true, predicted):
+    mark = ":green-badge[right]" if true == predicted else ":red-badge[wrong]"
+    shown = f", the {MOST_SHOWN} most confident shown" if count > MOST_SHOWN else ""
+    st.markdown(
+        f"{mark} **{count:,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}."
+    )
 
 
 def pick_cell(run, confusion, keys):

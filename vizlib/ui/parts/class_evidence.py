@@ -32,18 +32,38 @@ class Side:
 def show(run, picture, method, sides):
     """Draw one ClassMethod: its pictures as far as they are there, and how far the others are."""
     st.markdown(method.words)
-    waiting = st.container()
-    with waiting:
-        evidences = {
-            side: its_evidence
-            for side in sides
-            if (its_evidence := evidence(run, picture, side, method)) is not None
-        }
-    trained, controls = (
-        [side for side in evidences if side.is_control == wanted] for wanted in (False, True)
+    with st.container():
+        asked = {side: evidence(run, picture, side, method) for side in sides}
+    evidences = {side: there for side, there in asked.items() if there is not None}
+    displays = displays_of(run, picture, method, evidences)
+    with st.container(key=f"stacks_{method.name}"):
+        left, right = st.columns([len(sides), 1.1], gap="medium")
+    for column, side in zip(left.columns(len(sides)), sides, strict=True):
+        if side in displays:
+            draw(column, run, method, side, *displays[side], evidences[side].facts)
+    trained, controls = parted(evidences)
+    if not trained:
+        return
+    if controls:
+        right.markdown(likeness(evidences[trained[0]], evidences[controls[0]]))
+    with right:
+        files(run, picture, method, trained, displays, evidences[trained[0]].facts)
+
+
+def parted(sides):
+    """(Those of the trained network, those of its control)."""
+    return (
+        [side for side in sides if not side.is_control],
+        [side for side in sides if side.is_control],
     )
+
+
+def displays_of(run, picture, method, evidences):
+    """Of each Side (the EvidenceDisplay that it is in, its number there): the trained network's are
+    on one scale, the control's on another.
+    """
     displays = {}
-    for group in filter(None, (trained, controls)):
+    for group in filter(None, parted(evidences)):
         display = EvidenceDisplay(
             np.stack([evidences[side].values for side in group]),
             picture.received,
@@ -51,24 +71,18 @@ def show(run, picture, method, sides):
             tuple(run.class_names[side.target] for side in group),
         )
         displays |= {side: (display, number) for number, side in enumerate(group)}
-    with st.container(key=f"stacks_{method.name}"):
-        left, right = st.columns([len(sides), 1.1], gap="medium")
-    for column, side in zip(left.columns(len(sides)), sides, strict=True):
-        if side in displays:
-            draw(column, run, method, side, *displays[side], evidences[side].facts)
-    if controls and trained:
-        likeness = rank_correlation(evidences[trained[0]].values, evidences[controls[0]].values)
-        right.markdown(
-            "Random weights: "
-            + (
-                "nothing to compare."
-                if likeness is None
-                else f"rank correlation **{likeness:.2f}** with the trained network's picture."
-            )
-        )
-    if trained:
-        with right:
-            files(run, picture, method, trained, displays, evidences[trained[0]].facts)
+    return displays
+
+
+def likeness(trained, control):
+    """How alike the Evidence of the trained network and of its control are, in words."""
+    correlation = rank_correlation(trained.values, control.values)
+    if correlation is None:
+        return "Random weights: nothing to compare."
+    return (
+        f"Random weights: rank correlation **{correlation:.2f}** with the trained network's "
+        "picture."
+    )
 
 
 def evidence(run, picture, side, method):
@@ -77,26 +91,23 @@ def evidence(run, picture, side, method):
     """
     if is_quick(run, method):
         return caches.evidence(run, picture, side.target, method.name, side.is_control)
-    model, image = (
-        caches.control(run) if side.is_control else caches.model(run),
-        caches.tensor(run, picture),
-    )
-    state = (
-        str(run.folder),
-        run.config.architecture,
-        run.changed("config.json"),
-        run.changed("model.safetensors"),
-    )
-    words = (
-        f"{method.name[0].upper()}{method.name[1:]} for "
-        f"{plain(run.class_names[side.target])}{', random weights' if side.is_control else ''}"
-    )
+    model = caches.control(run) if side.is_control else caches.model(run)
+    image = caches.tensor(run, picture)
+    changed = run.changed("config.json"), run.changed("model.safetensors")
+    state = (str(run.folder), run.config.architecture, *changed)
     done = jobs.result(
         ("evidence", state, picture.key, side.target, method.name, side.is_control),
         lambda say: compute(model, image, side.target, method.name, say),
-        words,
+        in_words(run, side, method),
     )
     return done and done[0]
+
+
+def in_words(run, side, method):
+    """What is computed beside the page."""
+    name = f"{method.name[0].upper()}{method.name[1:]}"
+    weights = ", random weights" if side.is_control else ""
+    return f"{name} for {plain(run.class_names[side.target])}{weights}"
 
 
 def is_quick(run, method):
@@ -129,13 +140,7 @@ def draw(column, run, method, side, display, number, facts):
 def files(run, picture, method, trained, displays, facts):
     """The colour bar, how it was computed, and the files."""
     display, _ = displays[trained[0]]
-    colours, low, high = display.bar()
-    st.image(
-        png_bytes(colours.repeat(12, axis=0)),
-        alt=f"colours from {low} to {high}",
-        output_format="PNG",
-        width="stretch",
-    )
+    low, high = colour_bar(display)
     cut_off = ", larger ones are cut off" if display.style == "map" else ""
     how = f"{method.name} {method.making(facts)}".rstrip()
     text = (
@@ -143,10 +148,23 @@ def files(run, picture, method, trained, displays, facts):
         f"of the logits of {', '.join(display.class_names)}; {run.run_id}, image: {picture.title}."
     )
     others = [other for side, (other, _) in displays.items() if side.is_control]
-    shown = text + (" Last, on a scale of its own: random weights." if others else "")
+    if others:
+        text += " Last, on a scale of its own: random weights."
     caption(
-        shown,
+        text,
         f"{run.run_id}-{method.name}",
-        png=lambda: figure_png([display, *others], shown),
+        png=lambda: figure_png([display, *others], text),
         csv=display.csv,
     )
+
+
+def colour_bar(display):
+    """Draw the bar of an EvidenceDisplay; returns what its two ends are."""
+    colours, low, high = display.bar()
+    st.image(
+        png_bytes(colours.repeat(12, axis=0)),
+        alt=f"colours from {low} to {high}",
+        output_format="PNG",
+        width="stretch",
+    )
+    return low, high

@@ -41,7 +41,17 @@ def show(first, second, picture):
     if picture is None:
         image_picker.ask_for_one()
         return
-    share = st.slider(
+    share = pick_depth()
+    halves = {}
+    sides = sides_of(first, second, picture)
+    for number, (column, side) in enumerate(zip(st.columns(2, gap="medium"), sides, strict=True)):
+        with column, sentences(*guard.IN_PAGE):
+            halves[number] = half(*side, share / 100)
+    maps_of(halves, picture)
+
+
+def pick_depth():
+    return st.slider(
         "Relative depth",
         0,
         100,
@@ -52,11 +62,12 @@ def show(first, second, picture):
         "to its last one, before normalisation and ReLU.",
         **_KEPT,
     )
-    halves = {}
-    sides = sides_of(first, second, picture)
-    for number, (column, side) in enumerate(zip(st.columns(2, gap="medium"), sides, strict=True)):
-        with column, sentences(*guard.IN_PAGE):
-            halves[number] = half(*side, share / 100)
+
+
+def maps_of(halves, picture):
+    """The maps of the halves, {number: Half}, of which one may have come to nothing, on one
+    scale.
+    """
     atlases = on_one_scale([drawn.display for drawn in halves.values()])
     columns = st.columns(2, gap="medium")  # new ones, so that the maps begin at one height
     for (number, drawn), atlas in zip(halves.items(), atlases, strict=True):
@@ -127,6 +138,12 @@ def half(run, name, picture, share):
     answer = one_answer.sentence(run, picture, ANSWERS)
     layer, number, count = at_depth(caches.layers(run), share)
     display, _ = caches.feature_maps(run, picture, layer.name)
+    draw_received(name, picture, answer)
+    kind = "convolution" if layer.is_convolution else "layer"
+    return Half(name, layer, f"{kind} {number} of {count}", display)
+
+
+def draw_received(name, picture, answer):
     small, text = st.columns([1, 5], vertical_alignment="center")
     size = " × ".join(map(str, picture.received.shape[:2]))
     small.image(
@@ -136,8 +153,6 @@ def half(run, name, picture, share):
         width="stretch",
     )
     text.markdown(f"**{plain(name)}** gets {size}. {answer}")
-    kind = "convolution" if layer.is_convolution else "layer"
-    return Half(name, layer, f"{kind} {number} of {count}", display)
 
 
 def likeness(first, second):

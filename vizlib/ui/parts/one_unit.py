@@ -19,18 +19,12 @@ from vizlib.ui.widgets import place_view
 
 
 def show(run, picture, layer, display, unit, scale, *, is_stored):
-    """Draw one unit of a Layer. is_stored: the maps were kept along the training, so there
-    is nothing to take a gradient of.
+    """Draw one unit of a Layer. is_stored: the maps were kept along the training, so there is
+    nothing to take a gradient of.
     """
     values = display.maps[unit]
-    if values.size == 1:  # it answers for the whole image: there is no position to show
-        name = (
-            f" ({plain(run.class_names[unit])})"
-            if list(layer.output_shape) == [len(run.class_names)]
-            else ""
-        )
-        st.markdown(f"Unit {unit}{name} answers **{values.item():.4g}** to the whole image.")
-        _link_to_unit(run, layer, unit)
+    if values.size == 1:
+        _whole_image(run, layer, unit, values.item())
         return
     with st.container(key="stacks_unit"):
         large, facts = st.columns([3, 1], gap="large")
@@ -41,27 +35,43 @@ def show(run, picture, layer, display, unit, scale, *, is_stored):
         if layer.is_convolution:
             links.link("Filters", "Its filter →", layer=layer.name, unit=unit)
     spans_seen = spans(layer, run.input_size, values.shape)
+    influence = {}
     with large:
-        place_view.show(
-            key="unit",
-            name=f"Unit {unit}",
-            values=values,
-            colours=display.unit_atlas(unit, scale),
-            picture=png_bytes(picture.received),
-            over=png_bytes(display.overlay(unit, picture.received)),
-            size=run.input_size[1:],
-            spans=spans_seen,
-            position=position,
-            on_pick=lambda picked: st.session_state.update(place=f"{picked[0]},{picked[1]}"),
-            **({} if is_stored else _influence(run, picture, layer, unit, position, spans_seen)),
-        )
-        if spans_seen is None:
-            st.info(
-                f"What a place sees is not known: {WHY_NOT_KNOWN}. So no pixels are framed as "
-                "those that it can depend on.",
-                icon=":material/info:",
-            )
+        if not is_stored:
+            influence = _influence(run, picture, layer, unit, position, spans_seen)
+        _map_over_input(run, picture, display, unit, scale, position, spans_seen, influence)
         _explain(is_stored)
+
+
+def _whole_image(run, layer, unit, value):
+    """A unit that answers for the whole image: there is no position to show."""
+    is_class = list(layer.output_shape) == [len(run.class_names)]
+    name = f" ({plain(run.class_names[unit])})" if is_class else ""
+    st.markdown(f"Unit {unit}{name} answers **{value:.4g}** to the whole image.")
+    _link_to_unit(run, layer, unit)
+
+
+def _map_over_input(run, picture, display, unit, scale, position, spans_seen, influence):
+    """The map beside the input. influence: what _influence gives of the position, or nothing."""
+    place_view.show(
+        key="unit",
+        name=f"Unit {unit}",
+        values=display.maps[unit],
+        colours=display.unit_atlas(unit, scale),
+        picture=png_bytes(picture.received),
+        over=png_bytes(display.overlay(unit, picture.received)),
+        size=run.input_size[1:],
+        spans=spans_seen,
+        position=position,
+        on_pick=lambda picked: st.session_state.update(place=f"{picked[0]},{picked[1]}"),
+        **influence,
+    )
+    if spans_seen is None:
+        st.info(
+            f"What a place sees is not known: {WHY_NOT_KNOWN}. So no pixels are framed as "
+            "those that it can depend on.",
+            icon=":material/info:",
+        )
 
 
 def _position(display, unit):
@@ -69,15 +79,7 @@ def _position(display, unit):
     none of this map, the unit's strongest.
     """
     shape = display.maps[unit].shape
-    as_addressed("place", "", lambda text: text)
-    if _outside(_written(st.session_state.get("place")), shape):
-        st.session_state.place = ""
-    elif "place" not in st.session_state and _outside(
-        _written(st.query_params.get("place")), shape
-    ):
-        # of an address just opened: the box takes it all the same, and can be emptied only when the
-        # page is drawn again
-        del st.query_params["place"]
+    _forget_outside(shape)
     text = st.text_input(
         "Place: row, column",
         key="place",
@@ -91,13 +93,24 @@ def _position(display, unit):
     if _outside(position, shape):
         st.rerun()
     if text and position is None:
-        st.warning(
-            plain(
-                f"{text[:40]!r} is no place on a map: it takes two whole numbers, such as "
-                "3,5. The strongest place is shown."
-            )
+        sentence = (
+            f"{text[:40]!r} is no place on a map: it takes two whole numbers, such as 3,5. The "
+            "strongest place is shown."
         )
+        st.warning(plain(sentence))
     return position or display.strongest(unit)
+
+
+def _forget_outside(shape):
+    """Empty the box, before it is drawn, of a position that this map does not have."""
+    as_addressed("place", "", lambda text: text)
+    if "place" in st.session_state:
+        if _outside(_written(st.session_state.place), shape):
+            st.session_state.place = ""
+    elif _outside(_written(st.query_params.get("place")), shape):
+        # of an address just opened: the box takes it all the same, and can be emptied only when the
+        # page is drawn again
+        del st.query_params["place"]
 
 
 def _written(text):
@@ -126,11 +139,9 @@ def _link_to_unit(run, layer, unit):
     """The way to what the unit looks for: of a layer after a convolution, as a ReLU, that of the
     convolution.
     """
-    layer_name = (
-        None
-        if run.is_weightless
-        else unit_layer(caches.layers(run), layer.name, caches.unit_layers(run))
-    )
+    if run.is_weightless:
+        return
+    layer_name = unit_layer(caches.layers(run), layer.name, caches.unit_layers(run))
     if layer_name:
         name = "it" if layer_name == layer.name else f"unit {unit} of {plain(layer_name)}"
         links.link("Unit", f"What {name} looks for →", layer=layer_name, unit=unit)
@@ -142,22 +153,24 @@ def _influence(run, picture, layer, unit, position, spans_seen):
     """
     influence, tight = caches.effective_field(run, picture, layer.name, unit, position)
     if tight is None:
-        return dict(
-            heat=heat_png(influence),
-            more="No pixel moves this value: it is silent for this image, and its gradient is "
-            "zero.",
-        )
+        more = "No pixel moves this value: it is silent for this image, and its gradient is zero."
+        return dict(heat=heat_png(influence), more=more)
+    top, left, bottom, right = tight
     more = (
-        f"95 % of the influence on it comes from rows {tight[0]} to {tight[2] - 1}, columns "
-        f"{tight[1]} to {tight[3] - 1}"
+        f"95 % of the influence on it comes from rows {top} to {bottom - 1}, columns {left} to "
+        f"{right - 1}{_share_of_seen(tight, position, spans_seen)}."
     )
-    if spans_seen is None:
-        more += "."
-    else:
-        (first, end), (left, right) = spans_seen[0][position[0]], spans_seen[1][position[1]]
-        share = (tight[2] - tight[0]) * (tight[3] - tight[1]) / ((end - first) * (right - left))
-        more += f": {share:.0%} of the pixels that it sees."
     return dict(heat=heat_png(influence), tight=tight, more=more)
+
+
+def _share_of_seen(tight, position, spans_seen):
+    """How much a box is of what the position sees, where that is known."""
+    if spans_seen is None:
+        return ""
+    first, end = spans_seen[0][position[0]]
+    left, right = spans_seen[1][position[1]]
+    share = (tight[2] - tight[0]) * (tight[3] - tight[1]) / ((end - first) * (right - left))
+    return f": {share:.0%} of the pixels that it sees"
 
 
 def _explain(is_stored):

@@ -59,7 +59,7 @@ class Moment:
         )
         return Picture(self.picture, self.picture, f"the probe picture at step {self.step}")
 
-    def maps(self, layer, layers, scale):
+    def maps(self, layer_name, layers, scale):
         """The stored layer nearest to the one chosen: (its name, FeatureMapsDisplay, Atlas,
         seconds). layers: all Layers by name, in order.
 
@@ -72,21 +72,23 @@ class Moment:
                 f"At step {self.step} the maps of no layer of this network were stored: move "
                 "the slider to its end."
             )
-        shown = max(
-            (name for name in stored if names.index(name) <= names.index(layer)),
-            key=names.index,
-            default=stored[0],
-        )
-        listed = ", ".join(
-            f"**{plain(name)}**" if name == shown else plain(name) for name in stored
-        )
+        before = [name for name in stored if names.index(name) <= names.index(layer_name)]
+        shown = before[-1] if before else stored[0]
         display = caches.probe_maps(self.run, self.step, shown)
-        count, all_of = len(display.maps), layers[shown].output_shape[0]
-        instead = (
-            ""
-            if shown == layer
-            else f" Of {plain(layer)} nothing is stored, so {plain(shown)} is shown."
-        )
-        part = f" Of its maps the first {count} of {all_of} are stored." if count < all_of else ""
-        st.caption(f"Stored along the training: {listed}.{instead}{part}")
+        _say_stored(stored, layer_name, layers[shown], len(display.maps))
         return shown, display, display.picture(scale), time.perf_counter() - start
+
+
+def _say_stored(stored, wanted, shown, count):
+    """Which layers are stored, and what is shown of the one wanted. stored: their names; wanted:
+    its name; shown: a Layer; count: how many of its maps are stored.
+    """
+    listed = ", ".join(
+        f"**{plain(name)}**" if name == shown.name else plain(name) for name in stored
+    )
+    text = f"Stored along the training: {listed}."
+    if shown.name != wanted:
+        text += f" Of {plain(wanted)} nothing is stored, so {plain(shown.name)} is shown."
+    if count < shown.output_shape[0]:
+        text += f" Of its maps the first {count} of {shown.output_shape[0]} are stored."
+    st.caption(text)

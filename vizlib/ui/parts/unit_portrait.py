@@ -26,25 +26,30 @@ def show(run, layer, unit, index, control):
     """
     with st.container(key="stacks_portrait"):
         made, facts, classes = st.columns([1.2 + control, 0.8, 1.2 + control / 3], gap="medium")
+    strongest = index and float(index[layer.name].values[unit][0])
     with made, st.container(key="made_picture"):
-        st.markdown("**The picture made to excite it most**")
-        chosen = made_pictures.switches()
-        for column, is_control in zip(st.columns(1 + control), (False, True), strict=False):
-            with column:
-                draw_made(
-                    made_pictures.of_unit(run, layer, unit, chosen, is_control),
-                    index and float(index[layer.name].values[unit][0]),
-                    is_control,
-                )
-        st.caption(
-            "It shows what drives the unit to its extreme, and not how often that is in "
-            "images: none of them looks like it."
-        )
+        made_picture(run, layer, unit, strongest, control)
     with facts:
         describe(run, layer, unit)
     with classes:
         if index is not None:
             class_spread(run, layer, unit, index)
+
+
+def made_picture(run, layer, unit, strongest, control):
+    """The picture made to excite the unit, and what it is. strongest: the unit's answer to its
+    strongest image, or None.
+    """
+    st.markdown("**The picture made to excite it most**")
+    chosen = made_pictures.switches()
+    for column, is_control in zip(st.columns(1 + control), (False, True), strict=False):
+        with column:
+            made = made_pictures.of_unit(run, layer, unit, chosen, is_control)
+            draw_made(made, strongest, is_control)
+    st.caption(
+        "It shows what drives the unit to its extreme, and not how often that is in "
+        "images: none of them looks like it."
+    )
 
 
 def draw_made(made, strongest, is_control):
@@ -59,15 +64,9 @@ def draw_made(made, strongest, is_control):
     )
     if is_control:
         st.caption(f"random weights: the unit answers {value:.3g}")
-    else:
-        st.caption(
-            f"the unit answers **{value:.3g}**"
-            + (
-                f", and {strongest:.3g} to the strongest held-out image"
-                if strongest is not None
-                else ""
-            )
-        )
+        return
+    beside = "" if strongest is None else f", and {strongest:.3g} to the strongest held-out image"
+    st.caption(f"the unit answers **{value:.3g}**{beside}")
 
 
 def describe(run, layer, unit):

@@ -17,15 +17,7 @@ PATCHES, MADE = "strongest patch", "made picture"
 def show(run, layer, unit, index):
     """index: the Index of strongest images, or None."""
     st.markdown(f"#### All {layer.output_shape[0]} units of the layer")
-    kind = st.segmented_control(
-        "Each by its",
-        (PATCHES, MADE),
-        default=PATCHES,
-        required=True,
-        key="sheet",
-        bind="query-params",
-        persist_state="session",
-    )
+    kind = pick_kind()
     drawn = made(run, layer) if kind == MADE else index and patches(run, layer, index)
     if not drawn:
         return
@@ -38,12 +30,23 @@ def show(run, layer, unit, index):
         on_pick=lambda tile: st.session_state.update(unit=tile),
     )
     text = f"{run.run_id}, {layer.name}: {words}; trained on {run.config.dataset}."
-    caption(
-        text,
-        f"{run.run_id}-{layer.name}-{kind}",
-        png=lambda: atlas.figure_png(text),
-        svg=lambda: atlas.figure_svg(text),
+    files(atlas, text, f"{run.run_id}-{layer.name}-{kind}")
+
+
+def pick_kind():
+    return st.segmented_control(
+        "Each by its",
+        (PATCHES, MADE),
+        default=PATCHES,
+        required=True,
+        key="sheet",
+        bind="query-params",
+        persist_state="session",
     )
+
+
+def files(atlas, text, name):
+    caption(text, name, png=lambda: atlas.figure_png(text), svg=lambda: atlas.figure_svg(text))
 
 
 def made(run, layer):

@@ -7,7 +7,9 @@ import streamlit as st
 from vizlib.ui.widgets import component
 
 _component = component("atlas_view")
-WIDEST_TILE = 150  # CSS pixels
+# CSS pixels
+WIDEST = 1400
+WIDEST_TILE = 150
 
 
 def show(atlas, *, alt, key, selected=-1, on_pick=None, tallest=None):
@@ -23,32 +25,30 @@ def show(atlas, *, alt, key, selected=-1, on_pick=None, tallest=None):
         if on_pick and isinstance(tile, (int, float)) and 0 <= tile < len(atlas.tiles):
             on_pick(int(tile))
 
-    _component(
-        key=state,
-        data=dict(
-            src=atlas.data_url,
-            columns=atlas.columns,
-            rows=atlas.rows,
-            count=len(atlas.tiles),
-            filled=[
-                side * atlas.factor / (side * atlas.factor + 1)
-                for side in (atlas.tiles.shape[2], atlas.tiles.shape[1])
-            ],  # the rest is gap
-            widest=min(
-                1400,
-                atlas.columns * WIDEST_TILE,
-                tallest * _width_for_height(atlas) if tallest else 1400,
-            ),
-            crosses=[list(line) for line in atlas.cross_lines()],
-            bar=atlas.bar_colours(),
-            ends=atlas.bar_ends(),
-            labels=list(atlas.labels[:4096]),
-            selected=selected,
-            alt=alt,
-        ),
-        default={"tile": -1},
-        on_tile_change=picked,
+    data = _data(atlas) | dict(selected=selected, alt=alt, widest=_widest(atlas, tallest))
+    _component(key=state, data=data, default={"tile": -1}, on_tile_change=picked)
+
+
+def _data(atlas):
+    """An Atlas as the browser takes it."""
+    sides = (atlas.tiles.shape[2] * atlas.factor, atlas.tiles.shape[1] * atlas.factor)
+    return dict(
+        src=atlas.data_url,
+        columns=atlas.columns,
+        rows=atlas.rows,
+        count=len(atlas.tiles),
+        filled=[side / (side + 1) for side in sides],  # the rest is gap
+        crosses=[list(line) for line in atlas.cross_lines()],
+        bar=atlas.bar_colours(),
+        ends=atlas.bar_ends(),
+        labels=list(atlas.labels[:4096]),
     )
+
+
+def _widest(atlas, tallest):
+    """CSS pixels that an Atlas may be wide."""
+    widest = min(WIDEST, atlas.columns * WIDEST_TILE)
+    return min(widest, tallest * _width_for_height(atlas)) if tallest else widest
 
 
 def _width_for_height(atlas):

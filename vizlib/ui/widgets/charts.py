@@ -22,11 +22,7 @@ def steady(figure, *, key, on_select=None, **given):
     empty for a tenth of a second or more. on_select: called with the key of the chart that was
     clicked.
     """
-    seen, spec = st.session_state.setdefault("charts", {}), figure.to_json()
-    number, last_spec, last, before = seen.get(key, (0, spec, figure, None))
-    if spec != last_spec:
-        number, before = number + 1, last
-    seen[key] = number, spec, figure, before
+    number, before = _numbered(figure, key)
     container = st.container(key=f"{key}_places")
     container.html(_STYLE.format(key=key, now=number, before=number - 1))
     drawn = [(number - 1, before), (number, figure)]
@@ -38,6 +34,16 @@ def steady(figure, *, key, on_select=None, **given):
         chart = f"{key}_{drawn_number}"
         picked = (lambda chart=chart: on_select(chart)) if on_select else "ignore"
         container.plotly_chart(drawn_figure, width="stretch", key=chart, on_select=picked, **given)
+
+
+def _numbered(figure, key):
+    """(How many figures of this key were drawn before, the last one that was another, or None)."""
+    seen, spec = st.session_state.setdefault("charts", {}), figure.to_json()
+    number, last_spec, last, before = seen.get(key, (0, spec, figure, None))
+    if spec != last_spec:
+        number, before = number + 1, last
+    seen[key] = number, spec, figure, before
+    return number, before
 
 
 def is_dark():

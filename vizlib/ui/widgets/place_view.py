@@ -41,37 +41,50 @@ def show(
     state = f"{key}_component"
 
     def picked():
-        wanted = st.session_state[state].get("place")
-        is_pair = (
-            isinstance(wanted, (list, tuple))
-            and len(wanted) == 2
-            and all(isinstance(index, (int, float)) for index in wanted)
-        )
-        if is_pair and all(
-            0 <= index < length for index, length in zip(wanted, values.shape, strict=True)
-        ):
-            on_pick(tuple(map(int, wanted)))
+        wanted = _position(st.session_state[state].get("place"), values.shape)
+        if wanted is not None:
+            on_pick(wanted)
 
-    _component(
-        key=state,
-        data=dict(
-            name=name,
-            values=base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode(),
-            map=_address(colours.tile_png(0)),
-            bar=colours.bar_colours(),
-            ends=colours.bar_ends(),
-            picture=_address(picture),
-            over=_address(over),
-            heat=_address(heat) if heat else "",
-            size=list(size),
-            shape=list(values.shape),
-            rows=[list(span) for span in spans[0]] if spans else None,
-            columns=[list(span) for span in spans[1]] if spans else None,
-            place=list(position),
-            tight=list(tight) if tight else None,
-            more=more,
-        ),
-        on_place_change=picked,
+    words = dict(name=name, size=list(size), place=list(position), more=more)
+    data = words | _map(values, colours) | _pictures(picture, over, heat) | _seen(spans, tight)
+    _component(key=state, data=data, on_place_change=picked)
+
+
+def _position(wanted, shape):
+    """What a browser asks for as (row, column); None where that is no position on the map."""
+    is_pair = isinstance(wanted, (list, tuple)) and len(wanted) == 2
+    if not is_pair or not all(isinstance(index, (int, float)) for index in wanted):
+        return None
+    if not all(0 <= index < length for index, length in zip(wanted, shape, strict=True)):
+        return None
+    return tuple(map(int, wanted))
+
+
+def _map(values, colours):
+    """The map as the browser takes it: its values, their colours and the bar of these."""
+    return dict(
+        values=base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode(),
+        shape=list(values.shape),
+        map=_address(colours.tile_png(0)),
+        bar=colours.bar_colours(),
+        ends=colours.bar_ends(),
+    )
+
+
+def _pictures(picture, over, heat):
+    return dict(
+        picture=_address(picture),
+        over=_address(over),
+        heat=_address(heat) if heat else "",
+    )
+
+
+def _seen(spans, tight):
+    """What each position sees, and the box of what moves the fixed one."""
+    return dict(
+        rows=[list(span) for span in spans[0]] if spans else None,
+        columns=[list(span) for span in spans[1]] if spans else None,
+        tight=list(tight) if tight else None,
     )
 
 

@@ -28,21 +28,7 @@ def show(run, picture):
     )
     questions()
     runs, problems = caches.run_list()
-    own = [card_run for card_run in runs if not card_run.ships]
-    # what happens now comes first, then what was trained last
-    own.sort(key=lambda own_run: (not own_run.is_active, -own_run.changed("events.jsonl")))
-    runs = own + sorted(
-        (card_run for card_run in runs if card_run.ships), key=lambda shipped: shipped.is_weightless
-    )
-    containers = []
-    for start in range(0, len(runs), COLUMNS):
-        for column, card_run in zip(
-            st.columns(COLUMNS), runs[start : start + COLUMNS], strict=False
-        ):
-            with column.container(border=True, height="stretch"), sentences("this card"):
-                containers.append(
-                    (card_run, growing(card_run) if card_run.is_active else card(card_run))
-                )
+    waiting = cards(in_order(runs))
     if any(systems.system_of(card_run) for card_run in runs):
         st.caption(
             "*Reported*: what five published course and lab reports reached with these "
@@ -51,10 +37,32 @@ def show(run, picture):
     for problem in (*problems, *caches.dataset_problems()):
         st.warning(plain(problem))
     # after everything that can be drawn at once: the verdicts read all predictions
-    for card_run, container in containers:
-        if container is not None:
-            with container, sentences("this card"):
-                say_verdict(card_run, container)
+    for card_run, container in waiting:
+        with container, sentences("this card"):
+            say_verdict(card_run, container)
+
+
+def in_order(runs):
+    """What happens now comes first, then what was trained last, then what ships."""
+    own = [run for run in runs if not run.ships]
+    own.sort(key=lambda run: (not run.is_active, -run.changed("events.jsonl")))
+    return own + sorted((run for run in runs if run.ships), key=lambda run: run.is_weightless)
+
+
+def cards(runs):
+    """Draw a card of each run; returns those whose verdict is still to be said: (run, container
+    for it) each.
+    """
+    waiting = []
+    for start in range(0, len(runs), COLUMNS):
+        beside = runs[start : start + COLUMNS]
+        for column, run in zip(st.columns(COLUMNS), beside, strict=False):
+            with column.container(border=True, height="stretch"), sentences("this card"):
+                if run.is_active:
+                    growing(run)
+                else:
+                    waiting.append((run, card(run)))
+    return waiting
 
 
 def growing(run):
@@ -68,35 +76,8 @@ def card(run):
         f"**{plain(run.run_id)}**  "
         f"\n:small[:gray[{plain(run.config.title or run.config.architecture)}]]"
     )
-    weights = caches.snapshots(run)
-    if weights:
-        from vizlib.displays.filters import FiltersDisplay
-
-        display = FiltersDisplay.from_weight(weights[max(weights)])
-        atlas = display.colour_atlas() if display.is_colour else display.channel_atlas(0)
-        st.image(
-            atlas.card(),
-            alt=f"first-layer filters of {run.run_id}",
-            width="stretch",
-            output_format="PNG",
-        )
-    started, finished = run.events_of("started"), run.events_of("finished")
-    size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
-    scores = run.events_of("epoch")
-    figure = (
-        f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy"
-        if finished
-        else status.badge(run)
-    )
-    figure += (
-        f" **{scores[-1]['val_accuracy']:.1%}** validation accuracy so far"
-        if scores and not finished
-        else ""
-    )
-    st.markdown(
-        f"{figure}  \n:small[:gray[{plain(run.config.dataset)}, {size}]]  "
-        f"\n:small[:gray[{reported(run)}]]"
-    )
+    first_filters(run)
+    figures(run)
     status.say_problems([run])
     container = st.container()
     if run.is_weightless:
@@ -107,6 +88,44 @@ def card(run):
             st.code(run.reproducing_command, language=None, wrap_lines=True)
     links.link("Feature maps", "Look inside →", model=run.run_id)
     return container
+
+
+def first_filters(run):
+    """The filters of the first layer as they were stored last, if they were."""
+    weights = caches.snapshots(run)
+    if not weights:
+        return
+    from vizlib.displays.filters import FiltersDisplay
+
+    display = FiltersDisplay.from_weight(weights[max(weights)])
+    atlas = display.colour_atlas() if display.is_colour else display.channel_atlas(0)
+    st.image(
+        atlas.card(),
+        alt=f"first-layer filters of {run.run_id}",
+        width="stretch",
+        output_format="PNG",
+    )
+
+
+def figures(run):
+    """How well it does, what it learned from, how large it is, and what a report reached."""
+    started = run.events_of("started")
+    size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
+    st.markdown(
+        f"{accuracy(run)}  \n:small[:gray[{plain(run.config.dataset)}, {size}]]  "
+        f"\n:small[:gray[{reported(run)}]]"
+    )
+
+
+def accuracy(run):
+    """On the test images; of a run that is not finished how it stands, and that so far."""
+    finished, scores = run.events_of("finished"), run.events_of("epoch")
+    if finished:
+        return f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy"
+    if scores:
+        so_far = f"**{scores[-1]['val_accuracy']:.1%}** validation accuracy so far"
+        return f"{status.badge(run)} {so_far}"
+    return status.badge(run)
 
 
 def reported(run):
@@ -139,29 +158,22 @@ def questions():
     asked = [
         ("What does each layer see?", "Feature maps", {}),
         ("What does a unit look for?", "Unit", {}),
+        *question_of_collapse(),
         ("Did it overfit?", "Training curves", {}),
     ]
-    collapsed = next(
-        (
-            run
-            for run in caches.run_list()[0]
-            if run.run_id == COLLAPSED_RUN and run.events_of("finished")
-        ),
-        None,
-    )
-    if collapsed:
-        accuracy = collapsed.events_of("finished")[-1]["test_accuracy"]
-        asked.insert(
-            2,
-            (
-                f"Is an accuracy of {accuracy:.2f} any good?",
-                "Confusion matrix",
-                {"model": collapsed.run_id},
-            ),
-        )
     for column, (question, target, parameters) in zip(st.columns(len(asked)), asked, strict=True):
         with column:
             links.link(target, question, **parameters)
+
+
+def question_of_collapse():
+    """What the run that ships as an example asks, if it is there: a list of one or none."""
+    for run in caches.run_list()[0]:
+        if run.run_id == COLLAPSED_RUN and run.events_of("finished"):
+            reached = run.events_of("finished")[-1]["test_accuracy"]
+            question = f"Is an accuracy of {reached:.2f} any good?"
+            return [(question, "Confusion matrix", {"model": run.run_id})]
+    return []
 
 
 page.run(show, "Home", follows=False)

@@ -16,11 +16,22 @@ from vizlib.ui.parts import compared_answers, compared_maps, pairs
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
 
+FIGURES = (
+    "what",
+    "data",
+    "parameters",
+    "epochs",
+    "training",
+    "validation accuracy",
+    "test accuracy",
+    "verdict",
+)
+
 
 def show(run, picture):
     status.title("Compare")
-    runs = {other.run_id: other for other in caches.run_list()[0] if other.run_id != run.run_id}
-    if not runs:
+    others = [other for other in caches.run_list()[0] if other.run_id != run.run_id]
+    if not others:
         st.info(
             f"**{plain(run.run_id)}** is the only model here: train another one, in the "
             "sidebar, to compare it with."
@@ -29,34 +40,47 @@ def show(run, picture):
     # on a narrow screen the table goes on in a second line
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=300):
-            second = runs[
-                chosen_beside(
-                    run,
-                    "Second run",
-                    list(runs),
-                    key="other",
-                    default=partner(run, runs.values()),
-                    help="The first is the model in the sidebar.",
-                )
-            ]
-            swapped = {"model": second.run_id, "other": run.run_id}
-            st.button(
-                "⇄ Swap",
-                on_click=st.session_state.update,
-                kwargs=swapped,
-                help="The second becomes the first.",
-                width="stretch",
-            )
-            for each in (run, second):
-                if line := status.sentence(each):
-                    st.markdown(f"**{plain(each.run_id)}** {line} {status.weights_in_view(each)}")
-            status.say_problems([run, second])
-            say_tested([run, second])
+            second = pick_second(run, others)
+            swap_button(run, second)
+            say_standing([run, second])
         with st.container(width=560):
             figures([run, second])
     curves([run, second])
     compared_answers.show(run, second)
     compared_maps.show(run, second, picture)
+
+
+def pick_second(run, others):
+    """The run chosen to stand beside the one in view."""
+    by_id = {other.run_id: other for other in others}
+    run_id = chosen_beside(
+        run,
+        "Second run",
+        list(by_id),
+        key="other",
+        default=partner(run, others),
+        help="The first is the model in the sidebar.",
+    )
+    return by_id[run_id]
+
+
+def swap_button(run, second):
+    st.button(
+        "⇄ Swap",
+        on_click=st.session_state.update,
+        kwargs={"model": second.run_id, "other": run.run_id},
+        help="The second becomes the first.",
+        width="stretch",
+    )
+
+
+def say_standing(runs):
+    """How the trainings of both stand, and what is wrong with their files or their comparison."""
+    for run in runs:
+        if line := status.sentence(run):
+            st.markdown(f"**{plain(run.run_id)}** {line} {status.weights_in_view(run)}")
+    status.say_problems(runs)
+    say_tested(runs)
 
 
 def partner(run, runs):
@@ -82,19 +106,7 @@ def say_tested(runs):
 
 def figures(runs):
     """One table of runs, from their folders alone."""
-    rows = [
-        [
-            "",
-            "what",
-            "data",
-            "parameters",
-            "epochs",
-            "training",
-            "validation accuracy",
-            "test accuracy",
-            "verdict",
-        ]
-    ]
+    rows = [["", *FIGURES]]
     rows += [[f"{plain(run.run_id)} {status.badge(run)}", *map(plain, cells(run))] for run in runs]
     # a row a figure: as a row a run it would be too wide
     lines = ["| " + " | ".join(line) + " |" for line in zip(*rows, strict=True)]
@@ -102,13 +114,9 @@ def figures(runs):
 
 
 def cells(run):
-    """What the table says of a run, after its name; a dash for what it does not have yet."""
-    started, scores, finished, last = (
-        run.events_of("started"),
-        run.events_of("epoch"),
-        run.events_of("finished"),
-        status.latest(run),
-    )
+    """The FIGURES of a run; a dash for what it does not have yet."""
+    started, finished = run.events_of("started"), run.events_of("finished")
+    last = status.latest(run)
     try:
         verdict = answers.at(run).verdict.level
     except UserError:
@@ -119,14 +127,16 @@ def cells(run):
         f"{started[-1]['parameters']:,}" if started else "–",
         f"{last['epoch']:.3g}" if last else "–",
         f"{finished[-1]['seconds'] if finished else last['seconds']:,.0f} s" if last else "–",
-        f"{run.best['val_accuracy']:.1%}"
-        if run.best
-        else f"{scores[-1]['val_accuracy']:.1%}"
-        if scores
-        else "–",
+        val_accuracy(run),
         f"{finished[-1]['test_accuracy']:.1%}" if finished else "–",
         verdict,
     )
+
+
+def val_accuracy(run):
+    """That of the best checkpoint, or as long as there is none the last one."""
+    scores = [run.best] if run.best else run.events_of("epoch")
+    return f"{scores[-1]['val_accuracy']:.1%}" if scores else "–"
 
 
 def curves(runs):
@@ -134,15 +144,7 @@ def curves(runs):
     with sentences(*guard.IN_PAGE):
         if not any(run.events_of("step") or run.events_of("epoch") for run in runs):
             raise not_yet.without(runs[0], "step")
-        axis = st.segmented_control(
-            "Over",
-            list(AXES),
-            default="epochs",
-            key="over",
-            bind="query-params",
-            persist_state="session",
-            required=True,
-        )
+        axis = pick_axis()
         display = CurvesDisplay.from_runs(runs)
         for column, quantity in zip(st.columns(2, gap="medium"), ("loss", "accuracy"), strict=True):
             figure = display.plot(quantity, axis, smoothing=0.8, narrow=True)
@@ -153,6 +155,18 @@ def curves(runs):
             "validation images; star: the best checkpoint."
         )
         caption(text, f"{runs[0].run_id}-{runs[1].run_id}-curves", csv=display.csv)
+
+
+def pick_axis():
+    return st.segmented_control(
+        "Over",
+        list(AXES),
+        default="epochs",
+        key="over",
+        bind="query-params",
+        persist_state="session",
+        required=True,
+    )
 
 
 page.run(show, "Compare", keeps=("other", "over", "at", "same_weights"), beside="other")

@@ -30,13 +30,23 @@ def show(run, picture):
     )
     is_folded = depth == DEPTHS[0]
     shown = folded(layers) if is_folded else layers
-    display = ArchitectureDisplay([layer for layer in shown if is_folded or not layer.is_block])
+    slabs([layer for layer in shown if is_folded or not layer.is_block])
+    table(shown, is_folded)
+    files(run, layers)
+
+
+def slabs(layers):
+    """The layers as bodies beside one another."""
+    display = ArchitectureDisplay(layers)
     st.plotly_chart(display.plot(), width="stretch", key="slabs", config={"displayModeBar": False})
     st.caption(
         "Height: the size of the maps; width: how many; both logarithmic. Blue: convolution, "
         "green: block, orange: pool, violet: linear, +: residual sum."
     )
-    table(shown, is_folded)
+
+
+def files(run, layers):
+    """What the table is of, and its file."""
     size = " × ".join(map(str, run.input_size))
     text = (
         f"{run.run_id}, trained on {run.config.dataset}, for one image of {size}. The "

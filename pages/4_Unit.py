@@ -27,6 +27,20 @@ def show(run, picture):
             "once its training has ended; Stop in the sidebar keeps what it has learned."
         )
     caches.model(run)  # says what to do where there are no weights
+    layer, unit, control = controls(run)
+    name = f"unit {unit} of {plain(layer.name)}"
+    if layer.name == caches.unit_layers(run)[-1]:
+        name = f"the class {plain(run.class_names[unit])}"
+    st.markdown(f"#### What excites {name}")
+    index = strongest_images.look_up(run)
+    unit_portrait.show(run, layer, unit, index, control)
+    if index is not None:
+        strongest_images.show(run, layer, unit, index, control)
+    unit_sheet.show(run, layer, unit, index)
+
+
+def controls(run):
+    """Draw what is chosen: (Layer, unit, whether random weights stand beside)."""
     layers = {layer.name: layer for layer in caches.layers(run)}
     names = caches.unit_layers(run)
     notes = st.container()
@@ -39,20 +53,9 @@ def show(run, picture):
             lacks="no images are looked up",
             help="Every convolution, and the classes.",
         )
-        unit = pick_unit("Unit", layers[layer_name].output_shape[0], st.container(width=140))
-        control = random_weights.switch()
-    layer = layers[layer_name]
-    name = (
-        f"the class {plain(run.class_names[unit])}"
-        if layer_name == names[-1]
-        else f"unit {unit} of {plain(layer_name)}"
-    )
-    st.markdown(f"#### What excites {name}")
-    index = strongest_images.look_up(run)
-    unit_portrait.show(run, layer, unit, index, control)
-    if index is not None:
-        strongest_images.show(run, layer, unit, index, control)
-    unit_sheet.show(run, layer, unit, index)
+        layer = layers[layer_name]
+        unit = pick_unit("Unit", layer.output_shape[0], st.container(width=140))
+        return layer, unit, random_weights.switch()
 
 
 def default(layers, names):

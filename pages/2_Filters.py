@@ -62,9 +62,13 @@ def all_filters(run, layer_name, display, unit, moment, container):
         f"{kernel}; greatest absolute weight {display.limit:.3g}; trained on "
         f"{run.config.dataset}{took}."
     )
+    files(display, atlas, text, f"{run.run_id}-{layer_name}{seen}-{moment}-filters")
+
+
+def files(display, atlas, text, name):
     caption(
         text,
-        f"{run.run_id}-{layer_name}{seen}-{moment}-filters",
+        name,
         png=lambda: atlas.figure_png(text),
         svg=lambda: atlas.figure_svg(text),
         csv=display.csv,
@@ -92,23 +96,30 @@ def at_step(run, layer_name, weights, step):
     (array, its moment in words, a note on it).
     """
     saved = run.best.get("step") if run.best else 0
-    end = end_in_words(run, saved)
-    now, first = weights[layer_name].float(), next(iter(weights))
+    first = next(iter(weights))
     stored = {
         stored_step: weight
         for stored_step, weight in caches.snapshots(run).items()
         if weight.shape == weights[first].shape
     }
+    end, weight = end_in_words(run, saved), weights[layer_name].float()
     if layer_name != first or not stored:
-        if run.is_weightless:
-            raise not_yet.without(run, "weights")
         kept = f"only {plain(first)} is stored" if stored else "no filters are stored"
-        note = f"Along the training {kept}; these are the {end}."
-        return now.numpy(), end, f"The {end}." if step is None else note
+        return as_at_end(run, weight, end, kept, step)
     is_end = run.status == "finished" or max(stored) <= (saved or 0)
     if step is None and is_end and not run.is_weightless:
-        return now.numpy(), end, f"The {end}.{never_moved(stored)}"
+        return weight.numpy(), end, f"The {end}.{never_moved(stored)}"
     return as_stored(run, stored, step)
+
+
+def as_at_end(run, weight, end, kept, step):
+    """The weight in view at any step, as no other is stored: the same three as at_step. kept: what
+    is stored instead, in words.
+    """
+    if run.is_weightless:
+        raise not_yet.without(run, "weights")
+    note = f"Along the training {kept}; these are the {end}."
+    return weight.numpy(), end, f"The {end}." if step is None else note
 
 
 def as_stored(run, stored, step):
@@ -140,40 +151,47 @@ def never_moved(stored):
     return ""
 
 
-def one_filter(run, layer, display, unit):
-    channels = display.weight.shape[1]
+def one_filter(run, layer_name, display, unit):
     left, right = st.columns([1, 1], gap="large")
     with left:
-        if channels > 1:
-            st.markdown(f"Filter {unit}, its {channels} input channels")
-            atlas_view.show(
-                display.filter_atlas(unit),
-                alt=f"filter {unit} of {layer}",
-                key="one_filter",
-                on_pick=lambda tile: st.session_state.update(kernel=tile),
-            )
-        kernel = display.weight[unit]
-        st.caption(
-            f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least "
-            f"{kernel.min():.4f}, greatest {kernel.max():.4f}"
-        )
+        its_channels(layer_name, display, unit)
         links.link(
-            "Feature maps", "What this filter answers to the image →", layer=layer, unit=unit
+            "Feature maps", "What this filter answers to the image →", layer=layer_name, unit=unit
         )
-        links.link("Unit", "What it looks for →", layer=layer, unit=unit)
+        links.link("Unit", "What it looks for →", layer=layer_name, unit=unit)
     with right:
-        channel = min(st.session_state.get("kernel", 0), channels - 1)
-        st.markdown(
-            f"Filter {unit}, input channel {channel}"
-            + (f" ({('red', 'green', 'blue')[channel]})" if display.is_colour else "")
-            + ", with its numbers"
+        its_numbers(display, unit)
+
+
+def its_channels(layer_name, display, unit):
+    """All input channels of a filter, of which one can be picked; and the filter in figures."""
+    channels = display.weight.shape[1]
+    if channels > 1:
+        st.markdown(f"Filter {unit}, its {channels} input channels")
+        atlas_view.show(
+            display.filter_atlas(unit),
+            alt=f"filter {unit} of {layer_name}",
+            key="one_filter",
+            on_pick=lambda tile: st.session_state.update(kernel=tile),
         )
-        st.plotly_chart(
-            display.plot_kernel(unit, channel),
-            width="stretch",
-            key="kernel_numbers",
-            config={"displayModeBar": False},
-        )
+    kernel = display.weight[unit]
+    st.caption(
+        f"mean {kernel.mean():.4f}, standard deviation {kernel.std():.4f}, least "
+        f"{kernel.min():.4f}, greatest {kernel.max():.4f}"
+    )
+
+
+def its_numbers(display, unit):
+    """Each weight of the input channel picked."""
+    channel = min(st.session_state.get("kernel", 0), display.weight.shape[1] - 1)
+    colour = f" ({('red', 'green', 'blue')[channel]})" if display.is_colour else ""
+    st.markdown(f"Filter {unit}, input channel {channel}{colour}, with its numbers")
+    st.plotly_chart(
+        display.plot_kernel(unit, channel),
+        width="stretch",
+        key="kernel_numbers",
+        config={"displayModeBar": False},
+    )
 
 
 page.run(show, "Filters", keeps=("channel",), has_film=True)

@@ -19,6 +19,13 @@ from vizlib.ui.parts.class_evidence import Side
 NONE = "none"
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
+ON_THE_CONTROL = (
+    "**The control** has the same architecture and the random weights that a training "
+    "begins with, and its batch normalisation, if any, has seen nothing. "
+    "Where its picture looks like the trained network's, that picture comes from the "
+    "image and the architecture, and not from what was learned."
+)
+
 
 def show(run, picture):
     status.title(f"Class evidence of {run.run_id}", run, of_weights=True)
@@ -32,6 +39,19 @@ def show(run, picture):
     if picture is None:
         image_picker.ask_for_one()
         return
+    draw_received(run, picture)
+    asked, control = controls(run)
+    sides = sides_of(run, picture, asked, control)
+    if control:
+        st.markdown(ON_THE_CONTROL)
+    heads(run, picture, sides)
+    for method in methods:
+        with sentences(*guard.IN_PAGE):
+            class_evidence.show(run, picture, method, sides)
+
+
+def draw_received(run, picture):
+    """What the network gets, and what it answers to that."""
     small, text = st.columns([1, 6], vertical_alignment="center")
     size = " × ".join(map(str, picture.received.shape[:2]))
     small.image(
@@ -43,23 +63,15 @@ def show(run, picture):
     with text:
         st.markdown(f"The network gets {size}. {one_answer.sentence(run, picture)}")
         ways_on(run, picture)
+
+
+def controls(run):
+    """Draw what is chosen: (one more class, or NONE; whether random weights stand beside)."""
     pick, switch = st.columns([2, 3], vertical_alignment="bottom")
     with pick:
         asked = chosen("And one more class", [NONE, *run.class_names], key="class", word="class")
     with switch:
-        control = random_weights.switch()
-    sides = sides_of(run, picture, asked, control)
-    if control:
-        st.markdown(
-            "**The control** has the same architecture and the random weights that a training "
-            "begins with, and its batch normalisation, if any, has seen nothing. "
-            "Where its picture looks like the trained network's, that picture comes from the "
-            "image and the architecture, and not from what was learned."
-        )
-    heads(run, picture, sides)
-    for method in methods:
-        with sentences(*guard.IN_PAGE):
-            class_evidence.show(run, picture, method, sides)
+        return asked, random_weights.switch()
 
 
 def sides_of(run, picture, asked, control):
@@ -67,19 +79,18 @@ def sides_of(run, picture, asked, control):
     asked for; the control.
     """
     order = np.argsort(-caches.logits(run, picture, False)).tolist()
-    sides = [
-        Side(
-            order[0], "its answer" if picture.label in (None, order[0]) else "its answer, and wrong"
-        )
-    ]
-    if picture.label not in (None, order[0]):
+    is_wrong = picture.label not in (None, order[0])
+    sides = [Side(order[0], "its answer, and wrong" if is_wrong else "its answer")]
+    if is_wrong:
         sides.append(Side(picture.label, "the truth"))
     elif len(order) > 1:
         sides.append(Side(order[1], "the runner-up"))
     wanted = run.class_names.index(asked) if asked != NONE else None
     if wanted is not None and wanted not in [side.target for side in sides]:
         sides.append(Side(wanted, "asked for"))
-    return [*sides, Side(order[0], "random weights", is_control=True)] if control else sides
+    if control:
+        sides.append(Side(order[0], "random weights", is_control=True))
+    return sides
 
 
 def heads(run, picture, sides):

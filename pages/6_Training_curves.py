@@ -18,6 +18,22 @@ from vizlib.ui.widgets import charts
 
 def show(run, picture):
     status.title("Training curves")
+    runs = [run, *pick_others(run)]
+    # on a narrow screen they go on in a second line
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        quantity, axis = pick_axes()
+        smoothing = pick_smoothing()
+        log_scale = st.toggle(
+            "Log scale", key="log", bind="query-params", disabled=quantity == "accuracy"
+        )
+    status.say_problems(runs)
+    draw(
+        runs, quantity, axis, smoothing, log_scale and quantity != "accuracy", film_slider.pick(run)
+    )
+
+
+def pick_others(run):
+    """The runs chosen to stand beside the one in view."""
     by_id = {other.run_id: other for other in caches.run_list()[0]}
     others = [name for name in by_id if name != run.run_id]
     # a run that is gone, or now in view itself, is beside it no more
@@ -31,24 +47,23 @@ def show(run, picture):
         persist_state="session",
         help="Other runs on the same axes.",
     )
+    return [by_id[name] for name in compared]
+
+
+def pick_axes():
+    """(What is drawn, over what)."""
     kept = dict(bind="query-params", persist_state="session", required=True)
-    # on a narrow screen they go on in a second line
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        quantity = st.segmented_control(
-            "Quantity", list(QUANTITIES), default="accuracy", key="quantity", **kept
-        )
-        axis = st.segmented_control("Over", list(AXES), default="epochs", key="axis", **kept)
-        help = "Of the thin step-by-step line; the evaluations are drawn as they are."
-        smoothing = st.slider(
-            "Smoothing", 0.0, 0.99, 0.8, key="smoothing", bind="query-params", help=help, width=200
-        )
-        log_scale = st.toggle(
-            "Log scale", key="log", bind="query-params", disabled=quantity == "accuracy"
-        )
-    runs = [run, *(by_id[name] for name in compared)]
-    status.say_problems(runs)
-    draw(
-        runs, quantity, axis, smoothing, log_scale and quantity != "accuracy", film_slider.pick(run)
+    quantity = st.segmented_control(
+        "Quantity", list(QUANTITIES), default="accuracy", key="quantity", **kept
+    )
+    axis = st.segmented_control("Over", list(AXES), default="epochs", key="axis", **kept)
+    return quantity, axis
+
+
+def pick_smoothing():
+    help = "Of the thin step-by-step line; the evaluations are drawn as they are."
+    return st.slider(
+        "Smoothing", 0.0, 0.99, 0.8, key="smoothing", bind="query-params", help=help, width=200
     )
 
 
@@ -73,34 +88,34 @@ def draw(runs, quantity, axis, smoothing, log_scale, until):
 
 def summary(run):
     """One line on how a run stands, where its best checkpoint is, and how fast it was."""
-    best, finished, speeds = (
-        run.best,
-        run.events_of("finished"),
-        [
-            event["images_per_second"]
-            for event in run.events_of("step")
-            if event.get("images_per_second")
-        ],
-    )
-    text = f"**{plain(run.run_id)}**: {'finished' if finished else status.sentence(run)}"
-    if finished and best:
+    finished = run.events_of("finished")
+    text = f"**{plain(run.run_id)}**: "
+    text += in_the_end(run.best, finished[-1]) if finished else status.sentence(run)
+    steps = run.events_of("step")
+    speeds = [step["images_per_second"] for step in steps if step.get("images_per_second")]
+    if speeds:
+        text += f" {statistics.median(speeds):,.0f} training images a second."
+    if run.events_of("pictures"):
+        text += (
+            " The training images grew to their size at the dashed lines; the validation images "
+            "have it throughout."
+        )
+    return text
+
+
+def in_the_end(best, finished):
+    """What came of a finished run. best: its best "epoch" event, or None; finished: its last
+    event.
+    """
+    text = "finished"
+    if best:
         text += (
             f", best checkpoint after epoch {best['epoch']:.3g} with a validation accuracy of "
             f"{best['val_accuracy']:.1%}"
         )
-    if finished:
-        text += (
-            f", {finished[-1]['test_accuracy']:.1%} on the test images, "
-            f"{finished[-1]['seconds']:,.0f} s of training."
-        )
-    text += f" {statistics.median(speeds):,.0f} training images a second." if speeds else ""
-    return text + (
-        (
-            " The training images grew to their size at the dashed lines; the validation images "
-            "have it throughout."
-        )
-        if run.events_of("pictures")
-        else ""
+    return (
+        f"{text}, {finished['test_accuracy']:.1%} on the test images, "
+        f"{finished['seconds']:,.0f} s of training."
     )
 
 

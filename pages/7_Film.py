@@ -26,67 +26,74 @@ def show(run, picture):
     with name:
         status.title(f"Film of {run.run_id}", run)
     stored = caches.probe_layers(run)
-    layers = moments.in_order(run, [name for names in stored.values() for name in names])
-    layer, notes = None, st.container()
-    if layers:
-        with pick:
-            layer = pick_layer(
-                run,
-                layers,
-                default=layers[0],
-                notes=notes,
-                lacks="no maps are stored",
-                label="Maps of layer",
-                help="The layers whose maps were kept while it trained.",
-            )
+    layer_name = pick_stored_layer(run, stored, pick)
     step = film_slider.pick(run, of_weights=False)
-    display = read(run, layer, stored)
-    step = display.steps[-1] if step is None else step
-    film_panels.show(display, step)
+    display = read(run, layer_name, stored)
+    film_panels.show(display, display.steps[-1] if step is None else step)
     export(run, display)
 
 
-def read(run, layer, stored):
+def pick_stored_layer(run, stored, container):
+    """The name of the layer whose maps are shown, chosen in the container; None where none are
+    stored. stored: the names of those that are, by step.
+    """
+    names = moments.in_order(run, [name for names in stored.values() for name in names])
+    notes = st.container()
+    if not names:
+        return None
+    with container:
+        return pick_layer(
+            run,
+            names,
+            default=names[0],
+            notes=notes,
+            lacks="no maps are stored",
+            label="Maps of layer",
+            help="The layers whose maps were kept while it trained.",
+        )
+
+
+def read(run, layer_name, stored):
     """The FilmDisplay of what has been read already; NotYet where nothing is stored."""
     filters, steps = caches.snapshots(run), film_slider.steps_of(run)
     if not steps:
         raise not_yet.without(run, "step")
     maps = {
-        step: caches.probe_maps(run, step, layer)
+        step: caches.probe_maps(run, step, layer_name)
         for step, names in stored.items()
-        if layer in names
+        if layer_name in names
     }
-    return FilmDisplay.of(run, filters, layer, maps, caches.probe_picture(run), steps)
+    return FilmDisplay.of(run, filters, layer_name, maps, caches.probe_picture(run), steps)
 
 
 def export(run, display):
-    state = f"film of {run.run_id}, {display.layer}"
+    asked_for = f"film of {run.run_id}, {display.layer}"
     note, button = st.columns([3, 1.4], vertical_alignment="center")
     note.caption(NOTE)
     if run.is_active:
         button.caption("Once it has ended, there is an animated picture of it here.")
-    elif not st.session_state.get(state):
-        words = dict(
-            icon=":material/movie:", width="stretch", help="All this as a GIF, for slides."
-        )
+    elif st.session_state.get(asked_for):
+        offer(run, display, animated(run, display))
+    else:
         button.button(
             "Animated picture",
             key="make_film",
             on_click=st.session_state.update,
-            args=({state: True},),
-            **words,
+            args=({asked_for: True},),
+            icon=":material/movie:",
+            width="stretch",
+            help="All this as a GIF, for slides.",
         )
-    else:
-        files = run.changed("snapshots.safetensors"), run.changed("events.jsonl")
-        offer(
-            run,
-            display,
-            jobs.result(
-                ("film", run.run_id, *files, display.layer),
-                lambda say: film_frames.animation(display, say),
-                "The animated picture",
-            ),
-        )
+
+
+def animated(run, display):
+    """(Bytes of the GIF, seconds it took), or None as long as it is being made."""
+    changed = run.changed("snapshots.safetensors"), run.changed("events.jsonl")
+    return jobs.result(
+        ("film", run.run_id, *changed, display.layer),
+        lambda say: film_frames.animation(display, say),
+        "The animated picture",
+    )
 
 
 def offer(run, display, made):

@@ -15,27 +15,24 @@ from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
 
 ALONE = "nothing"
+INTRODUCTION = (
+    "In each training step every layer gets a gradient, which says how its weights should "
+    "change. It is made at the answer and handed back from layer to layer. "
+    "Where it shrinks on its way it **vanishes**, and the first layers, on top, hardly "
+    "learn. Where it grows, as it can in deep plain networks with batch "
+    "normalisation, it **explodes**, and no rate suits all layers. Shortcuts hand it on evenly."
+)
 
 
 def show(run, picture):
     status.title(f"Gradients of {run.run_id}", run)
     st.markdown(INTRODUCTION)
-    runs = {other.run_id: other for other in caches.run_list()[0]}
     pick, sizes = st.columns([1, 1], vertical_alignment="bottom")
     with pick:
-        beside = chosen_beside(
-            run,
-            "Beside it",
-            [ALONE, *(name for name in runs if name != run.run_id)],
-            key="against",
-            default=partner(run, list(runs.values())),
-            help="A second run on the same scale.",
-            word="run",
-        )
+        shown = [run, *pick_beside(run)]
     with sizes:
         size = pick_size()
     step = film_slider.pick(run)
-    shown = [run] if beside == ALONE else [run, runs[beside]]
     display = GradientsDisplay.from_runs(shown)
     for shown_run in shown:
         if shown_run.run_id not in display.histories:
@@ -45,13 +42,19 @@ def show(run, picture):
         files(run, [each for each in shown if each.run_id in display.histories], display, size)
 
 
-INTRODUCTION = (
-    "In each training step every layer gets a gradient, which says how its weights should "
-    "change. It is made at the answer and handed back from layer to layer. "
-    "Where it shrinks on its way it **vanishes**, and the first layers, on top, hardly "
-    "learn. Where it grows, as it can in deep plain networks with batch "
-    "normalisation, it **explodes**, and no rate suits all layers. Shortcuts hand it on evenly."
-)
+def pick_beside(run):
+    """The run chosen to stand beside the one in view: a list of one or none."""
+    by_id = {other.run_id: other for other in caches.run_list()[0]}
+    beside = chosen_beside(
+        run,
+        "Beside it",
+        [ALONE, *(name for name in by_id if name != run.run_id)],
+        key="against",
+        default=partner(run, list(by_id.values())),
+        help="A second run on the same scale.",
+        word="run",
+    )
+    return [] if beside == ALONE else [by_id[beside]]
 
 
 def pick_size():

@@ -18,26 +18,31 @@ def show(run, picture):
     status.title(f"Feature maps of {run.run_id}", run, of_weights=True)
     layers = {layer.name: layer for layer in caches.layers(run)}
     past = moment_of_film(run)
-    if past is not None:
-        picture = past.show()
-    elif picture is None:
-        image_picker.ask_for_one()
+    shown = say_picture(run, picture) if past is None else past.show()
+    if shown is None:
         return
-    else:
-        st.markdown(one_answer.sentence(run, picture))
-        one_answer.ways_on(run, picture)
     layer_name, scale, container = controls(run, layers)
     if past is not None:
         layer_name, display, atlas, seconds = past.maps(layer_name, layers, scale)
     else:
-        display, seconds = caches.feature_maps(run, picture, layer_name)
-        atlas = caches.maps_atlas(run, picture, layer_name, scale)
+        display, seconds = caches.feature_maps(run, shown, layer_name)
+        atlas = caches.maps_atlas(run, shown, layer_name, scale)
     layer = layers[layer_name]
     unit = pick_unit("Unit", len(display.maps), container)
     all_maps(layer, display, atlas, unit)
-    provenance = f"image: {picture.title}; scale: {scale}; trained on {run.config.dataset}"
+    provenance = f"image: {shown.title}; scale: {scale}; trained on {run.config.dataset}"
     files(run, layer, display, atlas, f"{provenance}{status.took([run], 'computed', seconds)}.")
-    one_unit.show(run, picture, layer, display, unit, scale, is_stored=past is not None)
+    one_unit.show(run, shown, layer, display, unit, scale, is_stored=past is not None)
+
+
+def say_picture(run, picture):
+    """What the network answers to the picture, with the ways on; it is given back."""
+    if picture is None:
+        image_picker.ask_for_one()
+        return None
+    st.markdown(one_answer.sentence(run, picture))
+    one_answer.ways_on(run, picture)
+    return picture
 
 
 def moment_of_film(run):

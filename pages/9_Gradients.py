@@ -101,8 +101,10 @@ def partner(run, runs):
     the newest with gradients, else the one that ships.
     """
     fitting = [other for other in runs if all(pairs.nearness(run, other, "shortcuts"))]
+    if not fitting:
+        return ALONE
     with_gradients = [other for other in fitting if other.events_of("gradients")]
-    return (with_gradients or fitting[:1] or [None])[-1].run_id if fitting else ALONE
+    return with_gradients[-1].run_id if with_gradients else fitting[0].run_id
 
 
 def say_missing(run):

@@ -33,29 +33,48 @@ def pick(run, of_weights=True):
     steps = steps_of(run)
     if not steps:
         return None
+    _settle(steps, st.container())
     options = [*map(str, steps), END]
-    notes = st.container()
-    _settle(steps, notes)
-    end = "now" if run.is_active else "best" if of_weights and not run.is_weightless else END
+    end = _word_for_end(run, of_weights)
     with st.container(key="film"):
         slider, button = st.columns([12, 1], vertical_alignment="bottom")
     playing = plays()
-    button.button(
+    _play_button(button, playing)
+    # no slider in a film: each of its moves would be one more step of the browser's history
+    with slider:
+        chosen = _frame(options, end) if playing else _slider(options, end)
+    return None if chosen == END else int(chosen)
+
+
+def _word_for_end(run, of_weights):
+    if run.is_active:
+        return "now"
+    return "best" if of_weights and not run.is_weightless else END
+
+
+def _play_button(container, playing):
+    container.button(
         "■" if playing else "▶",
         key="play",
         on_click=stop if playing else play,
         help="stop" if playing else "play the film",
         width="stretch",
     )
-    if playing:  # no slider: each of its moves would be one more step of the browser's history
-        chosen = _advance(options)
-        slider.progress(
-            options.index(chosen) / (len(options) - 1),
-            f"Training step {end if chosen == END else chosen}",
-        )
-        return None if chosen == END else int(chosen)
-    with slider, of_all_pages():
-        chosen = st.select_slider(
+
+
+def _frame(options, end):
+    """Move the film on by one frame, and draw how far it is: the step of the frame."""
+    chosen = _advance(options)
+    st.progress(
+        options.index(chosen) / (len(options) - 1),
+        f"Training step {end if chosen == END else chosen}",
+    )
+    return chosen
+
+
+def _slider(options, end):
+    with of_all_pages():
+        return st.select_slider(
             "Training step",
             options,
             value=END,
@@ -67,7 +86,6 @@ def pick(run, of_weights=True):
             help="The film of learning: how it came to be, from the first random weights. The same "
             "step holds on all pages that have this slider.",
         )
-    return None if chosen == END else int(chosen)
 
 
 def _settle(steps, notes):
@@ -76,30 +94,32 @@ def _settle(steps, notes):
     """
     state, here = st.session_state, page_now()
     wanted: Any = state.get("step", st.query_params.get("step"))
-    is_known = wanted is None or wanted == END or wanted in map(str, steps)
-    if is_known and "step" in state and state.get("step_page") != here:
+    if wanted is not None and wanted != END and wanted not in map(str, steps):
+        state.step = _nearest(str(wanted), steps)
+        if state.step == END and wanted not in _WORDS_FOR_END:
+            state.refused_step = (here, _refusal(str(wanted), steps))
+    elif "step" in state and state.get("step_page") != here:
         # said anew, once, for the address of a page just opened; each time, it would pull the
         # slider out of a hand
         state.step = wanted
-    elif (
-        not is_known and str(wanted).isdecimal() and str(wanted).isascii() and len(str(wanted)) < 16
-    ):
-        nearest = moments.last_up_to(steps, int(str(wanted)))
-        state.step = str(steps[0] if nearest is None else nearest)
-    elif not is_known:
-        state.step = END
-        if wanted not in _WORDS_FOR_END:
-            state.refused_step = (
-                here,
-                plain(
-                    f"There is no training step {str(wanted)[:40]!r}: it is a number from "
-                    f"{steps[0]} to {steps[-1]}."
-                ),
-            )
     state.step_page = here
     # kept until the slider is moved: on a page that follows a training it would be gone in a second
     if state.get("refused_step", ("",))[0] == here:
         notes.warning(state.refused_step[1])
+
+
+def _nearest(wanted, steps):
+    """What the slider shows for a text that is none of its steps."""
+    if not (wanted.isdecimal() and wanted.isascii() and len(wanted) < 16):
+        return END
+    nearest = moments.last_up_to(steps, int(wanted))
+    return str(steps[0] if nearest is None else nearest)
+
+
+def _refusal(wanted, steps):
+    return plain(
+        f"There is no training step {wanted[:40]!r}: it is a number from {steps[0]} to {steps[-1]}."
+    )
 
 
 def play():

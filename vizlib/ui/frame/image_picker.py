@@ -46,8 +46,13 @@ def pick_image(run):
     except UserError as error:
         st.error(plain(error))
         return None
-    if picture is None:
-        return None
+    if picture is not None:
+        _draw(picture)
+    return picture
+
+
+def _draw(picture):
+    """The picture as it came, and as the network gets it."""
     left, right = st.columns(2)
     left.image(
         _thumbnail(hashlib.sha1(picture.original.tobytes()).hexdigest(), picture.original),
@@ -62,7 +67,6 @@ def pick_image(run):
         alt="what the network receives",
         output_format="PNG",
     )
-    return picture
 
 
 def ask_for_one() -> None:
@@ -115,12 +119,14 @@ def offer_download(name: str, where: str) -> None:
         key=f"download {name} {where}",
         help="From its makers' site, once; nothing else in this app uses the network.",
     ):
-        bar = st.progress(0.0, "downloading")
-        reader.download(
-            data_root(), say=lambda share: bar.progress(share, f"downloading, {share:.0%}")
-        )
-        caches.dataset_names.clear()
-        st.rerun()
+        _download(reader)
+
+
+def _download(reader):
+    bar = st.progress(0.0, "downloading")
+    reader.download(data_root(), say=lambda share: bar.progress(share, f"downloading, {share:.0%}"))
+    caches.dataset_names.clear()
+    st.rerun()
 
 
 def _from_upload(run):

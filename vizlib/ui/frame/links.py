@@ -19,28 +19,31 @@ def link(title, label, /, **parameters):
     page's own state is in the link: what Streamlit restores without that it adds to the address
     afterwards, as one more step of history, which would break the back button.
     """
-    target = (
-        "app.py"
-        if title == "Home"
-        else next(f"pages/{file.name}" for file in _pages() if _title(file) == title)
-    )
-    keys = st.session_state.kept_by_page.get(title, ())
-    # a widget takes its value from the address when it is drawn
-    now = {key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys}
-    kept = {key: value for key, value in now.items() if value not in (None, [])} | parameters
-    # else it would stand there twice
-    kept = {
-        key: value
-        for key, value in kept.items()
-        if key not in OF_ALL_PAGES or str(value) != str(st.session_state.get(key))
-    }
+    wanted = _as_left(title) | parameters
     texts = {
         key: [str(item) for item in value] if isinstance(value, list) else str(value)
-        for key, value in kept.items()
+        for key, value in wanted.items()
+        # else it would stand there twice
+        if key not in OF_ALL_PAGES or str(value) != str(st.session_state.get(key))
     }
     # `streamlit run pages/...`: a page that runs by itself has no others beside it
     with suppress(StreamlitPageNotFoundError):
-        st.page_link(target, label=label, query_params=texts)
+        st.page_link(_file_of(title), label=label, query_params=texts)
+
+
+def _as_left(title):
+    """What the widgets of a page's own were set to, by key."""
+    keys = st.session_state.kept_by_page.get(title, ())
+    # a widget takes its value from the address when it is drawn
+    now = {key: st.session_state.get(key, st.query_params.get_all(key)) for key in keys}
+    return {key: value for key, value in now.items() if value not in (None, [])}
+
+
+def _file_of(title):
+    """The file of a page, as Streamlit wants it."""
+    if title == "Home":
+        return "app.py"
+    return next(f"pages/{file.name}" for file in _pages() if _title(file) == title)
 
 
 def _pages():

@@ -22,12 +22,5 @@ def pick_run():
     before = st.session_state.get("model")
     if before is not None and before not in by_id:
         st.warning(plain(f"The model {before!r} is not there any more."))
-    return by_id[
-        chosen(
-            "Model",
-            list(by_id),
-            key="model",
-            default=OPENS_ON,
-            help="A shipped model, or one of yours from runs/.",
-        )
-    ]
+    help = "A shipped model, or one of yours from runs/."
+    return by_id[chosen("Model", list(by_id), key="model", default=OPENS_ON, help=help)]

@@ -27,13 +27,10 @@ def rate_of(run):
     """The highest learning rate that a run has, after all changes, or that it was asked to have
     from the next step on.
     """
-    changes = run.events_of("rate")
-    asked = requests.asked_rate(run.folder)
-    rate = (
-        asked
-        if asked is not None
-        else number(changes[-1] if changes else run.config.recipe, "learning_rate")
-    )
+    rate = requests.asked_rate(run.folder)
+    if rate is None:
+        changes = run.events_of("rate")
+        rate = number(changes[-1] if changes else run.config.recipe, "learning_rate")
     return rate if 0 <= rate <= LIMITS["learning_rate"][1] else 0.0
 
 
@@ -49,67 +46,70 @@ def is_preparing(run):
 
 def progress(run):
     """(share done in [0, 1], that in words, seconds left or None) of a training."""
-    recipe, latest, share = run.config.recipe, status.latest(run), status.progress(run)
+    recipe, share = run.config.recipe, status.progress(run)
     if share is None or is_preparing(run):
         return 0.0, "preparing", None
+    latest = status.latest(run)
     done, budget = number(latest, "seconds"), number(recipe, "seconds")
-    far = (
-        f"{min(done, budget):.0f} of {budget:.0f} seconds"
-        if budget > 0
-        else f"epoch {number(latest, 'epoch'):.1f} of {number(recipe, 'epochs'):.0f}"
-    )
+    if budget > 0:
+        far = f"{min(done, budget):.0f} of {budget:.0f} seconds"
+    else:
+        far = f"epoch {number(latest, 'epoch'):.1f} of {number(recipe, 'epochs'):.0f}"
     left = done * (1 - share) / share if share > 0 and done > 0 else None
     return share, far, left
 
 
 def pace(steps, left, status):
     """Images a second and time left, as far as they are known."""
+    if left is None:
+        return []
     speed = number(steps[-1], "images_per_second") if steps else math.nan
-    words = (
-        []
-        if math.isnan(speed) or left is None or status == "paused"
-        else [f"{speed:,.0f} images a second"]
-    )
-    return words + ([f"{duration(left)} left"] if left is not None else [])
+    is_known = not math.isnan(speed) and status != "paused"
+    words = [f"{speed:,.0f} images a second"] if is_known else []
+    return [*words, f"{duration(left)} left"]
 
 
 def html(steps, epochs):
     """Loss and accuracy now, each over its course so far. HTML of numbers and fixed words only."""
-    total = [(number(event, "progress"), number(event, "train_loss")) for event in steps]
-    known = [(x, y) for x, y in total if math.isfinite(x) and math.isfinite(y)]
-    losses = list(
-        zip(
-            [x for x, _ in known],
-            smoothed([y for _, y in known], weight_for(0.8, len(known))),
-            strict=True,
-        )
+    losses = _smooth_losses(steps)
+    highest = max((loss for _, loss in losses), default=1.0)
+    loss = _cell(
+        "training loss",
+        f"{losses[-1][1]:.3g}" if losses else "–",
+        sparkline(losses, highest, COLOURS["loss"]),
     )
     accuracies = [(number(event, "progress"), number(event, "val_accuracy")) for event in epochs]
-    accuracy = f"{accuracies[-1][1]:.1%}" if accuracies else "–"
-    cells = (
-        (
-            "training loss",
-            f"{losses[-1][1]:.3g}" if losses else "–",
-            sparkline(losses, max((y for _, y in losses), default=1.0), COLOURS["loss"]),
-        ),
-        ("validation accuracy", accuracy, sparkline(accuracies, 1.0, COLOURS["accuracy"])),
+    accuracy = _cell(
+        "validation accuracy",
+        f"{accuracies[-1][1]:.1%}" if accuracies else "–",
+        sparkline(accuracies, 1.0, COLOURS["accuracy"]),
     )
-    parts = [
-        '<div style="min-width:0"><div '
-        f'style="opacity:.65;font-size:.75rem;white-space:nowrap">{label}</div>'
-        "<div "
-        f'style="font-size:1.05rem;font-weight:600;font-variant-numeric:tabular-nums">{value}</div>{line}</div>'
-        for label, value, line in cells
-    ]
     return (
-        f'<div style="display:grid;grid-template-columns:1fr 1fr;gap:.9rem">{"".join(parts)}</div>'
+        f'<div style="display:grid;grid-template-columns:1fr 1fr;gap:.9rem">{loss}{accuracy}</div>'
+    )
+
+
+def _smooth_losses(steps):
+    """(share done, smoothed training loss) of each step of which both are known."""
+    total = [(number(event, "progress"), number(event, "train_loss")) for event in steps]
+    known = [(x, y) for x, y in total if math.isfinite(x) and math.isfinite(y)]
+    smooth = smoothed([y for _, y in known], weight_for(0.8, len(known)))
+    return list(zip([x for x, _ in known], smooth, strict=True))
+
+
+def _cell(label, value, line):
+    """A figure below its name and above its course."""
+    return (
+        '<div style="min-width:0"><div '
+        f'style="opacity:.65;font-size:.75rem;white-space:nowrap">{label}</div><div '
+        'style="font-size:1.05rem;font-weight:600;font-variant-numeric:tabular-nums">'
+        f"{value}</div>{line}</div>"
     )
 
 
 def ordinal(position):
-    ending = (
-        "th" if 10 <= position % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
-    )
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    ending = "th" if 10 <= position % 100 <= 20 else endings.get(position % 10, "th")
     return f"{position}{ending}"
 
 

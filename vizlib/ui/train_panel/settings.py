@@ -44,32 +44,38 @@ def show():
     if not box.open:
         return
     with box, sentences():
-        architecture, dataset, name = _what()
-        _main_fields(name)
-        facts = None
-        with sentences():  # whatever they say, the settings stay to be changed
-            facts = _facts(architecture, dataset, _side_field(_facts(architecture, dataset, None)))
-        with st.expander("More", type="compact"):
-            _more_fields(architecture, name, facts)
-        with sentences():
-            if facts:
-                st.caption(_outlook(architecture, dataset, facts))
-        help = (
-            "Starts at once, or waits for its turn. It goes on when you leave this page, or close "
-            "the browser."
-        )
-        st.button(
-            "Train",
-            key="train_press",
-            type="primary",
-            width="stretch",
-            icon=":material/play_arrow:",
-            on_click=_train,
-            help=help,
-        )
-        if "train_problem" in st.session_state:
-            st.error(plain(st.session_state.pop("train_problem")))
+        _form()
     start_up.freeze()  # the first look at a network of torchvision's imports that
+
+
+def _form():
+    """The fields, the line on what they come to, and the button."""
+    architecture, dataset, name = _what()
+    _main_fields(name)
+    facts = None
+    with sentences():  # whatever they say, the settings stay to be changed
+        facts = _facts(architecture, dataset, _side_field(_facts(architecture, dataset, None)))
+    with st.expander("More", type="compact"):
+        _more_fields(architecture, name, facts)
+    with sentences():
+        if facts:
+            st.caption(_outlook(architecture, dataset, facts))
+    _train_button()
+    if "train_problem" in st.session_state:
+        st.error(plain(st.session_state.pop("train_problem")))
+
+
+def _train_button():
+    st.button(
+        "Train",
+        key="train_press",
+        type="primary",
+        width="stretch",
+        icon=":material/play_arrow:",
+        on_click=_train,
+        help="Starts at once, or waits for its turn. It goes on when you leave this page, or close "
+        "the browser.",
+    )
 
 
 def _choice(label, options, default, *, key, **given):
@@ -91,8 +97,18 @@ def _choice(label, options, default, *, key, **given):
 
 def _what():
     """(architecture, data set, name of the recipe), each with a line on what it is."""
-    from vizlib import architectures
+    architecture = _architecture_field()
+    dataset = _choice(
+        "Data set",
+        caches.dataset_names(),
+        OPENS_ON[1],
+        key="train_dataset",
+        help="What this machine has: digits always, others from the data folder.",
+    )
+    return architecture, dataset, _recipe_field(architecture, dataset)
 
+
+def _architecture_field():
     with st.container(gap="xxsmall"):
         architecture = _choice(
             "Architecture",
@@ -102,24 +118,20 @@ def _what():
             help="The network to train.",
         )
         st.caption(plain(architectures.get(architecture).summary))
-    dataset = _choice(
-        "Data set",
-        caches.dataset_names(),
-        OPENS_ON[1],
-        key="train_dataset",
-        help="What this machine has: digits always, others from the data folder.",
-    )
+    return architecture
+
+
+def _recipe_field(architecture, dataset):
     with st.container(gap="xxsmall"):
-        help = "How it is trained. The fields below begin with its values."
         name = _choice(
             "Recipe",
             RECIPES,
             recipe_for(architecture, dataset),
             key=_key("recipe", _pair()),
-            help=help,
+            help="How it is trained. The fields below begin with its values.",
         )
         st.caption(plain(RECIPES[name].summary))
-    return architecture, dataset, name
+    return name
 
 
 def _pair():
@@ -156,24 +168,31 @@ def _main_fields(name):
 
 def _length_field(name):
     """How many epochs; of a recipe for a given time, how many seconds."""
-    usual = RECIPES[name]
-    if usual.seconds:
-        st.number_input(
-            "Seconds",
-            1,
-            86_400,
-            int(usual.seconds),
-            10,
-            key=_key("seconds", name),
-            help="It trains until this time is up, then is tested.",
-            **_KEPT,
-        )
-        return
+    if RECIPES[name].seconds:
+        _seconds_field(name)
+    else:
+        _epochs_field(name)
+
+
+def _seconds_field(name):
+    st.number_input(
+        "Seconds",
+        1,
+        86_400,
+        int(RECIPES[name].seconds),
+        10,
+        key=_key("seconds", name),
+        help="It trains until this time is up, then is tested.",
+        **_KEPT,
+    )
+
+
+def _epochs_field(name):
     st.number_input(
         "Epochs",
         1,
         LIMITS["epochs"][1],
-        usual.epochs,
+        RECIPES[name].epochs,
         key=_key("epochs", name),
         help="How many times it sees every training image.",
         **_KEPT,
@@ -197,13 +216,24 @@ def _side_field(facts):
 
 
 def _more_fields(architecture, name, facts):
-    convolutions = facts["convolutions"] if facts else 0
     _imbalance_field(name)
     _start_field(architecture, facts)
     left, right = st.columns(2, gap="small")
     with left:
         _smoothing_field(name)
-    right.number_input(
+    with right:
+        _frozen_field(architecture, facts["convolutions"] if facts else 0)
+    left, right = st.columns(2, gap="small")
+    with left:
+        _seed_field()
+    with right:
+        _title_field(architecture)
+    _device_field()
+
+
+def _frozen_field(architecture, convolutions):
+    """convolutions: how many the network has, 0 where that is not known."""
+    st.number_input(
         "Frozen",
         0,
         max(convolutions, 1),
@@ -213,12 +243,6 @@ def _more_fields(architecture, name, facts):
         disabled=not convolutions,
         **_KEPT,
     )
-    left, right = st.columns(2, gap="small")
-    with left:
-        _seed_field()
-    with right:
-        _title_field(architecture)
-    _device_field()
 
 
 def _imbalance_field(name):
@@ -303,18 +327,24 @@ def _starts(architecture, facts):
     starts = {("", ""): "random weights"}
     if architecture in architectures.pretrained_by("torchvision"):
         starts["pretrained", "torchvision"] = "ImageNet weights of torchvision"
-    for run in caches.run_list()[0] if facts else ():
-        alike = _built_from(run.config.arguments) == _built_from(
-            facts["arguments"]
-        ) and run.input_size[0] in (3, facts["size"][0])
-        if (
-            run.config.architecture == architecture
-            and alike
-            and run.best
-            and run.has("model.safetensors")
-        ):
-            starts["run", run.run_id] = run.run_id
+    if facts:
+        for run in caches.run_list()[0]:
+            if _can_start_from(run, architecture, facts):
+                starts["run", run.run_id] = run.run_id
     return starts
+
+
+def _can_start_from(run, architecture, facts):
+    """Whether a network of this architecture, on data of these _facts, can begin with the best
+    weights of a run.
+    """
+    return (
+        _built_from(run.config.arguments) == _built_from(facts["arguments"])
+        and run.input_size[0] in (3, facts["size"][0])
+        and run.config.architecture == architecture
+        and bool(run.best)
+        and run.has("model.safetensors")
+    )
 
 
 def _built_from(arguments):
@@ -335,7 +365,7 @@ def _facts(architecture, dataset_name, side):
     """
     import torch
 
-    from vizlib import architectures, datasets
+    from vizlib import datasets
     from vizlib.training.config import make_config
 
     dataset = datasets.load(dataset_name)
@@ -421,18 +451,22 @@ def _train():
     state = st.session_state
     if time.monotonic() - state.get("train_pressed", -math.inf) < PRESS_SECONDS:
         return
+    run_id = _started()
+    state["train_pressed"] = time.monotonic()
+    if run_id is not None:
+        state[OPEN] = False  # what is of interest now is how it goes
+        trainings.view(run_id)
+
+
+def _started():
+    """Start it: the id of its run, or None where something is wrong."""
     try:
-        run_id = launcher.start_new(_order())
+        return launcher.start_new(_order())
     except UserError as error:
-        state["train_problem"] = str(error)
-        return
+        st.session_state["train_problem"] = str(error)
     except Exception:
         logging.getLogger("convscope").exception("starting a training")
-        state["train_problem"] = (
+        st.session_state["train_problem"] = (
             "The training could not be started; the server's log has the details."
         )
-        return
-    finally:
-        state["train_pressed"] = time.monotonic()
-    state[OPEN] = False  # what is of interest now is how it goes
-    trainings.view(run_id)
+    return None

@@ -57,17 +57,22 @@ def show(in_view, ticking):
         if "steer_problem" in st.session_state:
             st.error(plain(st.session_state.pop("steer_problem")))
         _ended_in_view(next((run for run in caches.run_list()[0] if run.run_id == in_view), None))
-        first = sorted(now.active, key=lambda training: training[0].run_id != in_view)
-        running = [(run, status) for run, status in first if status != "queued"]
-        waiting = [run for run, status in first if status == "queued"]
-        for run, status in running[:CARDS]:
-            _card(run, status, run.run_id == in_view)
-        for run in waiting[:QUEUED]:
-            _queued(run, launcher.place_in_queue(run, now.active), run.run_id == in_view)
-        if len(running) > CARDS or len(waiting) > QUEUED:
-            st.caption(f"and {len(running[CARDS:]) + len(waiting[QUEUED:])} more")
+        _active(now, in_view)
         for run in sorted(now.ended, key=lambda run: run.run_id != in_view)[:RESUMABLE]:
             _resumable(run, run.run_id == in_view)
+
+
+def _active(now, in_view):
+    """What runs and what waits, the one in view first."""
+    first = sorted(now.active, key=lambda training: training[0].run_id != in_view)
+    running = [(run, status) for run, status in first if status != "queued"]
+    waiting = [run for run, status in first if status == "queued"]
+    for run, status in running[:CARDS]:
+        _card(run, status, run.run_id == in_view)
+    for run in waiting[:QUEUED]:
+        _queued(run, launcher.place_in_queue(run, now.active), run.run_id == in_view)
+    if len(running) > CARDS or len(waiting) > QUEUED:
+        st.caption(f"and {len(running[CARDS:]) + len(waiting[QUEUED:])} more")
 
 
 def _name(run, in_view, badge=""):
@@ -182,24 +187,24 @@ def _queued(run, position, in_view):
     """A run that waits for its device."""
     with st.container(gap="xxsmall"):
         _name(run, in_view)
-        st.caption(
-            (
-                f"{readout.ordinal(position)} in the queue for the "
-                f"{readout.device_name(launcher.device_of(run))}"
-            )
-            if position
-            else "about to start"
-        )
-        key = f"stop {run.run_id}"
+        st.caption(_turn(run, position))
         st.button(
             "Cancel",
-            key=key,
+            key=f"stop {run.run_id}",
             type="tertiary",
             icon=":material/close:",
             help="Leaves the queue; can be resumed later.",
             on_click=_steer,
             args=(launcher.request, run, "stop"),
         )
+
+
+def _turn(run, position):
+    """When a run that waits begins. position: in the queue, from 1; 0 or None when it is due."""
+    if not position:
+        return "about to start"
+    device = readout.device_name(launcher.device_of(run))
+    return f"{readout.ordinal(position)} in the queue for the {device}"
 
 
 def _ended_in_view(run):
@@ -217,28 +222,32 @@ def _ended_in_view(run):
 
 def _resumable(run, in_view):
     """A run that ended before its end: why, and a way to go on."""
-    status, key = run.status, f"resume rate {run.run_id}"
+    status = run.status
     with st.container(gap="xxsmall"):
         _name(run, in_view, f":{COLOURS[status]}-badge[{status.capitalize()}]")
         steps = run.events_of("step")
         far = f" It was at epoch {readout.number(steps[-1], 'epoch'):.1f}." if steps else ""
         st.caption(plain(why_ended(run) + far))
         with st.container(horizontal=True, gap="medium"):
-            help = "Goes on where it ended, at the rate beside."
-            st.button(
-                "Resume",
-                key=f"resume {run.run_id}",
-                type="tertiary",
-                icon=":material/play_arrow:",
-                help=help,
-                on_click=_resume,
-                args=(run, key),
-            )
-            shown = st.session_state.get(key, readout.rate_of(run))
-            with st.popover(
-                f"Rate {shown:g}", type="tertiary", help="The highest learning rate to go on with."
-            ):
-                rate_field(readout.rate_of(run), key=key)
+            _resume_button(run)
+
+
+def _resume_button(run):
+    """The button, and beside it the rate to go on with."""
+    key = f"resume rate {run.run_id}"
+    st.button(
+        "Resume",
+        key=f"resume {run.run_id}",
+        type="tertiary",
+        icon=":material/play_arrow:",
+        help="Goes on where it ended, at the rate beside.",
+        on_click=_resume,
+        args=(run, key),
+    )
+    shown = st.session_state.get(key, readout.rate_of(run))
+    help = "The highest learning rate to go on with."
+    with st.popover(f"Rate {shown:g}", type="tertiary", help=help):
+        rate_field(readout.rate_of(run), key=key)
 
 
 def _resume(run, key):

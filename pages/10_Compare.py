@@ -126,7 +126,7 @@ def cells(run):
         run.config.dataset,
         f"{started[-1]['parameters']:,}" if started else "–",
         f"{last['epoch']:.3g}" if last else "–",
-        f"{finished[-1]['seconds'] if finished else last['seconds']:,.0f} s" if last else "–",
+        f"{(finished or [last])[-1]['seconds']:,.0f} s" if last else "–",
         val_accuracy(run),
         f"{finished[-1]['test_accuracy']:.1%}" if finished else "–",
         verdict,

@@ -108,10 +108,8 @@ def take_click(chart, keys, class_names):
         true, predicted = (
             int(cell[str(axis)] if isinstance(cell, dict) else cell[axis]) for axis in (0, 1)
         )
-        st.session_state[keys["true"]], st.session_state[keys["predicted"]] = (
-            class_names[true],
-            class_names[predicted],
-        )
+        st.session_state[keys["true"]] = class_names[true]
+        st.session_state[keys["predicted"]] = class_names[predicted]
 
 
 def scores_table(run, verdict, display):
@@ -128,6 +126,10 @@ def scores_table(run, verdict, display):
             for name in ("precision", "recall")
         },
     )
+    say_figures(run, verdict)
+
+
+def say_figures(run, verdict):
     kappa = "quadratic kappa" if run.config.ordered else "kappa"
     st.caption(
         f"{verdict.classes_predicted} of {len(run.class_names)} classes ever answered, "

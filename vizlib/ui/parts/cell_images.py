@@ -56,7 +56,9 @@ def pick_cell(run, confusion, keys):
 
 def images(run, image_ids, confidence, across, alt):
     """The images of these ids, with how sure the network was of each and the way to its maps."""
-    data, columns, missing = caches.dataset(run), st.columns(across), 0
+    data = caches.dataset(run)
+    columns = st.columns(across)
+    missing = 0
     held_out = {image_id: n for n, image_id in enumerate(data.splits["test"].image_ids)}
     for number, (image_id, share) in enumerate(zip(image_ids, confidence, strict=False)):
         try:

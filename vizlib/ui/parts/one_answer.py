@@ -17,15 +17,11 @@ def sentence(run, picture, most=3):
     answers = ", ".join(
         f"**{plain(run.class_names[label])}** {probabilities[label]:.0%}" for label in best
     )
-    truth = (
-        ""
-        if picture.label is None
-        else (
-            f" The truth is **{plain(run.class_names[picture.label])}**: "
-            f"{'right' if picture.label == best[0] else 'wrong'}."
-        )
-    )
-    return f"It answers {answers}.{truth}"
+    if picture.label is None:
+        return f"It answers {answers}."
+    truth = plain(run.class_names[picture.label])
+    judged = "right" if picture.label == best[0] else "wrong"
+    return f"It answers {answers}. The truth is **{truth}**: {judged}."
 
 
 def ways_on(run, picture):

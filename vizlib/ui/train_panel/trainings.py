@@ -20,7 +20,10 @@ from vizlib.ui.frame.plain import plain
 from vizlib.ui.frame.status import COLOURS, why_ended
 from vizlib.ui.train_panel import readout
 
-CARDS, QUEUED, RESUMABLE = 3, 3, 3  # of each kind, as many as are shown
+# of each kind, as many as are shown
+CARDS = 3
+QUEUED = 3
+RESUMABLE = 3
 WAKING_SECONDS = 5
 
 
@@ -200,7 +203,7 @@ def _queued(run, position, in_view):
 
 
 def _turn(run, position):
-    """When a run that waits begins. position: in the queue, from 1; 0 or None when it is due."""
+    """When a run that waits begins. position: in the queue, from 1; 0 when it is due."""
     if not position:
         return "about to start"
     device = readout.device_name(launcher.device_of(run))

@@ -80,15 +80,7 @@ def _position(display, unit):
     """
     shape = display.maps[unit].shape
     _forget_outside(shape)
-    text = st.text_input(
-        "Place: row, column",
-        key="place",
-        placeholder="the strongest",
-        help="The place that stays framed when nothing is pointed at. Left empty it is that of the "
-        "unit's greatest value.",
-        bind="query-params",
-        persist_state="session",
-    )
+    text = _position_field()
     position = _written(text)
     if _outside(position, shape):
         st.rerun()
@@ -99,6 +91,18 @@ def _position(display, unit):
         )
         st.warning(plain(sentence))
     return position or display.strongest(unit)
+
+
+def _position_field():
+    return st.text_input(
+        "Place: row, column",
+        key="place",
+        placeholder="the strongest",
+        help="The place that stays framed when nothing is pointed at. Left empty it is that of the "
+        "unit's greatest value.",
+        bind="query-params",
+        persist_state="session",
+    )
 
 
 def _forget_outside(shape):

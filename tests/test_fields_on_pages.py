@@ -8,7 +8,7 @@ import pytest
 # a fixture for each test
 from tests.test_pages import ROOT, fine, fresh_caches, opened, texts  # noqa: F401
 from vizlib.displays.architecture import ArchitectureDisplay
-from vizlib.inside import layers, patterns
+from vizlib.inside import layers, maximisation, patterns
 from vizlib.inside.receptive_fields import WHY_NOT_KNOWN
 
 RUN = "digits_three_layer"
@@ -29,7 +29,8 @@ def from_conv2_on(monkeypatch, fresh_caches):  # noqa: F811
             for layer in found
         ]
 
-    monkeypatch.setattr(layers, "layer_table", layer_table)
+    for module in (layers, maximisation):  # the second has the name from its import
+        monkeypatch.setattr(module, "layer_table", layer_table)
     return layer_table
 
 

@@ -40,7 +40,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ArchitectureDisplay(Display):
-    """layers: the rows of vizlib.inside.layers.layer_table to draw, in order."""
+    """layers: those of vizlib.inside.layers.layer_table to draw, in order."""
 
     layers: list[Layer]
 

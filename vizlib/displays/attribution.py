@@ -131,4 +131,4 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
     from scipy.stats import rankdata
 
     ranks = [rankdata(np.abs(values)) for values in (first, second)]
-    return float(np.corrcoef(*ranks)[0, 1]) if all(np.ptp(one) for one in ranks) else None
+    return float(np.corrcoef(*ranks)[0, 1]) if all(np.ptp(values) for values in ranks) else None

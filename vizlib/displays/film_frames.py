@@ -143,8 +143,8 @@ def _class_names(picture: Image.Image, grid: Grid, names: list[str], gutter: int
     left, top, across, down = _spacing(grid, len(names))
     draw = ImageDraw.Draw(picture)
     for number, name in enumerate(names):
-        place = (left - 6, top + (number + 0.5) * down)
-        _write(draw, place, name, min(14, down), anchor="rm", most=gutter - 6)
+        end = (left - 6, top + (number + 0.5) * down)
+        _write(draw, end, name, min(14, down), anchor="rm", most=gutter - 6)
         foot = (left + (number + 0.5) * across, top - 4)
         picture.paste(*_upright(name, foot, min(14, across), gutter * 0.75 - 4))
 
@@ -241,7 +241,7 @@ def _write(
 def _upright(
     text: str, foot: tuple[float, float], size: float, most: float
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Text that is read from below, its foot at a place: (picture, left and top), to be pasted."""
+    """Text that is read from below, its foot at a point: (picture, left and top), to be pasted."""
     picture = Image.new("RGB", (int(most), int(size) + 4), "white")
     _write(ImageDraw.Draw(picture), (0, picture.height / 2), text, size, most=most)
     return picture.transpose(Image.Transpose.ROTATE_90), (

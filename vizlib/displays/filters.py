@@ -93,5 +93,5 @@ class FiltersDisplay(Display):
     def csv(self) -> str:
         """Every weight: filter, input_channel, row, column, weight."""
         header = ("filter", "input_channel", "row", "column", "weight")
-        rows = ((*place, f"{value:.6g}") for place, value in np.ndenumerate(self.weight))
+        rows = ((*index, f"{value:.6g}") for index, value in np.ndenumerate(self.weight))
         return as_csv(header, rows)

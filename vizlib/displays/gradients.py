@@ -105,8 +105,8 @@ class GradientsDisplay(Display):
             _add_course(figure, shown, size, column)
             if step is not None:
                 line = dict(color="#f97316", width=2)
-                place: dict[str, Any] = dict(row=1, col=column)
-                figure.add_vline(shown.row(step), line=line, **place)
+                panel: dict[str, Any] = dict(row=1, col=column)
+                figure.add_vline(shown.row(step), line=line, **panel)
         figure.update_layout(
             coloraxis=self._colour_axis(size), height=520, margin=dict(l=10, r=10, t=34, b=10)
         )
@@ -259,15 +259,15 @@ def _add_course(figure: go.Figure, gradients: Gradients, size: str, column: int)
         row=1,
         col=column,
     )
-    place: dict[str, Any] = dict(row=1, col=column, showgrid=False, zeroline=False)
+    axis: dict[str, Any] = dict(row=1, col=column, showgrid=False, zeroline=False)
     ticks = _spread(len(steps), 7)
     words = [f"{steps[number]:,}" for number in ticks]
-    figure.update_xaxes(title="training step", tickvals=ticks, ticktext=words, **place)
+    figure.update_xaxes(title="training step", tickvals=ticks, ticktext=words, **axis)
     ticks = _spread(len(layers), 17)
     words = [untagged(layers[number][-24:]) for number in ticks]
     # the names of the second stay clear of the first
     side = "left" if column == 1 else "right"
-    figure.update_yaxes(tickvals=ticks, ticktext=words, side=side, autorange="reversed", **place)
+    figure.update_yaxes(tickvals=ticks, ticktext=words, side=side, autorange="reversed", **axis)
 
 
 def _for_json(values: np.ndarray) -> list:

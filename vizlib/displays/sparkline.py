@@ -42,7 +42,7 @@ def sparkline(points: Iterable[tuple[float, float]], highest: float, colour: str
 
 
 def _corners(points: Iterable[tuple[float, float]], highest: float) -> list[str]:
-    """At most POINTS of them, evenly spread, as places in the drawing: "x y"."""
+    """At most POINTS of them, evenly spread, as points of the drawing: "x y"."""
     if not highest > 0:
         return []
     seen = [

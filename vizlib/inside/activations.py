@@ -197,7 +197,7 @@ def value_of(
     sizes = output.shape[1:]
     index = tuple(position or (() if sizes.numel() > 1 else (0,) * len(sizes)))
     is_there = len(index) == len(sizes) and all(
-        0 <= at < size for at, size in zip((unit, *index), output.shape, strict=True)
+        0 <= number < size for number, size in zip((unit, *index), output.shape, strict=True)
     )
     if not is_there:
         raise no_such_unit(layer_name, tuple(output.shape), unit, position)

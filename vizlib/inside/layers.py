@@ -206,9 +206,9 @@ class _Table:
         the sum is what it returns.
         """
         left = [
-            (total, at)
-            for total, at in self._sums
-            if not (at > start if is_block else total is output)
+            (total, before)
+            for total, before in self._sums
+            if not (before > start if is_block else total is output)
         ]
         claimed = len(left) < len(self._sums)
         self._sums = left

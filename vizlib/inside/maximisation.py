@@ -205,8 +205,8 @@ def _canvas(network, layer, input_size, room):
         ]
         seen = network.seen((channels, *size))
         fits = [
-            one.start >= room and one.stop + room <= side and one.stop - one.start == field
-            for one, side, field in zip(seen, size, fields, strict=True)
+            span.start >= room and span.stop + room <= side and span.stop - span.start == field
+            for span, side, field in zip(seen, size, fields, strict=True)
         ]
         if all(fit or side == most for fit, side, most in zip(fits, size, whole, strict=True)):
             return (channels, *size), seen

@@ -32,16 +32,20 @@ def unit_layer(layers: Sequence[Layer], name: str, unit_layers: Sequence[str]) -
     So a ReLU's unit is that of the convolution before it, a block's that of its last convolution.
     layers: of a layer table.
     """
-    at = next(number for number, layer in enumerate(layers) if layer.name == name)
+    own = next(number for number, layer in enumerate(layers) if layer.name == name)
     # a block stands before its layers
     end = next(
-        (later for later in range(at + 1, len(layers)) if layers[later].depth <= layers[at].depth),
+        (
+            later
+            for later in range(own + 1, len(layers))
+            if layers[later].depth <= layers[own].depth
+        ),
         len(layers),
     )
     fitting = [
         layer.name
         for layer in layers[:end]
-        if layer.name in unit_layers and layer.output_shape[0] == layers[at].output_shape[0]
+        if layer.name in unit_layers and layer.output_shape[0] == layers[own].output_shape[0]
     ]
     return name if name in unit_layers else fitting[-1] if fitting else None
 
@@ -67,8 +71,8 @@ def field(layer: Layer, position: Sequence[int], input_size: Sequence[int]) -> B
         return 0, 0, input_size[1], input_size[2]
     height, width = layer.receptive_field or input_size[1:]
     top, left = (
-        math.ceil(start + at * stride)
-        for start, at, stride in zip(layer.start, position, layer.stride or (), strict=True)
+        math.ceil(start + index * stride)
+        for start, index, stride in zip(layer.start, position, layer.stride or (), strict=True)
     )
     return top, left, top + height, left + width
 
@@ -98,14 +102,14 @@ def patches(
 
     pictures: the test split's. best: the layer's Strongest. They are shrunk as `fitting` says.
     """
-    found = []
+    parts = []
     for unit, (number, position) in enumerate(
         zip(best.image_numbers[:, 0], best.positions[:, 0], strict=True)
     ):
         say(unit / len(best.values))
         received = fit(pictures[int(number)], input_size)
-        found.append(cut(received, field(layer, tuple(map(int, position)), input_size)))
-    return fitting(found)
+        parts.append(cut(received, field(layer, tuple(map(int, position)), input_size)))
+    return fitting(parts)
 
 
 def csv(best: Strongest, split: Split, class_names: Sequence[str]) -> str:

@@ -134,7 +134,7 @@ def tight_box(influence: np.ndarray, share: float = SHARE) -> Box | None:
             best = min(
                 best,
                 _narrowest(sums[bottom] - sums[top], needed, top, bottom),
-                key=lambda found: found[:2],
+                key=lambda narrowest: narrowest[:2],
             )
     return best[2]
 

@@ -208,7 +208,7 @@ def of_run(run: Run, dataset: Dataset, say: Callable[[float], None] = lambda sha
     model = load_model(run, weights)  # of the very bytes that the marks are of
     layer_names = unit_layers(layer_table(model, run.input_size))
     images = reader(split, run.input_size)()
-    found = find(
+    strongest = find(
         model,
         images,
         layer_names,
@@ -222,8 +222,8 @@ def of_run(run: Run, dataset: Dataset, say: Callable[[float], None] = lambda sha
     # in a folder that cannot be written nothing is kept, and nothing is lost but the time of
     # whoever asks next
     with suppress(OSError):
-        _write(run.path(FILE), found, {**_marks(run, weights, dataset), **facts})
-    return Index(layer_names, len(split), seconds, found.__getitem__)
+        _write(run.path(FILE), strongest, {**_marks(run, weights, dataset), **facts})
+    return Index(layer_names, len(split), seconds, strongest.__getitem__)
 
 
 def load(run: Run, dataset: Dataset) -> Index | None:
@@ -285,10 +285,10 @@ def _check(file, layer_names, count):
             raise ValueError(name)
 
 
-def _write(path, found, marks):
+def _write(path, strongest, marks):
     tensors = {
         f"{name}/{key}": np.ascontiguousarray(part)
-        for name, best in found.items()
+        for name, best in strongest.items()
         for key, part in zip(
             _DTYPES, (best.values, best.image_numbers, best.positions), strict=True
         )

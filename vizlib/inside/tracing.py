@@ -212,7 +212,7 @@ class Operations(TorchDispatchMode):
     def _put(self, seen, outputs, given):
         self._time += 1
         for tensor in outputs:
-            is_rewritten = any(tensor is one for one in given)
+            is_rewritten = any(tensor is argument for argument in given)
             if is_rewritten and getattr(tensor, "seen", None) != seen:
                 storage = tensor.untyped_storage()
                 self._rewritten[storage._cdata] = (self._time, storage)
@@ -433,11 +433,11 @@ def _reshape(done, inputs, args, named, output):
     axes: list[int] = []
     for axis in seen.axes or ():
         fitting = [
-            one - len(new)
-            for one in range(len(new))
-            if new[one] == old[axis] and new[:one].numel() == old[:axis].numel()
+            new_axis - len(new)
+            for new_axis in range(len(new))
+            if new[new_axis] == old[axis] and new[:new_axis].numel() == old[:axis].numel()
         ]
-        axes += [one for one in fitting if one not in axes][:1]
+        axes += [new_axis for new_axis in fitting if new_axis not in axes][:1]
     return seen.relaid((axes[0], axes[1]) if len(axes) == 2 else None)
 
 
@@ -450,8 +450,8 @@ def _permute(done, inputs, args, named, output):
 def _transpose(done, inputs, args, named, output):
     rank = output.dim()
     order = list(range(-rank, 0))
-    one, other = args[1] % rank, args[2] % rank
-    order[one], order[other] = order[other], order[one]
+    first, second = args[1] % rank, args[2] % rank
+    order[first], order[second] = order[second], order[first]
     return _reordered(inputs[0].seen, order)
 
 
@@ -468,7 +468,9 @@ def _without(seen, removed, rank):
         return seen
     if removed & {axis % rank for axis in seen.axes}:
         return _lost([seen])
-    vertical, horizontal = (axis + sum(one > axis % rank for one in removed) for axis in seen.axes)
+    vertical, horizontal = (
+        axis + sum(gone > axis % rank for gone in removed) for axis in seen.axes
+    )
     return seen.relaid((vertical, horizontal))
 
 

@@ -70,7 +70,7 @@ def config_of(content: Any) -> tuple[RunConfig, list[str]]:
             left_out.append(name)
         optional[name] = value if fits(value) else default
     needed = {name: content[name] for name in _NEEDED}
-    known = {one.name for one in fields(RunConfig)} - {"unknown"}
+    known = {known_field.name for known_field in fields(RunConfig)} - {"unknown"}
     unknown = {name: value for name, value in content.items() if name not in known}
     return RunConfig(**needed, **optional, unknown=unknown), left_out
 

@@ -146,8 +146,8 @@ def place_in_queue(run: Run, active: list[tuple[Run, str]]) -> int:
         (other.run_id, status) for other, status in active if device_of(other) == device_of(run)
     ]
     waiting = [run_id for run_id, status in same if status == "queued"]
-    place = waiting.index(run.run_id) + 1 if run.run_id in waiting else 0
-    return 0 if place == 1 and len(same) == len(waiting) else place
+    number = waiting.index(run.run_id) + 1 if run.run_id in waiting else 0
+    return 0 if number == 1 and len(same) == len(waiting) else number
 
 
 def is_next(run: Run) -> bool:

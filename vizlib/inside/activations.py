@@ -154,6 +154,34 @@ class _Reached(Exception):
     """The layer asked for has its output: what lies behind it need not run."""
 
 
+class _Stop:
+    """The observer of one pass that keeps a layer's output, and unless it is to go `to_the_end`
+    ends it there. see(output) is given each output.
+    """
+
+    def __init__(self, layer_name: str, to_the_end: bool, see: Callable[[Tensor], object]) -> None:
+        self._layer_name = layer_name
+        self._to_the_end = to_the_end
+        self._see = see
+        self._called = CallNames()
+        self._reached: list[str] = []
+        self._output: Tensor | None = None
+
+    def __call__(self, name: str, module: nn.Module, output: Tensor) -> None:
+        self._see(output)
+        self._reached.append(self._called(name))
+        if self._reached[-1] == self._layer_name:
+            self._output = output
+            if not self._to_the_end:
+                raise _Reached
+
+    def output(self) -> Tensor:
+        """What was kept. UserError if the layer does not exist or was not reached."""
+        if self._output is None:
+            raise unknown("layer", self._layer_name, self._reached)
+        return self._output
+
+
 def output_of(
     model: nn.Module,
     images: Tensor,
@@ -168,22 +196,10 @@ def output_of(
     model: prepared. The pass ends at the layer, unless it is to go `to_the_end`. see(output) is
     given each output on the way. UserError if a layer does not exist or is not reached.
     """
-    kept, reached = [], []
-    called = CallNames()
-
-    def observe(name: str, module: nn.Module, output: Tensor) -> None:
-        see(output)
-        reached.append(called(name))
-        if reached[-1] == layer_name:
-            kept.append(output)
-            if not to_the_end:
-                raise _Reached
-
-    with observing(observe), suppress(_Reached):
+    stop = _Stop(layer_name, to_the_end, see)
+    with observing(stop), suppress(_Reached):
         model(images)
-    if not kept:
-        raise unknown("layer", layer_name, reached)
-    return kept[0]
+    return stop.output()
 
 
 def value_of(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -144,27 +144,17 @@ class _Table:
         self._sums += [(total, len(self.layers)) for total in done.sums]
         start = self._first_child(name)
         children = self.layers[start:]
-        own = [
-            parameter
-            for parameter in module.parameters(recurse=not children)
-            if id(parameter) not in self._counted
-        ]
-        self._counted.update(map(id, own))
         direct = [child for child in children if child.depth == 0]
-        seen = self._seen(output)
         layer = Layer(
             name=self._called(name),
             kind=getattr(module, "kind", type(module).__name__),
             depth=0,
             is_block=bool(children),
             output_shape=tuple(output.shape[1:]),
-            parameters=sum(parameter.numel() for parameter in own)
+            parameters=self._count(module.parameters(recurse=not children))
             + sum(child.parameters for child in direct),
             multiply_adds=done.multiply_adds + sum(child.multiply_adds for child in direct),
-            receptive_field=self._receptive_field(seen),
-            start=seen.start,
-            end=seen.end,
-            stride=seen.jump,
+            **self._field(output),
             is_sum=self._claim_sum(start, output, is_block=bool(children)),
             geometry="" if children else done.geometry,
             is_convolution=done.is_convolution and not children,
@@ -172,6 +162,22 @@ class _Table:
         for child in children:
             child.depth += 1
         self.layers.insert(start, layer)
+
+    def _count(self, parameters: Iterable[nn.Parameter]) -> int:
+        """How many numbers there are in those that no layer has counted yet."""
+        own = [parameter for parameter in parameters if id(parameter) not in self._counted]
+        self._counted.update(map(id, own))
+        return sum(parameter.numel() for parameter in own)
+
+    def _field(self, output: Tensor) -> dict[str, Any]:
+        """What of a Layer says which pixels its positions see."""
+        seen = self._seen(output)
+        return dict(
+            receptive_field=self._receptive_field(seen),
+            start=seen.start,
+            end=seen.end,
+            stride=seen.jump,
+        )
 
     def _seen(self, output):
         """What a layer's output has seen; not known where its last two axes are not those of its

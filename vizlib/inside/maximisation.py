@@ -82,20 +82,38 @@ def maximise(
     layer = network.layer(wanted, input_size)
     shift = _most_shift(layer, input_size) if robust else 0
     size, seen = _canvas(network, layer, input_size, math.ceil(shift))
-    made, done = [], 0
-    for some in wanted.split(max(1, MOST_BYTES // network.bytes(size))):
+
+    def painting_of(count: int) -> _Painting:
         generator = torch.Generator().manual_seed(seed)
-        painting = _Painting(len(some), size, fourier, decorrelated, generator)
+        return _Painting(count, size, fourier, decorrelated, generator)
 
-        def say_of_all(share: float, done: int = done, count: int = len(some)) -> None:
-            say((done + share * count) / len(wanted))
-
-        made.append(_painted(painting, network, some, shift, steps, say_of_all))
-        done += len(some)
-    pictures, values = (torch.cat(parts) for parts in zip(*made, strict=True))
+    at_once = max(1, MOST_BYTES // network.bytes(size))
+    pictures, values = _in_parts(painting_of, network, wanted.split(at_once), shift, steps, say)
     return Maximised(
         pictures[(..., *seen)].permute(0, 2, 3, 1).contiguous().numpy(), values.numpy()
     )
+
+
+def _in_parts(
+    painting_of: Callable[[int], _Painting],
+    network: _Network,
+    parts: Sequence[Tensor],
+    shift: float,
+    steps: int,
+    say: Callable[[float], None],
+) -> tuple[Tensor, Tensor]:
+    """What `_painted` gives, of some units after the others; say(the share of all that is done)."""
+    total = sum(map(len, parts))
+    made, done = [], 0
+    for units in parts:
+
+        def say_of_all(share: float, done: int = done, count: int = len(units)) -> None:
+            say((done + share * count) / total)
+
+        made.append(_painted(painting_of(len(units)), network, units, shift, steps, say_of_all))
+        done += len(units)
+    pictures, values = (torch.cat(tensors) for tensors in zip(*made, strict=True))
+    return pictures, values
 
 
 def _most_shift(layer: Layer, input_size: tuple[int, int, int]) -> float:
@@ -168,16 +186,14 @@ class _Network:
         """The rows and the columns of a picture that the central position sees, two slices: a value
         that is not a number spreads to all that see it.
         """
-        return tuple(
-            slice(
-                bisect_left(range(end), True, key=lambda last: self._sees(size, axis, 0, last + 1)),
-                end
-                - bisect_left(
-                    range(end), True, key=lambda last: self._sees(size, axis, end - last - 1, end)
-                ),
-            )
-            for axis, end in enumerate(size[1:], 2)
+        return tuple(self._span(size, axis, end) for axis, end in enumerate(size[1:], 2))
+
+    def _span(self, size: Sequence[int], axis: int, end: int) -> slice:
+        before = bisect_left(range(end), True, key=lambda last: self._sees(size, axis, 0, last + 1))
+        after = bisect_left(
+            range(end), True, key=lambda last: self._sees(size, axis, end - last - 1, end)
         )
+        return slice(before, end - after)
 
     def _sees(self, size, axis, start, end):
         image = torch.zeros(1, *size)
@@ -204,13 +220,20 @@ def _canvas(network, layer, input_size, room):
             for side, field, stride in zip(whole, fields, layer.stride, strict=True)
         ]
         seen = network.seen((channels, *size))
-        fits = [
-            span.start >= room and span.stop + room <= side and span.stop - span.start == field
-            for span, side, field in zip(seen, size, fields, strict=True)
-        ]
+        fits = _has_room(seen, size, fields, room)
         if all(fit or side == most for fit, side, most in zip(fits, size, whole, strict=True)):
             return (channels, *size), seen
         more += 1
+
+
+def _has_room(
+    seen: Sequence[slice], size: Sequence[int], fields: Sequence[int], room: int
+) -> list[bool]:
+    """By axis: whether what is seen of a picture is all of the field, with room around."""
+    return [
+        span.start >= room and span.stop + room <= side and span.stop - span.start == field
+        for span, side, field in zip(seen, size, fields, strict=True)
+    ]
 
 
 class _Painting:

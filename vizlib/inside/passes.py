@@ -29,18 +29,22 @@ def predict(
     import torch
 
     device = next(model.parameters()).device
-    was_training, parts = model.training, []
+    was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in received(images, mean, std, batch_size, device):
-                logits = model(batch).float()
-                parts.append(
-                    ((logits + model(batch.flip(3)).float()) / 2 if mirrored else logits).cpu()
-                )
+            parts = [
+                _logits(model, batch, mirrored).cpu()
+                for batch in received(images, mean, std, batch_size, device)
+            ]
     finally:
         model.train(was_training)
     return torch.cat(parts).numpy()
+
+
+def _logits(model: nn.Module, batch: Tensor, mirrored: bool) -> Tensor:
+    logits = model(batch).float()
+    return (logits + model(batch.flip(3)).float()) / 2 if mirrored else logits
 
 
 def received(

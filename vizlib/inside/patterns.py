@@ -47,7 +47,9 @@ def unit_layer(layers: Sequence[Layer], name: str, unit_layers: Sequence[str]) -
         for layer in layers[:end]
         if layer.name in unit_layers and layer.output_shape[0] == layers[own].output_shape[0]
     ]
-    return name if name in unit_layers else fitting[-1] if fitting else None
+    if name in unit_layers:
+        return name
+    return fitting[-1] if fitting else None
 
 
 def sees_part(layer: Layer, input_size: Sequence[int]) -> bool:

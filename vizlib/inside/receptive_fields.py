@@ -10,7 +10,7 @@ https://arxiv.org/abs/1701.04128).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,26 +120,30 @@ def tight_box(influence: np.ndarray, share: float = SHARE) -> Box | None:
     could be it are looked at, through sums over rectangles.
     """
     sums = np.pad(influence.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    needed, best = share * sums[-1, -1], (math.inf, 0, None)
+    needed = share * sums[-1, -1]
     if not needed > 0:
         return None
-    # the rows that have any
-    begin, last = (
-        int(np.searchsorted(sums[:, -1], 0, "right")) - 1,
-        int(np.searchsorted(sums[:, -1], sums[-1, -1])),
+    narrowest = (
+        _narrowest(sums[bottom] - sums[top], needed, top, bottom)
+        for top, bottom in _heights(sums[:, -1], needed)
     )
+    return min(narrowest, key=lambda box: box[:2], default=(math.inf, 0, None))[2]
+
+
+def _heights(sums: np.ndarray, needed: float) -> Iterator[tuple[int, int]]:
+    """The pairs (top, bottom) between which there is as much as needed. sums: of the rows up to
+    each, (H + 1,).
+    """
+    # the rows that have any
+    begin = int(np.searchsorted(sums, 0, "right")) - 1
+    last = int(np.searchsorted(sums, sums[-1]))
     for top in range(begin, last):
-        first = top + int(np.searchsorted(sums[top:, -1] - sums[top, -1], needed))
+        first = top + int(np.searchsorted(sums[top:] - sums[top], needed))
         for bottom in range(first, last + 1):
-            best = min(
-                best,
-                _narrowest(sums[bottom] - sums[top], needed, top, bottom),
-                key=lambda narrowest: narrowest[:2],
-            )
-    return best[2]
+            yield top, bottom
 
 
-def _narrowest(sums, needed, top, bottom):
+def _narrowest(sums: np.ndarray, needed: float, top: int, bottom: int) -> tuple[int, float, Box]:
     """(pixels, minus what they hold, box) of the smallest box between two rows. sums: of the
     columns up to each, (W + 1,).
     """
@@ -148,4 +152,4 @@ def _narrowest(sums, needed, top, bottom):
     rights = np.minimum(np.searchsorted(sums, sums[lefts] + needed), len(sums) - 1)
     pixels, held = (rights - lefts) * (bottom - top), sums[rights] - sums[lefts]
     left = np.lexsort((-held, pixels))[0]
-    return int(pixels[left]), -held[left], (top, int(lefts[left]), bottom, int(rights[left]))
+    return int(pixels[left]), -float(held[left]), (top, int(lefts[left]), bottom, int(rights[left]))

@@ -32,7 +32,7 @@ from vizlib.run.files import write_whole
 if TYPE_CHECKING:
     from torch import nn
 
-    from vizlib.datasets import Dataset
+    from vizlib.datasets import Dataset, Split
     from vizlib.inside.activations import Observer
     from vizlib.inside.layers import Layer
     from vizlib.run.folders import Run
@@ -114,16 +114,12 @@ def find(
         raise UserError("There are no images to look at.")
     search = _Search(layer_names, count)
     for chunk in chunks:
-        for batch in received(
-            chunk, mean, std, max(1, BATCH_PIXELS // (chunk.shape[2] * chunk.shape[3])), device
-        ):
+        at_once = max(1, BATCH_PIXELS // (chunk.shape[2] * chunk.shape[3]))
+        for batch in received(chunk, mean, std, at_once, device):
             forward(model, batch, search.begin())
             search.end(len(batch))
             say(min(1.0, search.seen / total))
-    return {
-        name: Strongest(*(tensor.cpu().numpy() for tensor in search.best[name]))
-        for name in layer_names
-    }
+    return search.strongest()
 
 
 class _Search:
@@ -133,7 +129,8 @@ class _Search:
 
     def __init__(self, layer_names, count):
         self.best, self.seen = {}, 0
-        self._wanted, self._count = set(layer_names), count
+        self._layer_names, self._wanted = layer_names, set(layer_names)
+        self._count = count
 
     def begin(self) -> Observer:
         """The observer of one forward pass."""
@@ -147,6 +144,13 @@ class _Search:
         for name in self._wanted - set(self._reached):
             raise unknown("layer", name, self._reached)
         self.seen += images
+
+    def strongest(self) -> dict[str, Strongest]:
+        """What there is of each layer."""
+        return {
+            name: Strongest(*(tensor.cpu().numpy() for tensor in self.best[name]))
+            for name in self._layer_names
+        }
 
     def _observe(self, name, module, output):
         name = self._called(name)
@@ -197,33 +201,38 @@ def of_run(run: Run, dataset: Dataset, say: Callable[[float], None] = lambda sha
     Made anew each time, and kept in its folder if that can be written.
     UserError if there are no weights, or they or the images do not fit.
     """
-    from vizlib.datasets.reading import reader
-    from vizlib.inside.layers import layer_table
-    from vizlib.inside.model import load_model
-
     if not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
-    start, split = time.perf_counter(), dataset.splits["test"]
+    start = time.perf_counter()
     weights = run.path("model.safetensors").read_bytes()
-    model = load_model(run, weights)  # of the very bytes that the marks are of
-    layer_names = unit_layers(layer_table(model, run.input_size))
-    images = reader(split, run.input_size)()
-    strongest = find(
-        model,
-        images,
-        layer_names,
-        mean=run.config.mean,
-        std=run.config.std,
-        total=len(split),
-        say=say,
-    )
-    seconds = time.perf_counter() - start
+    strongest = _of_weights(run, weights, dataset.splits["test"], say)
+    layer_names, seconds = list(strongest), time.perf_counter() - start
     facts = {"layers": json.dumps(layer_names), "seconds": f"{seconds:.3f}"}
     # in a folder that cannot be written nothing is kept, and nothing is lost but the time of
     # whoever asks next
     with suppress(OSError):
         _write(run.path(FILE), strongest, {**_marks(run, weights, dataset), **facts})
-    return Index(layer_names, len(split), seconds, strongest.__getitem__)
+    return Index(layer_names, len(dataset.splits["test"]), seconds, strongest.__getitem__)
+
+
+def _of_weights(
+    run: Run, weights: bytes, split: Split, say: Callable[[float], None]
+) -> dict[str, Strongest]:
+    """Of all `unit_layers`; weights: the very bytes that the marks are of."""
+    from vizlib.datasets.reading import reader
+    from vizlib.inside.layers import layer_table
+    from vizlib.inside.model import load_model
+
+    model = load_model(run, weights)
+    return find(
+        model,
+        reader(split, run.input_size)(),
+        unit_layers(layer_table(model, run.input_size)),
+        mean=run.config.mean,
+        std=run.config.std,
+        total=len(split),
+        say=say,
+    )
 
 
 def load(run: Run, dataset: Dataset) -> Index | None:
@@ -234,30 +243,23 @@ def load(run: Run, dataset: Dataset) -> Index | None:
     """
     if not (run.has(FILE) and run.has("model.safetensors")):
         return None
+    images = len(dataset.splits["test"])
     try:
-        file, weights = (
-            safe_open(run.path(FILE), framework="numpy"),
-            run.path("model.safetensors").read_bytes(),
-        )
-        marks, images = file.metadata(), len(dataset.splits["test"])
+        file = safe_open(run.path(FILE), framework="numpy")
+        weights = run.path("model.safetensors").read_bytes()
+        marks = file.metadata()
         layer_names, seconds = json.loads(marks["layers"]), float(marks["seconds"])
         _check(file, layer_names, min(COUNT, images))
-    except (
-        OSError,
-        SafetensorError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # what is missing, cut short or not of this kind
+    # what is missing, cut short or not of this kind
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
     if not _marks(run, weights, dataset).items() <= marks.items():
         return None
-    return Index(
-        layer_names,
-        images,
-        seconds,
-        lambda name: Strongest(*(file.get_tensor(f"{name}/{part}") for part in _DTYPES)),
-    )
+
+    def read(name: str) -> Strongest:
+        return Strongest(*(file.get_tensor(f"{name}/{part}") for part in _DTYPES))
+
+    return Index(layer_names, images, seconds, read)
 
 
 def _marks(run, weights, dataset):

@@ -113,24 +113,29 @@ def _together(inputs: Sequence[Any], output: Tensor) -> Seen:
         return _lost(all_seen)
     axes = all_axes.pop()
     jumps = {seen.jump for seen in all_seen if seen.jump}
-    jump = tuple(map(max, zip(*jumps, strict=True)))
-    # a position of one stands for all positions of the other
-    is_stretched = any(
+    jump = _each(max, jumps)
+    if _is_stretched(inputs, output, axes) or any(seen.start is None for seen in all_seen):
+        return Seen(None, None, jump, axes)
+    if len(jumps) > 1 and any(output.shape[axis] > 1 for axis in axes):
+        return NOT_KNOWN  # fields that move apart
+    start = _each(min, (seen.start for seen in all_seen))
+    end = _each(max, (seen.end for seen in all_seen))
+    return Seen(start, end, jump, axes, mirrored=_each(max, (seen.mirrored for seen in all_seen)))
+
+
+def _each(choose: Callable[[Iterable[Any]], Any], pairs: Iterable[Pair]) -> Pair:
+    """The least or the greatest of pairs, vertically and horizontally."""
+    vertical, horizontal = zip(*pairs, strict=True)
+    return choose(vertical), choose(horizontal)
+
+
+def _is_stretched(inputs: Sequence[Any], output: Tensor, axes: tuple[int, int]) -> bool:
+    """Whether a position of one stands for all positions of the other."""
+    return any(
         tensor.shape[axis] != output.shape[axis]
         for tensor in inputs
         if tensor.seen.axes
         for axis in axes
-    )
-    if is_stretched or any(seen.start is None for seen in all_seen):
-        return Seen(None, None, jump, axes)
-    if len(jumps) > 1 and any(output.shape[axis] > 1 for axis in axes):
-        return NOT_KNOWN  # fields that move apart
-    return Seen(
-        tuple(map(min, zip(*(seen.start for seen in all_seen), strict=True))),
-        tuple(map(max, zip(*(seen.end for seen in all_seen), strict=True))),
-        jump,
-        axes,
-        mirrored=tuple(map(max, zip(*(seen.mirrored for seen in all_seen), strict=True))),
     )
 
 
@@ -159,7 +164,7 @@ class Operations(TorchDispatchMode):
         self._rewritten: dict[int, tuple[int, Any]] = {}
 
     @classmethod
-    def _should_skip_dynamo(cls):
+    def _should_skip_dynamo(cls) -> bool:
         """No guard against torch.compile: nothing here is compiled, and the guard would import all
         of its compiler, over a second.
         """
@@ -178,7 +183,13 @@ class Operations(TorchDispatchMode):
             return NOT_KNOWN
         return getattr(tensor, "seen", None)
 
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self,
+        operation: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         kwargs = kwargs or {}
         rule = _RULES.get(operation) or _RULES.get(operation.overloadpacket)
         # in inference mode compound operations arrive whole: take them apart
@@ -192,14 +203,18 @@ class Operations(TorchDispatchMode):
         self._mark(operation, rule or _not_known, args, kwargs, result)
         return result
 
-    def _mark(self, operation, rule, args, kwargs, result, only_new=False):
+    def _mark(
+        self,
+        operation: Any,
+        rule: Rule,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        result: Any,
+        only_new: bool = False,
+    ) -> None:
+        """Put on what an operation gave what that has seen; only_new: where it has nothing yet."""
         given, outputs = _tensors((args, tuple(kwargs.values()))), _tensors(result)
-        inputs = []
-        for tensor in given:
-            seen = self.seen(tensor)
-            if seen is not None:
-                tensor.seen = seen
-                inputs.append(tensor)
+        inputs = self._of_image(given)
         if only_new:
             outputs = [tensor for tensor in outputs if self.seen(tensor) is None]
         elif operation._schema.is_mutable and not outputs:
@@ -207,9 +222,20 @@ class Operations(TorchDispatchMode):
         if inputs and outputs:
             names = [argument.name for argument in operation._schema.arguments]
             named = dict(zip(names, args, strict=False)) | kwargs
-            self._put(rule(self._done, inputs, args, named, outputs[0]), outputs, given)
+            seen = rule(_Call(self._done, inputs, args, named, outputs[0]))
+            self._put(seen, outputs, given)
 
-    def _put(self, seen, outputs, given):
+    def _of_image(self, tensors: list[Any]) -> list[Any]:
+        """Those that are made of the image, each with what it has seen as of now."""
+        inputs = []
+        for tensor in tensors:
+            seen = self.seen(tensor)
+            if seen is not None:
+                tensor.seen = seen
+                inputs.append(tensor)
+        return inputs
+
+    def _put(self, seen: Seen | None, outputs: list[Any], given: list[Any]) -> None:
         self._time += 1
         for tensor in outputs:
             is_rewritten = any(tensor is argument for argument in given)
@@ -228,28 +254,47 @@ def _tensors(values: Any) -> list[Any]:
 
 
 # One rule a kind of operation: what its output has seen; and what it adds to the work done.
-# named: all arguments that were given, by the names of PyTorch's schema.
-
-Rule = Callable[[_Done, list[Any], Sequence[Any], dict[str, Any], Tensor], Seen | None]
 
 
-def _not_known(done, inputs, args, named, output):
-    return _lost([tensor.seen for tensor in inputs])
+@dataclass(frozen=True)
+class _Call:
+    """One operation that was called. done: what was computed since the last module ended. inputs:
+    those of its tensors that are made of the image. args: as they were given; named: all of them,
+    by the names of PyTorch's schema. output: its first one.
+    """
+
+    done: _Done
+    inputs: list[Any]
+    args: Sequence[Any]
+    named: dict[str, Any]
+    output: Tensor
+
+    @property
+    def seen(self) -> Seen:
+        """What the first of the inputs has seen."""
+        return self.inputs[0].seen
 
 
-def _by_value(done, inputs, args, named, output):
+Rule = Callable[[_Call], Seen | None]
+
+
+def _not_known(call: _Call) -> Seen:
+    return _lost([tensor.seen for tensor in call.inputs])
+
+
+def _by_value(call: _Call) -> Seen:
     """Operations value by value, of tensors that are stretched to one shape."""
-    return _together(inputs, output)
+    return _together(call.inputs, call.output)
 
 
-def _nothing(done, inputs, args, named, output):
+def _nothing(call: _Call) -> None:
     """Made in a tensor's shape, and of none of its values."""
 
 
-def _sum(done, inputs, args, named, output):
-    if len(inputs) == 2 and inputs[0].shape == inputs[1].shape:
-        done.sums += (output,)
-    return _together(inputs, output)
+def _sum(call: _Call) -> Seen:
+    if len(call.inputs) == 2 and call.inputs[0].shape == call.inputs[1].shape:
+        call.done.sums += (call.output,)
+    return _together(call.inputs, call.output)
 
 
 def _of_maps(rule: Rule) -> Rule:
@@ -257,11 +302,11 @@ def _of_maps(rule: Rule) -> Rule:
     W) or as what has no map any more; else not known.
     """
 
-    def checked(done, inputs, args, named, output):
-        alone = len(inputs) == 1 and inputs[0] is args[0]
-        if alone and inputs[0].seen.axes in (MAP_AXES, None):
-            return rule(done, inputs, args, named, output)
-        return _not_known(done, inputs, args, named, output)
+    def checked(call: _Call) -> Seen | None:
+        is_alone = len(call.inputs) == 1 and call.inputs[0] is call.args[0]
+        if is_alone and call.seen.axes in (MAP_AXES, None):
+            return rule(call)
+        return _not_known(call)
 
     return checked
 
@@ -269,44 +314,45 @@ def _of_maps(rule: Rule) -> Rule:
 # Windows
 
 
-def _convolution(done, inputs, args, named, output):
-    _, weight, _, stride, padding, dilation, transposed, _, groups = args
-    done.multiply_adds += (args[0] if transposed else output).numel() * weight[0].numel()
-    done.is_convolution = True
+def _convolution(call: _Call) -> Seen | None:
+    _, weight, _, stride, padding, dilation, transposed, _, groups = call.args
+    positions = call.args[0] if transposed else call.output
+    call.done.multiply_adds += positions.numel() * weight[0].numel()
+    call.done.is_convolution = True
     if weight.dim() != 4:
-        return _not_known(done, inputs, args, named, output)
+        return _not_known(call)
     kernel = tuple(weight.shape[2:])
     stride, padding, dilation = (_pair(value) for value in (stride, padding, dilation))
-    done.geometry = _geometry(kernel, stride, padding, dilation, groups)
-    return _of_maps(_transposed if transposed else _convolved)(done, inputs, args, named, output)
+    call.done.geometry = _geometry(kernel, stride, padding, dilation, groups)
+    return _of_maps(_transposed if transposed else _convolved)(call)
 
 
-def _convolved(done, inputs, args, named, output):
-    _, weight, _, stride, padding, dilation, *_ = args
+def _convolved(call: _Call) -> Seen:
+    _, weight, _, stride, padding, dilation, *_ = call.args
     kernel = tuple(weight.shape[2:])
-    return inputs[0].seen.through(kernel, _pair(stride), _pair(dilation), _pair(padding))
+    return call.seen.through(kernel, _pair(stride), _pair(dilation), _pair(padding))
 
 
-def _transposed(done, inputs, args, named, output):
+def _transposed(call: _Call) -> Seen:
     """A convolution of its input with zeros between the positions."""
-    _, weight, _, stride, padding, dilation, *_ = args
+    _, weight, _, stride, padding, dilation, *_ = call.args
     kernel, dilation = tuple(weight.shape[2:]), _pair(dilation)
     around = [(k - 1) * d - p for k, d, p in zip(kernel, dilation, _pair(padding), strict=True)]
-    enlarged = inputs[0].seen.enlarged(_pair(stride))
+    enlarged = call.seen.enlarged(_pair(stride))
     return enlarged.through(kernel, dilation=dilation, padding=around)
 
 
-def _pool(done, inputs, args, named, output):
-    kernel = _pair(named["kernel_size"])
-    stride = _pair(named.get("stride") or kernel)
-    padding = _pair(named.get("padding", 0))
-    dilation = _pair(named.get("dilation", 1))  # an average pool has none
-    done.geometry = _geometry(kernel, stride, padding, dilation)
-    return inputs[0].seen.through(kernel, stride, dilation, padding)
+def _pool(call: _Call) -> Seen:
+    kernel = _pair(call.named["kernel_size"])
+    stride = _pair(call.named.get("stride") or kernel)
+    padding = _pair(call.named.get("padding", 0))
+    dilation = _pair(call.named.get("dilation", 1))  # an average pool has none
+    call.done.geometry = _geometry(kernel, stride, padding, dilation)
+    return call.seen.through(kernel, stride, dilation, padding)
 
 
-def _adaptive_pool(done, inputs, args, named, output):
-    sizes, cells = inputs[0].shape[-2:], output.shape[-2:]
+def _adaptive_pool(call: _Call) -> Seen:
+    sizes, cells = call.inputs[0].shape[-2:], call.output.shape[-2:]
     if tuple(cells) == (1, 1):
         return WHOLE
     stride = [Fraction(size, count) for size, count in zip(sizes, cells, strict=True)]
@@ -315,26 +361,26 @@ def _adaptive_pool(done, inputs, args, named, output):
         1 - Fraction(math.gcd(size, count), count) for size, count in zip(sizes, cells, strict=True)
     ]
     kernel = [s + 2 * more for s, more in zip(stride, slack, strict=True)]
-    return inputs[0].seen.through(kernel, stride, padding=slack)
+    return call.seen.through(kernel, stride, padding=slack)
 
 
 # Enlarging: from the position p of the output to the position step * p + shift of the input, a
 # fraction, and from there to the positions around it
 
 
-def _resized(done, inputs, args, named, output, *, neighbours):
+def _resized(call: _Call, *, neighbours: tuple[int, int]) -> Seen:
     """neighbours: how many positions before and after the one that it falls on it looks at."""
-    seen = inputs[0].seen
-    if seen.start is None or seen.end is None:
+    seen = call.seen
+    if seen.start is None or seen.end is None or seen.jump is None:
         return seen
     if any(seen.mirrored):
         return _lost([seen])
     before, after = neighbours
     start, end = [], []
     jump = []
-    for axis, scale in zip(MAP_AXES, _scales(named), strict=True):
-        size, count = inputs[0].shape[axis], output.shape[axis]
-        step, shift, part = _step(size, count, scale, named.get("align_corners"), neighbours)
+    for axis, scale in zip(MAP_AXES, _scales(call.named), strict=True):
+        size, count = call.inputs[0].shape[axis], call.output.shape[axis]
+        step, shift, part = _step(size, count, scale, call.named.get("align_corners"), neighbours)
         slack = 1 - part  # as far as it can be behind the fraction
         j = seen.jump[axis]
         start.append(seen.start[axis] + (shift - slack - before) * j)
@@ -343,14 +389,20 @@ def _resized(done, inputs, args, named, output, *, neighbours):
     return replace(seen, start=tuple(start), end=tuple(end), jump=tuple(jump))
 
 
-def _scales(named):
+def _scales(named: dict[str, Any]) -> tuple[Any, Any]:
     """The factors that were asked for, (vertical, horizontal), None each where a size was."""
     if "scale_factors" in named:
         return named["scale_factors"] or (None, None)
     return named.get("scales_h"), named.get("scales_w")
 
 
-def _step(size, count, scale, align_corners, neighbours):
+def _step(
+    size: int,
+    count: int,
+    scale: float | None,
+    align_corners: bool | None,
+    neighbours: tuple[int, int],
+) -> tuple[Fraction, Fraction, Fraction]:
     """(step, shift, the smallest part of a position by which the fraction can differ from a whole
     one), as torch.nn.functional.interpolate has them.
     """
@@ -366,70 +418,70 @@ def _step(size, count, scale, align_corners, neighbours):
     return step, step / 2 - Fraction(1, 2), part
 
 
-def _nearest(*arguments):
-    return _resized(*arguments, neighbours=(0, 0))
+def _nearest(call: _Call) -> Seen:
+    return _resized(call, neighbours=(0, 0))
 
 
-def _bilinear(*arguments):
-    return _resized(*arguments, neighbours=(0, 1))
+def _bilinear(call: _Call) -> Seen:
+    return _resized(call, neighbours=(0, 1))
 
 
-def _bicubic(*arguments):
-    return _resized(*arguments, neighbours=(1, 2))
+def _bicubic(call: _Call) -> Seen:
+    return _resized(call, neighbours=(1, 2))
 
 
 # What moves a map about in its tensor
 
 
-def _slice(done, inputs, args, named, output):
+def _slice(call: _Call) -> Seen:
     """Every second position, as of a shortcut without weights, or a part of them."""
-    seen, rank = inputs[0].seen, output.dim()
-    axis = named.get("dim", 0) % rank - rank
+    seen, rank = call.seen, call.output.dim()
+    axis = call.named.get("dim", 0) % rank - rank
     if seen.axes is None or axis not in seen.axes:
         return seen
-    whole = slice(named.get("start"), named.get("end"), named.get("step", 1))
-    first, _, step = whole.indices(inputs[0].shape[axis])
+    whole = slice(call.named.get("start"), call.named.get("end"), call.named.get("step", 1))
+    first, _, step = whole.indices(call.inputs[0].shape[axis])
     stride, padding = [1, 1], [0, 0]
     stride[seen.axes.index(axis)], padding[seen.axes.index(axis)] = step, -first
     return seen.through((1, 1), stride, padding=padding)
 
 
-def _pad(done, inputs, args, named, output):
+def _pad(call: _Call) -> Seen:
     """Padding as an operation of its own, which may differ by side: left, right, top, bottom, and
     so on from the last axis to the first.
     """
-    seen = inputs[0].seen
+    seen = call.seen
     if seen.axes is None:
         return seen
-    before = [*args[1][::2], *[0] * output.dim()]
+    before = [*call.args[1][::2], *[0] * call.output.dim()]
     return seen.through((1, 1), padding=[before[-axis - 1] for axis in seen.axes])
 
 
-def _mirrored_pad(done, inputs, args, named, output):
+def _mirrored_pad(call: _Call) -> Seen:
     """The position -2 shows what the position 2 does: so does a window that reaches over both."""
-    return _edged(_pad(done, inputs, args, named, output), args[1], 2)
+    return _edged(_pad(call), call.args[1], 2)
 
 
-def _repeated_pad(done, inputs, args, named, output):
+def _repeated_pad(call: _Call) -> Seen:
     """Each position outside shows what the outermost one does."""
-    return _edged(_pad(done, inputs, args, named, output), args[1], 1)
+    return _edged(_pad(call), call.args[1], 1)
 
 
-def _edged(seen, sides, times):
+def _edged(seen: Seen, sides: Sequence[int], times: int) -> Seen:
     left, right, top, bottom = sides
     if seen.start is None:
         return seen
     return replace(seen, mirrored=(times * max(top, bottom), times * max(left, right)))
 
 
-def _reshape(done, inputs, args, named, output):
+def _reshape(call: _Call) -> Seen:
     """Maps laid out as one vector are no maps any more. Otherwise an axis stays one if as many
     values as before stand before it and in it.
     """
-    if output.dim() <= 2:
+    if call.output.dim() <= 2:
         return WHOLE
-    seen = inputs[0].seen
-    old, new = inputs[0].shape, output.shape
+    seen = call.seen
+    old, new = call.inputs[0].shape, call.output.shape
     axes: list[int] = []
     for axis in seen.axes or ():
         fitting = [
@@ -441,28 +493,28 @@ def _reshape(done, inputs, args, named, output):
     return seen.relaid((axes[0], axes[1]) if len(axes) == 2 else None)
 
 
-def _permute(done, inputs, args, named, output):
-    rank = output.dim()
-    order = [axis % rank - rank for axis in args[1]]
-    return _reordered(inputs[0].seen, order)
+def _permute(call: _Call) -> Seen:
+    rank = call.output.dim()
+    order = [axis % rank - rank for axis in call.args[1]]
+    return _reordered(call.seen, order)
 
 
-def _transpose(done, inputs, args, named, output):
-    rank = output.dim()
+def _transpose(call: _Call) -> Seen:
+    rank = call.output.dim()
     order = list(range(-rank, 0))
-    first, second = args[1] % rank, args[2] % rank
+    first, second = call.args[1] % rank, call.args[2] % rank
     order[first], order[second] = order[second], order[first]
-    return _reordered(inputs[0].seen, order)
+    return _reordered(call.seen, order)
 
 
-def _reordered(seen, order):
+def _reordered(seen: Seen, order: Sequence[int]) -> Seen:
     if seen.axes is None:
         return seen
     vertical, horizontal = (order.index(axis) - len(order) for axis in seen.axes)
     return seen.relaid((vertical, horizontal))
 
 
-def _without(seen, removed, rank):
+def _without(seen: Seen, removed: set[int], rank: int) -> Seen:
     """Where some axes, counted from 0, of a tensor of a rank are no more."""
     if seen.axes is None:
         return seen
@@ -474,87 +526,87 @@ def _without(seen, removed, rank):
     return seen.relaid((vertical, horizontal))
 
 
-def _select(done, inputs, args, named, output):
-    rank = inputs[0].dim()
-    return _without(inputs[0].seen, {named.get("dim", 0) % rank}, rank)
+def _select(call: _Call) -> Seen:
+    rank = call.inputs[0].dim()
+    return _without(call.seen, {call.named.get("dim", 0) % rank}, rank)
 
 
-def _stack(done, inputs, args, named, output):
-    seen = _together(inputs, inputs[0])
+def _stack(call: _Call) -> Seen:
+    seen = _together(call.inputs, call.inputs[0])
     if seen.axes is None:
         return seen
-    rank, added = output.dim(), named.get("dim", 0) % output.dim()
+    rank, added = call.output.dim(), call.named.get("dim", 0) % call.output.dim()
     vertical, horizontal = (axis - (axis + rank <= added) for axis in seen.axes)
     return seen.relaid((vertical, horizontal))
 
 
-def _split(done, inputs, args, named, output):
-    seen, rank = inputs[0].seen, output.dim()
-    axis = named.get("dim", 0) % rank - rank
+def _split(call: _Call) -> Seen:
+    seen, rank = call.seen, call.output.dim()
+    axis = call.named.get("dim", 0) % rank - rank
     return _lost([seen]) if seen.axes and axis in seen.axes else seen
 
 
-def _concatenation(done, inputs, args, named, output):
-    rank = output.dim()
-    axis = named.get("dim", 0) % rank - rank
-    if any(tensor.seen.axes and axis in tensor.seen.axes for tensor in inputs):
-        return _lost([tensor.seen for tensor in inputs])
-    return _together(inputs, output)
+def _concatenation(call: _Call) -> Seen:
+    rank = call.output.dim()
+    axis = call.named.get("dim", 0) % rank - rank
+    if any(tensor.seen.axes and axis in tensor.seen.axes for tensor in call.inputs):
+        return _lost([tensor.seen for tensor in call.inputs])
+    return _together(call.inputs, call.output)
 
 
 # What looks along axes
 
 
-def _reduction(done, inputs, args, named, output):
-    over = named.get("dim")
+def _reduction(call: _Call) -> Seen:
+    over = call.named.get("dim")
     over = over if isinstance(over, (tuple, list)) else [over]
-    seen, rank = inputs[0].seen, inputs[0].dim()
-    if over in ([], [None]) or output.dim() <= 2:
+    seen, rank = call.seen, call.inputs[0].dim()
+    if over in ([], [None]) or call.output.dim() <= 2:
         return WHOLE
     over = {axis % rank for axis in over}
     if seen.axes is None:
         return seen
     if over & {axis % rank for axis in seen.axes}:
         return WHOLE
-    return seen if output.dim() == rank else _without(seen, over, rank)
+    return seen if call.output.dim() == rank else _without(seen, over, rank)
 
 
-def _along(done, inputs, args, named, output):
+def _along(call: _Call) -> Seen:
     """Softmax: each value sees all along an axis."""
-    seen, rank = inputs[0].seen, output.dim()
-    axis = named["dim"] % rank - rank
+    seen, rank = call.seen, call.output.dim()
+    axis = call.named["dim"] % rank - rank
     return seen.everywhere() if seen.axes and axis in seen.axes else seen
 
 
-def _layer_norm(done, inputs, args, named, output):
+def _layer_norm(call: _Call) -> Seen:
     """Over the last axes: of maps as (N, H, W, C) over the channels alone, at each position."""
-    seen = inputs[0].seen
-    over = range(-len(named["normalized_shape"]), 0)
+    seen = call.seen
+    over = range(-len(call.named["normalized_shape"]), 0)
     is_of_map = any(axis in over for axis in seen.axes or ())
     return seen.everywhere() if is_of_map else seen
 
 
-def _batch_norm(done, inputs, args, named, output):
+def _batch_norm(call: _Call) -> Seen:
     """Value by value with the statistics of the training, else over the whole map."""
-    is_of_map = named.get("training", True)
-    return inputs[0].seen.everywhere() if is_of_map else _together(inputs, output)
+    is_of_map = call.named.get("training", True)
+    return call.seen.everywhere() if is_of_map else _together(call.inputs, call.output)
 
 
-def _group_norm(done, inputs, args, named, output):
-    return inputs[0].seen.everywhere()
+def _group_norm(call: _Call) -> Seen:
+    return call.seen.everywhere()
 
 
-def _matrix_product(done, inputs, args, named, output):
+def _matrix_product(call: _Call) -> Seen:
     """Linear layers, on vectors (N, features) or on each position of a map (N, height, width,
     channels).
     """
-    done.multiply_adds += output.numel() * inputs[0].shape[-1]
-    if output.dim() == 2:
+    call.done.multiply_adds += call.output.numel() * call.inputs[0].shape[-1]
+    if call.output.dim() == 2:
         return WHOLE
-    seen = inputs[0].seen
-    is_other = len(inputs) > 1 or inputs[0] is not args[0]
+    seen = call.seen
+    is_other = len(call.inputs) > 1 or call.inputs[0] is not call.args[0]
     is_of_map = is_other or (seen.axes is not None and -1 in seen.axes)
-    return _lost([tensor.seen for tensor in inputs]) if is_of_map else seen
+    return _lost([tensor.seen for tensor in call.inputs]) if is_of_map else seen
 
 
 _RULES: dict[Any, Rule] = {
@@ -626,16 +678,22 @@ def _pair(value: Any) -> tuple:
     return value * 2 if len(value) == 1 else value
 
 
-def _geometry(kernel, stride, padding, dilation, groups=1):
+def _geometry(
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> str:
     text = f"{_by(kernel)}, stride {_short(stride)}, padding {_short(padding)}"
     if set(dilation) != {1}:
         text += f", dilation {_short(dilation)}"
     return text + (f", {groups} groups" if groups > 1 else "")
 
 
-def _by(pair):
+def _by(pair: Sequence[int]) -> str:
     return "x".join(map(str, _pair(pair)))
 
 
-def _short(pair):
+def _short(pair: Sequence[int]) -> str:
     return str(pair[0]) if len(set(pair)) == 1 else _by(pair)

@@ -12,6 +12,7 @@ from vizlib.inside.evidence import for_classes
 
 if TYPE_CHECKING:
     import numpy as np
+    from captum.attr import IntegratedGradients
     from torch import Tensor, nn
 
 # the second where the first leaves more than TOLERANCE unaccounted for
@@ -51,7 +52,6 @@ def integrated_gradients(
     """In logits. facts: steps; total, the sum of all values; rise, the difference of logits that it
     should be.
     """
-    import torch
     from captum.attr import IntegratedGradients
 
     from vizlib.inside.activations import images_at_once, paced
@@ -59,20 +59,25 @@ def integrated_gradients(
     at_once, method = images_at_once(image), IntegratedGradients(model)
     calls = sum(math.ceil(steps / at_once) for steps in STEPS)
     method.gradient_func = paced(method.gradient_func, calls, say)
-
-    def attributed(steps: int) -> tuple[Tensor, dict[str, Any]]:
-        values, error = method.attribute(
-            image,
-            baselines=torch.zeros_like(image),
-            target=target,
-            n_steps=steps,
-            internal_batch_size=at_once,
-            return_convergence_delta=True,
-        )
-        total = float(values.sum())
-        return values[0].sum(0), {"steps": steps, "total": total, "rise": total - float(error)}
-
-    values, facts = attributed(STEPS[0])
+    values, facts = _integrated(method, image, target, STEPS[0], at_once)
     if abs(facts["total"] - facts["rise"]) > TOLERANCE * abs(facts["rise"]):
-        return attributed(STEPS[1])
+        return _integrated(method, image, target, STEPS[1], at_once)
     return values, facts
+
+
+def _integrated(
+    method: IntegratedGradients, image: Tensor, target: int, steps: int, at_once: int
+) -> tuple[Tensor, dict[str, Any]]:
+    """In so many steps, `at_once` of them in one pass."""
+    import torch
+
+    values, error = method.attribute(
+        image,
+        baselines=torch.zeros_like(image),
+        target=target,
+        n_steps=steps,
+        internal_batch_size=at_once,
+        return_convergence_delta=True,
+    )
+    total = float(values.sum())
+    return values[0].sum(0), {"steps": steps, "total": total, "rise": total - float(error)}

@@ -6,7 +6,7 @@ a place, the mean of all windows over it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vizlib.inside.evidence import for_classes
@@ -31,6 +31,16 @@ def making(facts: Mapping[str, Any]) -> str:
     return f"by a window of {window} pixels, moved by {facts['stride'][0]}"
 
 
+def _windows(size: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """The window for a picture of a size (height, width), its stride, and how many there are."""
+    window = tuple(min(side, max(2, side // 5)) for side in size)
+    stride = tuple(max(1, side // 3) for side in window)
+    count = math.prod(
+        math.ceil((side - w) / s) + 1 for side, w, s in zip(size, window, stride, strict=True)
+    )
+    return window, stride, count
+
+
 @for_classes("occlusion", style="signed", passes=200, words=WORDS, reading=reading, making=making)
 def occlusion(
     model: nn.Module, image: Tensor, target: int, say: Callable[[float], None]
@@ -41,11 +51,7 @@ def occlusion(
     from vizlib.inside.activations import images_at_once, paced
 
     channels, *size = image.shape[1:]
-    window = tuple(min(side, max(2, side // 5)) for side in size)
-    stride = tuple(max(1, side // 3) for side in window)
-    windows = math.prod(
-        math.ceil((side - w) / s) + 1 for side, w, s in zip(size, window, stride, strict=True)
-    )
+    window, stride, windows = _windows(size)
     at_once = images_at_once(image)
     method = Occlusion(paced(model, 1 + math.ceil(windows / at_once), say))
     values = method.attribute(

@@ -128,27 +128,27 @@ class Atlas:
         that tiles are enlarged by, `self.factor` if left out.
         """
         factor = factor or self.factor
-        tiles = self.tiles
-        is_colour = tiles.ndim == 4
-        if is_colour:
-            tiles = np.concatenate([tiles, np.full((*tiles.shape[:3], 1), 255, np.uint8)], axis=3)
+        if self.tiles.ndim == 4:
+            opaque = np.full((*self.tiles.shape[:3], 1), 255, np.uint8)
+            return Image.fromarray(
+                self._sheet(np.concatenate([self.tiles, opaque], axis=3), factor, 0)
+            )
+        picture = Image.fromarray(self._sheet(self.tiles, factor, GAP), "P")
+        picture.putpalette(palette(self.palette_name).tobytes())
+        return picture
+
+    def _sheet(self, tiles: np.ndarray, factor: int, gap: int) -> np.ndarray:
+        """The tiles enlarged and in rows, with a pixel of `gap`, which is transparent, between."""
         count, height, width, *depth = tiles.shape
-        gap = 0 if is_colour else GAP  # both are transparent
         grid = np.full((self.rows * self.columns, height, width, *depth), gap, np.uint8)
         grid[:count] = tiles
         if factor > 1:
             grid = grid.repeat(factor, axis=1).repeat(factor, axis=2)
         tile_height, tile_width = grid.shape[1] + 1, grid.shape[2] + 1
         sheet = np.full((self.rows, tile_height, self.columns, tile_width, *depth), gap, np.uint8)
-        sheet[:, :-1, :, :-1] = grid.reshape(self.rows, self.columns, *grid.shape[1:]).swapaxes(
-            1, 2
-        )
-        sheet = sheet.reshape(self.rows * tile_height, self.columns * tile_width, *depth)
-        if is_colour:
-            return Image.fromarray(sheet)
-        picture = Image.fromarray(sheet, "P")
-        picture.putpalette(palette(self.palette_name).tobytes())
-        return picture
+        in_rows = grid.reshape(self.rows, self.columns, *grid.shape[1:])
+        sheet[:, :-1, :, :-1] = in_rows.swapaxes(1, 2)
+        return sheet.reshape(self.rows * tile_height, self.columns * tile_width, *depth)
 
     def card(self) -> bytes:
         """PNG bytes of the sheet on a ground twice as wide as tall, so that cards beside one

@@ -64,12 +64,11 @@ class ConfusionDisplay(Display):
         dark. narrow: whether it has half a page, so that a cell has whole percents of its row only,
         and the axes are barer.
         """
-        names, shares = _shown(self.class_names), self.shares
-        each = list(zip(self.counts.ravel(), shares.ravel(), strict=True))
-        write = _whole_percent if narrow else lambda count, share: f"{count:,}<br>{_percent(share)}"
+        each = list(zip(self.counts.ravel(), self.shares.ravel(), strict=True))
+        write = _whole_percent if narrow else _count_and_percent
         figure = _matrix(
-            names,
-            shares,
+            _shown(self.class_names),
+            self.shares,
             ends=(0, 1),
             colours=DARK if dark else LIGHT,
             text=[write(count, share) if count else "" for count, share in each],
@@ -80,10 +79,12 @@ class ConfusionDisplay(Display):
         if selected is not None:
             _frame(figure, *selected)
         if not narrow:
-            counted = zip(names, self.counts.sum(axis=1), strict=True)
-            totals = [f"{name}  ({total:,})" for name, total in counted]
-            figure.update_yaxes(title="true (images)", ticktext=totals)
+            figure.update_yaxes(title="true (images)", ticktext=self._names_and_totals())
         return figure
+
+    def _names_and_totals(self) -> list[str]:
+        counted = zip(_shown(self.class_names), self.counts.sum(axis=1), strict=True)
+        return [f"{name}  ({total:,})" for name, total in counted]
 
     def csv(self) -> str:
         """A header of predicted classes, then one row a true class, counts."""
@@ -178,7 +179,6 @@ def _matrix(
     """
     import plotly.graph_objects as go
 
-    classes = len(names)
     heat = go.Heatmap(
         z=values,
         zmin=ends[0],
@@ -189,19 +189,10 @@ def _matrix(
         hoverinfo="skip",
         showscale=False,  # the value is written in the cell
     )
-    written = text if classes <= MOST_WRITTEN else []
-    numbers = _numbers(classes, written, letters, narrow)
+    written = text if len(names) <= MOST_WRITTEN else []
+    numbers = _numbers(len(names), written, letters, narrow)
     figure = go.Figure([heat, numbers, _markers(names, hover)])
-    _lay_out_axes(figure, names, narrow)
-    figure.update_layout(
-        height=100 + max(380, (36 if narrow else 44) * min(classes, 16)),
-        margin=dict(l=10, r=10, t=10, b=10),
-        dragmode=False,
-        showlegend=False,
-        # wherever a cell is pointed at, its marker is the nearest
-        hovermode="closest",
-        hoverdistance=-1,
-    )
+    _lay_out(figure, names, narrow)
     return figure
 
 
@@ -245,6 +236,19 @@ def _markers(names: list[str], hover: list[str]) -> go.Scatter:
     )
 
 
+def _lay_out(figure: go.Figure, names: list[str], narrow: bool) -> None:
+    _lay_out_axes(figure, names, narrow)
+    figure.update_layout(
+        height=100 + max(380, (36 if narrow else 44) * min(len(names), 16)),
+        margin=dict(l=10, r=10, t=10, b=10),
+        dragmode=False,
+        showlegend=False,
+        # wherever a cell is pointed at, its marker is the nearest
+        hovermode="closest",
+        hoverdistance=-1,
+    )
+
+
 def _lay_out_axes(figure: go.Figure, names: list[str], narrow: bool) -> None:
     last = len(names) - 0.5
     common = dict(tickvals=list(range(len(names))), ticktext=names, showgrid=False, zeroline=False)
@@ -273,6 +277,10 @@ def _shown(class_names: list[str]) -> list[str]:
 def _table(class_names: list[str], rows: Iterable[Iterable]) -> str:
     header = ("true \\ predicted", *class_names)
     return as_csv(header, ((name, *row) for name, row in zip(class_names, rows, strict=True)))
+
+
+def _count_and_percent(count: int, share: float) -> str:
+    return f"{count:,}<br>{_percent(share)}"
 
 
 def _whole_percent(_count: int, share: float) -> str:

@@ -118,15 +118,11 @@ class CurvesDisplay(Display):
 
         figure = go.Figure()
         for number, (name, history) in enumerate(self.histories.items()):
-            colour = COLOURS[number % len(COLOURS)]
-            for line in _lines(history, quantity, colour):
+            for line in _lines(history, quantity, _colour(number)):
                 weight = smoothing if line.is_course and quantity != "learning rate" else 0.0
                 _add_line(figure, name, line, AXES[axis], weight, until)
-            if not narrow:
-                words = f"{untagged(name, 24)}: " if len(self.histories) > 1 else ""
-                # a second run's labels stand on the other side of their lines
-                side = "right" if number % 2 else "left"
-                _add_marks(figure, history, AXES[axis], colour, words, side)
+        if not narrow:
+            self._mark(figure, AXES[axis])
         self._lay_out(figure, narrow)
         figure.update_xaxes(title=axis, rangemode="tozero")
         figure.update_yaxes(
@@ -135,6 +131,14 @@ class CurvesDisplay(Display):
             type="log" if log_scale else "linear",
         )
         return figure
+
+    def _mark(self, figure: go.Figure, x_key: str) -> None:
+        """Draw what was done to each run on the way."""
+        for number, (name, history) in enumerate(self.histories.items()):
+            words = f"{untagged(name, 24)}: " if len(self.histories) > 1 else ""
+            # a second run's labels stand on the other side of their lines
+            side = "right" if number % 2 else "left"
+            _add_marks(figure, history, x_key, _colour(number), words, side)
 
     def _lay_out(self, figure: go.Figure, narrow: bool) -> None:
         figure.update_layout(
@@ -160,6 +164,11 @@ class CurvesDisplay(Display):
             for event in History(*history).epochs
         )
         return as_csv(("run", *COLUMNS, "best"), rows)
+
+
+def _colour(number: int) -> str:
+    """Of a run, by its number from 0."""
+    return COLOURS[number % len(COLOURS)]
 
 
 def is_best(event: dict, history: History) -> bool:
@@ -203,16 +212,20 @@ class Line(NamedTuple):
 
 def _lines(history: History, quantity: str, colour: str) -> Iterator[Line]:
     """What is drawn of a run, the best checkpoint last."""
-    epochs, steps, *_ = History(*history)
+    history = History(*history)
     train_key, val_key = QUANTITIES[quantity]
     # older runs noted no accuracy by step
-    steps = [event for event in steps if isinstance(event.get(train_key), (int, float))]
+    steps = [event for event in history.steps if isinstance(event.get(train_key), (int, float))]
     if steps:
         thin = dict(color=colour, width=1 if val_key else 2)
         style = dict(line=thin, opacity=0.55, mode="lines")
         yield Line("step by step", steps, train_key, style, is_course=True)
-    if not val_key:
-        return
+    if val_key:
+        yield from _lines_by_epoch(history, train_key, val_key, colour)
+
+
+def _lines_by_epoch(history: History, train_key: str, val_key: str, colour: str) -> Iterator[Line]:
+    epochs = history.epochs
     dotted = dict(color=colour, dash="dot", width=2)
     full = dict(color=colour, width=2.5)
     points = dict(mode="lines+markers")

@@ -152,17 +152,13 @@ class FilmDisplay(Display):
 
     def _last(self, stored: Mapping[int, object], step: int, what: str) -> int:
         shown_step = moments.last_up_to(stored, step)
-        if shown_step is None and stored:
-            raise UserError(
-                f"Not yet: the first {what} {'is' if what == 'evaluation' else 'are'} of step "
-                f"{min(stored):,}."
-            )
-        if shown_step is None:
-            raise UserError(
-                f"No {what} {'is' if what == 'evaluation' else 'are'} stored "
-                f"{'yet' if self.growing else 'along this training'}."
-            )
-        return shown_step
+        if shown_step is not None:
+            return shown_step
+        verb = "is" if what == "evaluation" else "are"
+        if stored:
+            raise UserError(f"Not yet: the first {what} {verb} of step {min(stored):,}.")
+        when = "yet" if self.growing else "along this training"
+        raise UserError(f"No {what} {verb} stored {when}.")
 
     @cached_property
     def _limit(self) -> float:
@@ -203,9 +199,7 @@ class FilmDisplay(Display):
         figure = self._curves.plot(quantity, "steps", 0.8, until=step, narrow=True)
         low, high = math.log10(0.5), math.log10(self.end * 1.15)
         figure.update_xaxes(type="log", range=[low, high], title=None, dtick=1, rangemode="normal")
-        figure.update_yaxes(
-            automargin=False,
-        )
+        figure.update_yaxes(automargin=False)
         if quantity == "accuracy":
             figure.update_yaxes(range=[0, 1.03], tickvals=[0, 0.5, 1])
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -53,19 +54,14 @@ def frame(film: FilmDisplay, step: int) -> Image.Image:
     _write(draw, (980, 34), f"step {step:,}", 38, NOW, anchor="rm")
     draw.rectangle((20, 68, 980, 71), PALE)
     draw.rectangle((20, 68, 20 + 960 * _share(step, film.end), 71), NOW)
-    for name, painter in (
-        ("filters", _filters),
-        ("maps", _maps),
-        ("matrix", _matrix),
-        ("curves", _curves),
-    ):
+    painters = {"filters": _filters, "maps": _maps, "matrix": _matrix, "curves": _curves}
+    for name, painter in painters.items():
+        box = PANELS[name]
         try:
-            painter(film, picture, PANELS[name], step)
+            painter(film, picture, box, step)
         except UserError as error:
-            _head(picture, PANELS[name], HEADS[name])
-            _write(
-                draw, (PANELS[name][0], PANELS[name][1] + 2 * HEAD), str(error), 17, GREY, most=470
-            )
+            _head(picture, box, HEADS[name])
+            _write(draw, (box[0], box[1] + 2 * HEAD), str(error), 17, GREY, most=470)
     _write(draw, (20, 743), NOTE, 15, GREY, most=960)
     return picture
 
@@ -78,16 +74,14 @@ def animation(film: FilmDisplay, say: Callable[[float], object] = lambda share: 
     for number, step in enumerate(steps):
         pictures.append(_quantised(frame(film, step)))
         say((number + 1) / (len(steps) + 1))
-    milliseconds = [round(1000 * moments.FRAME_SECONDS)] * (len(pictures) - 1) + [
-        round(1000 * LAST_SECONDS)
-    ]
+    seconds = [moments.FRAME_SECONDS] * (len(pictures) - 1) + [LAST_SECONDS]
     file = io.BytesIO()
     pictures[0].save(
         file,
         "GIF",
         save_all=True,
         append_images=pictures[1:],
-        duration=milliseconds,
+        duration=[round(1000 * each) for each in seconds],
         loop=0,
         optimize=False,
     )
@@ -171,28 +165,41 @@ def _curve(film: FilmDisplay, quantity: str, step: int, box: Box) -> Image.Image
     draw, lines = ImageDraw.Draw(canvas), film.lines(quantity)
     values = [value for line in lines.values() for _, value in line]
     top = 1.0 if quantity == "accuracy" else _round_above(max(values, default=1.0))
-    left, high = 96, 64
-    right, low = canvas.width - 8, canvas.height - 40
-
-    def point_of(step: int, value: float) -> tuple[float, float]:
-        share = min(1, max(0, value / top))
-        return left + (right - left) * _share(step, film.end), low - (low - high) * share
-
-    for share in (0, 0.5, 1):
-        y = low - (low - high) * share
-        draw.line((left, y, right, y), PALE, 2)
-        words = f"{share:.0%}" if quantity == "accuracy" else f"{top * share:.2g}"
-        _write(draw, (left - 12, y), words, 26, GREY, anchor="rm")
-    for tick in (10**power for power in range(int(math.log10(film.end)) + 1)):
-        foot = (point_of(tick, 0)[0], canvas.height - 2)
-        _write(draw, foot, f"{tick:,}", 26, GREY, anchor="ms")
+    axes = _Axes((96, 64, canvas.width - 8, canvas.height - 40), film.end, top)
+    axes.draw(draw, is_share=quantity == "accuracy")
     for words, width, tone in (("training", 3, THIN), ("validation", 8, COLOURS[0])):
-        points = [point_of(*pair) for pair in lines[words] if pair[0] <= step]
+        points = [axes.point_of(*pair) for pair in lines[words] if pair[0] <= step]
         _draw_line(draw, points, width, tone, has_dots=words == "validation")
-    now = point_of(step, 0)[0]
-    draw.line((now, high, now, low), NOW, 5)
+    now = axes.point_of(step, 0)[0]
+    draw.line((now, axes.box[1], now, axes.box[3]), NOW, 5)
     _write(draw, (0, 20), quantity.capitalize(), 38)
     return canvas.resize((canvas.width // 2, canvas.height // 2), Image.Resampling.LANCZOS)
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Those of a chart: the box between them, the last step, the value at the top."""
+
+    box: Box
+    end: int
+    top: float
+
+    def point_of(self, step: int, value: float) -> tuple[float, float]:
+        left, high, right, low = self.box
+        share = min(1, max(0, value / self.top))
+        return left + (right - left) * _share(step, self.end), low - (low - high) * share
+
+    def draw(self, draw: ImageDraw.ImageDraw, is_share: bool) -> None:
+        """Three lines with their values, in percent where they are shares, and powers of ten."""
+        left, high, right, low = self.box
+        for share in (0, 0.5, 1):
+            y = low - (low - high) * share
+            draw.line((left, y, right, y), PALE, 2)
+            words = f"{share:.0%}" if is_share else f"{self.top * share:.2g}"
+            _write(draw, (left - 12, y), words, 26, GREY, anchor="rm")
+        for tick in (10**power for power in range(int(math.log10(self.end)) + 1)):
+            foot = (self.point_of(tick, 0)[0], low + 38)
+            _write(draw, foot, f"{tick:,}", 26, GREY, anchor="ms")
 
 
 def _draw_line(

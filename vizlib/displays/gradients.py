@@ -24,6 +24,7 @@ SIZES = ("gradient", "gradient / weight")
 MOST_COLUMNS = 60
 MOST_DECADES = 8  # of the colour scale; what is smaller still has the darkest colour
 COLOURS = ("#0891b2", "#ea580c")
+MOMENT = dict(color="#f97316", width=2)  # the line at the step in view
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,8 @@ class GradientsDisplay(Display):
             shown = gradients.thinned(MOST_COLUMNS)
             _add_course(figure, shown, size, column)
             if step is not None:
-                line = dict(color="#f97316", width=2)
                 panel: dict[str, Any] = dict(row=1, col=column)
-                figure.add_vline(shown.row(step), line=line, **panel)
+                figure.add_vline(shown.row(step), line=MOMENT, **panel)
         figure.update_layout(
             coloraxis=self._colour_axis(size), height=520, margin=dict(l=10, r=10, t=34, b=10)
         )
@@ -146,6 +146,10 @@ class GradientsDisplay(Display):
                 line=dict(color=colour, width=2.5),
                 marker_size=6,
             )
+        self._lay_out_depth(figure, size)
+        return figure
+
+    def _lay_out_depth(self, figure: go.Figure, size: str) -> None:
         # the same for all steps, so that the film moves the lines and not the axis
         low, high = self.decades(size)
         figure.update_yaxes(
@@ -165,7 +169,6 @@ class GradientsDisplay(Display):
             legend=dict(orientation="h", y=1.12),
             showlegend=True,
         )
-        return figure
 
     def decades(self, size: str) -> tuple[float, float]:
         """The powers of ten that the least and the greatest value of all runs lie between: two
@@ -195,10 +198,8 @@ def gradients_of(started: list[dict], events: list[dict]) -> Gradients | None:
     """The Gradients in a run's "started" and "gradients" events; None if there are none. Events
     that do not fit the layers are left out.
     """
-    layers = next(
-        (event["layers"] for event in reversed(started) if isinstance(event.get("layers"), list)),
-        [],
-    )
+    noted = (event.get("layers") for event in reversed(started))
+    layers = next((names for names in noted if isinstance(names, list)), [])
     kept = {}
     for event in events:
         try:
@@ -259,6 +260,10 @@ def _add_course(figure: go.Figure, gradients: Gradients, size: str, column: int)
         row=1,
         col=column,
     )
+    _lay_out_course(figure, steps, layers, column)
+
+
+def _lay_out_course(figure: go.Figure, steps: list[int], layers: list[str], column: int) -> None:
     axis: dict[str, Any] = dict(row=1, col=column, showgrid=False, zeroline=False)
     ticks = _spread(len(steps), 7)
     words = [f"{steps[number]:,}" for number in ticks]

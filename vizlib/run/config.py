@@ -77,12 +77,21 @@ def config_of(content: Any) -> tuple[RunConfig, list[str]]:
 
 def read_config(folder: Path) -> tuple[RunConfig, list[str]]:
     """The configuration in a run folder, and the fields left out. UserError if there is none."""
+    content = _content(folder)
+    try:
+        return config_of(content)
+    except ValueError as error:
+        raise UserError(f"{folder.name!r} cannot be read: {error} in its config.json.") from None
+
+
+def _content(folder: Path) -> Any:
+    """What a folder's config.json holds. UserError if there is none, or it is no JSON."""
     try:
         with open_regular(folder / "config.json") as file:
             text = file.read(LONGEST + 1)
         if len(text) > LONGEST:
             raise ValueError
-        content = legible(json.loads(text.decode()))
+        return legible(json.loads(text.decode()))
     except FileNotFoundError:
         raise UserError(f"{folder.name!r} is not a run: it has no config.json.") from None
     except OSError as error:
@@ -93,10 +102,6 @@ def read_config(folder: Path) -> tuple[RunConfig, list[str]]:
         raise UserError(
             f"{folder.name!r} cannot be read: its config.json is cut short or damaged."
         ) from None
-    try:
-        return config_of(content)
-    except ValueError as error:
-        raise UserError(f"{folder.name!r} cannot be read: {error} in its config.json.") from None
 
 
 def write_config(folder: Path, config: RunConfig) -> None:

@@ -318,7 +318,7 @@ class EventLog:
     reported.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._last_time, self._last_progress = 0.0, -1.0
         self._lock = FileLock(folder / LOCK)
@@ -327,6 +327,18 @@ class EventLog:
         self.check_folder()
         for name in (LOCK, SPARE, "events.jsonl"):
             refuse_irregular(self._folder / name)
+        self._acquire()
+        # while this process was on its way here
+        events, _ = read_events(self._folder / "events.jsonl")
+        if any(event["event"] == "finished" for event in events):
+            self._lock.release()
+            raise UserError(f"{self._folder.name} is finished already.")
+        self._tidy()
+        self._open()
+        return self
+
+    def _acquire(self) -> None:
+        """Take the lock. UserError if another process has it, or there can be none."""
         try:
             # whoever looks whether the run is alive holds it for a moment
             self._lock.acquire(timeout=2)
@@ -336,17 +348,13 @@ class EventLog:
             raise UserError(
                 f"Nothing can be written into {self._folder}: {error.strerror}."
             ) from None
-        # while this process was on its way here
-        events, _ = read_events(self._folder / "events.jsonl")
-        if any(event["event"] == "finished" for event in events):
-            self._lock.release()
-            raise UserError(f"{self._folder.name} is finished already.")
+
+    def _tidy(self) -> None:
+        """Remove what is half written, and put bytes in reserve."""
         for left in self._folder.glob("*.tmp"):  # by a process that was killed while it wrote
             if not left.name.startswith("rate."):  # somebody else may be asking for one just now
                 left.unlink(missing_ok=True)
         (self._folder / SPARE).write_bytes(bytes(SPARE_BYTES))
-        self._open()
-        return self
 
     def __exit__(self, *exception: object) -> None:
         (self._folder / SPARE).unlink(missing_ok=True)

@@ -273,9 +273,7 @@ def list_runs(shipped: bool = True) -> tuple[list[Run], list[str]]:
         except OSError as error:
             problems.append(f"The folder {root} cannot be read: {error.strerror}.")
             continue
-        for folder in folders:
-            if folder.name in runs:
-                continue
+        for folder in (folder for folder in folders if folder.name not in runs):
             try:
                 runs[folder.name] = read_run(folder)
             except UserError as error:

@@ -172,7 +172,9 @@ def class_scores(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     predicted or nothing is there.
     """
     confusion = np.asarray(confusion, float)
-    right, predicted, true = confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)
+    right = confusion.diagonal()
+    predicted = confusion.sum(axis=0)
+    true = confusion.sum(axis=1)
     precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0)
     recall = np.divide(right, true, out=np.zeros_like(right), where=true > 0)
     return precision, recall, true.astype(int)

@@ -17,12 +17,10 @@ import numpy as np
 from vizlib.run.folders import Run
 from vizlib.run.predictions import Predictions, load_predictions
 
-COLLAPSED, NEARLY, HEALTHY, UNJUDGED = (
-    "collapsed",
-    "nearly collapsed",
-    "not collapsed",
-    "cannot be judged",
-)
+COLLAPSED = "collapsed"
+NEARLY = "nearly collapsed"
+HEALTHY = "not collapsed"
+UNJUDGED = "cannot be judged"
 # A net that answers one class this often, and agrees with the truth no better than that by chance,
 # has collapsed.
 TOP_SHARE_COLLAPSED, KAPPA_COLLAPSED = 0.95, 0.05
@@ -33,6 +31,24 @@ NEGLECTED_SHARE = 0.02
 # preprocessing
 TRAIN_TEST_GAP = 0.3
 IMBALANCE = 2  # the commonest class is this many times as common as the rarest
+# what to try
+AGAINST_PREPROCESSING = (
+    "compare mean, deviation, channel order and size of both",
+    "evaluate once on training images, prepared as in testing",
+)
+AGAINST_IMBALANCE = (
+    "class weights in the loss",
+    "balanced sampling",
+    "augment the rare classes only",
+    "pretrained weights",
+    "a smaller learning rate, in stages",
+)
+AGAINST_DIVERGENCE = (
+    "look at the loss: not a number, or flat",
+    "a smaller learning rate",
+    "more epochs",
+    "batch normalisation or another initialisation",
+)
 
 
 @dataclass(frozen=True)
@@ -104,14 +120,13 @@ def _figures(confusion: np.ndarray, class_names: Sequence[str], ordered: bool) -
     total = confusion.sum()
     true, predicted = confusion.sum(axis=1) / total, confusion.sum(axis=0) / total
     present = true > 0
+    recalls = confusion.diagonal()[present] / confusion.sum(axis=1)[present]
     never = np.flatnonzero(present & (predicted == 0)).tolist()
     return dict(
         accuracy=float(confusion.trace() / total),
         majority_share=float(true.max()),
         minority_share=float(true[present].min()),
-        balanced_accuracy=float(
-            np.mean(confusion.diagonal()[present] / confusion.sum(axis=1)[present])
-        ),
+        balanced_accuracy=float(np.mean(recalls)),
         chance=1 / int(present.sum()),
         kappa=cohen_kappa(confusion, quadratic=ordered),
         classes_predicted=int((predicted > 0).sum()),
@@ -135,18 +150,15 @@ def judge_run(run: Run, predictions: Predictions | None = None) -> Verdict:
     if predictions is None:
         predictions = load_predictions(run.path("predictions.npz"), len(run.class_names))
     best = run.best
-    train_accuracy = next(
-        (
-            event["train_accuracy"]
-            for event in run.events_of("epoch")
-            if best and event["epoch"] == best["epoch"]
-        ),
-        None,
+    of_best = (
+        event["train_accuracy"]
+        for event in run.events_of("epoch")
+        if best and event["epoch"] == best["epoch"]
     )
     return judge(
         predictions.confusion(),
         run.class_names,
-        train_accuracy=train_accuracy,
+        train_accuracy=next(of_best, None),
         ordered=run.config.ordered,
     )
 
@@ -213,40 +225,19 @@ def _cause(
     """The likeliest cause and what to try, from the evidence."""
     if train_accuracy is not None and train_accuracy - figures["accuracy"] > TRAIN_TEST_GAP:
         return (
-            (
-                f"Training reached an accuracy of {train_accuracy:.3f}: the images are probably "
-                "prepared differently in testing than in training."
-            ),
-            [
-                "compare mean, deviation, channel order and size of both",
-                "evaluate once on training images, prepared as in testing",
-            ],
-        )
+            f"Training reached an accuracy of {train_accuracy:.3f}: the images are probably "
+            "prepared differently in testing than in training."
+        ), list(AGAINST_PREPROCESSING)
     if answers_commonest and figures["majority_share"] >= IMBALANCE * figures["minority_share"]:
         return (
-            (
-                f"Imbalance: {_percent(figures['majority_share'])} of the images are of one "
-                "class, so answering it is the easy way to a low loss."
-            ),
-            [
-                "class weights in the loss",
-                "balanced sampling",
-                "augment the rare classes only",
-                "pretrained weights",
-                "a smaller learning rate, in stages",
-            ],
-        )
-    return (
-        "Imbalance does not explain it, so the network is untrained or has diverged."
-        if level == COLLAPSED
-        else "Imbalance does not explain it: the network has hardly begun to learn.",
-        [
-            "look at the loss: not a number, or flat",
-            "a smaller learning rate",
-            "more epochs",
-            "batch normalisation or another initialisation",
-        ],
-    )
+            f"Imbalance: {_percent(figures['majority_share'])} of the images are of one "
+            "class, so answering it is the easy way to a low loss."
+        ), list(AGAINST_IMBALANCE)
+    if level == COLLAPSED:
+        cause = "Imbalance does not explain it, so the network is untrained or has diverged."
+    else:
+        cause = "Imbalance does not explain it: the network has hardly begun to learn."
+    return cause, list(AGAINST_DIVERGENCE)
 
 
 def _percent(share: float) -> str:

@@ -121,21 +121,7 @@ def _check_size(size: int) -> None:
 
 def _reader(data: bytes) -> Callable[[bytes], Any]:
     """The function that reads this kind of file, told by its first bytes."""
-    if data.startswith(b"version https://git-lfs"):
-        raise UserError(
-            "This is a Git-LFS pointer, not the weights themselves. Run `git lfs pull` and "
-            "take the file again."
-        )
-    if (
-        data[:200]
-        .lstrip(b"\xef\xbb\xbf \t\r\n")
-        .lower()
-        .startswith((b"<!doctype html", b"<html", b"<?xml"))
-    ):
-        raise UserError(
-            "This is a web page, not weights. Download the file itself (the raw file, after "
-            "signing in if asked)."
-        )
+    _refuse_stand_in(data[:200])
     if data.startswith(b"PK\x03\x04"):
         return _read_zip
     if LEGACY_MAGIC in data[:32]:
@@ -148,6 +134,21 @@ def _reader(data: bytes) -> Callable[[bytes], Any]:
             f"This is a Python pickle, which could run code, so it was not opened. {SAVE_AGAIN}"
         )
     raise UserError(f"This is not a PyTorch or safetensors file. {SAVE_AGAIN}")
+
+
+def _refuse_stand_in(beginning: bytes) -> None:
+    """UserError for what is downloaded instead of weights."""
+    if beginning.startswith(b"version https://git-lfs"):
+        raise UserError(
+            "This is a Git-LFS pointer, not the weights themselves. Run `git lfs pull` and "
+            "take the file again."
+        )
+    text = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        raise UserError(
+            "This is a web page, not weights. Download the file itself (the raw file, after "
+            "signing in if asked)."
+        )
 
 
 def _read_zip(data: bytes) -> Any:
@@ -212,6 +213,21 @@ def _checked_tensors(tensors: dict[Any, torch.Tensor]) -> Tensors:
 
 
 def _checked(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    _check_kind(name, tensor)
+    tensor = tensor.detach().contiguous()
+    if not tensor.is_floating_point():
+        return tensor
+    tensor = tensor.to(torch.float32)
+    if not tensor.isfinite().all():
+        raise UserError(
+            f"The tensor {_shown(name)} holds NaN or infinite values: that training failed. "
+            "Take an earlier checkpoint."
+        )
+    return tensor
+
+
+def _check_kind(name: str, tensor: torch.Tensor) -> None:
+    """UserError unless a tensor is plain numbers, all of which the file holds."""
     if (
         type(tensor) not in (torch.Tensor, torch.nn.Parameter)
         or tensor.layout != torch.strided
@@ -227,16 +243,6 @@ def _checked(name: str, tensor: torch.Tensor) -> torch.Tensor:
             f"The tensor {_shown(name)} claims more values than the file holds (an expanded "
             f"tensor). {SAVE_AGAIN}"
         )
-    tensor = tensor.detach().contiguous()
-    if not tensor.is_floating_point():
-        return tensor
-    tensor = tensor.to(torch.float32)
-    if not tensor.isfinite().all():
-        raise UserError(
-            f"The tensor {_shown(name)} holds NaN or infinite values: that training failed. "
-            "Take an earlier checkpoint."
-        )
-    return tensor
 
 
 def _without_prefixes(tensors: Tensors) -> Tensors:
@@ -253,26 +259,31 @@ def load_into(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]) ->
 
     Only batch normalisation's step counts, which files of old PyTorch lack, may be missing.
     """
-    own = model.state_dict()
+    faults = [
+        f"{word}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}."
+        for word, names in _misfits(model.state_dict(), state_dict).items()
+        if names
+    ]
+    if faults:
+        raise UserError(f"These weights do not fit this network. {' '.join(faults)}")
+    model.load_state_dict(dict(state_dict))
+    return model
+
+
+def _misfits(
+    own: Mapping[str, torch.Tensor], state_dict: Mapping[str, torch.Tensor]
+) -> dict[str, list[str]]:
+    """The names of tensors that a network and a file do not share, by what is wrong with them."""
     missing = [
         name for name in own if name not in state_dict and not name.endswith("num_batches_tracked")
     ]
-    unexpected = [_shown(name) for name in state_dict if name not in own]
     different = [
         f"{name} is {_size(state_dict[name])} in the file and {_size(own[name])} in the network"
         for name in own
         if name in state_dict and state_dict[name].shape != own[name].shape
     ]
-    faults = [("Missing", missing), ("Unexpected", unexpected), ("Of another shape", different)]
-    listed = [
-        f"{word}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}."
-        for word, names in faults
-        if names
-    ]
-    if listed:
-        raise UserError(f"These weights do not fit this network. {' '.join(listed)}")
-    model.load_state_dict(dict(state_dict))
-    return model
+    unexpected = [_shown(name) for name in state_dict if name not in own]
+    return {"Missing": missing, "Unexpected": unexpected, "Of another shape": different}
 
 
 def _size(tensor: torch.Tensor) -> str:

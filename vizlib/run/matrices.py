@@ -27,7 +27,7 @@ FEWEST = 4  # matrices that must have room, or none is kept
 class Matrices:
     """The matrices of a training as it writes them."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self._path = folder / MATRICES
         self._kept: dict[int, np.ndarray] = {}
 

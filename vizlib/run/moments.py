@@ -21,7 +21,9 @@ from vizlib.run.folders import Run
 
 FRAMES, FRAME_SECONDS = 20, 0.5  # of the film of learning
 SNAPSHOTS, MATRICES = "snapshots.safetensors", "evaluations.safetensors"
-_FLOATS, _LEVELS, _COUNTS = ("F16", "F32", "F64"), ("U8",), ("U16", "U32")
+_FLOATS = ("F16", "F32", "F64")
+_LEVELS = ("U8",)
+_COUNTS = ("U16", "U32")
 T = TypeVar("T")
 
 

@@ -39,7 +39,7 @@ class InMemory:
     (`unfold` copies nothing).
     """
 
-    def __init__(self, images: Tensor, border: int, reflect: bool):
+    def __init__(self, images: Tensor, border: int, reflect: bool) -> None:
         self._windows = windows(images, border, reflect)
 
     def windows(self, orders: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -61,7 +61,7 @@ class Streamed:
         reflect: bool,
         *,
         workers: int,
-    ):
+    ) -> None:
         self._pictures = FittedPictures(split, image_size)
         self._device = device
         self._border = border
@@ -91,7 +91,7 @@ class FittedPictures(torch.utils.data.Dataset):
     the sentence why one cannot be read.
     """
 
-    def __init__(self, split: Split, image_size: Sequence[int]):
+    def __init__(self, split: Split, image_size: Sequence[int]) -> None:
         self.split = split
         self.image_size = image_size
 
@@ -198,7 +198,7 @@ class Batches:
         seed: int,
         rank: int = 0,
         ranks: int = 1,
-    ):
+    ) -> None:
         self.source = source
         self.labels = labels
         self.recipe = recipe

@@ -26,7 +26,9 @@ PAUSE = timedelta(days=365)
 class Group:
     """The processes that train together. rank 0 is the one that writes."""
 
-    def __init__(self, rank: int = 0, size: int = 1, control: dist.ProcessGroup | None = None):
+    def __init__(
+        self, rank: int = 0, size: int = 1, control: dist.ProcessGroup | None = None
+    ) -> None:
         self.rank = rank
         self.size = size
         self._control = control

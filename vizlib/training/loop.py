@@ -117,7 +117,7 @@ class Training:
         device: str,
         group: Group,
         say: Callable[[str], object],
-    ):
+    ) -> None:
         self.folder = folder
         self.config = config
         self.dataset = dataset

@@ -21,7 +21,7 @@ class Clock:
     `look`, and while it is stopped.
     """
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device) -> None:
         self.seconds = 0.0
         self._device = device
         self._since: float | None = None
@@ -52,7 +52,7 @@ class Marks:
     every few epochs in very long ones.
     """
 
-    def __init__(self, recipe: Recipe, total_steps: int, progress: float):
+    def __init__(self, recipe: Recipe, total_steps: int, progress: float) -> None:
         if recipe.seconds:
             self._count = EVALUATIONS
         else:
@@ -91,7 +91,7 @@ class Meter:
     processes.
     """
 
-    def __init__(self, group: Group):
+    def __init__(self, group: Group) -> None:
         self._group = group
         self._total = torch.zeros(2, dtype=torch.float64)
         self._images = 0

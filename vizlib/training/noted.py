@@ -50,7 +50,7 @@ class Noted:
 
     def __init__(
         self, folder: Path, log: EventLog, prepared: Prepared, say: Callable[[str], object]
-    ):
+    ) -> None:
         self.best = -1.0
         self._folder = folder
         self._log = log

@@ -110,7 +110,7 @@ class Muon(torch.optim.Optimizer):
     https://arxiv.org/abs/2404.00498
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float):
+    def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
         super().__init__(groups, dict(lr=lr, momentum=momentum))
 
     @torch.no_grad()

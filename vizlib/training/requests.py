@@ -12,7 +12,10 @@ from vizlib.errors import UserError
 from vizlib.run.files import check_regular, write_whole
 from vizlib.training.recipes import LIMITS
 
-STOP, KEEP, PAUSE, RATE = "stop", "keep", "pause", "rate"
+STOP = "stop"
+KEEP = "keep"
+PAUSE = "pause"
+RATE = "rate"
 
 
 def ask(folder: Path, request: str) -> None:

@@ -39,7 +39,9 @@ class Snapshots:
     W).
     """
 
-    def __init__(self, folder: Path, model: nn.Module, picture: np.ndarray, received: Tensor):
+    def __init__(
+        self, folder: Path, model: nn.Module, picture: np.ndarray, received: Tensor
+    ) -> None:
         self._path = folder / "snapshots.safetensors"
         self._model = model
         self._received = received

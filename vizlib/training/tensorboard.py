@@ -20,7 +20,7 @@ class TensorBoard:
     event after some seconds, then at each one, and at the end.
     """
 
-    def __init__(self, folder: Path, layers: list[str]):
+    def __init__(self, folder: Path, layers: list[str]) -> None:
         self.first_step: int | None = None
         self._folder = folder / "tensorboard"
         self._layers = layers

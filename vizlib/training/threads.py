@@ -22,7 +22,7 @@ class Threads:
     threads have shared them.
     """
 
-    def __init__(self, device: torch.device, batch_pixels: int):
+    def __init__(self, device: torch.device, batch_pixels: int) -> None:
         self._usual = torch.get_num_threads()
         self._choices = self._possible(device, batch_pixels)
         self._taken: dict[int, list[float]] = {number: [] for number in self._choices}

@@ -17,17 +17,10 @@ def add_to(commands: Commands) -> None:
 
 def list_all(options: argparse.Namespace) -> None:
     from vizlib import architectures, datasets
-    from vizlib.run import folders
     from vizlib.training.recipes import RECIPES
 
-    runs, problems = folders.list_runs()
     print("Runs (shipped in checkpoints/, yours in runs/)")
-    for run in runs:
-        print(_line(run))
-        if run.problem:
-            print(f"  ! {run.problem}")
-    for problem in problems:
-        print(f"  ! {problem}")
+    _list_runs()
     print("\nArchitectures")
     for name in architectures.names():
         print(f"  {name:24} {architectures.get(name).summary}")
@@ -39,6 +32,18 @@ def list_all(options: argparse.Namespace) -> None:
     print("\nRecipes")
     for recipe in RECIPES.values():
         print(f"  {recipe.name:24} {recipe.summary}")
+
+
+def _list_runs() -> None:
+    from vizlib.run import folders
+
+    runs, problems = folders.list_runs()
+    for run in runs:
+        print(_line(run))
+        if run.problem:
+            print(f"  ! {run.problem}")
+    for problem in problems:
+        print(f"  ! {problem}")
 
 
 def _line(run: Run) -> str:

@@ -14,6 +14,9 @@ from vizlib.errors import UserError
 
 if TYPE_CHECKING:
     from vizlib.command_line.arguments import Commands
+    from vizlib.datasets import Dataset
+    from vizlib.run.config import RunConfig
+    from vizlib.run.folders import Run
     from vizlib.training.order import Order
 
 CHANGES = (  # of the recipe
@@ -121,7 +124,6 @@ def train_network(options: argparse.Namespace) -> None:
     from vizlib import datasets
     from vizlib.run import folders
     from vizlib.training import process
-    from vizlib.training.requests import Requests
 
     order = _order(options)
     if "RANK" in os.environ and not options.name:
@@ -131,31 +133,32 @@ def train_network(options: argparse.Namespace) -> None:
     folder = folders.new_run_folder(order.name or _usual_name(order), options.out)
     dataset = datasets.load(order.dataset)
     process.keep_freed_memory()
-    from vizlib.training import distributed
     from vizlib.training.config import make_config
-    from vizlib.training.loop import train
 
-    config = make_config(order, dataset)
+    run = _trained(folder, make_config(order, dataset), dataset, device_named(options.device))
+    if run is not None:
+        print_result(run)
+
+
+def _trained(folder: Path, config: RunConfig, dataset: Dataset, device: str) -> Run | None:
+    """The Run, in the process that leads where several train together."""
+    from vizlib.training import distributed, process
+    from vizlib.training.loop import train
+    from vizlib.training.requests import Requests
+
     requests = Requests(folder)
     process.end_in_order(requests)
-    group, device = distributed.join(device_named(options.device))
+    group, device = distributed.join(device)
     if group.size > 1:
         # torchrun leaves its processes behind where it is killed
         process.end_after(process.wait_for_parent, requests, "Its launcher is gone.")
+    say = print if group.leads else _nothing
     try:
-        run = train(
-            folder,
-            config,
-            dataset,
-            device=device,
-            group=group,
-            requests=requests,
-            say=print if group.leads else _nothing,
+        return train(
+            folder, config, dataset, device=device, group=group, requests=requests, say=say
         )
     finally:
         distributed.leave()
-    if run is not None:
-        print_result(run)
 
 
 def _order(options: argparse.Namespace) -> Order:

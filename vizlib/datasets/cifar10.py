@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -125,28 +126,17 @@ def download(root: Path, say: Callable[[float], object] = lambda share: None) ->
     Written to a temporary file first, its checksum compared before anything is unpacked, so that a
     broken download leaves nothing.
     """
-    import hashlib
-    import tarfile
     import tempfile
-    import urllib.request
 
     root.mkdir(parents=True, exist_ok=True)
     # of its own, since two may download at once
     handle, partial = tempfile.mkstemp(suffix=".tmp", dir=root)
-    digest, done = hashlib.md5(usedforsecurity=False), 0
     try:
-        with urllib.request.urlopen(ADDRESS, timeout=20) as source, open(handle, "wb") as target:
-            while block := source.read(1 << 18):
-                target.write(block)
-                digest.update(block)
-                done += len(block)
-                say(min(1.0, done / ARCHIVE_BYTES))
-        if digest.hexdigest() != ARCHIVE_MD5:
+        with open(handle, "wb") as target:
+            checksum = _fetch(target, say)
+        if checksum != ARCHIVE_MD5:
             raise UserError("The download of CIFAR-10 was damaged on its way: try again.")
-        with tarfile.open(partial) as archive, tempfile.TemporaryDirectory(dir=root) as unpacked:
-            archive.extractall(unpacked, filter="data")
-            if not _official(root).exists():  # it appears whole or not at all
-                _official(Path(unpacked)).rename(_official(root))
+        _unpack(Path(partial), root)
     except OSError as error:
         raise UserError(
             f"CIFAR-10 could not be downloaded ({error}). Without a network, put it into "
@@ -154,6 +144,32 @@ def download(root: Path, say: Callable[[float], object] = lambda share: None) ->
         ) from error
     finally:
         Path(partial).unlink(missing_ok=True)
+
+
+def _fetch(target: BinaryIO, say: Callable[[float], object]) -> str:
+    """Write the archive into an open file. Returns its MD5."""
+    import hashlib
+    import urllib.request
+
+    digest, done = hashlib.md5(usedforsecurity=False), 0
+    with urllib.request.urlopen(ADDRESS, timeout=20) as source:
+        while block := source.read(1 << 18):
+            target.write(block)
+            digest.update(block)
+            done += len(block)
+            say(min(1.0, done / ARCHIVE_BYTES))
+    return digest.hexdigest()
+
+
+def _unpack(archive_path: Path, root: Path) -> None:
+    """The files appear in `root` whole or not at all."""
+    import tarfile
+    import tempfile
+
+    with tarfile.open(archive_path) as archive, tempfile.TemporaryDirectory(dir=root) as unpacked:
+        archive.extractall(unpacked, filter="data")
+        if not _official(root).exists():
+            _official(Path(unpacked)).rename(_official(root))
 
 
 @register(

@@ -122,6 +122,17 @@ def describe(
     return Dataset(name, class_names, size, mean, std, splits, note, ordered)
 
 
+def _check_classes(folder: Path, parts: dict[str, Path], class_names: list[str]) -> None:
+    """UserError for a split with a class that the training split lacks."""
+    for part, path in parts.items():
+        strange = sorted({below.name for below in class_folders(path)} - set(class_names))
+        if strange:
+            raise UserError(
+                f"{folder.name}/{part} has the class {strange[0]!r}, which "
+                f"{folder.name}/train lacks: the same class folders are needed in both."
+            )
+
+
 @register(
     "folder",
     find=find_folders,
@@ -135,13 +146,7 @@ def read_folders(name: str, root: Path) -> Dataset:
     folder = root / name.partition(":")[2]
     parts = _parts(folder)
     class_names = [path.name for path in class_folders(next(iter(parts.values())))]
-    for part, path in parts.items():
-        strange = sorted({below.name for below in class_folders(path)} - set(class_names))
-        if strange:
-            raise UserError(
-                f"{folder.name}/{part} has the class {strange[0]!r}, which "
-                f"{folder.name}/train lacks: the same class folders are needed in both."
-            )
+    _check_classes(folder, parts, class_names)
     splits = {
         part: read_split(path, class_names, f"{part}/" if part else "")
         for part, path in parts.items()

@@ -28,13 +28,21 @@ def _strides_over_a_point(model: nn.Module, picture_size: Sequence[int]) -> bool
     On CPUs the gradient of its filters is then left unwritten in bfloat16, and holds whatever was
     in that memory before (PyTorch 2.14).
     """
-    answers: list[bool] = []
+    for convolution, sides in _maps_of_convolutions(model, picture_size):
+        windows = zip(sides, convolution.kernel_size, convolution.stride, strict=True)
+        if any(side == 1 and kernel > 1 and stride > 1 for side, kernel, stride in windows):
+            return True
+    return False
+
+
+def _maps_of_convolutions(
+    model: nn.Module, picture_size: Sequence[int]
+) -> list[tuple[nn.Conv2d, torch.Size]]:
+    """Each call of a convolution, with (height, width) of the maps that it is given."""
+    calls: list[tuple[nn.Conv2d, torch.Size]] = []
 
     def look(convolution: nn.Conv2d, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        windows = zip(inputs[0].shape[2:], convolution.kernel_size, convolution.stride, strict=True)
-        answers.append(
-            any(side == 1 and kernel > 1 and stride > 1 for side, kernel, stride in windows)
-        )
+        calls.append((convolution, inputs[0].shape[2:]))
 
     hooks = [
         convolution.register_forward_pre_hook(partial(look, convolution))
@@ -49,4 +57,4 @@ def _strides_over_a_point(model: nn.Module, picture_size: Sequence[int]) -> bool
         model.train(was_training)
         for hook in hooks:
             hook.remove()
-    return any(answers)
+    return calls

@@ -3,7 +3,7 @@ its optimisers.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vizlib.datasets import Dataset, Split, reading
 from vizlib.run.config import RunConfig
 from vizlib.training import recipes
-from vizlib.training.batches import Batches, InMemory, Streamed, normalised
+from vizlib.training.batches import Batches, InMemory, Source, Streamed, normalised
 from vizlib.training.config import splits
 from vizlib.training.distributed import Group
 from vizlib.training.optimisers import make_optimisers
@@ -78,11 +78,7 @@ def prepare(
         layers=_learned_layers(model),
         optimisers=make_optimisers(model, recipe),
         class_weights=_class_weights(batches.labels, config) if recipe.class_weights else None,
-        autocast={
-            "device_type": device.type,
-            "dtype": half or torch.bfloat16,
-            "enabled": half is not None,
-        },
+        autocast=_autocast(device, half),
         scaler=torch.amp.GradScaler(device.type, enabled=half is torch.float16),
         probe=_probe(config, validation, device),
     )
@@ -103,19 +99,11 @@ def _batches(
     device: torch.device,
     group: Group,
 ) -> Batches:
-    """The training images in the size in which they are kept until they are in a batch: lying on
-    the device, or streamed from their files where they are too many.
-    """
+    """Those of the training images, in the size in which they are kept until then."""
     kept = reading.kept_size(training, config.input_size)
     border = min(kept[1:]) // recipe.crop if recipe.augment else 0
-    if reading.streams(training, kept):
-        workers = min(WORKERS, os.cpu_count() or 1)
-        source = Streamed(training, kept, device, border, recipe.reflect, workers=workers)
-    else:
-        images = torch.from_numpy(training.images(kept)).to(device)
-        source = InMemory(images, border, recipe.reflect)
     return Batches(
-        source,
+        _source(training, kept, device, border, recipe.reflect),
         torch.from_numpy(training.labels).to(device),
         len(config.class_names),
         recipe,
@@ -127,6 +115,19 @@ def _batches(
         rank=group.rank,
         ranks=group.size,
     )
+
+
+def _source(
+    training: Split, kept: Sequence[int], device: torch.device, border: int, reflect: bool
+) -> Source:
+    """The training images: lying on the device, or streamed from their files where they are too
+    many.
+    """
+    if reading.streams(training, kept):
+        workers = min(WORKERS, os.cpu_count() or 1)
+        return Streamed(training, kept, device, border, reflect, workers=workers)
+    images = torch.from_numpy(training.images(kept)).to(device)
+    return InMemory(images, border, reflect)
 
 
 def _model(config: RunConfig, training: Split) -> nn.Module:
@@ -141,6 +142,15 @@ def _half_type(
     """The two-byte type to compute in, or None, by the smallest pictures that the network gets."""
     channels, *sides = config.input_size
     return half_type(device, model, (channels, *picture_size(recipe, sides, 0)))
+
+
+def _autocast(device: torch.device, half: torch.dtype | None) -> dict[str, Any]:
+    """The arguments of torch.autocast."""
+    return {
+        "device_type": device.type,
+        "dtype": half or torch.bfloat16,
+        "enabled": half is not None,
+    }
 
 
 def _learned_layers(model: nn.Module) -> list[tuple[str, Tensor]]:

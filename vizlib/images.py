@@ -33,13 +33,7 @@ def open_image(data: bytes) -> np.ndarray:
     white. UserError if it is no such picture, damaged, over 50 MB or over 25 million pixels; the
     size is looked at before any pixel is unpacked.
     """
-    if not data:
-        raise UserError("This file is empty. Choose a picture file.")
-    if len(data) > MAX_BYTES:
-        raise UserError(
-            f"This file has {len(data) / 1e6:.0f} MB; pictures of up to "
-            f"{MAX_BYTES // 1_000_000} MB can be opened."
-        )
+    _check_bytes(len(data))
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
             _check_size(*picture.size)
@@ -59,6 +53,16 @@ def open_image(data: bytes) -> np.ndarray:
             "This picture is damaged or incomplete. Save it again as PNG or JPEG, or choose "
             "another."
         ) from error
+
+
+def _check_bytes(count: int) -> None:
+    if count == 0:
+        raise UserError("This file is empty. Choose a picture file.")
+    if count > MAX_BYTES:
+        raise UserError(
+            f"This file has {count / 1e6:.0f} MB; pictures of up to "
+            f"{MAX_BYTES // 1_000_000} MB can be opened."
+        )
 
 
 def _check_size(width: int, height: int) -> None:

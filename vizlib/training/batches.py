@@ -262,17 +262,9 @@ class Batches:
         self, crops: Tensor, crop_numbers: Tensor, order: Tensor, number: int, step: int
     ) -> Tensor:
         """uint8 (B, C, H, W): a random crop of each picture, of half of them its mirror image."""
-        self._generator.manual_seed(mixed(self.seed, step, 2))
         own = slice(self.rank, None, self.ranks)
         changes = self._changes(order)
-        # drawn for the whole batch, so that all processes draw the same
-        offsets = torch.randint(
-            2 * self.border + 1,
-            (2, len(order)),
-            generator=self._generator,
-            device=self.labels.device,
-        )
-        down, right = torch.where(changes, offsets[:, own], self.border)
+        down, right = torch.where(changes, self._offsets(len(order), step)[:, own], self.border)
         images = crops[crop_numbers, :, down, right]
         if not self.flips:
             return images
@@ -280,6 +272,15 @@ class Batches:
         # ways (Jordan 2024, arXiv 2404.00498).
         flipped = changes & ((self.side[order[own]] + number) % 2 == 1)
         return torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
+
+    def _offsets(self, count: int, step: int) -> Tensor:
+        """How far each crop of a step lies down and right, (2, count). Drawn for the whole batch,
+        so that all processes draw the same.
+        """
+        self._generator.manual_seed(mixed(self.seed, step, 2))
+        return torch.randint(
+            2 * self.border + 1, (2, count), generator=self._generator, device=self.labels.device
+        )
 
     def _as_received(self, images: Tensor, order: Tensor, size: Sequence[int] | None) -> Tensor:
         """float32 (B, C, *size), normalised, with squares covered where the recipe says so."""

@@ -33,12 +33,7 @@ def make_config(order: Order, dataset: Dataset) -> RunConfig:
     check_start(order.start, order.architecture)
     architecture = architectures.get(order.architecture)
     input_size = _input_size(order, dataset)
-    mean, std = dataset.mean, dataset.std
-    if order.start and "pretrained" in order.start:
-        mean, std = _by_channel(IMAGENET_MEAN, input_size), _by_channel(IMAGENET_STD, input_size)
-    validation = order.validation
-    if validation is None:
-        validation = min(1000, len(dataset.splits["train"]) // 10)
+    mean, std = _statistics(order, dataset, input_size)
     return RunConfig(
         title=order.title or order.architecture,
         architecture=order.architecture,
@@ -50,7 +45,7 @@ def make_config(order: Order, dataset: Dataset) -> RunConfig:
         input_size=list(input_size),
         mean=mean,
         std=std,
-        validation=validation,
+        validation=_held_out(order, dataset),
         recipe=dict(vars(order.recipe)),
         start=order.start,
         frozen=order.frozen,
@@ -58,6 +53,22 @@ def make_config(order: Order, dataset: Dataset) -> RunConfig:
         seed=order.seed,
         versions={"torch": torch.__version__, "python": platform.python_version()},
     )
+
+
+def _statistics(
+    order: Order, dataset: Dataset, input_size: Sequence[int]
+) -> tuple[list[float], list[float]]:
+    """Mean and deviation by channel: of the data, or of what pretrained weights were trained on."""
+    if order.start and "pretrained" in order.start:
+        return _by_channel(IMAGENET_MEAN, input_size), _by_channel(IMAGENET_STD, input_size)
+    return dataset.mean, dataset.std
+
+
+def _held_out(order: Order, dataset: Dataset) -> int:
+    """How many training images are held out: a tenth, where the order does not say."""
+    if order.validation is not None:
+        return order.validation
+    return min(1000, len(dataset.splits["train"]) // 10)
 
 
 def _input_size(order: Order, dataset: Dataset) -> tuple[int, int, int]:

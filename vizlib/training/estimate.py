@@ -81,11 +81,16 @@ def _measured_speed(
             and run.input_size == input_size
         )
         if is_same and _was_trained_in_one_go(run, device):
-            first, last = run.events_of("step")[0], run.events_of("step")[-1]
-            train_images = run.events_of("started")[-1].get("train_images", 0)
-            images = (last["epoch"] - first["epoch"]) * train_images
-            return images * _cost(run) / max(1e-3, last["time"] - first["time"])
+            return _speed_of(run)
     return None
+
+
+def _speed_of(run: Run) -> float:
+    """Whole images a second, from its first to its last step event."""
+    first, last = run.events_of("step")[0], run.events_of("step")[-1]
+    train_images = run.events_of("started")[-1].get("train_images", 0)
+    images = (last["epoch"] - first["epoch"]) * train_images
+    return images * _cost(run) / max(1e-3, last["time"] - first["time"])
 
 
 def _was_trained_in_one_go(run: Run, device: str) -> bool:

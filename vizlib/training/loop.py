@@ -168,9 +168,7 @@ class Training:
                 if evaluations.is_due(self._progress()):
                     self._evaluate()
                 # after all that belongs to the step, which the state saved then has behind it
-                while wish == PAUSE:
-                    self._pause()
-                    wish = self._obey()
+                wish = self._wait_out(wish)
                 if not self._goes_on(wish):
                     break
         if wish == KEEP and self.meter.since("epoch")[2]:
@@ -293,6 +291,13 @@ class Training:
             usual = self.recipe.learning_rate
             self.factor = rate / usual if usual else 1.0
             self.noted.event("rate", self._moment(), learning_rate=rate)
+
+    def _wait_out(self, wish: str) -> str:
+        """Pause as long as that is what is asked for. Returns what is asked for then."""
+        while wish == PAUSE:
+            self._pause()
+            wish = self._obey()
+        return wish
 
     def _pause(self) -> None:
         """Wait as long as a pause is asked for. Of several processes the first waits, and the

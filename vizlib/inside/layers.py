@@ -131,12 +131,13 @@ def at_depth(layers: Sequence[Layer], share: float) -> tuple[Layer, int, int]:
 
 
 class _Table:
-    def __init__(self, operations):
+    def __init__(self, operations: Operations) -> None:
         self.layers: list[Layer] = []
         self._operations = operations
         self._called = CallNames()
-        self._counted = set()  # ids of the parameters in the table
-        self._sums = []  # (output, how many layers there were) of sums that no layer has claimed
+        self._counted: set[int] = set()  # ids of the parameters in the table
+        # (output, how many layers there were) of sums that no layer has claimed
+        self._sums: list[tuple[Tensor, int]] = []
 
     def module_ended(self, name: str, module: nn.Module, output: Tensor) -> None:
         """The observer of the pass."""
@@ -179,7 +180,7 @@ class _Table:
             stride=seen.jump,
         )
 
-    def _seen(self, output):
+    def _seen(self, output: Tensor) -> Seen:
         """What a layer's output has seen; not known where its last two axes are not those of its
         maps, or their edges show what lies elsewhere.
         """
@@ -189,14 +190,14 @@ class _Table:
             return seen
         return WHOLE if seen.start is None else NOT_KNOWN
 
-    def _receptive_field(self, seen):
+    def _receptive_field(self, seen: Seen) -> tuple[int, ...] | None:
         if not seen.is_known:
             return None
-        if seen.start is None:
+        if seen.start is None or seen.end is None:
             return self._operations.image_size
         return tuple(math.floor(v - u) for u, v in zip(seen.start, seen.end, strict=True))
 
-    def _first_child(self, name):
+    def _first_child(self, name: str) -> int:
         """Where the layers of this call begin: at its first child, which ended before it and is
         inside no ended block yet.
         """
@@ -207,7 +208,7 @@ class _Table:
         )
         return next(open_children, len(self.layers))
 
-    def _claim_sum(self, start, output, is_block):
+    def _claim_sum(self, start: int, output: Tensor, is_block: bool) -> bool:
         """A block's sum comes after its first child. A layer without children sums itself only if
         the sum is what it returns.
         """

@@ -122,7 +122,14 @@ def _most_shift(layer: Layer, input_size: tuple[int, int, int]) -> float:
     return min(SHIFT_OF_INPUT * min(input_size[1:]), of_stride)
 
 
-def _painted(painting, network, units, shift, steps, say):
+def _painted(
+    painting: _Painting,
+    network: _Network,
+    units: Tensor,
+    shift: float,
+    steps: int,
+    say: Callable[[float], None],
+) -> tuple[Tensor, Tensor]:
     """A painting's pictures after the ascent, uint8 (U, C, H, W), and what the units answer to
     them, (U,).
     """
@@ -142,7 +149,9 @@ def _painted(painting, network, units, shift, steps, say):
 class _Network:
     """The units of one layer of a prepared model."""
 
-    def __init__(self, model, name, mean, std):
+    def __init__(
+        self, model: nn.Module, name: str, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
         self._model, self._name = model, name
         self._mean, self._std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
 
@@ -195,14 +204,16 @@ class _Network:
         )
         return slice(before, end - after)
 
-    def _sees(self, size, axis, start, end):
+    def _sees(self, size: Sequence[int], axis: int, start: int, end: int) -> bool:
         image = torch.zeros(1, *size)
         image.narrow(axis, start, end - start).fill_(torch.nan)
         with slots, torch.inference_mode():
             return bool(self.values(image).isnan().any())
 
 
-def _canvas(network, layer, input_size, room):
+def _canvas(
+    network: _Network, layer: Layer, input_size: tuple[int, int, int], room: int
+) -> tuple[tuple[int, ...], tuple[slice, ...]]:
     """The smallest size (channels, height, width), a multiple of the stride, at which the central
     position sees all it ever does, with room around.
 
@@ -210,14 +221,16 @@ def _canvas(network, layer, input_size, room):
     where nothing smaller will do.
     """
     channels, *whole = input_size
-    fields = layer.receptive_field
-    if fields is None or all(field >= side for field, side in zip(fields, whole, strict=True)):
+    fields, strides = layer.receptive_field, layer.stride
+    if fields is None or strides is None:
+        return input_size, (slice(None), slice(None))
+    if all(field >= side for field, side in zip(fields, whole, strict=True)):
         return input_size, (slice(None), slice(None))
     more = 0
     while True:
         size = [
             min(side, (-(-(field + 2 * room) // stride) + more) * stride)
-            for side, field, stride in zip(whole, fields, layer.stride, strict=True)
+            for side, field, stride in zip(whole, fields, strides, strict=True)
         ]
         seen = network.seen((channels, *size))
         fits = _has_room(seen, size, fields, room)
@@ -241,7 +254,14 @@ class _Painting:
     begin alike, so none depends on its neighbours.
     """
 
-    def __init__(self, pictures, size, fourier, decorrelated, generator):
+    def __init__(
+        self,
+        pictures: int,
+        size: Sequence[int],
+        fourier: bool,
+        decorrelated: bool,
+        generator: torch.Generator,
+    ) -> None:
         self._size, self._generator = size, generator
         self._waves: Tensor | None = None
         channels, height, width = size
@@ -296,7 +316,7 @@ class _Painting:
                 maximize=True,
             )
 
-    def _moved(self, images, shift):
+    def _moved(self, images: Tensor, shift: float) -> Tensor:
         """All images shifted, turned and scaled alike, reflected at the border."""
         height, width = images.shape[2:]
         down, right, turn, growth = (2 * torch.rand(4, generator=self._generator) - 1).tolist()

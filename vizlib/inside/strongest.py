@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.numpy
@@ -30,12 +31,14 @@ from vizlib.inside.passes import received
 from vizlib.run.files import write_whole
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from vizlib.datasets import Dataset, Split
     from vizlib.inside.activations import Observer
     from vizlib.inside.layers import Layer
     from vizlib.run.folders import Run
+
+    Best = tuple[Tensor, Tensor, Tensor]  # values, image numbers, positions
 
 COUNT = 30
 FILE = "strongest.safetensors"
@@ -127,8 +130,9 @@ class _Search:
     many have been seen.
     """
 
-    def __init__(self, layer_names, count):
-        self.best, self.seen = {}, 0
+    def __init__(self, layer_names: Sequence[str], count: int) -> None:
+        self.best: dict[str, Best] = {}
+        self.seen = 0
         self._layer_names, self._wanted = layer_names, set(layer_names)
         self._count = count
 
@@ -152,7 +156,7 @@ class _Search:
             for name in self._layer_names
         }
 
-    def _observe(self, name, module, output):
+    def _observe(self, name: str, module: nn.Module, output: Tensor) -> None:
         name = self._called(name)
         self._reached.append(name)
         if name in self._wanted:
@@ -160,7 +164,7 @@ class _Search:
             self.best[name] = _first([old, new] if old else [new], self._count)
 
 
-def _strengths(output, first_number):
+def _strengths(output: Tensor, first_number: int) -> Best:
     """(values, image_numbers, positions) of each unit for the images of one batch, (units, B), and
     (units, B, 2).
     """
@@ -179,7 +183,7 @@ def _strengths(output, first_number):
     return values.flatten(1).T.float(), numbers, positions.transpose(0, 1).to(torch.int16)
 
 
-def _first(parts, count):
+def _first(parts: Sequence[Best], count: int) -> Best:
     """The strongest of several (values, image_numbers, positions), the numbers ascending. A stable
     sort of the negated leaves equal ones as they came, NaN last.
     """
@@ -262,7 +266,7 @@ def load(run: Run, dataset: Dataset) -> Index | None:
     return Index(layer_names, images, seconds, read)
 
 
-def _marks(run, weights, dataset):
+def _marks(run: Run, weights: bytes, dataset: Dataset) -> dict[str, str]:
     """What an index belongs to, as text by name."""
     ids = "\n".join(map(str, dataset.splits["test"].image_ids))
     return {
@@ -273,7 +277,7 @@ def _marks(run, weights, dataset):
     }
 
 
-def _check(file, layer_names, count):
+def _check(file: Any, layer_names: Sequence[str], count: int) -> None:
     """ValueError unless each layer's three parts are there, in their types and shapes; reads none
     of them.
     """
@@ -287,7 +291,7 @@ def _check(file, layer_names, count):
             raise ValueError(name)
 
 
-def _write(path, strongest, marks):
+def _write(path: Path, strongest: dict[str, Strongest], marks: dict[str, str]) -> None:
     tensors = {
         f"{name}/{key}": np.ascontiguousarray(part)
         for name, best in strongest.items()

@@ -249,6 +249,13 @@ def _has_room(
     ]
 
 
+def _waves(height: int, width: int) -> Tensor:
+    """How far the amplitude of each wave moves, (height, width // 2 + 1): long ones farther."""
+    frequencies = torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
+    waves = 1 / frequencies.clamp(min=1 / max(height, width))
+    return waves / waves.square().mean().sqrt()  # pixels move as fast at any size
+
+
 class _Painting:
     """Pictures that are optimised: amplitudes of waves, or pixels, and how they become images. All
     begin alike, so none depends on its neighbours.
@@ -263,14 +270,8 @@ class _Painting:
         generator: torch.Generator,
     ) -> None:
         self._size, self._generator = size, generator
-        self._waves: Tensor | None = None
         channels, height, width = size
-        if fourier:
-            frequencies = torch.hypot(
-                torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
-            )
-            waves = 1 / frequencies.clamp(min=1 / max(height, width))
-            self._waves = waves / waves.square().mean().sqrt()  # pixels move as fast at any size
+        self._waves = _waves(height, width) if fourier else None
         colours = torch.tensor(COLOURS)
         self._colours = (
             colours / colours.norm(dim=0).max() if decorrelated and channels == 3 else None

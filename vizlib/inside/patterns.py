@@ -33,23 +33,21 @@ def unit_layer(layers: Sequence[Layer], name: str, unit_layers: Sequence[str]) -
     layers: of a layer table.
     """
     own = next(number for number, layer in enumerate(layers) if layer.name == name)
-    # a block stands before its layers
-    end = next(
-        (
-            later
-            for later in range(own + 1, len(layers))
-            if layers[later].depth <= layers[own].depth
-        ),
-        len(layers),
-    )
     fitting = [
         layer.name
-        for layer in layers[:end]
+        for layer in layers[: _end(layers, own)]
         if layer.name in unit_layers and layer.output_shape[0] == layers[own].output_shape[0]
     ]
     if name in unit_layers:
         return name
     return fitting[-1] if fitting else None
+
+
+def _end(layers: Sequence[Layer], number: int) -> int:
+    """The number of the first layer after one: a block stands before its layers."""
+    depth = layers[number].depth
+    later = range(number + 1, len(layers))
+    return next((other for other in later if layers[other].depth <= depth), len(layers))
 
 
 def sees_part(layer: Layer, input_size: Sequence[int]) -> bool:

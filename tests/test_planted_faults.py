@@ -2,12 +2,18 @@
 hold.
 """
 
+import io
 import math
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
+from PIL import Image
 
+from vizlib.displays.atlas import GAP, Atlas, columns_for, columns_within, palette
 from vizlib.displays.confusion import ConfusionDifference, ConfusionDisplay
+from vizlib.displays.curves import History
+from vizlib.displays.film import NOW, SHEETS, FilmDisplay
 from vizlib.displays.gradients import Gradients, GradientsDisplay
 from vizlib.inside.receptive_fields import spans, tight_box
 
@@ -144,3 +150,163 @@ def test_a_position_that_sees_only_padding_has_an_empty_span():
         for k in range(4)
     ]
     assert [set(range(first, last)) for first, last in expected] == seen
+
+
+@pytest.mark.parametrize("count", [1, 2, 16, 17, 18, 19, 33, 34, 35, 36, 50, 52, 53])
+def test_names_of_layers_stand_at_one_distance_and_the_last_among_them(count):
+    layers = [f"layer{number}" for number in range(count)]
+    norms = np.full((2, count), 0.5)
+    figure = GradientsDisplay({"run": Gradients(layers, [1, 7], norms, norms)}).plot()
+    numbers, names = list(figure.layout.yaxis.tickvals), list(figure.layout.yaxis.ticktext)
+    assert names == [layers[number] for number in numbers]
+    assert len(numbers) <= 17 + 1
+    assert numbers[0] == 0 and numbers[-1] == count - 1
+    stride = math.ceil(count / 17)
+    gaps = np.diff(numbers)
+    assert set(gaps[:-1]) <= {stride}
+    assert not len(gaps) or gaps[-1] in range(stride, 2 * stride)
+
+
+def test_a_cell_of_gradients_says_its_layer_step_and_size():
+    figure = GradientsDisplay({"first": gradients(1), "second": gradients(3)}).plot()
+    for heat in figure.data:
+        for part in ("%{hovertext}", "%{customdata}", "%{text}"):
+            assert part in heat.hovertemplate
+        assert list(heat.hovertext[1]) == ["conv2", "conv2"]
+        assert list(heat.customdata[2]) == ["1", "40"]
+    # the names of the layers stand outside, left of the first and right of the second
+    assert (figure.layout.yaxis.side, figure.layout.yaxis2.side) == ("left", "right")
+
+
+def test_gradients_of_nearly_one_size_have_a_scale_of_one_decade():
+    for sizes, ends in (([[100.0, 100.0]], (1.5, 2.5)), ([[10.0, 40.0]], (0.801, 1.801))):
+        same = Gradients(["conv1", "fc"], [3], np.array(sizes), np.ones((1, 2)))
+        assert GradientsDisplay({"run": same}).decades("gradient") == pytest.approx(ends, abs=1e-3)
+
+
+def film(**changes):
+    """Twelve noted steps of a falling loss with a bump in the middle, three evaluations, and a
+    training that was resumed at step 6.
+    """
+    losses = [2.0, 1.75, 1.5, 1.25, 1.0, 3.0, 1.0, 0.75, 0.75, 0.5, 0.5, 0.25]
+    steps = [
+        dict(step=number, epoch=number / 4, train_loss=loss, train_accuracy=0.5, seconds=number)
+        for number, loss in enumerate(losses, 1)
+    ]
+    epochs = [
+        dict(step=4 * epoch, epoch=epoch, train_loss=1.0, train_accuracy=0.5, val_loss=4 / epoch,
+             val_accuracy=epoch / 4, seconds=4 * epoch)
+        for epoch in (1, 2, 3)
+    ]  # fmt: skip
+    marks = [dict(event="resumed", step=6, epoch=1.5, seconds=6)]
+    weight = np.random.default_rng(5).normal(size=(24, 3, 4, 4)).astype(np.float32)
+    parts = dict(
+        name="mine",
+        dataset="digits",
+        class_names=["no", "yes"],
+        filters={2: weight},
+        layer=None,
+        maps={},
+        probe_picture=None,
+        evaluations=[],
+        history=History(epochs, steps, None, marks),
+        steps=[2, 12],
+    )
+    return FilmDisplay(**parts | changes)
+
+
+def average(values, weight):
+    """By its definition: each value's share falls off with its age, and the shares are one."""
+    result = []
+    for count in range(1, len(values) + 1):
+        shares = [weight**age for age in range(count)]
+        newest_first = values[:count][::-1]
+        result.append(np.dot(shares, newest_first) / sum(shares))
+    return result
+
+
+def test_curves_of_the_film_are_full_up_to_its_step_and_pale_after():
+    display = film()
+    figure = display.plot("loss", 7)
+    course = [trace for trace in figure.data if trace.name == "mine, step by step"]
+    pale, full = sorted(course, key=lambda trace: trace.opacity)
+    assert list(full.x) == [1, 2, 3, 4, 5, 6, 7]
+    assert list(pale.x) == [7, 8, 9, 10, 11, 12]
+    validation = [trace for trace in figure.data if trace.name == "mine, validation"]
+    pale_points, points = sorted(validation, key=lambda trace: len(trace.x))[::-1]
+    assert (list(points.x), list(pale_points.x)) == ([4], [4, 8, 12])
+    # smoothed as the same course is on its page, which reaches over a share of the training
+    noted = [event["train_loss"] for event in display.history.steps]
+    expected = average(noted, 0.8 ** (600 / 12))
+    assert [*full.y, *pale.y[1:]] == pytest.approx(expected)
+    assert [value for _, value in display.lines("loss")["training"]] == pytest.approx(expected)
+    (line,) = figure.layout.shapes  # of the step in view: no mark, whose words have no room
+    assert (line.x0, line.x1, line.line.color) == (7, 7, NOW)
+    assert figure.layout.xaxis.title.text is None
+
+
+def test_accuracy_of_the_film_is_drawn_from_nothing_to_all():
+    low, high = film().plot("accuracy", 3).layout.yaxis.range
+    assert low == 0 and 1 < high < 1.1  # the line at 100 % is seen whole
+
+
+def test_filters_of_the_film_fill_their_panel():
+    """24 tiles of 4 x 4 in 470 x 278 pixels: of all numbers of columns, those with the largest
+    tiles that leave no place empty."""
+    _, atlas = film().filters_at(12)
+    width, height = SHEETS["filters"]
+    sizes = {
+        columns: min((width // columns - 1) // 4, (height // (24 // columns) - 1) // 4)
+        for columns in (1, 2, 3, 4, 6, 8, 12, 24)
+    }
+    assert sizes[atlas.columns] == max(sizes.values())
+    assert atlas.columns * atlas.rows == 24
+
+
+def test_tiles_stand_in_the_divisor_nearest_to_a_good_width():
+    """About 2.4 times as many across as down: 10.7 for 48 tiles, 15.2 for 96, 8.8 for 32."""
+    assert [columns_for(count) for count in (48, 96, 32)] == [12, 16, 8]
+
+
+def test_of_tiles_as_large_those_that_leave_no_place_empty():
+    """Ten tiles of 8 x 8 have room for twice their size in four columns and in five."""
+    assert columns_within((10, 8, 8), 90, 54) == 5
+
+
+def test_a_gap_is_white_in_a_picture_to_keep():
+    tiles = np.full((2, 4, 4), 77, np.uint8)
+    tiles[1, 1:3, 1:3] = GAP  # as where a value is no number
+    atlas = Atlas(tiles, "Viridis", 0.5, 2.5)
+    figure = Image.open(io.BytesIO(atlas.figure_png("")))
+    # two tiles beside one another, each enlarged, with a line of gap at its right
+    scale = (figure.width - 20) / (2 * (4 * atlas.factor + 1))
+
+    def colour(x, y):
+        """In pixels of the enlarged tiles, past the margin of ten."""
+        return figure.getpixel((10 + int(scale * (x + 0.5)), 10 + int(scale * (y + 0.5))))
+
+    side = 4 * atlas.factor
+    assert colour(side + 1 + side // 2, side // 2) == (255, 255, 255)
+    assert colour(side, side // 2) == (255, 255, 255)
+    expected = tuple(palette("Viridis")[77].tolist())
+    assert colour(side // 2, side // 2) == colour(side + 2, 1) == expected
+
+
+def test_a_card_is_twice_as_wide_as_tall_and_holds_the_sheet():
+    for shape in ((6, 5, 3, 3), (1, 40, 9, 3), (3, 4, 50, 3)):
+        atlas = Atlas(np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8))
+        sheet = np.array(atlas.image().convert("RGBA"))
+        card = np.array(Image.open(io.BytesIO(atlas.card())))
+        height, width = sheet.shape[:2]
+        assert card.shape[1] == max(width, 2 * height)
+        assert card.shape[0] == math.ceil(card.shape[1] / 2)
+        assert (card[:height, :width] == sheet).all()
+        assert not card[height:, :, 3].any() and not card[:, width:, 3].any()
+
+
+def test_one_tile_alone_is_see_through_where_there_is_no_value():
+    tiles = np.full((2, 3, 4), 200, np.uint8)
+    tiles[1, 2, 1] = GAP
+    alone = np.array(Image.open(io.BytesIO(Atlas(tiles, "Viridis").tile_png(1))).convert("RGBA"))
+    assert ((alone[..., 3] == 0) == (tiles[1] == GAP)).all()
+    assert (alone[0, 0, :3] == palette("Viridis")[200]).all()

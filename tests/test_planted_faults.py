@@ -5,6 +5,7 @@ hold.
 import io
 import math
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -310,3 +311,65 @@ def test_one_tile_alone_is_see_through_where_there_is_no_value():
     alone = np.array(Image.open(io.BytesIO(Atlas(tiles, "Viridis").tile_png(1))).convert("RGBA"))
     assert ((alone[..., 3] == 0) == (tiles[1] == GAP)).all()
     assert (alone[0, 0, :3] == palette("Viridis")[200]).all()
+
+
+def test_a_picture_to_keep_has_a_white_ground_a_bar_its_ends_and_all_of_its_caption():
+    tiles = np.full((3, 20, 30), 77, np.uint8)
+    atlas = Atlas(tiles, "Viridis", -1.5, 2.5, across=3)
+    bare = Image.open(io.BytesIO(atlas.figure_png("")))
+    long = Image.open(io.BytesIO(atlas.figure_png("Wq " * 200)))  # of several lines
+    picture = np.array(long).astype(int)
+    height, width = picture.shape[:2]
+    for edge in (picture[:10], picture[:, :10], picture[:, -10:], picture[-4:]):
+        assert (edge == 255).all()
+    assert tuple(picture[10, 10]) == tuple(palette("Viridis")[77])  # the sheet begins here
+    sheet = np.array(bare).shape[0] - 60  # high
+    top = sheet + 18
+    # sixteen colours at one distance, below the sheet and from its left edge on
+    bar = [tuple(picture[top + 5, 10 + 12 * number + 6]) for number in range(16)]
+    assert [f"#{bytes(colour).hex()}" for colour in bar] == atlas.bar_colours()
+    assert (picture[top + 5, 10 + 16 * 12 + 2 :] == 255).all()
+    dark = (picture[top + 11 :].max(axis=2) < 90).any(axis=1)  # rows of letters
+    assert dark[1:14].any()  # the ends of the bar
+    blocks = np.flatnonzero(np.diff(np.concatenate([[False], dark, [False]]).astype(int)) == 1)
+    assert len(blocks) - 1 == (height - bare.height) // 16 >= 2
+
+
+def test_a_picture_to_keep_shows_nothing_where_tiles_are_not():
+    """Seven colour tiles in three columns leave two places empty: white, not black."""
+    tiles = np.full((7, 8, 8, 3), (9, 120, 60), np.uint8)
+    atlas = Atlas(tiles, across=3)
+    picture = np.array(Image.open(io.BytesIO(atlas.figure_png("a word"))))[10:, 10:-10]
+    side = picture.shape[1] / 3  # tiles are square
+    colours = [
+        tuple(picture[int((row + 0.5) * side), int((column + 0.5) * side)].tolist())
+        for row in range(3)
+        for column in range(3)
+    ]
+    assert colours == [(9, 120, 60)] * 7 + [(255, 255, 255)] * 2
+
+
+def test_a_vector_picture_holds_all_of_its_parts():
+    tiles = np.full((6, 10, 15), 77, np.uint8)
+    atlas = Atlas(tiles, "Viridis", -1.5, 2.5, crossed=(1, 4), across=3)
+    root = ElementTree.fromstring(atlas.figure_svg("Wq " * 200))
+    name = "{http://www.w3.org/2000/svg}"
+    (picture,) = root.findall(f"{name}image")
+    across, down = float(picture.get("width")) / 3, float(picture.get("height")) / 2
+    lines = [
+        [float(line.get(key)) for key in ("x1", "y1", "x2", "y2")]
+        for line in root.findall(f"{name}line")
+    ]
+    assert len(lines) == 4
+    for number, (x1, y1, x2, y2) in enumerate(lines):
+        row, column = divmod((1, 4)[number // 2], 3)
+        assert all(column * across < x < (column + 1) * across for x in (x1, x2))
+        assert all(row * down < y < (row + 1) * down for y in (y1, y2))
+        assert abs(x2 - x1) > across / 2 and abs(y2 - y1) > down / 2
+    bars = root.findall(f"{name}rect")
+    assert [bar.get("fill") for bar in bars] == atlas.bar_colours()
+    edges = [float(bar.get("x")) for bar in bars]
+    assert np.diff(edges).tolist() == [float(bar.get("width")) for bar in bars[:-1]]
+    heights = [float(text.get("y")) for text in root.findall(f"{name}text")]
+    assert len(heights) > 3 and set(np.diff(heights)) == {16}
+    assert 2 * down < heights[0] and heights[-1] < float(root.get("height")) - 4

@@ -4,6 +4,8 @@ hold.
 
 import io
 import math
+import re
+from base64 import b64decode
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -12,10 +14,18 @@ import pytest
 from PIL import Image
 
 from vizlib.displays.atlas import GAP, Atlas, columns_for, columns_within, palette
+from vizlib.displays.attribution import (
+    EvidenceDisplay,
+    gradient_picture,
+    rank_correlation,
+    scale_of,
+)
 from vizlib.displays.confusion import ConfusionDifference, ConfusionDisplay
-from vizlib.displays.curves import History
+from vizlib.displays.curves import CurvesDisplay, History
 from vizlib.displays.film import NOW, SHEETS, FilmDisplay
 from vizlib.displays.gradients import Gradients, GradientsDisplay
+from vizlib.displays.large_map import plot_large_map
+from vizlib.displays.sparkline import HEIGHT, POINTS, WIDTH, sparkline
 from vizlib.inside.receptive_fields import spans, tight_box
 
 MATRIX = np.array([[3, 5, 0], [0, 1, 0], [1, 2, 77]])  # one image of the second class
@@ -67,7 +77,9 @@ def test_each_number_stands_out_from_its_cell():
         bright = [brightness(colour) > 127 for colour in numbers.textfont.color]
         full = (MATRIX / MATRIX.sum(axis=1, keepdims=True) > 0.62).ravel().tolist()
         assert bright == ([True] * 9 if dark else full)
-    assert ConfusionDisplay(MATRIX, NAMES).plot() == ConfusionDisplay(MATRIX, NAMES).plot(dark=False)
+    assert ConfusionDisplay(MATRIX, NAMES).plot() == ConfusionDisplay(MATRIX, NAMES).plot(
+        dark=False
+    )
     difference = ConfusionDifference(
         ConfusionDisplay(MATRIX, NAMES), ConfusionDisplay(MATRIX[::-1], NAMES)
     )
@@ -84,7 +96,10 @@ def test_the_matrix_is_shown_whole_first_class_on_top():
     across, down = figure.layout.xaxis, figure.layout.yaxis
     assert (across.range, down.range) == ((-0.5, 2.5), (2.5, -0.5))
     # no line of the grid shows through between the cells
-    assert not (across.showgrid or down.showgrid or across.zeroline or down.zeroline)
+    assert not (across.showgrid)
+    assert not (down.showgrid)
+    assert not (across.zeroline)
+    assert not (down.zeroline)
     (frame,) = figure.layout.shapes
     assert (frame.type, frame.x0, frame.x1, frame.y0, frame.y1) == ("rect", 1.5, 2.5, 0.5, 1.5)
 
@@ -99,10 +114,13 @@ def test_each_run_has_its_colour_and_is_named_when_pointed_at():
         "gradient / weight", 17
     )
     first, second = figure.data
-    assert first.line.color and second.line.color and first.line.color != second.line.color
+    assert first.line.color
+    assert second.line.color
+    assert first.line.color != second.line.color
     for trace, name in ((first, "first"), (second, "second")):
         assert trace.name == f"{name}, step 1"
-        assert "%{text}" in trace.hovertemplate and "%{y" in trace.hovertemplate
+        assert "%{text}" in trace.hovertemplate
+        assert "%{y" in trace.hovertemplate
         assert "%{fullData.name}" in trace.hovertemplate
         assert list(trace.text) == ["conv1", "conv2", "fc"]
     assert figure.layout.yaxis.title.text == "gradient / weight"
@@ -161,7 +179,8 @@ def test_names_of_layers_stand_at_one_distance_and_the_last_among_them(count):
     numbers, names = list(figure.layout.yaxis.tickvals), list(figure.layout.yaxis.ticktext)
     assert names == [layers[number] for number in numbers]
     assert len(numbers) <= 17 + 1
-    assert numbers[0] == 0 and numbers[-1] == count - 1
+    assert numbers[0] == 0
+    assert numbers[-1] == count - 1
     stride = math.ceil(count / 17)
     gaps = np.diff(numbers)
     assert set(gaps[:-1]) <= {stride}
@@ -248,7 +267,8 @@ def test_curves_of_the_film_are_full_up_to_its_step_and_pale_after():
 
 def test_accuracy_of_the_film_is_drawn_from_nothing_to_all():
     low, high = film().plot("accuracy", 3).layout.yaxis.range
-    assert low == 0 and 1 < high < 1.1  # the line at 100 % is seen whole
+    assert low == 0
+    assert 1 < high < 1.1
 
 
 def test_filters_of_the_film_fill_their_panel():
@@ -302,7 +322,8 @@ def test_a_card_is_twice_as_wide_as_tall_and_holds_the_sheet():
         assert card.shape[1] == max(width, 2 * height)
         assert card.shape[0] == math.ceil(card.shape[1] / 2)
         assert (card[:height, :width] == sheet).all()
-        assert not card[height:, :, 3].any() and not card[:, width:, 3].any()
+        assert not card[height:, :, 3].any()
+        assert not card[:, width:, 3].any()
 
 
 def test_one_tile_alone_is_see_through_where_there_is_no_value():
@@ -319,7 +340,7 @@ def test_a_picture_to_keep_has_a_white_ground_a_bar_its_ends_and_all_of_its_capt
     bare = Image.open(io.BytesIO(atlas.figure_png("")))
     long = Image.open(io.BytesIO(atlas.figure_png("Wq " * 200)))  # of several lines
     picture = np.array(long).astype(int)
-    height, width = picture.shape[:2]
+    height, _width = picture.shape[:2]
     for edge in (picture[:10], picture[:, :10], picture[:, -10:], picture[-4:]):
         assert (edge == 255).all()
     assert tuple(picture[10, 10]) == tuple(palette("Viridis")[77])  # the sheet begins here
@@ -365,11 +386,148 @@ def test_a_vector_picture_holds_all_of_its_parts():
         row, column = divmod((1, 4)[number // 2], 3)
         assert all(column * across < x < (column + 1) * across for x in (x1, x2))
         assert all(row * down < y < (row + 1) * down for y in (y1, y2))
-        assert abs(x2 - x1) > across / 2 and abs(y2 - y1) > down / 2
+        assert abs(x2 - x1) > across / 2
+        assert abs(y2 - y1) > down / 2
     bars = root.findall(f"{name}rect")
     assert [bar.get("fill") for bar in bars] == atlas.bar_colours()
     edges = [float(bar.get("x")) for bar in bars]
     assert np.diff(edges).tolist() == [float(bar.get("width")) for bar in bars[:-1]]
     heights = [float(text.get("y")) for text in root.findall(f"{name}text")]
-    assert len(heights) > 3 and set(np.diff(heights)) == {16}
-    assert 2 * down < heights[0] and heights[-1] < float(root.get("height")) - 4
+    assert len(heights) > 3
+    assert set(np.diff(heights)) == {16}
+    assert 2 * down < heights[0]
+    assert heights[-1] < float(root.get("height")) - 4
+
+
+def test_a_gradient_is_bright_or_dark_around_grey_up_to_its_scale():
+    gradient = np.zeros((3, 4, 5))
+    gradient[0, 1, 2], gradient[1, 2, 3], gradient[2, 1, 1] = 0.5, -0.25, 0.125
+    gradient[0, 0, 0] = 9.0  # outside of the box
+    picture, scale = gradient_picture(gradient, (1, 1, 3, 4))
+    assert (picture.shape, picture.dtype) == ((2, 3, 3), np.uint8)
+    sizes = np.sort(np.abs(gradient[:, 1:3, 1:4]).ravel())  # eighteen: 99.5 % is between the last
+    assert scale == pytest.approx(sizes[-2] + (sizes[-1] - sizes[-2]) * (0.995 * 17 - 16))
+    expected = np.full((2, 3, 3), 128)
+    expected[0, 1, 0] = 255
+    expected[1, 2, 1] = round(127.5 - 127.5 * 0.25 / scale)
+    expected[0, 0, 2] = round(127.5 + 127.5 * 0.125 / scale)
+    assert (picture == expected).all()
+    dark, _ = gradient_picture(-gradient)
+    assert dark.shape == (4, 5, 3)
+    assert dark[0, 0, 0] == 0
+    nothing, scale = gradient_picture(np.zeros((1, 2, 6)))
+    assert scale == 0
+    assert nothing.shape == (2, 6, 1)
+    assert (nothing == 128).all()
+
+
+def test_one_pixel_alone_has_a_scale_and_leaves_others_theirs():
+    values = np.zeros(1000)
+    assert scale_of(values) == 0
+    values[500] = -3
+    assert scale_of(values) == 3
+    values[:400], values[600:] = 0.25, -0.5
+    assert scale_of(values) == 0.5
+
+
+def test_evidence_is_in_the_colours_of_its_style_on_one_scale():
+    grey = np.full((1, 3, 1), 120, np.uint8)
+    values = np.array([[[0.0, 0.5, 0.25]], [[0.125, 2.0, 1.0]]], np.float32)
+    heat = EvidenceDisplay(values, grey, "heat")
+    signed = EvidenceDisplay(values * [[[1, -1, 1]]], grey, "signed")
+    for display in (heat, signed):
+        assert display.limit == 2
+        (colours,), low, high = display.bar()
+        assert (low, high) == ("0" if display is heat else "-2", "2")
+        assert len(colours) == 255
+        for pictures, evidence in zip(display.pictures, display.values, strict=True):
+            for pixel, value in zip(pictures[0], evidence[0], strict=True):
+                share = value / 2 if display is heat else (value + 2) / 4
+                colour = colours[int(share * 254 + 0.5)].astype(float)
+                most = 0.75 * abs(value) / 2
+                assert np.abs(pixel - (120 * 0.75 * (1 - most) + colour * most)).max() <= 0.5
+    assert (heat.bar()[0] != signed.bar()[0]).any()
+    several = np.full((2, 20, 20), 0.5, np.float32)
+    several[1, 7, 7] = -40
+    alone = EvidenceDisplay(several, grey, "map")
+    assert alone.limit == 0.5  # one pixel does not leave all others pale
+    assert (alone.pictures[0] == alone.bar()[0][0, -1]).all()
+    assert (alone.pictures[1, 7, 7] == alone.bar()[0][0, 0]).all()
+
+
+def test_ranks_of_evidence_go_by_size():
+    first = np.array([[1.0, -2, 3], [4, 5, -6]])
+    assert rank_correlation(first, -(first**3)) == pytest.approx(1)
+    assert rank_correlation(first, 1 / first) == pytest.approx(-1)
+    swapped = np.array([[2.0, 1, 3], [4, 5, 6]])  # 1 - 6 sum(d^2) / (n (n^2 - 1))
+    assert rank_correlation(first, swapped) == pytest.approx(1 - 6 * 2 / (6 * 35))
+    assert rank_correlation(first, np.full((2, 3), -7.0)) is None
+    assert rank_correlation(np.zeros((2, 3)), first) is None
+
+
+def sparkline_of(points, highest):
+    text = b64decode(sparkline(points, highest, "#0891b2").split("base64,")[1].split('"')[0])
+    root = ElementTree.fromstring(text)
+    paths = root.findall("{http://www.w3.org/2000/svg}path")
+    return root, [
+        [tuple(map(float, pair)) for pair in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path.get("d"))]
+        for path in paths
+    ]
+
+
+def test_a_sparkline_is_where_its_numbers_are_and_inside_its_drawing():
+    points = [(0.0, 1.0), (0.25, 4.0), (0.5, 0.0), (0.75, -3.0), (1.0, 9.0)]
+    root, (ground, area, line, end) = sparkline_of(points, 4.0)
+    assert root.get("viewBox") == f"0 0 {WIDTH} {HEIGHT}"
+    across, down = WIDTH - 4, HEIGHT - 4
+    # two pixels are left on each side; a value beyond the range stays at its edge
+    expected = [(0, 0.25), (0.25, 1), (0.5, 0), (0.75, 0), (1, 1)]
+    assert line == [(2 + x * across, HEIGHT - 2 - y * down) for x, y in expected]
+    assert end == [line[-1]]
+    # what is below the line is filled down to the ground
+    assert ground == [(2, HEIGHT - 1)]
+    assert area == [*line, (line[-1][0], HEIGHT - 1), (line[0][0], HEIGHT - 1)]
+    (low,) = sparkline_of([(0.5, 0.125)], 0.5)[1][2]
+    assert low == (2 + 0.5 * across, HEIGHT - 2 - 0.25 * down)
+
+
+@pytest.mark.parametrize("count", [POINTS - 1, POINTS, POINTS + 1, 1000])
+def test_a_sparkline_of_many_numbers_has_the_first_the_last_and_even_steps(count):
+    points = [(number / (count - 1), 0.5) for number in range(count)]
+    line = [x for x, _ in sparkline_of(points, 2.0)[1][2]]
+    assert len(line) == min(count, POINTS)
+    assert (line[0], line[-1]) == (2, WIDTH - 2)
+    even = np.linspace(2, WIDTH - 2, len(line))
+    # each is the nearest of those that there are, written to a tenth
+    assert np.abs(line - even).max() <= (WIDTH - 4) / (count - 1) / 2 + 0.06
+
+
+@pytest.mark.parametrize(("shape", "written"), [((8, 8), True), ((5, 13), False), ((1, 1), False)])
+def test_a_large_map_writes_its_numbers_where_there_is_room(shape, written):
+    values = np.linspace(-1, 3, math.prod(shape)).reshape(shape)
+    figure = plot_large_map(values, -2.5, 3.5, "Viridis")
+    (heat,) = figure.data
+    assert np.allclose(heat.z, values, atol=5e-5)
+    assert heat.texttemplate == ("%{z:.3f}" if written else "")
+    assert (heat.zmin, heat.zmax) == (-2.5, 3.5)
+    # square pixels, first row on top, and nothing around them
+    across, down = figure.layout.xaxis, figure.layout.yaxis
+    assert (down.scaleanchor, down.autorange) == ("x", "reversed")
+    assert across.constrain == down.constrain == "domain"
+    assert across.visible is down.visible is False
+
+
+def test_a_large_map_of_one_value_has_a_scale():
+    (heat,) = plot_large_map(np.full((2, 3), 4.0), 4.0, 4.0, "Viridis").data
+    assert heat.zmin < heat.zmax
+
+
+def test_points_of_an_evaluation_are_joined_and_the_axis_says_what_it_shows():
+    display = CurvesDisplay({"mine": film().history._replace(best=dict(step=8))})
+    for quantity in ("loss", "accuracy"):
+        figure = display.plot(quantity, "steps")
+        assert figure.layout.yaxis.title.text == quantity
+        assert figure.layout.hovermode == "x unified"
+        modes = {trace.name: trace.mode for trace in figure.data}
+        assert modes["mine, training"] == modes["mine, validation"] == "lines+markers"
+        assert modes["mine, best checkpoint"] == "markers"

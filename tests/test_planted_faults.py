@@ -96,10 +96,10 @@ def test_the_matrix_is_shown_whole_first_class_on_top():
     across, down = figure.layout.xaxis, figure.layout.yaxis
     assert (across.range, down.range) == ((-0.5, 2.5), (2.5, -0.5))
     # no line of the grid shows through between the cells
-    assert not (across.showgrid)
-    assert not (down.showgrid)
-    assert not (across.zeroline)
-    assert not (down.zeroline)
+    assert across.showgrid is False
+    assert down.showgrid is False
+    assert across.zeroline is False
+    assert down.zeroline is False
     (frame,) = figure.layout.shapes
     assert (frame.type, frame.x0, frame.x1, frame.y0, frame.y1) == ("rect", 1.5, 2.5, 0.5, 1.5)
 
@@ -531,3 +531,22 @@ def test_points_of_an_evaluation_are_joined_and_the_axis_says_what_it_shows():
         modes = {trace.name: trace.mode for trace in figure.data}
         assert modes["mine, training"] == modes["mine, validation"] == "lines+markers"
         assert modes["mine, best checkpoint"] == "markers"
+
+
+def test_maps_made_of_a_vector_see_the_whole_image_also_when_they_are_enlarged():
+    """As in a decoder: each of its positions depends on each pixel, through the vector."""
+    from torch import nn
+
+    from vizlib.inside.layers import layer_table
+
+    model = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(2 * 6 * 5, 4 * 3 * 2),
+        nn.Unflatten(1, (4, 3, 2)),
+        nn.ConvTranspose2d(4, 3, 3, stride=2),
+        nn.Conv2d(3, 2, 2),
+    )
+    for layer in layer_table(model, (2, 6, 5))[1:]:
+        height, width = layer.output_shape[1:] if len(layer.output_shape) == 3 else (1, 1)
+        whole = [(0, 6)] * height, [(0, 5)] * width
+        assert spans(layer, (2, 6, 5)) == whole, layer.name

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vizlib.displays.atlas import GAP, Atlas, columns_for, columns_within, palette
+from vizlib.displays.atlas import (
+    GAP,
+    MOST_PIXELS,
+    SMALLEST_TILE,
+    Atlas,
+    columns_for,
+    columns_within,
+    palette,
+)
 from vizlib.displays.attribution import (
     EvidenceDisplay,
     gradient_picture,
@@ -550,3 +558,12 @@ def test_maps_made_of_a_vector_see_the_whole_image_also_when_they_are_enlarged()
         height, width = layer.output_shape[1:] if len(layer.output_shape) == 3 else (1, 1)
         whole = [(0, 6)] * height, [(0, 5)] * width
         assert spans(layer, (2, 6, 5)) == whole, layer.name
+
+
+def test_a_sheet_of_many_tiles_is_enlarged_no_more_than_has_room():
+    for count, side in ((4096, 7), (512, 20), (3, 7)):
+        atlas = Atlas(np.zeros((count, side, side), np.uint8), "Viridis")
+        area = count * side**2
+        assert atlas.factor == 1 or area * atlas.factor**2 <= MOST_PIXELS
+        is_large = side * atlas.factor >= SMALLEST_TILE
+        assert is_large or area * (atlas.factor + 1) ** 2 > MOST_PIXELS

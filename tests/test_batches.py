@@ -11,7 +11,7 @@ from torchvision.transforms import Compose, Normalize, ToTensor
 import vizlib.training.batches as feeding
 from vizlib import datasets
 from vizlib.datasets import Split, reading
-from vizlib.datasets.folders import PictureFiles
+from vizlib.datasets.picture_files import PictureFiles
 from vizlib.errors import UserError
 from vizlib.images import fit
 from vizlib.training.batches import Batches, InMemory, Streamed, windows

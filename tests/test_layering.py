@@ -18,7 +18,7 @@ ROOMS = [
     {"vizlib.images", "vizlib.tables"},
     {"vizlib.run", "vizlib.datasets", "vizlib.architectures"},
     {"vizlib.inside"},
-    {"vizlib.displays", "vizlib.training"},
+    {"vizlib.displays", "vizlib.training", "vizlib.bring"},
     {"vizlib.reports"},
     {"vizlib.command_line", "vizlib.ui"},
     {"vizlib.__main__", "app", "pages"},

@@ -101,6 +101,25 @@ class TrainedOn(Protocol):
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What a data set did not take, for one reason.
+
+    reason: in a few words, as "not a picture" or "damaged". names: all of them, as paths inside the
+    data set's folder, legible.
+    """
+
+    reason: str
+    names: list[str]
+
+    @property
+    def sentence(self) -> str:
+        """How many, why, and three of their names."""
+        shown = ", ".join(map(repr, self.names[:3]))
+        more = f" and {len(self.names) - 3:,} more" if len(self.names) > 3 else ""
+        return f"{len(self.names):,} left out, {self.reason}: {shown}{more}."
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Labelled pictures. `splits` has "train" and "test", and "val" where the source brings one;
     `test` is never trained on.
@@ -108,7 +127,8 @@ class Dataset:
     mean and std: of the training pixels by channel, in [0, 1]. note: which copy this is and what
     its test split consists of. ordered: whether the classes are grades, one above the other.
     mirrors: whether a picture seen in a mirror is still of its class. elsewhere: splits that only
-    serve to look a picture up.
+    serve to look a picture up. left_out: what lies there and was not taken. remarks: sentences a
+    reader should know of, as which split was held out by rule.
     """
 
     name: str
@@ -121,6 +141,8 @@ class Dataset:
     ordered: bool = False
     mirrors: bool = True
     elsewhere: dict[str, Split] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def picture(self, image_id: str) -> np.ndarray:
         """The uint8 picture (H, W, C) of an id; KeyError if this copy lacks it."""

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from vizlib.datasets import Dataset, Split, register
-from vizlib.datasets.folders import PictureFiles
+from vizlib.datasets.picture_files import PictureFiles
 from vizlib.errors import UserError
 
 CLASS_NAMES = [

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from vizlib.datasets import Dataset, Split, folders_below, register
-from vizlib.datasets.folders import PictureFiles, describe
+from vizlib.datasets.folders import describe
+from vizlib.datasets.picture_files import PictureFiles
 from vizlib.errors import UserError
 
 LISTS = ("train_img.csv", "train_label.csv", "test_img.csv", "test_label.csv")

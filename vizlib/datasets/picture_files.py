@@ -1,0 +1,48 @@
+"""Picture files as the pictures of a split: opened when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from vizlib.errors import UserError
+
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+
+
+class PictureFiles:
+    """Picture files as a sequence of uint8 arrays (H, W, 3), each opened when asked for.
+
+    size: (H, W, 3) where all are known to be of one. shape: then that of the array (N, H, W, 3)
+    which they would be, else None.
+    """
+
+    def __init__(self, paths: Iterable[Path], size: tuple[int, int, int] | None = None) -> None:
+        self.paths, self.size = list(paths), size
+
+    @property
+    def shape(self) -> tuple[int, int, int, int] | None:
+        return (len(self.paths), *self.size) if self.size else None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, image_number: int, /) -> np.ndarray:
+        from vizlib.images import open_image
+
+        try:
+            return open_image(self.paths[image_number].read_bytes())
+        except OSError as error:
+            raise UserError(
+                f"The picture {self.paths[image_number].name!r} cannot be read any more: "
+                f"{error.strerror}."
+            ) from error
+        except UserError as error:
+            raise UserError(
+                f"{self.paths[image_number].parent.name}/{self.paths[image_number].name}: {error}"
+            ) from error
+
+    def take(self, image_numbers: Iterable[int], /) -> PictureFiles:
+        return PictureFiles([self.paths[image_number] for image_number in image_numbers], self.size)

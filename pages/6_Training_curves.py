@@ -91,6 +91,7 @@ def summary(run):
     finished = run.events_of("finished")
     text = f"**{plain(run.run_id)}**: "
     text += in_the_end(run.best, finished[-1]) if finished else status.sentence(run)
+    text += f" {run.packed}" if run.packed else ""
     steps = run.events_of("step")
     speeds = [step["images_per_second"] for step in steps if step.get("images_per_second")]
     if speeds:

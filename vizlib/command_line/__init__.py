@@ -16,6 +16,7 @@ from vizlib.command_line import (
     evaluate,
     film,
     listing,
+    pack,
     patterns,
     reproduce,
     resume,
@@ -23,7 +24,7 @@ from vizlib.command_line import (
 )
 from vizlib.errors import UserError
 
-COMMANDS = (listing, train, resume, reproduce, evaluate, check, patterns, film, download)
+COMMANDS = (listing, train, resume, reproduce, evaluate, check, patterns, film, pack, download)
 DESCRIPTION = """\
 Convscope on the command line: train small image classifiers, evaluate them, check them for class
 collapse.
@@ -36,6 +37,7 @@ collapse.
   python -m vizlib check RUN                           does it answer one class? exits with 1
   python -m vizlib patterns RUN --layer L              what each unit of a layer looks for
   python -m vizlib film RUN                            how it learned, as an animation
+  python -m vizlib pack RUN                            its weights in a quarter of the bytes
   python -m vizlib reproduce                           train the networks of the reports
   python -m vizlib download cifar10                    fetch CIFAR-10 (170 MB)
 

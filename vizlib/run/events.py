@@ -182,7 +182,9 @@ EVENTS = {
     "failed": Declaration(optional={"reason": TEXT}, phase="failed"),
     "finished": Declaration(
         needed={"test_accuracy": SHARE, "seconds": AMOUNT},
-        optional={"kept": FLAG},
+        # written again where the weights were packed afterwards: in how many bits, and what the
+        # trained ones reached
+        optional={"kept": FLAG, "bits": COUNT, "trained_accuracy": SHARE},
         phase="finished",
     ),
 }
@@ -401,6 +403,16 @@ class EventLog:
         if due:
             self._last_time, self._last_progress = now, progress
         return due
+
+
+def add_to_ended(folder: Path, event: str, **values: Any) -> None:
+    """Append an event to a run that has ended: what was done to it since. ValueError for one that
+    could not be read again.
+    """
+    content = {"event": event, "time": round(time.time(), 3), **_checked(event, values)}
+    beginning = b"\n" if _is_torn(folder / "events.jsonl") else b""
+    with open(folder / "events.jsonl", "ab", buffering=0) as file:
+        file.write(beginning + json.dumps(content).encode() + b"\n")
 
 
 def _is_torn(path: Path) -> bool:

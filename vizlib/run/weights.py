@@ -44,6 +44,9 @@ DTYPES = {
 SAVE_AGAIN = "Save it again with torch.save(model.state_dict(), 'weights.pt')."
 # the number that torch.save wrote first, up to PyTorch 1.5
 LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+# what stands behind a tensor's name for the scales of its 8-bit integers
+SCALE = ".scale_of_int8"
+PACKED_VALUES = 1024  # smaller tensors are not worth it
 Tensors = dict[str, torch.Tensor]
 
 
@@ -68,11 +71,57 @@ def _to_save(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
     return smaller if smaller.isfinite().all() else tensor
 
 
+def packed_weights(state_dict: Mapping[str, torch.Tensor]) -> bytes:
+    """A safetensors file of tensors by name, the larger ones as 8-bit integers with one scale for
+    each output channel (float32): a quarter of float32's bytes. The rest, norms and biases among
+    it, as `save_weights` has it. `load_weights` gives floats again, each within half a scale.
+    """
+    tensors = {}
+    for name, tensor in state_dict.items():
+        if tensor.is_floating_point() and tensor.ndim > 1 and tensor.numel() >= PACKED_VALUES:
+            tensors[name], tensors[name + SCALE] = _as_integers(tensor)
+        else:
+            tensors[name] = _to_save(tensor, torch.float16)
+    return safetensors.torch.save(tensors)
+
+
+def _as_integers(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """int8 (K, ...) in [-127, 127] and the scale of each output channel, float32 (K,)."""
+    tensor = tensor.detach().cpu().float().contiguous()
+    largest = tensor.flatten(1).abs().amax(dim=1)
+    scales = torch.where(largest > 0, largest / 127, 1.0)
+    return (tensor / _along(scales, tensor)).round().to(torch.int8), scales
+
+
+def _along(scales: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """Scales (K,) as they multiply a tensor (K, ...)."""
+    return scales.reshape(-1, *[1] * (tensor.ndim - 1))
+
+
+def _unpacked(tensors: Tensors) -> Tensors:
+    """The tensors by name, those as floats that lie as integers with their scales."""
+    return {
+        name: _as_floats(name, tensor, tensors[name + SCALE]) if name + SCALE in tensors else tensor
+        for name, tensor in tensors.items()
+        if not name.endswith(SCALE)
+    }
+
+
+def _as_floats(name: str, tensor: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    if tensor.dtype != torch.int8 or tensor.ndim < 2 or scales.shape != tensor.shape[:1]:
+        raise UserError(
+            f"The 8-bit tensor {_shown(name)} and its scales do not fit: the file is damaged. Copy "
+            "it again."
+        )
+    return tensor.float() * _along(scales, tensor)
+
+
 def load_weights(path_or_bytes: str | os.PathLike | bytes | bytearray | memoryview) -> Tensors:
     """The tensors of a weights file by name, on the CPU: floating ones as float32, integers as they
     are.
 
-    Takes safetensors and torch.save files, also of PyTorch before 1.6. Looks inside {"state_dict":
+    Takes safetensors, also as `packed_weights` makes them, and torch.save files, also of PyTorch
+    before 1.6. Looks inside {"state_dict":
     ...} and the like, and removes "module.", "model." and "_orig_mod." if all names begin so.
     UserError, saying what to do, for anything else; nothing in a file is ever run.
     """
@@ -92,7 +141,7 @@ def load_weights(path_or_bytes: str | os.PathLike | bytes | bytearray | memoryvi
         raise UserError(
             f"This weights file is damaged or incomplete. Copy it again, or: {SAVE_AGAIN}"
         ) from None
-    return _without_prefixes(_checked_tensors(_state_dict_in(content)))
+    return _without_prefixes(_unpacked(_checked_tensors(_state_dict_in(content))))
 
 
 def _checked_bytes(path_or_bytes: str | os.PathLike | bytes | bytearray | memoryview) -> bytes:

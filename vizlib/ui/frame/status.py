@@ -91,6 +91,8 @@ def title(text, chosen_run=None, *, of_weights=False):
     line = sentence(chosen_run) if chosen_run is not None else ""
     if line:
         st.markdown(f"{line} {weights_in_view(chosen_run)}" if of_weights else line)
+    if of_weights and chosen_run is not None and chosen_run.packed:
+        st.caption(chosen_run.packed)
     if chosen_run is not None:
         say_problems([chosen_run])
 

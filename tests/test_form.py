@@ -159,6 +159,24 @@ def test_every_field_reaches_the_run(started, data_folder):
     assert config["class_names"] == ["cat", "dog"]
 
 
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_each_number_at_its_ends_is_obeyed(started, end):
+    """A rate of zero too, and no smoothing where the recipe has some."""
+    app = opened()
+    numbers = {
+        name: getattr(widget, end)
+        for name, widget in fields(app).items()
+        if widget in app.sidebar.get("number_input")
+    }
+    assert len(numbers) >= 6
+    for name, number in numbers.items():
+        fields(app)[name].set_value(number)
+        fine(app.run())
+    config, _ = press(app, started)
+    for name, number in numbers.items():
+        assert at(config, EVERY_FIELD[name].config) == number, name
+
+
 def test_a_training_by_the_clock(started):
     app = opened()
     before = set(fields(app))
@@ -187,6 +205,7 @@ def test_each_way_against_imbalance(started, chosen):
     config, _ = press(app, started)
     flags = {flag: config["recipe"][flag] for flag in settings.IMBALANCE if flag}
     assert flags == {flag: flag == chosen for flag in flags}
+    assert config["recipe"]["augment"] or chosen != "augment_only_rare"
 
 
 def test_what_a_recipe_brings_against_imbalance_can_be_taken_away(started):

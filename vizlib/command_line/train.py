@@ -59,8 +59,9 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
 
 def _add_changes(parser: argparse.ArgumentParser) -> None:
     """Of the recipe: None where it stays as it is."""
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
-    parser.add_argument("--seconds", type=float, help="of training, instead of epochs")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=int, help="instead of the recipe's")
+    length.add_argument("--seconds", type=float, help="of training, instead of epochs")
     parser.add_argument("--batch-size", type=int, help="instead of the recipe's")
     parser.add_argument("--learning-rate", type=float, help="the highest, instead of the recipe's")
     flags = {
@@ -102,7 +103,10 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
         "network 12 times faster than 224",
     )
     parser.add_argument(
-        "--validation", type=int, help="training images held out to choose the best epoch"
+        "--validation",
+        type=int,
+        help="training images held out to choose the best epoch, where the data set has none for "
+        "that",
     )
     parser.add_argument(
         "--seed",

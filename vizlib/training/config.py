@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from vizlib import architectures, datasets
 from vizlib.datasets import Dataset, Split
@@ -65,7 +66,14 @@ def _statistics(
 
 
 def _held_out(order: Order, dataset: Dataset) -> int:
-    """How many training images are held out: a tenth, where the order does not say."""
+    """How many training images are held out: a tenth, where the order does not say. UserError for
+    an order that the data set's own validation images leave no room for.
+    """
+    if order.validation is not None and "val" in dataset.splits:
+        raise UserError(
+            f"{dataset.name!r} brings {len(dataset.splits['val']):,} validation images of its own: "
+            "how many are held out cannot be chosen."
+        )
     if order.validation is not None:
         return order.validation
     return min(1000, len(dataset.splits["train"]) // 10)
@@ -92,20 +100,64 @@ def _by_channel(colours: list[float], input_size: Sequence[int]) -> list[float]:
     return colours if input_size[0] == 3 else [round(sum(colours) / 3, 4)]
 
 
-def check_possible(config: RunConfig, dataset: Dataset) -> None:
+def check_possible(
+    config: RunConfig, dataset: Dataset, processes: int = 1, *, shares_norms: bool = False
+) -> None:
     """UserError for what could not be trained, before anything is written: too few images, a
-    network that cannot be built or frozen so far.
+    network that cannot be built or frozen so far, batches too small for it.
+
+    processes: how many share each batch; shares_norms: whether they share its statistics too.
     """
-    splits(dataset, config)
+    training, _ = splits(dataset, config)
     with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
         model = architectures.create(config.architecture, **config.arguments)
-        freeze(model, config.frozen)
+        frozen = freeze(model, config.frozen)
         _check_growth(config, model)
+    _check_shares(config, len(training), processes)
+    if any(isinstance(module, _BatchNorm) and module not in frozen for module in model.modules()):
+        _check_statistics(config, len(training), 1 if shares_norms else processes)
     if config.start and "run" in config.start:
         load_all_but_head(
             model.to_empty(device="cpu"),
             load_weights(folders.open_run(config.start["run"]).path("model.safetensors")),
         )
+
+
+def _smallest_batch(images: int, batch_size: int) -> int:
+    """How many images the smallest batch of an epoch has, as `Batches` makes them."""
+    return images // -(-images // batch_size)
+
+
+def _check_shares(config: RunConfig, images: int, processes: int) -> None:
+    """UserError if a process would get no image of a batch."""
+    smallest = _smallest_batch(images, recipes.from_config(config).batch_size)
+    if smallest < processes:
+        raise UserError(
+            f"{processes} processes cannot share batches of {smallest}: with batches of at least "
+            f"{processes} each gets an image."
+        )
+
+
+def _check_statistics(config: RunConfig, images: int, processes: int) -> None:
+    """UserError if batch normalisation would take its statistics of a single image: PyTorch refuses
+    that on maps of 1 x 1, and on larger ones they are not those that testing goes by.
+    """
+    batch_size = recipes.from_config(config).batch_size
+    smallest = _smallest_batch(images, batch_size)
+    if smallest // processes > 1:
+        return
+    shared = f" shared by {processes} processes" if processes > 1 else ""
+    larger = (
+        size
+        for size in range(batch_size + 1, images + 1)
+        if _smallest_batch(images, size) // processes > 1
+    )
+    size = next(larger, None)
+    raise UserError(
+        f"{config.architecture} normalises by the statistics of a batch, and of {images:,} "
+        f"training images a batch of {smallest}{shared} would have those of one image: "
+        + (f"use a batch size of {size} or more." if size else "more images are needed.")
+    )
 
 
 def _check_growth(config: RunConfig, model: nn.Module) -> None:

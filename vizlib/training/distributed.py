@@ -51,11 +51,13 @@ class Group:
             dist.all_reduce(tensor)
         return tensor
 
+    def shares_norms(self, device: torch.device | str) -> bool:
+        """Whether batch statistics are taken over all processes, which is possible on GPUs."""
+        return self.size > 1 and torch.device(device).type == "cuda"
+
     def with_shared_norms(self, model: nn.Module, device: torch.device | str) -> nn.Module:
-        """The model with batch statistics taken over all processes, where that is possible: on
-        GPUs.
-        """
-        if self.size > 1 and torch.device(device).type == "cuda":
+        """The model with batch statistics taken over all processes, where that is possible."""
+        if self.shares_norms(device):
             return nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return model
 

@@ -31,7 +31,7 @@ from vizlib.training.measures import Clock, Marks, Meter
 from vizlib.training.noted import Moment, Noted, rounded
 from vizlib.training.prepared import prepare
 from vizlib.training.requests import KEEP, PAUSE, STOP, Requests
-from vizlib.training.schedules import learning_rate, picture_size
+from vizlib.training.schedules import picture_size, rate_share
 from vizlib.training.snapshots import is_log_spaced
 from vizlib.training.threads import Threads
 
@@ -63,7 +63,7 @@ def train(
     if group.leads and (folder / "config.json").exists():
         raise UserError(f"{folder} holds a run already: choose another name, or remove it.")
     dataset = dataset or datasets.load_for(config)
-    check_possible(config, dataset)
+    check_possible(config, dataset, group.size, shares_norms=group.shares_norms(device))
     if not group.leads:
         Training(folder, config, dataset, None, requests, device, group, say).run()
         return None
@@ -128,7 +128,7 @@ class Training:
         self.say = say
         self.recipe = recipes.from_config(config)
         self.step = 0
-        self.factor = 1.0  # of the schedule's learning rates, where another one was asked for
+        self.highest_rate = self.recipe.learning_rate  # unless another one was asked for
         self.learning_rate = self.recipe.learning_rate
         self.is_sound = True
         self.step_is_due = False  # whether a step event is
@@ -208,7 +208,7 @@ class Training:
         for optimiser, stored in zip(self.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(stored)
         self.step = saved["step"]
-        self.factor = saved["factor"]
+        self.highest_rate = state.highest_rate(saved, self.recipe)
         self.seconds = self.clock.seconds = saved["seconds"]
         self.meter.resume(self.seconds, *saved["since_evaluation"])
         if self.scaler.is_enabled() and saved.get("scaler"):
@@ -271,25 +271,24 @@ class Training:
         """Look at the clock, and at what was asked for since the last look. Returns what is to be
         done now: STOP, KEEP, PAUSE, or an empty text.
         """
-        decisions = [0.0, 0.0, 1.0, 0.0]
+        decisions = [0.0, 0.0, 0.0, 0.0]
         if self.group.leads:
             self.clock.look()
             self._take_rate()
             decisions = [
                 WISHES.index(self.requests.wish),
                 self.step > 0 and self.noted.step_is_due(self._progress()),
-                self.factor,
+                self.highest_rate,
                 self.clock.seconds,
             ]
-        wish, self.step_is_due, self.factor, self.seconds = self.group.decided(decisions)
+        wish, self.step_is_due, self.highest_rate, self.seconds = self.group.decided(decisions)
         return WISHES[int(wish)]
 
     def _take_rate(self) -> None:
         """Take up another highest learning rate, where one was asked for."""
         rate = self.requests.take_rate()
         if rate is not None:
-            usual = self.recipe.learning_rate
-            self.factor = rate / usual if usual else 1.0
+            self.highest_rate = rate
             self.noted.event("rate", self._moment(), learning_rate=rate)
 
     def _wait_out(self, wish: str) -> str:
@@ -333,7 +332,7 @@ class Training:
     ) -> None:
         """One step of gradient descent."""
         self._seed_dropout()
-        self.learning_rate = learning_rate(self.recipe, self._progress()) * self.factor
+        self.learning_rate = rate_share(self.recipe, self._progress()) * self.highest_rate
         with torch.autocast(**self.prepared.autocast):
             logits = self.network(images)
         loss = self._loss(logits, labels, all_labels)
@@ -356,11 +355,14 @@ class Training:
         losses = F.cross_entropy(
             logits.float(),
             labels,
-            weight=weights,
             label_smoothing=self.recipe.label_smoothing,
-            reduction="sum",
+            reduction="none",
         )
-        return losses / total
+        # an image counts as its true class does: PyTorch's own `weight` would count each class's
+        # share of the smoothed label by that class, and a rare one would outweigh the true one
+        if weights is not None:
+            losses = losses * weights[labels]
+        return losses.sum() / total
 
     def _descend(self) -> None:
         """Move the weights against their gradients, which are then gone."""
@@ -443,7 +445,7 @@ class Training:
             self.noted.save_state(
                 step=self.step,
                 seconds=self.clock.seconds,
-                factor=self.factor,
+                highest_rate=self.highest_rate,
                 # of this process only, where there are several
                 since_evaluation=self.meter.since("epoch"),
                 optimisers=[optimiser.state_dict() for optimiser in self.optimisers],

@@ -284,7 +284,8 @@ def recipe(name: str, **changes: Any) -> Recipe:
     """The recipe of that name with some values changed (None changes nothing). UserError for what
     is not possible.
 
-    Epochs given for a recipe that is measured in seconds take the place of the seconds.
+    Epochs given for a recipe that is measured in seconds take the place of the seconds; to augment
+    only rare classes is to augment.
     """
     if name not in RECIPES:
         raise unknown("recipe", name, RECIPES)
@@ -294,6 +295,8 @@ def recipe(name: str, **changes: Any) -> Recipe:
             raise unknown("setting of a recipe", key, list(Recipe.__dataclass_fields__)[2:])
     if "epochs" in given and "seconds" not in given:
         given["seconds"] = None
+    if given.get("augment_only_rare"):
+        given.setdefault("augment", True)
     return checked(dataclasses.replace(RECIPES[name], **given))
 
 

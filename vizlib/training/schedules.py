@@ -19,11 +19,11 @@ GROWTH = (
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
     """The rate at a progress in [0, 1] through the training."""
-    return recipe.learning_rate * _rate_share(recipe, progress)
+    return recipe.learning_rate * rate_share(recipe, progress)
 
 
-def _rate_share(recipe: Recipe, progress: float) -> float:
-    """The same as a share of the highest."""
+def rate_share(recipe: Recipe, progress: float) -> float:
+    """The same as a share of the highest, in [0, 1]."""
     if recipe.schedule == "constant":
         return 1.0
     if recipe.schedule == "steps":

@@ -10,9 +10,10 @@ import torch
 
 from vizlib.errors import UserError
 from vizlib.run.files import check_regular, write_whole
+from vizlib.training.recipes import Recipe
 
 NAME = "last.pt"
-NEEDED = {"step", "seconds", "model", "optimisers", "factor", "since_evaluation"}
+NEEDED = {"step", "seconds", "model", "optimisers", "since_evaluation"}
 
 
 def save_state(folder: Path, **state: Any) -> None:
@@ -41,3 +42,10 @@ def load_state(folder: Path) -> dict[str, Any] | None:
             "it from the beginning."
         ) from error
     return state
+
+
+def highest_rate(saved: dict[str, Any], recipe: Recipe) -> float:
+    """The highest learning rate that a training was at when its state was saved."""
+    if "highest_rate" in saved:
+        return saved["highest_rate"]
+    return saved.get("factor", 1.0) * recipe.learning_rate  # of an earlier version

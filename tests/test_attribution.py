@@ -2,6 +2,7 @@
 nothing left behind on the model.
 """
 
+import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +20,7 @@ from vizlib.inside.evidence import class_methods, unit_methods
 from vizlib.inside.evidence.grad_cam import last_maps
 from vizlib.inside.layers import layer_table
 from vizlib.inside.model import randomised
-from vizlib.inside.relus import has_relu
+from vizlib.inside.relus import Rectifiers, rectifiers
 from vizlib.run import folders
 
 # pytest puts its own filters over the module's
@@ -138,7 +139,7 @@ def test_units_equal_the_rules_by_hand(monkeypatch, name, rule, method):
     # its last ReLU is a method of tensors, which the patch below would not see
     if name == "tangled":
         monkeypatch.setattr(torch.Tensor, "relu", lambda maps: F.relu(maps))
-        monkeypatch.setattr(relus, "RELUS", (F.relu,))
+        monkeypatch.setattr(relus, "_PLAIN", {F.relu})
     images = torch.randn(3, *size)
     for module, call, (place) in layers:
         units, places = [0, 2, 1], [place, place and (0, 0), place]
@@ -163,6 +164,16 @@ def test_units_equal_the_rules_by_hand(monkeypatch, name, rule, method):
         nn.ReLU(),
         nn.ReLU(inplace=True),
         lambda maps: F.relu(maps, inplace=True),
+        torch.relu_,
+        lambda maps: (maps.relu_(), maps)[1],
+        lambda maps: maps.clamp(min=0),
+        lambda maps: torch.clamp(maps, 0),
+        lambda maps: maps.clamp_(0),
+        nn.ReLU6(),  # its bound is not reached
+        nn.LeakyReLU(0.3),
+        nn.LeakyReLU(0.3, inplace=True),
+        lambda maps: F.leaky_relu(maps, negative_slope=0.3),
+        nn.PReLU(2, 0.3),
     ],
 )
 def test_every_way_to_call_a_relu_is_overridden(relu):
@@ -179,7 +190,7 @@ def test_every_way_to_call_a_relu_is_overridden(relu):
     # the second channel's gradient is negative, so a deconvnet stops it
     model.fc.weight[:] = torch.tensor([1.0] * 9 + [-1.0] * 9)
     image = torch.linspace(-1, 1, 9).reshape(1, 1, 3, 3)
-    assert has_relu(model, image)
+    assert rectifiers(model, image).with_rule
     assert of_units(model, image, "fc", [0], [None], "deconvnet").ravel().tolist() == [1.0] * 9
     assert (
         of_units(model, image, "fc", [0], [None], "guided backpropagation").ravel().tolist()
@@ -187,11 +198,64 @@ def test_every_way_to_call_a_relu_is_overridden(relu):
     )
 
 
+RECTIFIERS = {  # by name: one, its value, where a ReLU in it is open, where nothing bounds it
+    "ReLU6": (nn.ReLU6(), lambda x: x.clip(0, 6), lambda x: x < 6),
+    "LeakyReLU": (nn.LeakyReLU(0.2), lambda x: np.where(x > 0, x, 0.2 * x), np.isfinite),
+    "PReLU": (nn.PReLU(2, 0.2), lambda x: np.where(x > 0, x, 0.2 * x), np.isfinite),
+}
+
+
+class TwoLayers(nn.Module):
+    """Two convolutions of 1 x 1, each with a rectifier behind it: what a pixel gives depends on it
+    alone.
+    """
+
+    first, last = np.array([3.0, -4.0]), np.array([[2.0, -0.5], [-1.0, 0.7]])
+
+    def __init__(self, rectifier):
+        super().__init__()
+        self.conv, self.mix = nn.Conv2d(1, 2, 1, bias=False), nn.Conv2d(2, 2, 1, bias=False)
+        self.one, self.two = rectifier, copy.deepcopy(rectifier)
+        self.requires_grad_(False)
+        self.conv.weight[:] = torch.tensor(self.first).reshape(2, 1, 1, 1)
+        self.mix.weight[:] = torch.tensor(self.last).reshape(2, 2, 1, 1)
+
+    def forward(self, images):
+        return self.two(self.mix(self.one(self.conv(images))))
+
+
+@pytest.mark.parametrize("method", ["deconvnet", "guided backpropagation"])
+@pytest.mark.parametrize("name", RECTIFIERS)
+def test_a_rectifier_that_is_more_than_a_relu(name, method):
+    """By hand, pixel by pixel: what is positive comes back, in guided backpropagation only from
+    where the ReLU was open, and nothing from beyond a bound; the values are the network's own.
+    """
+    rectifier, value, unbounded = RECTIFIERS[name]
+    model, x = TwoLayers(rectifier), np.linspace(-3.1, 2.9, 9)
+    inner = model.first[:, None] * x
+    outer = model.last[0] @ value(inner)
+    image = torch.tensor(x, dtype=torch.float32).reshape(1, 1, 3, 3)
+    np.testing.assert_allclose(model(image)[0, 0].ravel(), value(outer), rtol=1e-5)
+
+    def handed_back(gradient, before):
+        is_open = (before > 0) | (method == "deconvnet")
+        return gradient.clip(0) * is_open * unbounded(before)
+
+    back = handed_back(np.ones(9), outer)
+    back = handed_back(model.last[0][:, None] * back, inner)
+    expected = model.first @ back
+    positions = [(row, column) for row in range(3) for column in range(3)]
+    found = of_units(model, image.repeat(9, 1, 1, 1), "two", [0] * 9, positions, method)
+    np.testing.assert_allclose(found.reshape(9, 9).diagonal(), expected, atol=1e-5)
+    assert expected.any()
+    assert rectifiers(model, image) == Rectifiers((name,), ())
+
+
 def test_without_relus_both_methods_are_the_plain_gradient():
     model, images = activations.prepare(created("airbench")), torch.randn(2, 3, 32, 32)
-    assert not has_relu(model, images)
-    assert has_relu(created("three_layer_functional"), images)
-    assert has_relu(created("resnet32"), images)
+    assert rectifiers(model, images) == Rectifiers((), ("GELU",))
+    for name in ("three_layer_functional", "resnet32"):
+        assert rectifiers(created(name), images) == Rectifiers(("ReLU",), ())
     own = images.clone().requires_grad_()
     expected = torch.autograd.grad(activations.twin(model)(own)[[0, 1], [3, 7]].sum(), own)[
         0
@@ -333,14 +397,69 @@ def test_grad_cam_by_hand(name, layer):
     image, kept = torch.randn(1, 3, *size), []
     found = evidence(model, image, 2, "Grad-CAM")
     twin = activations.twin(model)
-    twin.get_submodule(layer).register_forward_hook(
+    after = {"conv2": "relu2"}.get(layer, layer)  # where the maps are rectified
+    twin.get_submodule(after).register_forward_hook(
         lambda module, inputs, output: kept.append(output.requires_grad_())
     )
     gradient = torch.autograd.grad(twin(image)[0, 2], kept[0])[0]
     expected = (gradient.mean((2, 3), keepdim=True) * kept[0]).sum(1, keepdim=True).clamp(min=0)
     expected = F.interpolate(expected, size, mode="bilinear", align_corners=False)[0, 0].detach()
-    assert found.facts == {"layer": layer, "size": tuple(kept[0].shape[2:])}
+    is_rectified = "conv" in layer
+    size = tuple(kept[0].shape[2:])
+    assert found.facts == {"layer": layer, "rectified": is_rectified, "size": size}
     np.testing.assert_allclose(found.values, expected, atol=1e-6)
+
+
+class Ending(nn.Module):
+    """A convolution, and what comes behind it, before the classes."""
+
+    def __init__(self, behind):
+        super().__init__()
+        self.conv, self.behind = nn.Conv2d(3, 6, 3), behind
+        self.fc = nn.Linear(6 * 9, 4)
+
+    def forward(self, images):
+        return self.fc(F.adaptive_max_pool2d(self.behind(self.conv(images)), 3).flatten(1))
+
+
+def normalised(maps):
+    spread = torch.linspace(0.5, 2, 6)
+    return F.dropout(F.batch_norm(maps, spread - 1, spread, weight=spread.flip(0)), training=False)
+
+
+@pytest.mark.parametrize(
+    ("behind", "is_rectified"),
+    [
+        (nn.ReLU(inplace=True), True),
+        (lambda maps: F.relu(maps), True),
+        (lambda maps: maps.relu_(), True),
+        (lambda maps: F.leaky_relu(normalised(maps), 0.1), True),
+        (lambda maps: F.gelu(normalised(maps)), True),
+        (nn.SiLU(), True),
+        (nn.Identity(), False),
+        (nn.MaxPool2d(2), False),
+        (lambda maps: F.relu(F.max_pool2d(maps, 2)), False),
+    ],
+)
+def test_grad_cam_is_of_the_maps_as_they_are_rectified(behind, is_rectified):
+    """Of what comes out behind the convolution where a rectifier stands there before the pool, by
+    autograd from a copy of the network that begins there.
+    """
+    torch.manual_seed(1)
+    model = Ending(behind).eval()
+    image = torch.randn(1, 3, 14, 14)
+    with torch.no_grad():
+        maps = model.conv(image)
+        maps = (behind(maps.clone()) if is_rectified else maps).requires_grad_()
+    after = maps if is_rectified else behind(maps)
+    logits = model.fc(F.adaptive_max_pool2d(after, 3).flatten(1))
+    (gradient,) = torch.autograd.grad(logits[0, 1], maps)
+    expected = (gradient.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).clamp(min=0)
+    expected = F.interpolate(expected, (14, 14), mode="bilinear", align_corners=False)[0, 0]
+    found = evidence(model, image, 1, "Grad-CAM")
+    assert found.facts["rectified"] == is_rectified
+    np.testing.assert_allclose(found.values, expected.detach(), atol=1e-6)
+    assert found.values.max() > 0
 
 
 @pytest.mark.parametrize(

@@ -221,8 +221,10 @@ WATCHED = {
     ),
     "layers": Watched("config.json", caches.layers, true_table, other_arguments),
     "unit_layers": Watched("config.json", caches.unit_layers, true_unit_layers),
-    "has_relu": Watched(
-        "config.json", caches.has_relu, lambda run: run.config.architecture != "airbench"
+    "rectifiers": Watched(
+        "config.json",
+        lambda run: caches.rectifiers(run).with_rule,
+        lambda run: () if run.config.architecture == "airbench" else ("ReLU",),
     ),
     "weight_shapes": Watched(
         "model.safetensors", caches.weight_shapes, stored_shapes, other_shapes

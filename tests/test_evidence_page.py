@@ -4,6 +4,7 @@ are known.
 
 import io
 import time
+from csv import DictReader
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_a_small_network_is_explained_at_once(is_right):
     assert f"**{names[other]}**, {'the runner-up' if is_right else 'the truth'}" in said
     assert f"logit {logits[answer]:.3g}" in said
     assert f"logit {logits[other]:.3g}" in said
-    assert "conv2, whose maps are 8 × 8" in said
+    assert "of the maps of conv2 after their rectifier, 8 × 8" in said
     assert "a window of 2 × 2 pixels, moved by 1" in said
     app = (
         opened(ROOT / "app.py", model=run.run_id, label=names[label], index=str(index))
@@ -136,10 +137,43 @@ def test_a_class_asked_for_and_the_control_are_in_the_address():
         for method in ("Grad-CAM", "integrated gradients", "occlusion")
         for name in expected
     ]
-    assert texts(app).count("rank correlation **") == 3
+    assert texts(app).count("Random weights: ") == 3
     app.toggle(key="random").set_value(False).run()
     app.selectbox(key="class").set_value(run.class_names[second]).run()
     assert len(pictures(fine(app))) == 6, "a class that is shown already is not shown twice"
+
+
+def test_the_table_to_keep_is_of_the_trained_network(monkeypatch):
+    """With the control beside it: class by class what the library computes with the run's own
+    weights.
+    """
+    from vizlib import images
+    from vizlib.inside import attribution
+    from vizlib.ui.parts import class_evidence
+
+    tables = {}
+    monkeypatch.setattr(
+        class_evidence,
+        "caption",
+        lambda text, name, csv, **others: tables.update(
+            {name: list(DictReader(csv().splitlines()))}
+        ),
+    )
+    fine(opened(PAGE, model="digits_three_layer", source="photograph", random="true"))
+    run = folders.open_run("digits_three_layer")
+    picture = images.to_network_input(
+        images.photograph("cat"), run.input_size, run.config.mean, run.config.std
+    )[1]
+    assert len(tables) == 3
+    for name, rows in tables.items():
+        method = name.removeprefix("digits_three_layer-")
+        classes = list(dict.fromkeys(row["class"] for row in rows))
+        assert len(classes) == 2
+        for class_name in classes:
+            found = [float(row["evidence"]) for row in rows if row["class"] == class_name]
+            target = run.class_names.index(class_name)
+            expected = attribution.evidence(model_of(run), picture, target, method).values
+            np.testing.assert_allclose(found, expected.ravel(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_class_that_is_none_is_named():

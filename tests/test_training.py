@@ -387,7 +387,9 @@ def test_losses_and_gradients_are_pytorchs(tmp_path, monkeypatch, whole_floats, 
     losses, right, sizes, norms = [], [], [], []
     for place in range(13):
         labels, logits, model = recorder.logits(place, config)
-        loss = F.cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing)
+        each = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+        counts = weight[labels] if weighed else torch.ones(len(labels))
+        loss = (counts * each).sum() / counts.sum()
         loss.backward()
         losses.append(loss.item())
         right.append(int((logits.argmax(1) == labels).sum()))
@@ -515,7 +517,9 @@ def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
     first best evaluation.
     """
     monkeypatch.setattr(
-        loop, "learning_rate", lambda recipe, progress: 2e-3 if progress < 2 / 3 else -1e-3
+        loop,
+        "rate_share",
+        lambda recipe, progress: (2e-3 if progress < 2 / 3 else -1e-3) / recipe.learning_rate,
     )
     config = digits_config(3)
     run = train(tmp_path / "run", config, say=quiet)
@@ -972,7 +976,7 @@ def test_the_saved_state_is_plain_and_complete(tmp_path, monkeypatch):
     saved = state.load_state(folder)
     assert [options["weights_only"] for options in opened] == [True]
     assert saved["step"] == 4
-    assert saved["factor"] == 1
+    assert saved["highest_rate"] == digits_config(1).recipe["learning_rate"]
     assert saved["seconds"] > 0
     assert all(tensor.dtype == torch.float32 for tensor in saved["model"].values())
     assert len(saved["optimisers"][0]["state"]) == 6
@@ -1237,8 +1241,10 @@ def test_divergence_later_keeps_the_best_weights_and_can_be_resumed(tmp_path, mo
     with monkeypatch.context() as patch:
         patch.setattr(
             loop,
-            "learning_rate",
-            lambda recipe, progress: 1e38 if progress * 42 > first - 1.5 else 1e-3,
+            "rate_share",
+            lambda recipe, progress: (
+                (1e38 if progress * 42 > first - 1.5 else 1e-3) / recipe.learning_rate
+            ),
         )
         with pytest.raises(UserError, match="diverged"):
             train(folder, digits_config(), say=quiet)
@@ -1271,7 +1277,7 @@ def test_a_stop_right_after_divergence_can_be_resumed(tmp_path, wish):
 
     def explode(training, *batch, **options):
         if training.step == 7:
-            training.factor = math.inf
+            training.highest_rate = math.inf
         learn(training, *batch, **options)
         if training.step == 8 and wish == "stop":
             wishes.reason = "Enough."

@@ -81,7 +81,7 @@ def of_units(
 
     images: (N, C, H, W), normalised. units: N channels of the layer. positions: N pairs (row,
     column) in the layer's maps; None or () for a unit's only value. In a network without ReLUs
-    those methods that override them are the plain gradient, see relus.has_relu. say(share) after
+    those methods that override them are the plain gradient, see relus.rectifiers. say(share) after
     each pass, in [0, 1]; it may raise to cancel. UserError for a method, layer, unit or position
     that does not exist.
     """

@@ -66,8 +66,8 @@ def _statistics(
 
 
 def _held_out(order: Order, dataset: Dataset) -> int:
-    """How many training images are held out: a tenth, where the order does not say. UserError for
-    an order that the data set's own validation images leave no room for.
+    """How many training images are held out: a tenth, from 1 to 1,000, where the order does not
+    say. UserError for an order that the data set's own validation images leave no room for.
     """
     if order.validation is not None and "val" in dataset.splits:
         raise UserError(
@@ -76,7 +76,7 @@ def _held_out(order: Order, dataset: Dataset) -> int:
         )
     if order.validation is not None:
         return order.validation
-    return min(1000, len(dataset.splits["train"]) // 10)
+    return max(1, min(1000, len(dataset.splits["train"]) // 10))
 
 
 def _input_size(order: Order, dataset: Dataset) -> tuple[int, int, int]:

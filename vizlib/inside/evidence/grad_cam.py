@@ -1,5 +1,6 @@
-"""Grad-CAM: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391. The last maps, each weighted
-with the class's mean gradient, their sum after a ReLU, enlarged bilinearly.
+"""Grad-CAM: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391. The last maps, rectified where
+the network rectifies them, each weighted with the class's mean gradient, their sum after a ReLU,
+enlarged bilinearly.
 """
 
 from __future__ import annotations
@@ -27,28 +28,54 @@ def reading(values: np.ndarray, facts: Mapping[str, Any]) -> str:
 
 
 def making(facts: Mapping[str, Any]) -> str:
-    return f"of {facts['layer']}, whose maps are {' × '.join(map(str, facts['size']))}"
+    rectified = " after their rectifier" if facts["rectified"] else ""
+    return f"of the maps of {facts['layer']}{rectified}, {' × '.join(map(str, facts['size']))}"
 
 
 @for_classes("Grad-CAM", style="heat", passes=3, words=WORDS, reading=reading, making=making)
 def grad_cam(
     model: nn.Module, image: Tensor, target: int, say: Callable[[float], None]
 ) -> tuple[Tensor, dict[str, Any]]:
-    """facts: layer, and size (height, width) of its maps. Their mean gradients, and not logits, say
-    how large it is. UserError for a network without maps.
+    """facts: layer; whether its maps are taken rectified; their size (height, width). Their mean
+    gradients, and not logits, say how large it is. UserError for a network without maps.
     """
-    from captum.attr import LayerAttribution, LayerGradCam
+    import torch
+    import torch.nn.functional as F
 
     from vizlib.inside.activations import slots
     from vizlib.inside.layers import layer_table
 
     layer = last_maps(layer_table(model, tuple(image.shape[1:])))
-    # of a module called twice Captum keeps the last call, which is the one that ends last
-    module = model.get_submodule(layer.name.partition("#")[0])
     with slots:
-        maps: Any = LayerGradCam(model, module).attribute(image, target, relu_attributions=True)
-        values = LayerAttribution.interpolate(maps.detach(), tuple(image.shape[2:]), "bilinear")
-    return values[0, 0], {"layer": layer.name, "size": tuple(layer.output_shape[1:])}
+        logits, maps, is_rectified = _rectified_maps(model, image.requires_grad_(), layer.name)
+        (gradient,) = torch.autograd.grad(logits[0, target], maps)
+        summed = (gradient.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True)
+        values = F.interpolate(F.relu(summed), tuple(image.shape[2:]), mode="bilinear")
+    size = tuple(maps.shape[2:])
+    return values[0, 0], {"layer": layer.name, "rectified": is_rectified, "size": size}
+
+
+def _rectified_maps(
+    model: nn.Module, image: Tensor, layer_name: str
+) -> tuple[Tensor, Tensor, bool]:
+    """Logits (1, K), the layer's maps (1, C, h, w) as they are rectified after it, if they are, and
+    whether that is so.
+
+    Followed from function to function: a normalisation or a dropout on the way is gone through,
+    anything else, as a pool, ends it.
+    """
+    from vizlib.inside.activations import CallNames, observing
+    from vizlib.inside.following import Following
+
+    called, following = CallNames(), Following()
+
+    def look(name: str, module: nn.Module, output: Tensor) -> None:
+        if called(name) == layer_name:
+            following.begin(output)
+
+    with following, observing(look):
+        logits = model(image)
+    return logits, following.maps(), following.is_rectified
 
 
 def last_maps(layers: Sequence[Layer]) -> Layer:

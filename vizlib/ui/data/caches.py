@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vizlib.displays.feature_maps import FeatureMapsDisplay
     from vizlib.inside.attribution import Evidence
     from vizlib.inside.layers import Layer
+    from vizlib.inside.relus import Rectifiers
     from vizlib.inside.strongest import Index
     from vizlib.run.predictions import Predictions
     from vizlib.run.verdict import Verdict
@@ -235,13 +236,13 @@ def strongest(run: Run) -> Index | None:
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("config.json"), show_spinner=False)
-def has_relu(run: Run) -> bool:
-    """Whether the run's network has ReLUs, at which deconvnet and guided backpropagation differ."""
+def rectifiers(run: Run) -> Rectifiers:
+    """Those of the run's network, at which deconvnet and guided backpropagation differ."""
     import torch
 
     from vizlib.inside import relus
 
-    return relus.has_relu(model(run), torch.zeros(1, *run.input_size))
+    return relus.rectifiers(model(run), torch.zeros(1, *run.input_size))
 
 
 def state(run: Run) -> tuple[Any, ...]:

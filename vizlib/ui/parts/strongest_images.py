@@ -185,11 +185,32 @@ def gradients(run, best, by_method):
         )
     for method in unit_methods().values():
         st.caption(method.words)
-    if not caches.has_relu(run):
-        st.caption(
+    words = in_words(caches.rectifiers(run))
+    if words:
+        st.caption(words)
+
+
+def in_words(rectifiers):
+    """What of a network's rectifiers the two methods were not made for, in a sentence or two; empty
+    where there are ReLUs alone.
+    """
+    smooth, others = " and ".join(rectifiers.without_rule), set(rectifiers.with_rule) - {"ReLU"}
+    sentences = []
+    if others:
+        sentences.append(
+            f"Both methods are defined for ReLUs: of {' and '.join(sorted(others))} only the part "
+            "that is one counts, what leaks below zero or is cut off above hands nothing back."
+        )
+    if smooth:
+        sentences.append(
+            f"For {smooth} neither method is defined: there its gradient is the plain one."
+        )
+    if not rectifiers.with_rule:
+        sentences.append(
             "This network has no ReLU, at which the two methods differ: both are the plain "
             "gradient here."
         )
+    return " ".join(sentences)
 
 
 def part_of(gradient, box):

@@ -35,7 +35,8 @@ def show(run, picture):
             help="Every convolution of the network, in order.",
         )
     weight, moment, note = at_step(run, layer_name, weights, film_slider.pick(run))
-    display = FiltersDisplay.from_weight(weight)
+    [layer] = [layer for layer in caches.layers(run) if layer.name == layer_name]
+    display = FiltersDisplay.from_weight(weight, reads_picture=layer.reads_picture)
     unit = pick_unit("Filter", len(display.weight), number)
     st.caption(note)
     all_filters(run, layer_name, display, unit, moment, beside)

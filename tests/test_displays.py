@@ -413,6 +413,7 @@ def test_filters_share_one_scale_around_grey():
     assert f"length {np.linalg.norm(weight[4]):.3g}" in display.colour_atlas().labels[4]
     assert display.is_colour
     assert not FiltersDisplay.from_weight(noise(4, 2, 3, 3)).is_colour
+    assert not FiltersDisplay.from_weight(weight, reads_picture=False).is_colour
     with pytest.raises(ValueError, match="is .out, in, h, w."):
         FiltersDisplay.from_weight(noise(3, 3))
 

@@ -366,3 +366,34 @@ def test_relative_depth_without_convolutions():
         ("1", 3),
         ("2", 3),
     ]
+
+
+class Colours(nn.Module):
+    """Convolutions of three channels, of which only some are the picture's."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 3, 3)
+        self.conv2 = nn.Conv2d(3, 4, 3)
+        self.beside = nn.Conv2d(3, 4, 5)
+        self.narrow = nn.Conv2d(3, 4, 1)
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, images):
+        first = self.conv2(self.conv1(images))
+        # scaled, the picture is the picture; pooled or added to what was made of it, it is not
+        scaled = self.beside((images - 0.5) / 0.25)
+        mixed = self.narrow(nn.functional.pad(self.conv1(images), [1] * 4) + images)
+        return self.fc(first.mean((2, 3)) + scaled.mean((2, 3)) + mixed.mean((2, 3)))
+
+
+def test_which_convolutions_read_the_picture():
+    layers = layer_table(Colours(), (3, 12, 12))
+    assert [layer.name for layer in layers if layer.reads_picture] == ["conv1", "beside", "conv1#2"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_convolution_reads_the_picture_and_alone(tables, name):
+    _, layers = tables(name)
+    first = next(layer for layer in layers if layer.is_convolution)
+    assert [layer.name for layer in layers if layer.reads_picture] == [first.name]

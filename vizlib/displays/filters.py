@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class FiltersDisplay(Display):
     """weight: float32 (out, in, height, width). limit: where the colours end; all filters share one
-    scale, symmetric around zero, so sizes can be compared.
+    scale, symmetric around zero, so sizes can be compared. reads_picture: whether the input
+    channels are those of the picture, and not maps of an earlier layer.
     """
 
     weight: np.ndarray
     limit: float
+    reads_picture: bool = True
 
     @classmethod
-    def from_weight(cls, weight: np.ndarray, limit: float | None = None) -> Self:
+    def from_weight(
+        cls, weight: np.ndarray, limit: float | None = None, *, reads_picture: bool = True
+    ) -> Self:
         """From a convolution's weight, an array (out, in, h, w). limit: the greatest absolute
         weight of the layer, if left out. ValueError for other shapes.
         """
@@ -37,9 +41,8 @@ class FiltersDisplay(Display):
             raise ValueError(
                 f"the weight of a convolution is (out, in, h, w); this is {weight.shape}"
             )
-        return cls(
-            np.asarray(weight, np.float32), float(np.abs(weight).max()) if limit is None else limit
-        )
+        limit = float(np.abs(weight).max()) if limit is None else limit
+        return cls(np.asarray(weight, np.float32), limit, reads_picture)
 
     @classmethod
     def example(cls, names: Sequence[str]) -> Self:
@@ -48,7 +51,7 @@ class FiltersDisplay(Display):
 
     @property
     def is_colour(self) -> bool:
-        return self.weight.shape[1] == 3
+        return self.reads_picture and self.weight.shape[1] == 3
 
     def picture(self, channel: int = 0) -> Atlas:
         """The filters as colours where they look at colour pictures, else one input channel of

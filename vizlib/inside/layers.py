@@ -52,6 +52,8 @@ class Layer:
     is_sum: bool  # it adds two activations itself: the sum of a residual block
     geometry: str  # "5x5, stride 1, padding 2"; empty if it has none
     is_convolution: bool
+    # a convolution of the picture itself, whose input channels are the picture's
+    reads_picture: bool = False
 
 
 def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
@@ -65,7 +67,7 @@ def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
         model = prepare(copy.deepcopy(model))
     like = next(model.parameters(), torch.zeros(()))
     image: Any = torch.zeros(1, *input_size, device=like.device, dtype=like.dtype)
-    image.seen = Seen((0, 0), (1, 1), (1, 1))
+    image.seen = Seen((0, 0), (1, 1), (1, 1), is_picture=True)
     operations = Operations(tuple(input_size[1:]))
     table = _Table(operations)
     with _one_at_a_time:
@@ -159,6 +161,7 @@ class _Table:
             is_sum=self._claim_sum(start, output, is_block=bool(children)),
             geometry="" if children else done.geometry,
             is_convolution=done.is_convolution and not children,
+            reads_picture=done.reads_picture and not children,
         )
         for child in children:
             child.depth += 1

@@ -35,7 +35,8 @@ class Seen:
     maps. Fractions where maps are enlarged. axes: which axes of the tensor, counted from its end,
     are the map's, None without maps. is_known: False where an operation has no rule. mirrored: how
     many positions a window must reach over for this to hold of what it gives: at an edge that was
-    mirrored or repeated a position sees another one's pixels.
+    mirrored or repeated a position sees another one's pixels. is_picture: whether the values are
+    the picture's own pixels, each by itself, however scaled.
     """
 
     start: Pair | None
@@ -44,6 +45,7 @@ class Seen:
     axes: tuple[int, int] | None = MAP_AXES
     is_known: bool = True
     mirrored: Pair = (0, 0)
+    is_picture: bool = False
 
     def through(
         self,
@@ -62,13 +64,13 @@ class Seen:
             return _lost([self])
         jump = tuple(j * s for j, s in zip(self.jump, stride, strict=True))
         if self.start is None or self.end is None:
-            return replace(self, jump=jump)
+            return replace(self, jump=jump, is_picture=False)
         start = tuple(u - p * j for u, p, j in zip(self.start, padding, self.jump, strict=True))
         end = tuple(
             v + (far - p) * j
             for v, far, p, j in zip(self.end, reach, padding, self.jump, strict=True)
         )
-        return replace(self, start=start, end=end, jump=jump, mirrored=(0, 0))
+        return replace(self, start=start, end=end, jump=jump, mirrored=(0, 0), is_picture=False)
 
     def enlarged(self, factor: Sequence[int]) -> Seen:
         """As if zeros stood between its positions: a jump of so many parts."""
@@ -77,13 +79,13 @@ class Seen:
         if any(self.mirrored):
             return _lost([self])
         jump = tuple(Fraction(j, f) for j, f in zip(self.jump, factor, strict=True))
-        return replace(self, jump=jump)
+        return replace(self, jump=jump, is_picture=False)
 
     def everywhere(self) -> Seen:
         """Each position sees the whole image, on the same grid."""
         if not self.is_known:
             return WHOLE
-        return replace(self, start=None, end=None, mirrored=(0, 0))
+        return replace(self, start=None, end=None, mirrored=(0, 0), is_picture=False)
 
     def relaid(self, axes: tuple[int, int] | None) -> Seen:
         """The same with the map's axes elsewhere in the tensor; None where they are lost."""
@@ -120,7 +122,14 @@ def _together(inputs: Sequence[Any], output: Tensor) -> Seen:
         return NOT_KNOWN  # fields that move apart
     start = _each(min, (seen.start for seen in all_seen))
     end = _each(max, (seen.end for seen in all_seen))
-    return Seen(start, end, jump, axes, mirrored=_each(max, (seen.mirrored for seen in all_seen)))
+    return Seen(
+        start,
+        end,
+        jump,
+        axes,
+        mirrored=_each(max, (seen.mirrored for seen in all_seen)),
+        is_picture=all(seen.is_picture for seen in all_seen),
+    )
 
 
 def _each(choose: Callable[[Iterable[Any]], Any], pairs: Iterable[Pair]) -> Pair:
@@ -146,6 +155,7 @@ class _Done:
     multiply_adds: int = 0
     geometry: str = ""
     is_convolution: bool = False
+    reads_picture: bool = False
     sums: tuple[Tensor, ...] = ()
 
 
@@ -319,6 +329,7 @@ def _convolution(call: _Call) -> Seen | None:
     positions = call.args[0] if transposed else call.output
     call.done.multiply_adds += positions.numel() * weight[0].numel()
     call.done.is_convolution = True
+    call.done.reads_picture = call.args[0] is call.inputs[0] and call.seen.is_picture
     if weight.dim() != 4:
         return _not_known(call)
     kernel = tuple(weight.shape[2:])

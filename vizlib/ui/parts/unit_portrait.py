@@ -72,7 +72,7 @@ def draw_made(made, strongest, is_control):
 def describe(run, layer, unit):
     """The unit's filter as colours where it looks at them, what it sees, and the ways on."""
     weight = dict(convolutions(caches.model(run))).get(layer.name)
-    if weight is not None and weight.shape[1] == 3:
+    if weight is not None and layer.reads_picture and weight.shape[1] == 3:
         st.markdown("**Its filter**")
         kernel = FiltersDisplay.from_weight(weight.float().numpy()).colour_atlas().tiles[unit]
         st.image(

@@ -4,7 +4,7 @@ import streamlit as st
 
 from vizlib.errors import UserError
 from vizlib.reports import systems
-from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
+from vizlib.run.verdict import COLLAPSED, HEALTHY, NOT_NUMBERS, UNJUDGED
 from vizlib.ui import page
 from vizlib.ui.data import answers, caches
 from vizlib.ui.frame import links, status
@@ -15,6 +15,7 @@ COLUMNS = 4
 COLLAPSED_RUN = "collapsed_lenet"  # ships as the example of an accuracy that hides a collapse
 BADGES = {
     COLLAPSED: ("red", ":material/error:"),
+    NOT_NUMBERS: ("red", ":material/error:"),
     HEALTHY: ("green", ":material/check:"),
     UNJUDGED: ("gray", ":material/help:"),
 }

@@ -8,7 +8,7 @@ import streamlit as st
 
 from vizlib.displays.confusion import ConfusionDisplay
 from vizlib.run.predictions import class_scores
-from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
+from vizlib.run.verdict import COLLAPSED, HEALTHY, NOT_NUMBERS, UNJUDGED
 from vizlib.ui import page
 from vizlib.ui.data import answers as answers_of
 from vizlib.ui.data import caches
@@ -54,14 +54,19 @@ def one_run(run, which, step, wide):
     with matrix:
         draw_matrix(run, answers, display, keys, f"matrix_{which}", wide)
     with table:
-        scores_table(run, answers.verdict, display)
+        scores_table(run, answers, display)
     if answers.predictions is not None:
         cell_images.show(run, answers.predictions, display.counts, keys, across=8 if wide else 4)
 
 
 def say_verdict(run, answers):
     verdict = answers.verdict
-    boxes = {COLLAPSED: st.error, HEALTHY: st.success, UNJUDGED: st.info}
+    boxes = {
+        COLLAPSED: st.error,
+        NOT_NUMBERS: st.error,
+        HEALTHY: st.success,
+        UNJUDGED: st.info,
+    }
     text = f"**{plain(run.run_id)}.** {plain(verdict.sentence)}"
     if verdict.cause:
         text += f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}."
@@ -112,8 +117,9 @@ def take_click(chart, keys, class_names):
         st.session_state[keys["predicted"]] = class_names[predicted]
 
 
-def scores_table(run, verdict, display):
-    precision, recall, counts = class_scores(display.counts)
+def scores_table(run, answers, display):
+    unanswered = None if answers.predictions is None else answers.predictions.unanswered()
+    precision, recall, counts = class_scores(display.counts, unanswered)
     st.dataframe(
         {"class": run.class_names, "precision": precision, "recall": recall, "images": counts},
         width="stretch",
@@ -126,7 +132,7 @@ def scores_table(run, verdict, display):
             for name in ("precision", "recall")
         },
     )
-    say_figures(run, verdict)
+    say_figures(run, answers.verdict)
 
 
 def say_figures(run, verdict):

@@ -11,7 +11,8 @@ import pytest
 from tests.test_live_pages import epoch_row
 from vizlib.run import folders
 from vizlib.run.predictions import (
-    LARGEST_LOGIT,
+    LARGEST_HALF,
+    NO_ANSWER,
     Predictions,
     agreement,
     class_scores,
@@ -22,6 +23,7 @@ from vizlib.run.verdict import (
     COLLAPSED,
     HEALTHY,
     NEARLY,
+    NOT_NUMBERS,
     _percent,
     cohen_kappa,
     judge,
@@ -195,13 +197,79 @@ def test_a_run_is_judged_by_its_own_predictions_and_its_best_epoch(root, ordered
     assert verdict.cause.startswith("Imbalance does not explain it"), "its best epoch's accuracy"
 
 
-def test_logits_beyond_float16_are_kept_finite(tmp_path):
-    path = tmp_path / "predictions.npz"
-    logits = np.array([[1e9, -1e9], [0.0, 1.0]])
-    save_predictions(path, Predictions(np.array([0, 1]), logits, np.array(["a", "b"])))
-    found = load_predictions(path, 2)
-    assert found.logits.dtype == np.float16
-    assert found.logits[0].tolist() == pytest.approx([LARGEST_LOGIT, -LARGEST_LOGIT], rel=1e-3)
+def stored(tmp_path, logits, labels=None):
+    """Predictions of these logits after a way through a file."""
+    labels = np.zeros(len(logits), int) if labels is None else labels
+    ids = np.array([f"test/{number}" for number in range(len(logits))])
+    save_predictions(tmp_path / "predictions.npz", Predictions(labels, logits, ids))
+    return load_predictions(tmp_path / "predictions.npz", logits.shape[1])
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, LARGEST_HALF, 5e3, 1e9, 1e30])
+def test_a_stored_answer_is_the_answer_given(tmp_path, size):
+    """Also of two that float16 would make one, the later of them the greater."""
+    generator = np.random.default_rng(0)
+    logits = generator.uniform(-1, 1, (2000, 5)).astype(np.float32) * np.float32(size)
+    logits[:, 3] = logits.max(axis=1)
+    logits[::2, 3] = np.nextafter(logits[::2, 3], np.float32(np.inf))
+    logits *= np.float32(size) / np.abs(logits).max()
+    found = stored(tmp_path, logits)
+    np.testing.assert_array_equal(found.predicted_labels, logits.argmax(axis=1))
+    np.testing.assert_allclose(found.logits, logits, rtol=2e-3, atol=1e-3)
+    assert found.logits.dtype == (np.float16 if size <= LARGEST_HALF else np.float32)
+
+
+UNANSWERED = np.array([[2, 1, 0], [np.nan, 5, 1], [0, 0, 3], [1, -np.inf, 0], [np.inf, 0, 0]], "f4")
+
+
+def test_what_is_no_number_is_no_answer_and_wrong(tmp_path):
+    """The first of NaN would be class 0 by argmax, and right."""
+    labels = np.array([0, 0, 2, 0, 1])
+    for found in (Predictions(labels, UNANSWERED, labels), stored(tmp_path, UNANSWERED, labels)):
+        assert found.predicted_labels.tolist() == [0, NO_ANSWER, 2, NO_ANSWER, NO_ANSWER]
+        assert found.accuracy == pytest.approx(2 / 5)
+        assert found.confusion().tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
+        assert found.unanswered().tolist() == [2, 1, 0]
+        assert found.probabilities.sum(axis=1).tolist() == pytest.approx([1, 0, 1, 0, 0])
+        assert found.cell(0, 0)[0].tolist() == [0]
+        precision, recall, counts = class_scores(found.confusion(), found.unanswered())
+        assert counts.tolist() == [3, 1, 1]
+        assert recall.tolist() == pytest.approx([1 / 3, 0, 1])
+        assert precision.tolist() == [1, 0, 1]
+
+
+def test_answers_that_are_no_numbers_are_never_healthy():
+    right = np.diag([40, 40])
+    verdict = judge(right, "ab", unanswered=np.array([0, 1]))
+    assert verdict.level == NOT_NUMBERS
+    assert verdict.accuracy == pytest.approx(80 / 81)
+    assert verdict.balanced_accuracy == pytest.approx((1 + 40 / 41) / 2)
+    assert verdict.sentence == (
+        "Not numbers: 1 of 81 answers are no numbers and count as wrong. Accuracy 0.988, balanced "
+        "accuracy 0.988."
+    )
+    nothing = judge(np.zeros((2, 2), int), "ab", unanswered=np.array([7, 3]))
+    assert (nothing.level, nothing.accuracy, nothing.kappa) == (NOT_NUMBERS, 0, 0)
+    assert "10 of 10 answers" in nothing.sentence
+
+
+def test_a_class_without_training_images_is_a_cause_of_its_own():
+    """Nothing is advised for it that works on the images it does not have."""
+    matrix = np.array([[40, 2, 0], [1, 40, 0], [3, 5, 0]])
+    verdict = judge(matrix, ["cat", "dog", "zebra"], train_counts=[100, 90, 0])
+    assert verdict.level == NEARLY
+    assert verdict.cause == ("No training image was of zebra: what it never saw it cannot answer.")
+    assert not set(verdict.remedies) & set(WEIGHTS)
+    seen = judge(matrix, ["cat", "dog", "zebra"], train_counts=[100, 90, 1])
+    assert set(seen.remedies) <= {*WEIGHTS, *RATES}
+    # where another class is neglected too, both are said
+    both = judge(answering(0, [70, 20, 10]), "abc", train_counts=[70, 20, 0])
+    assert "Imbalance" in both.cause
+    assert "No training image was of c" in both.cause
+    assert set(WEIGHTS) < set(both.remedies)
+    # a class that does not occur is missed by nobody
+    absent = np.array([[40, 2, 1], [1, 40, 0], [0, 0, 0]])
+    assert not judge(absent, "abc", train_counts=[9, 9, 0]).cause
 
 
 def test_scores_of_classes_with_one_image_or_none():

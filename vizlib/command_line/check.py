@@ -18,7 +18,7 @@ def add_to(commands: Commands) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    from vizlib.run.verdict import COLLAPSED, judge_run
+    from vizlib.run.verdict import COLLAPSED, NOT_NUMBERS, judge_run
 
     verdict = judge_run(run_named(options.run))
     print(verdict.sentence)
@@ -30,4 +30,4 @@ def check(options: argparse.Namespace) -> int:
     )
     if verdict.cause:
         print(f"Likely cause. {verdict.cause}\nTry: {'; '.join(verdict.remedies)}.")
-    return 1 if verdict.level == COLLAPSED else 0
+    return 1 if verdict.level in (COLLAPSED, NOT_NUMBERS) else 0

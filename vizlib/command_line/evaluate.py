@@ -44,6 +44,6 @@ def _print_scores(run: Run, predictions: Predictions) -> None:
 
     print(f"accuracy {predictions.accuracy:.4f} on {len(predictions.labels):,} images\n")
     print(f"  {'class':16} {'precision':>9} {'recall':>9} {'images':>9}")
-    scores = class_scores(predictions.confusion())
+    scores = class_scores(predictions.confusion(), predictions.unanswered())
     for class_name, precision, recall, count in zip(run.class_names, *scores, strict=True):
         print(f"  {class_name[:16]:16} {precision:9.3f} {recall:9.3f} {count:9,}")

@@ -15,15 +15,18 @@ from vizlib.errors import UserError
 from vizlib.run.files import open_regular, write_whole
 
 MAX_UNPACKED = 200_000_000  # bytes: a million answers to a hundred classes
-LARGEST_LOGIT = 60_000  # float16 ends at 65,504
+# up to here float16 tells logits apart by a quarter; larger ones stay float32
+LARGEST_HALF = 512
+NO_ANSWER = -1  # the predicted label where the logits are not numbers
 
 
 @dataclass(frozen=True)
 class Predictions:
     """Answers to N held-out images of K classes.
 
-    labels: int64 (N,). logits: float16 or float32 (N, K). image_ids: strings (N,), where the data
-    set finds each picture.
+    labels: int64 (N,). logits: float16 or float32 (N, K); an image of which one is not a finite
+    number has no answer, and counts as wrong. image_ids: strings (N,), where the data set finds
+    each picture.
     """
 
     labels: np.ndarray
@@ -31,18 +34,24 @@ class Predictions:
     image_ids: np.ndarray
 
     @property
+    def is_answered(self) -> np.ndarray:
+        """Of which images all logits are numbers: bool (N,)."""
+        return np.isfinite(self.logits).all(axis=1)
+
+    @property
     def predicted_labels(self) -> np.ndarray:
-        """int64 (N,)."""
-        return self.logits.argmax(axis=1)
+        """int64 (N,), NO_ANSWER where there is none."""
+        return np.where(self.is_answered, self.logits.argmax(axis=1), NO_ANSWER)
 
     @property
     def probabilities(self) -> np.ndarray:
-        """Softmax of the logits, float32 (N, K)."""
-        shifted = np.exp(
-            self.logits.astype(np.float32)
-            - self.logits.max(axis=1, keepdims=True).astype(np.float32)
-        )
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        """Softmax of the logits, float32 (N, K); 0 of all classes where there is no answer."""
+        answered = self.is_answered
+        logits = self.logits[answered].astype(np.float32)
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = np.zeros(self.logits.shape, np.float32)
+        probabilities[answered] = shifted / shifted.sum(axis=1, keepdims=True)
+        return probabilities
 
     @property
     def accuracy(self) -> float:
@@ -50,11 +59,17 @@ class Predictions:
         return float(np.mean(self.predicted_labels == self.labels))
 
     def confusion(self) -> np.ndarray:
-        """Counts, int (K, K): row the true class, column the predicted one."""
+        """Counts, int (K, K): row the true class, column the predicted one; without the images that
+        have no answer.
+        """
         classes = self.logits.shape[1]  # scikit-learn counts the same, and takes a second to import
-        return np.bincount(
-            self.labels * classes + self.predicted_labels, minlength=classes**2
-        ).reshape(classes, classes)
+        answered = self.is_answered
+        cells = self.labels[answered] * classes + self.predicted_labels[answered]
+        return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+
+    def unanswered(self) -> np.ndarray:
+        """How many images of each class have no answer, int (K,)."""
+        return np.bincount(self.labels[~self.is_answered], minlength=self.logits.shape[1])
 
     def cell(self, true_label: int, predicted_label: int) -> tuple[np.ndarray, np.ndarray]:
         """The image numbers of one cell of the matrix, the most confident answer first, and the
@@ -69,18 +84,32 @@ class Predictions:
 
 
 def save_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions.npz, logits as float16, so that a reader finds the old file or the whole
-    new one.
+    """Write predictions.npz so that a reader finds the old file or the whole new one. Each answer
+    is stored as it was given; logits are float16 where that tells them apart.
     """
-    logits = np.clip(predictions.logits, -LARGEST_LOGIT, LARGEST_LOGIT).astype(np.float16)
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        labels=predictions.labels.astype(np.int16),
-        logits=logits,
+        labels=predictions.labels.astype(np.int32),
+        logits=_as_stored(predictions.logits),
         image_ids=predictions.image_ids,
     )
     write_whole(path, buffer.getvalue())
+
+
+def _as_stored(logits: np.ndarray) -> np.ndarray:
+    """Logits (N, K) as float16, of which the greatest is the same one; float32 where some are too
+    large.
+    """
+    if np.abs(logits, where=np.isfinite(logits), out=np.zeros(logits.shape)).max() > LARGEST_HALF:
+        return logits.astype(np.float32)
+    half = logits.astype(np.float16)
+    answers = logits.argmax(axis=1)
+    # two that float16 makes one: the greater stays the greater, by the least there is
+    changed = np.flatnonzero(half.argmax(axis=1) != answers)
+    greatest = half[changed].max(axis=1)
+    half[changed, answers[changed]] = np.nextafter(greatest, np.float16(np.inf))
+    return half
 
 
 def load_predictions(path: Path, num_classes: int) -> Predictions:
@@ -167,14 +196,16 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * math.fsum(tail))
 
 
-def class_scores(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def class_scores(
+    confusion: np.ndarray, unanswered: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per class: precision, recall and the number of true images, each (K,). 0 where nothing was
-    predicted or nothing is there.
+    predicted or nothing is there. unanswered: how many more images of each class have no answer.
     """
     confusion = np.asarray(confusion, float)
     right = confusion.diagonal()
     predicted = confusion.sum(axis=0)
-    true = confusion.sum(axis=1)
+    true = confusion.sum(axis=1) + (0 if unanswered is None else unanswered)
     precision = np.divide(right, predicted, out=np.zeros_like(right), where=predicted > 0)
     recall = np.divide(right, true, out=np.zeros_like(right), where=true > 0)
     return precision, recall, true.astype(int)

@@ -21,6 +21,7 @@ COLLAPSED = "collapsed"
 NEARLY = "nearly collapsed"
 HEALTHY = "not collapsed"
 UNJUDGED = "cannot be judged"
+NOT_NUMBERS = "not numbers"
 # A net that answers one class this often, and agrees with the truth no better than that by chance,
 # has collapsed.
 TOP_SHARE_COLLAPSED, KAPPA_COLLAPSED = 0.95, 0.05
@@ -43,6 +44,16 @@ AGAINST_IMBALANCE = (
     "pretrained weights",
     "a smaller learning rate, in stages",
 )
+AGAINST_NO_NUMBERS = (
+    "an earlier checkpoint, or a new training",
+    "a smaller learning rate",
+    "float32 instead of float16",
+    "look at the images for values that are not numbers",
+)
+AGAINST_UNTRAINED = (
+    "training images of each class",
+    "a split by class, which leaves each class some to train on",
+)
 AGAINST_DIVERGENCE = (
     "look at the loss: not a number, or flat",
     "a smaller learning rate",
@@ -53,8 +64,8 @@ AGAINST_DIVERGENCE = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """level: one of COLLAPSED, NEARLY, HEALTHY, UNJUDGED. sentence: for a reader. cause and
-    remedies: empty where healthy.
+    """level: one of COLLAPSED, NEARLY, HEALTHY, UNJUDGED, NOT_NUMBERS. sentence: for a reader.
+    cause and remedies: empty where all is well.
     """
 
     level: str
@@ -79,6 +90,8 @@ def cohen_kappa(confusion: np.ndarray, quadratic: bool = False) -> float:
     1960 and 1968). 0 where undefined.
     """
     confusion = np.asarray(confusion, float)
+    if not confusion.sum():
+        return 0.0
     classes = np.arange(len(confusion))
     distance = np.subtract.outer(classes, classes)
     weights = np.square(distance) if quadratic else (distance != 0).astype(float)
@@ -92,35 +105,82 @@ def judge(
     class_names: Sequence[str],
     train_accuracy: float | None = None,
     ordered: bool = False,
+    unanswered: np.ndarray | None = None,
+    train_counts: Sequence[int] | None = None,
 ) -> Verdict:
     """The Verdict on counts (K, K), rows true and columns predicted. ValueError if there is not one
     image.
 
     train_accuracy: the last one of the training, if known; it tells a preprocessing fault from an
-    imbalance. ordered: the classes are grades, so kappa is weighted quadratically.
+    imbalance. ordered: the classes are grades, so kappa is weighted quadratically. unanswered: how
+    many more images of each class were answered with what is no number, (K,); they count as wrong.
+    train_counts: how many training images each class had, if known.
     """
     confusion = np.asarray(confusion)
-    total = int(confusion.sum())
+    unanswered = np.zeros(len(confusion), int) if unanswered is None else unanswered
+    total = int(confusion.sum() + unanswered.sum())
     if not total:
         raise ValueError("no image to judge")
-    figures = _figures(confusion, class_names, ordered)
+    figures = _figures(confusion, unanswered, class_names, ordered)
+    if unanswered.any():
+        return _of_no_numbers(figures, int(unanswered.sum()), total)
     level = _level(figures, _neglected(confusion, figures["chance"]))
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     answers_commonest = bool(true[predicted.argmax()] == true.max())
+    untrained = _untrained(true, class_names, train_counts)
+    never = figures["never_predicted"]
+    is_explained = bool(never) and set(never) <= set(untrained)
     cause, remedies = "", []
-    if level in (COLLAPSED, NEARLY):
+    if level in (COLLAPSED, NEARLY) and not is_explained:
         cause, remedies = _cause(figures, level, train_accuracy, answers_commonest)
+    if untrained:
+        cause, remedies = _without_training(untrained, cause, remedies)
     return Verdict(
         level, _sentence(figures, level, total), cause=cause, remedies=remedies, **figures
     )
 
 
-def _figures(confusion: np.ndarray, class_names: Sequence[str], ordered: bool) -> dict[str, Any]:
+def _of_no_numbers(figures: dict[str, Any], count: int, total: int) -> Verdict:
+    return Verdict(
+        NOT_NUMBERS,
+        f"Not numbers: {count:,} of {total:,} answers are no numbers and count as wrong. "
+        f"Accuracy {figures['accuracy']:.3f}, balanced accuracy "
+        f"{figures['balanced_accuracy']:.3f}.",
+        cause="The network's values overflow, or its training has diverged.",
+        remedies=list(AGAINST_NO_NUMBERS),
+        **figures,
+    )
+
+
+def _untrained(
+    true: np.ndarray, class_names: Sequence[str], train_counts: Sequence[int] | None
+) -> list[str]:
+    """The classes that occur and had no training image."""
+    if train_counts is None or len(train_counts) != len(true):
+        return []
+    counted = zip(class_names, true, train_counts, strict=True)
+    return [name for name, images, trained in counted if images and not trained]
+
+
+def _without_training(
+    untrained: list[str], cause: str, remedies: list[str]
+) -> tuple[str, list[str]]:
+    """Cause and remedies where classes had no training image: for them no weight and no sampling
+    helps.
+    """
+    said = f"No training image was of {_names(untrained)}: what it never saw it cannot answer."
+    return f"{cause} {said}".strip(), [*AGAINST_UNTRAINED, *remedies]
+
+
+def _figures(
+    confusion: np.ndarray, unanswered: np.ndarray, class_names: Sequence[str], ordered: bool
+) -> dict[str, Any]:
     """The evidence, by the names of the Verdict's fields."""
-    total = confusion.sum()
-    true, predicted = confusion.sum(axis=1) / total, confusion.sum(axis=0) / total
+    counts = confusion.sum(axis=1) + unanswered
+    total = counts.sum()
+    true, predicted = counts / total, confusion.sum(axis=0) / total
     present = true > 0
-    recalls = confusion.diagonal()[present] / confusion.sum(axis=1)[present]
+    recalls = confusion.diagonal()[present] / counts[present]
     never = np.flatnonzero(present & (predicted == 0)).tolist()
     return dict(
         accuracy=float(confusion.trace() / total),
@@ -155,11 +215,14 @@ def judge_run(run: Run, predictions: Predictions | None = None) -> Verdict:
         for event in run.events_of("epoch")
         if best and event["epoch"] == best["epoch"]
     )
+    started = run.events_of("started")
     return judge(
         predictions.confusion(),
         run.class_names,
         train_accuracy=next(of_best, None),
         ordered=run.config.ordered,
+        unanswered=predictions.unanswered(),
+        train_counts=started[-1].get("train_counts") if started else None,
     )
 
 

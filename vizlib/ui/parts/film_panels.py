@@ -12,7 +12,7 @@ import streamlit as st
 from vizlib.displays.film import FilmDisplay
 from vizlib.errors import UserError
 from vizlib.images import sharp_png
-from vizlib.run.verdict import COLLAPSED, HEALTHY, UNJUDGED
+from vizlib.run.verdict import COLLAPSED, HEALTHY, NOT_NUMBERS, UNJUDGED
 from vizlib.ui.data import not_yet
 from vizlib.ui.frame import guard
 from vizlib.ui.frame.guard import sentences
@@ -20,7 +20,7 @@ from vizlib.ui.frame.plain import plain
 from vizlib.ui.widgets import atlas_view, charts
 
 HEIGHT = 282  # CSS pixels of what a panel shows: four of them fill a screen of 1400 by 1000
-COLOURS = {COLLAPSED: "red", HEALTHY: "green", UNJUDGED: "gray"}
+COLOURS = {COLLAPSED: "red", NOT_NUMBERS: "red", HEALTHY: "green", UNJUDGED: "gray"}
 # Panels have a height of their own, whatever they show: while the film plays nothing may move.
 _STYLE = f"""<style>
 [data-testid="stMainBlockContainer"] {{padding-left: 2.5rem; padding-right: 2.5rem}}

@@ -7,7 +7,6 @@ import time
 import streamlit as st
 
 from vizlib.displays.confusion import ConfusionDisplay
-from vizlib.run.predictions import class_scores
 from vizlib.run.verdict import COLLAPSED, HEALTHY, NOT_NUMBERS, UNJUDGED
 from vizlib.ui import page
 from vizlib.ui.data import answers as answers_of
@@ -16,7 +15,7 @@ from vizlib.ui.frame import film_slider, guard, status
 from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.parts import cell_images
+from vizlib.ui.parts import cell_images, confused
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
 
@@ -54,9 +53,11 @@ def one_run(run, which, step, wide):
     with matrix:
         draw_matrix(run, answers, display, keys, f"matrix_{which}", wide)
     with table:
-        scores_table(run, answers, display)
+        scores(run, answers, display, keys, which)
     if answers.predictions is not None:
         cell_images.show(run, answers.predictions, display.counts, keys, across=8 if wide else 4)
+        with st.expander("How sure it is of its answers, and how often right"):
+            confused.how_sure(answers.predictions, run.run_id)
 
 
 def say_verdict(run, answers):
@@ -117,25 +118,21 @@ def take_click(chart, keys, class_names):
         st.session_state[keys["predicted"]] = class_names[predicted]
 
 
-def scores_table(run, answers, display):
-    unanswered = None if answers.predictions is None else answers.predictions.unanswered()
-    precision, recall, counts = class_scores(display.counts, unanswered)
-    st.dataframe(
-        {"class": run.class_names, "precision": precision, "recall": recall, "images": counts},
-        width="stretch",
-        height=min(420, 40 + 35 * len(run.class_names)),
-        hide_index=True,
-        column_config={
-            name: st.column_config.ProgressColumn(
-                format="%.2f", min_value=0, max_value=1, width="small"
-            )
-            for name in ("precision", "recall")
-        },
-    )
-    say_figures(run, answers.verdict)
+def scores(run, answers, display, keys, which):
+    """The tables beside the matrix; a pair chosen in them is put in view."""
+
+    def pick(true, predicted):
+        st.session_state[keys["true"]] = run.class_names[true]
+        st.session_state[keys["predicted"]] = run.class_names[predicted]
+
+    predictions = answers.predictions
+    unanswered = None if predictions is None else predictions.unanswered()
+    confused.tables(display, unanswered, which, None if predictions is None else pick)
+    say_figures(run, answers)
 
 
-def say_figures(run, verdict):
+def say_figures(run, answers):
+    verdict = answers.verdict
     kappa = "quadratic kappa" if run.config.ordered else "kappa"
     st.caption(
         f"{verdict.classes_predicted} of {len(run.class_names)} classes ever answered, "
@@ -143,6 +140,11 @@ def say_figures(run, verdict):
         f"{verdict.majority_share:.3f}, "
         f"balanced accuracy {verdict.balanced_accuracy:.3f} (chance {verdict.chance:.3f}), "
         f"{kappa} {verdict.kappa:.3f}"
+        + (
+            f", {confused.figures(answers.predictions, run.config.ordered)}"
+            if answers.predictions is not None
+            else ""
+        )
     )
 
 

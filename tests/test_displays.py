@@ -10,11 +10,17 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from vizlib.displays.architecture import ArchitectureDisplay
 from vizlib.displays.atlas import GAP, MOST_PIXELS, Atlas, columns_for, palette, quantise
-from vizlib.displays.confusion import ConfusionDifference, ConfusionDisplay
+from vizlib.displays.confusion import (
+    DARK,
+    LIGHT,
+    MOST_MARKED,
+    ConfusionDifference,
+    ConfusionDisplay,
+)
 from vizlib.displays.curves import COLOURS, PALE, CurvesDisplay, smoothed
 from vizlib.displays.feature_maps import (
     ROUNDING,
@@ -455,7 +461,10 @@ def matrix(classes=4):
 def test_each_marker_is_its_cell(classes):
     display = matrix(classes)
     heat, numbers, markers = display.plot(selected=(2, 0)).data
-    assert np.allclose(heat.z, display.shares)
+    for true, predicted in np.ndindex(classes, classes):
+        count, total = display.counts[true, predicted], display.counts[true].sum()
+        shown, sign = heat.z[true, predicted], 1 if true == predicted else -1
+        assert shown == pytest.approx(sign * max(0.02, count / total)) if count else np.isnan(shown)
     assert len(markers.x) == classes**2
     for x, y, (true, predicted), text in zip(
         markers.x, markers.y, markers.customdata, markers.text, strict=True
@@ -475,6 +484,68 @@ def test_each_marker_is_its_cell(classes):
         2.5,
     )
     assert not display.plot().layout.shapes
+
+
+def brightness(colour):
+    return np.dot(ImageColor.getrgb(colour)[:3], [0.3, 0.59, 0.11])
+
+
+@pytest.mark.parametrize("colours", [LIGHT, DARK])
+def test_right_and_wrong_are_told_apart_and_nothing_is_the_page(colours):
+    """A collapse, one column of wrong answers, does not look like success: wrong is orange, right
+    is blue, and only no image at all is transparent.
+    """
+    (_, wrong), (_, hardly_wrong), (middle, nothing), (_, hardly_right), (_, right) = colours
+    assert (middle, ImageColor.getrgb(nothing)[3]) == (0.5, 0)
+    for colour, is_warm in ((wrong, 1), (hardly_wrong, 1), (hardly_right, 0), (right, 0)):
+        red, _, blue = ImageColor.getrgb(colour)
+        assert (red > blue + 10) == is_warm
+    assert abs(brightness(wrong) - brightness(hardly_wrong)) > 60
+    assert abs(brightness(right) - brightness(hardly_right)) > 60
+
+
+def many(classes, mistakes):
+    """Ten images of each class, right but for these: {(true, predicted): count}."""
+    counts = np.diag(np.full(classes, 10))
+    for cell, count in mistakes.items():
+        counts[cell] += count
+    return ConfusionDisplay(counts, [f"species {number:04d}" for number in range(classes)])
+
+
+@pytest.mark.parametrize("classes", [100, 1000])
+def test_many_classes_are_one_picture(classes):
+    mistakes = {(7, 61): 9, (98, 0): 40, (3, 4): 8}
+    display = many(classes, mistakes)
+    figure = display.plot(selected=(98, 0))
+    assert [trace.mode for trace in figure.data] == ["markers"]
+    assert len(figure.data[0].x) <= MOST_MARKED
+    marked = {tuple(cell) for cell in figure.data[0].customdata.tolist()}
+    assert set(mistakes) < marked, "the fullest cells can be pointed at"
+    assert len(figure.layout.xaxis.tickvals) <= 32
+    assert figure.layout.yaxis.ticktext[1].startswith(
+        f"species {figure.layout.yaxis.tickvals[1]:04d}"
+    )
+    [drawn] = figure.layout.images
+    assert (drawn.x, drawn.y, drawn.sizex, drawn.sizey) == (-0.5, -0.5, classes, classes)
+    data = base64.b64decode(drawn.source.partition(",")[2])
+    pixels = np.asarray(Image.open(io.BytesIO(data)))
+    step = classes // len(pixels)
+    assert step == (1 if classes == 100 else 2)
+    assert pixels[98 // step, 0].tolist() == pytest.approx(
+        [*_between("#c2410c", "#fde3d3", (1 - 0.8) / 0.98), 255], abs=2
+    )
+    blue = pixels[50 // step, 50 // step]
+    assert blue.tolist() == [*ImageColor.getrgb("#0e7490"), 255]
+    assert pixels[20 // step, 80 // step, 3] == 0
+    assert len(figure.to_json()) < 2_000_000
+    assert display.most_confused(2) == [(98, 0), (7, 61)]
+    assert len(display.most_confused()) == 3
+
+
+def _between(first, second, share):
+    """The colour at a share of the way."""
+    start, end = (np.array(ImageColor.getrgb(colour)) for colour in (first, second))
+    return (start + share * (end - start)).tolist()
 
 
 def test_shares_are_by_row():

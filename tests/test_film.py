@@ -110,9 +110,9 @@ def test_the_matrix_has_the_counts_of_its_evaluation(monkeypatch):
     assert [text for text in written[head:] if text.isdigit()][:2] == ["30", "20"]
     # nobody answered yes
     assert frame(one, 39).getpixel((PANELS["matrix"][2] - 10, PANELS["matrix"][3] - 10)) == (
-        0xF8,
-        0xFA,
-        0xFC,
+        0xFF,
+        0xFF,
+        0xFF,
     )
 
 

@@ -1,9 +1,12 @@
-"""The confusion matrix: rows true, columns predicted, coloured by row, counts and percent in the
-cell; and the difference of two.
+"""The confusion matrix: rows true, columns predicted, coloured by the share of the row, right and
+wrong answers each in a colour of their own, counts and percent in the cell; and the difference of
+two.
 """
 
 from __future__ import annotations
 
+import io
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -21,11 +24,18 @@ if TYPE_CHECKING:
     from vizlib.run.predictions import Predictions
 
 MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
-# The colours of a share of a row, on a light and on a dark page: a cell with any image in it stands
-# out from an empty one.
+MOST_MARKED = 2500  # cells, of which each can be pointed at and clicked; of more the fullest
+MOST_TICKS = 32  # class names along an axis, that do not overlap
+MOST_PIXELS = 500  # of a matrix that is drawn as a picture, along a side
+MOST_PAIRS = 20
+# The colours of a share of a row on a light and on a dark page, from -1, all of it wrong in one
+# way, to 1, all of it right: told apart also by those who see no red or green. Nothing is the
+# page's own ground, and any image in a cell stands out from it.
+NOTHING = "rgba(0,0,0,0)"
+LEAST_SHARE = 0.02  # smaller ones have its colour
 LIGHT, DARK = (
-    [(0, "#f8fafc"), (0.02, "#dff3f4"), (1, "#0e7490")],
-    [(0, "#111827"), (0.02, "#17323d"), (1, "#0e7490")],
+    [(0, "#c2410c"), (0.49, "#fde3d3"), (0.5, NOTHING), (0.51, "#dff3f4"), (1, "#0e7490")],
+    [(0, "#ea580c"), (0.49, "#43251a"), (0.5, NOTHING), (0.51, "#17323d"), (1, "#1593b3")],
 )
 
 
@@ -51,6 +61,22 @@ class ConfusionDisplay(Display):
         totals = self.counts.sum(axis=1, keepdims=True)
         return np.divide(self.counts, totals, out=np.zeros(self.counts.shape), where=totals > 0)
 
+    @property
+    def signed_shares(self) -> np.ndarray:
+        """What the colours show: the shares, from LEAST_SHARE on, those of wrong answers below
+        zero; not-a-number in a cell without an image.
+        """
+        shown = np.maximum(self.shares, LEAST_SHARE)
+        signed = np.where(np.eye(len(self.counts), dtype=bool), shown, -shown)
+        return np.where(self.counts > 0, signed, np.nan)
+
+    def most_confused(self, most: int = MOST_PAIRS) -> list[tuple[int, int]]:
+        """The fullest cells of wrong answers, (true, predicted), the fullest first."""
+        mistakes = self.counts * ~np.eye(len(self.counts), dtype=bool)
+        order = np.argsort(-mistakes.ravel(), kind="stable")[:most]
+        cells = [divmod(int(cell), len(self.counts)) for cell in order]
+        return [cell for cell in cells if mistakes[cell]]
+
     def plot(
         self,
         selected: tuple[int, int] | None = None,
@@ -64,12 +90,15 @@ class ConfusionDisplay(Display):
         dark. narrow: whether it has half a page, so that a cell has whole percents of its row only,
         and the axes are barer.
         """
-        each = list(zip(self.counts.ravel(), self.shares.ravel(), strict=True))
+        counts, shares = self.counts, self.shares
+        cells = _marked(counts)
+        each = [(counts[cell], shares[cell]) for cell in cells]
         write = _whole_percent if narrow else _count_and_percent
         figure = _matrix(
             _shown(self.class_names),
-            self.shares,
-            ends=(0, 1),
+            self.signed_shares,
+            cells,
+            ends=(-1, 1),
             colours=DARK if dark else LIGHT,
             text=[write(count, share) if count else "" for count, share in each],
             letters=["#f8fafc" if dark or share > 0.62 else "#0f172a" for _, share in each],
@@ -79,7 +108,9 @@ class ConfusionDisplay(Display):
         if selected is not None:
             _frame(figure, *selected)
         if not narrow:
-            figure.update_yaxes(title="true (images)", ticktext=self._names_and_totals())
+            ticks = figure.layout.yaxis.tickvals
+            names = self._names_and_totals()
+            figure.update_yaxes(title="true (images)", ticktext=[names[tick] for tick in ticks])
         return figure
 
     def _names_and_totals(self) -> list[str]:
@@ -128,29 +159,33 @@ class ConfusionDifference(Display):
         """
         shares, limit = self.shares, self.limit
         middle = "#111827" if dark else "#f8fafc"
+        cells = _marked(np.abs(np.nan_to_num(shares)))
         return _matrix(
             _shown(self.first.class_names),
             shares,
+            cells,
             ends=(-limit, limit),
             colours=[(0, COLOURS[1]), (0.5, middle), (1, COLOURS[0])],
-            text=[f"{100 * share:+.0f}" if abs(share) >= 0.005 else "" for share in shares.ravel()],
+            text=[
+                f"{100 * shares[cell]:+.0f}" if abs(shares[cell]) >= 0.005 else "" for cell in cells
+            ],
             # in the light, dark ones are read best on either colour
             letters="#f8fafc" if dark else "#0f172a",
-            hover=self._hover(*map(untagged, names)),
+            hover=self._hover(cells, *map(untagged, names)),
             narrow=True,
         )
 
-    def _hover(self, first: str, second: str) -> list[str]:
-        """What each cell says when pointed at, row by row."""
-        shares = (display.shares.ravel() for display in (self.first, self.second))
+    def _hover(self, cells: list[tuple[int, int]], first: str, second: str) -> list[str]:
+        """What each of these cells says when pointed at."""
+        shares, of_first, of_second = self.shares, self.first.shares, self.second.shares
         return [
             (
-                f"{first} {_percent(of_first)}, {second} {_percent(of_second)} of the row: "
-                f"{100 * share:+.1f} points"
+                f"{first} {_percent(of_first[cell])}, {second} {_percent(of_second[cell])} of the "
+                f"row: {100 * shares[cell]:+.1f} points"
             )
-            if np.isfinite(share)
+            if np.isfinite(shares[cell])
             else "no image of this class in both"
-            for share, of_first, of_second in zip(self.shares.ravel(), *shares, strict=True)
+            for cell in cells
         ]
 
     def csv(self) -> str:
@@ -163,9 +198,18 @@ class ConfusionDifference(Display):
         )
 
 
+def _marked(fullness: np.ndarray) -> list[tuple[int, int]]:
+    """The cells (true, predicted) that can be pointed at, row by row: all, or the fullest ones."""
+    cells = np.arange(fullness.size)
+    if fullness.size > MOST_MARKED:
+        cells = np.sort(np.argsort(-fullness.ravel(), kind="stable")[:MOST_MARKED])
+    return [divmod(cell, len(fullness)) for cell in cells.tolist()]
+
+
 def _matrix(
     names: list[str],
     values: np.ndarray,
+    cells: list[tuple[int, int]],
     *,
     ends: tuple[float, float],
     colours: list[tuple[float, str]],
@@ -174,11 +218,17 @@ def _matrix(
     hover: list[str],
     narrow: bool,
 ) -> go.Figure:
-    """A figure of values (K, K): rows true, columns predicted. text and hover: one a cell, row by
-    row; letters: the text's colour, or one a cell.
+    """A figure of values (K, K): rows true, columns predicted. cells: those that can be pointed at;
+    text and hover: one for each of them; letters: the text's colour, or one for each.
     """
     import plotly.graph_objects as go
 
+    markers = _markers(names, cells, hover)
+    if values.size > MOST_MARKED:
+        figure = go.Figure([markers])
+        figure.add_layout_image(_as_picture(values, ends, colours))
+        _lay_out(figure, names, narrow)
+        return figure
     heat = go.Heatmap(
         z=values,
         zmin=ends[0],
@@ -191,9 +241,63 @@ def _matrix(
     )
     written = text if len(names) <= MOST_WRITTEN else []
     numbers = _numbers(len(names), written, letters, narrow)
-    figure = go.Figure([heat, numbers, _markers(names, hover)])
+    figure = go.Figure([heat, numbers, markers])
     _lay_out(figure, names, narrow)
     return figure
+
+
+def _as_picture(
+    values: np.ndarray, ends: tuple[float, float], colours: list[tuple[float, str]]
+) -> dict:
+    """One picture under the axes instead of K x K rectangles, a pixel a cell; of very many the
+    strongest of neighbours.
+    """
+    from PIL import Image
+
+    pixels = _coloured(_strongest(values), ends, colours)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    classes = len(values)
+    return dict(
+        source="data:image/png;base64," + b64encode(file.getvalue()).decode(),
+        xref="x",
+        yref="y",
+        x=-0.5,
+        y=-0.5,
+        sizex=classes,
+        sizey=classes,
+        sizing="stretch",
+        layer="below",
+    )
+
+
+def _strongest(values: np.ndarray) -> np.ndarray:
+    """Values (k, k), at most MOST_PIXELS a side: of each square of cells the one farthest from
+    zero, where one is a number.
+    """
+    step = -(-len(values) // MOST_PIXELS)
+    if step == 1:
+        return values
+    side = -(-len(values) // step)
+    padded = np.full((side * step, side * step), np.nan)
+    padded[: len(values), : len(values)] = values
+    squares = padded.reshape(side, step, side, step).transpose(0, 2, 1, 3).reshape(side, side, -1)
+    farthest = np.where(np.isfinite(squares), np.abs(squares), -1).argmax(axis=2)
+    return np.take_along_axis(squares, farthest[..., None], axis=2)[..., 0]
+
+
+def _coloured(
+    values: np.ndarray, ends: tuple[float, float], colours: list[tuple[float, str]]
+) -> np.ndarray:
+    """uint8 (k, k, 4) of values between two ends; nothing where there is no number."""
+    from PIL import ImageColor
+
+    shares = (np.nan_to_num(values) - ends[0]) / (ends[1] - ends[0])
+    kept = [(place, ImageColor.getrgb(colour)) for place, colour in colours if colour != NOTHING]
+    places, channels = zip(*kept, strict=True)
+    levels = [np.interp(shares, places, channel) for channel in zip(*channels, strict=True)]
+    opaque = np.where(np.isfinite(values), 255, 0)
+    return np.round(np.stack([*levels, opaque], axis=2)).astype(np.uint8)
 
 
 def _numbers(classes: int, text: list[str], letters: str | list[str], narrow: bool) -> go.Scatter:
@@ -214,12 +318,12 @@ def _numbers(classes: int, text: list[str], letters: str | list[str], narrow: bo
     )
 
 
-def _markers(names: list[str], hover: list[str]) -> go.Scatter:
-    """An invisible marker over each cell, which can be clicked and pointed at."""
+def _markers(names: list[str], cells: list[tuple[int, int]], hover: list[str]) -> go.Scatter:
+    """An invisible marker over each of the cells, which can be clicked and pointed at."""
     import plotly.graph_objects as go
 
     classes = len(names)
-    true, predicted = (axis.ravel() for axis in np.indices((classes, classes)))
+    true, predicted = np.array(cells).T
     return go.Scatter(
         x=predicted,
         y=true,
@@ -251,10 +355,16 @@ def _lay_out(figure: go.Figure, names: list[str], narrow: bool) -> None:
 
 def _lay_out_axes(figure: go.Figure, names: list[str], narrow: bool) -> None:
     last = len(names) - 0.5
-    common = dict(tickvals=list(range(len(names))), ticktext=names, showgrid=False, zeroline=False)
+    ticks = list(range(0, len(names), -(-len(names) // MOST_TICKS)))
+    common = dict(
+        tickvals=ticks,
+        ticktext=[names[tick] for tick in ticks],
+        showgrid=False,
+        zeroline=False,
+    )
     figure.update_xaxes(common, title="predicted", range=[-0.5, last], side="top")
     figure.update_yaxes(common, title="true", range=[last, -0.5])
-    if narrow:
+    if narrow or len(names) > MOST_WRITTEN:
         # at the angle that Plotly would choose, neighbours touch
         figure.update_xaxes(tickangle=-60, ticklabeloverflow="allow")
 

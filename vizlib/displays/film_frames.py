@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from vizlib.displays.atlas import Atlas, factor_within
-from vizlib.displays.confusion import LIGHT, MOST_WRITTEN, ConfusionDisplay
+from vizlib.displays.confusion import LIGHT, MOST_WRITTEN, NOTHING, ConfusionDisplay
 from vizlib.displays.curves import COLOURS
 from vizlib.displays.film import NOW, SHEETS, FilmDisplay
 from vizlib.errors import UserError
@@ -122,10 +122,11 @@ def _cells(picture: Image.Image, grid: Grid, display: ConfusionDisplay) -> None:
     left, top, across, down = _spacing(grid, len(display.counts))
     draw = ImageDraw.Draw(picture)
     size = int(min(15, down - 3, across / 2.4))
+    signed = np.nan_to_num(display.signed_shares)
     for (row, column), share in np.ndenumerate(display.shares):
         x, y = left + column * across, top + row * down
         corners = (round(x), round(y), round(x + across) - 2, round(y + down) - 2)
-        draw.rectangle(corners, _cell_colour(share))
+        draw.rectangle(corners, _cell_colour(signed[row, column]))
         count = display.counts[row, column]
         if size >= 8 and count:
             middle = (x + across / 2 - 1, y + down / 2 - 1)
@@ -277,11 +278,17 @@ def _sheet(atlas: Atlas, panel: str) -> tuple[Image.Image, tuple[int, int]]:
     )
 
 
-def _cell_colour(share: float) -> tuple[int, ...]:
-    """The matrix's colour for a share of its row, as on the page."""
-    shares, colours = zip(*((end, ImageColor.getrgb(colour)) for end, colour in LIGHT), strict=True)
+def _cell_colour(signed_share: float) -> tuple[int, ...]:
+    """The matrix's colour for a share of its row, below zero if wrong, as on the page; white where
+    there is none.
+    """
+    if not signed_share:
+        return 255, 255, 255
+    kept = [(end, ImageColor.getrgb(colour)) for end, colour in LIGHT if colour != NOTHING]
+    ends, colours = zip(*kept, strict=True)
+    share = (signed_share + 1) / 2
     return tuple(
-        round(float(np.interp(share, shares, channel))) for channel in zip(*colours, strict=True)
+        round(float(np.interp(share, ends, channel))) for channel in zip(*colours, strict=True)
     )
 
 

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from vizlib.images import sharp_png
+from vizlib.run import certainty
 from vizlib.ui.data import caches
 from vizlib.ui.frame import address, links
 from vizlib.ui.frame.address import chosen
@@ -10,13 +11,36 @@ from vizlib.ui.frame.image_picker import offer_download
 from vizlib.ui.frame.plain import plain
 
 MOST_SHOWN = 24
+CELL, MISTAKES, UNLIKELY = "a cell", "the most confident mistakes", "labels it finds unlikely"
 
 
 def show(run, predictions, confusion, keys, across):
     """Pick a cell by its two classes, and see its images, `across` in a row. keys: the widgets'
     keys, by "true" and "predicted".
     """
-    st.markdown("#### Images of a cell")
+    st.markdown("#### Images")
+    shown = st.segmented_control(
+        "Images of",
+        (CELL, MISTAKES, UNLIKELY),
+        default=CELL,
+        required=True,
+        key=f"images_{keys['true']}",
+        label_visibility="collapsed",
+    )
+    choose = {CELL: of_cell, MISTAKES: of_mistakes, UNLIKELY: of_unlikely_labels}[shown]
+    image_numbers, confidence, alt = choose(run, predictions, confusion, keys)
+    if run.config.dataset not in caches.dataset_names():
+        st.caption("The numbers need only the stored answers; the pictures need the data set.")
+        offer_download(run.config.dataset, keys["true"])
+        return
+    image_ids = [predictions.image_ids[number] for number in image_numbers[:MOST_SHOWN]]
+    images(run, image_ids, confidence, across, alt)
+
+
+def of_cell(run, predictions, confusion, keys):
+    """The images of the cell in view: their numbers, how sure the answers are, the words for
+    each.
+    """
     st.caption(
         "Click a cell, or choose it here. Below each image is how sure the network was of its "
         "answer; the link opens its feature maps."
@@ -25,12 +49,29 @@ def show(run, predictions, confusion, keys, across):
     names = run.class_names
     image_numbers, confidence = predictions.cell(names.index(true), names.index(predicted))
     say_count(len(image_numbers), true, predicted)
-    if run.config.dataset not in caches.dataset_names():
-        st.caption("The numbers need only the stored answers; the pictures need the data set.")
-        offer_download(run.config.dataset, keys["true"])
-        return
-    image_ids = [predictions.image_ids[number] for number in image_numbers[:MOST_SHOWN]]
-    images(run, image_ids, confidence, across, f"{true} answered {predicted}")
+    return image_numbers, confidence, f"{true} answered {predicted}"
+
+
+def of_mistakes(run, predictions, confusion, keys):
+    """The same of all wrong answers."""
+    image_numbers, confidence = certainty.confident_mistakes(predictions)
+    shown = min(MOST_SHOWN, len(image_numbers))
+    st.markdown(
+        f":red-badge[wrong] The **{shown}** mistakes it was most sure of, of "
+        f"{len(image_numbers):,}. Below each is how sure it was."
+    )
+    return image_numbers, confidence, "a confident mistake"
+
+
+def of_unlikely_labels(run, predictions, confusion, keys):
+    """The same of images whose label may be wrong."""
+    image_numbers, _, margins = certainty.unlikely_labels(predictions)
+    st.markdown(
+        f"**{len(image_numbers):,}** labels that the network finds unlikely (confident learning, "
+        "Northcutt et al. 2021), the least likely first: a wrong label, or a mistake. Below each "
+        "is by how much another class is more probable."
+    )
+    return image_numbers, margins, "an unlikely label"
 
 
 def say_count(count, true, predicted):

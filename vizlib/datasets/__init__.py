@@ -12,7 +12,7 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -46,12 +46,14 @@ class Split:
 
     pictures: uint8 arrays (H, W, C): one array (N, H, W, C), or files opened when asked for.
     labels: int64 (N,). image_ids: (N,) strings, the same for one picture wherever its data set is
-    stored.
+    stored. digests: uint64 (N,) of the bytes of the files, by which a picture is known that got
+    another name; None where the pictures are no files.
     """
 
     pictures: np.ndarray | Pictures
     labels: np.ndarray
     image_ids: np.ndarray
+    digests: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,7 +65,8 @@ class Split:
             if isinstance(self.pictures, np.ndarray)
             else self.pictures.take(image_numbers)
         )
-        return Split(pictures, self.labels[image_numbers], self.image_ids[image_numbers])
+        digests = None if self.digests is None else self.digests[image_numbers]
+        return Split(pictures, self.labels[image_numbers], self.image_ids[image_numbers], digests)
 
     def images(self, image_size: Sequence[int]) -> np.ndarray:
         """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the
@@ -155,12 +158,14 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Reader:
-    """How one kind of data set is found and read: `find(root)` names what is there, `read(name,
-    root)` gives the Dataset.
+    """How one kind of data set is found and read: `find(root)` names what is there, `problem(name,
+    root)` says in a sentence what keeps what lies there under a name from being used, an empty
+    text where nothing does, and `read(name, root)` gives the Dataset.
     """
 
     name: str
     find: Callable[[Path], list[str]]
+    problem: Callable[[str, Path], str]
     read: Callable[[str, Path], Dataset]
     missing: str  # what to do where it is not on this machine
     # download(root, say) fetches it; say(share) is told the progress in [0, 1]
@@ -173,6 +178,7 @@ def register(
     *,
     find: Callable[[Path], list[str]],
     missing: str,
+    problem: Callable[[str, Path], str] = lambda name, root: "",
     download: Callable[..., None] | None = None,
     download_bytes: int | None = None,
 ) -> Callable[[Callable[[str, Path], Dataset]], Callable[[str, Path], Dataset]]:
@@ -183,7 +189,7 @@ def register(
     def decorate(read: Callable[[str, Path], Dataset]) -> Callable[[str, Path], Dataset]:
         if name in _readers:
             raise ValueError(f"a reader of data sets named {name!r} is registered already")
-        _readers[name] = Reader(name, find, read, missing, download, download_bytes)
+        _readers[name] = Reader(name, find, problem, read, missing, download, download_bytes)
         return read
 
     return decorate
@@ -197,8 +203,13 @@ def readers() -> dict[str, Reader]:
 
 
 def names() -> list[str]:
-    """The data sets on this machine, by name. Looks at folders, opens no picture."""
-    return [name for reader in readers().values() for name in _found(reader)]
+    """The data sets on this machine, by name. Looks at folders and lists, opens no picture."""
+    return [
+        name
+        for reader in readers().values()
+        for name in _found(reader)
+        if not reader.problem(name, data_root())
+    ]
 
 
 def _found(reader: Reader) -> list[str]:
@@ -213,19 +224,58 @@ def problems() -> list[str]:
     """A sentence for each folder that may be a data set and cannot be used as one, and for the
     folder of them all.
     """
+    unreadable = unreadable_folders()
+    try:
+        folders = [path for path in visible_folders(data_root()) if not problem_of(path)]
+    except OSError:
+        return unreadable
+    return unreadable + _problems_by_reader(data_root(), folders)
+
+
+def unreadable_folders() -> list[str]:
+    """A sentence for each folder that cannot be looked into whatever lies in it, and for the folder
+    of them all.
+    """
     root = data_root()
     try:
-        folders = sorted(path for path in root.iterdir() if os.path.isdir(path))
+        folders = visible_folders(root)
     except FileNotFoundError:
         return []
     except OSError as error:
         return [f"The folder of data sets {root} cannot be read: {error.strerror}."]
-    sentences = []
+    return [
+        f"The data set {os.fsencode(folder.name).decode(errors='replace')!r} is left out: "
+        f"{problem_of(folder)}."
+        for folder in folders
+        if problem_of(folder)
+    ]
+
+
+def _problems_by_reader(root: Path, folders: list[Path]) -> list[str]:
+    """A sentence for each name that a reader finds and cannot use, and for each folder in which no
+    reader finds anything.
+    """
+    sentences, claimed = [], {"cifar-10-batches-py"}
+    for reader in readers().values():
+        found = _found(reader)
+        claimed |= {name.partition(":")[2].partition("/")[0] or name for name in found}
+        sentences += [
+            f"The data set {name!r} is left out: {problem}"
+            for name in sorted({*found, reader.name})
+            if (problem := reader.problem(name, root))
+        ]
     for folder in folders:
-        name, problem = os.fsencode(folder.name).decode(errors="replace"), problem_of(folder)
-        if problem:
-            sentences.append(f"The data set {name!r} is left out: {problem}.")
+        if folder.name not in claimed:
+            problem = reader_of("folder").problem(f"folder:{folder.name}", root)
+            sentences.append(f"The data set {folder.name!r} is left out: {problem}")
     return sentences
+
+
+def visible_folders(root: Path) -> list[Path]:
+    """The folders directly below, by name, but for hidden ones."""
+    return sorted(
+        path for path in root.iterdir() if not path.name.startswith(".") and os.path.isdir(path)
+    )
 
 
 def problem_of(folder: Path) -> str:
@@ -247,7 +297,7 @@ def folders_below(root: Path, holds: Callable[[Path], object]) -> list[Path]:
     looked into are passed over.
     """
     try:
-        folders = sorted(path for path in root.iterdir() if os.path.isdir(path))
+        folders = visible_folders(root)
     except OSError:
         return []
     return [folder for folder in folders if not problem_of(folder) and _holds(holds, folder)]
@@ -271,21 +321,25 @@ def reader_of(name: str) -> Reader:
 
 
 def load(name: str) -> Dataset:
-    """The Dataset of that name. UserError if it is not on this machine, with what to do about
-    it.
+    """The Dataset of that name. UserError if it is not on this machine, with what to do about it,
+    or if what is there cannot be used, with the reason.
     """
     reader = reader_of(name)
-    if name not in _found(reader):
-        raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
-    return reader.read(name, data_root())
+    if name in _found(reader):
+        return reader.read(name, data_root())
+    if problem := reader.problem(name, data_root()):
+        raise UserError(f"The data set {name!r} cannot be used: {problem}")
+    raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
 
 
 def load_for(config: TrainedOn) -> Dataset:
-    """The Dataset of a run's configuration. UserError if this machine's copy has other classes, or
-    an other order of them.
+    """The Dataset of a run's configuration, its classes in the run's order. UserError if this
+    machine's copy has other classes, or an order of them that no rule of names explains.
     """
-    dataset = load(config.dataset)
-    if list(dataset.class_names) != list(config.class_names):
+    dataset, names = load(config.dataset), list(config.class_names)
+    if names in (_by_letters(dataset), _counted_from_zero(dataset)):
+        return _in_order(dataset, names)
+    if list(dataset.class_names) != names:
         raise UserError(
             f"The data set {config.dataset!r} on this machine has "
             f"{len(dataset.class_names)} classes beginning with {dataset.class_names[0]!r}; "
@@ -296,9 +350,34 @@ def load_for(config: TrainedOn) -> Dataset:
     return dataset
 
 
+def _by_letters(dataset: Dataset) -> list[str]:
+    """The classes as earlier versions ordered class folders: "10" before "2"."""
+    return sorted(dataset.class_names)
+
+
+def _counted_from_zero(dataset: Dataset) -> list[str]:
+    """The classes as earlier versions took them from lists of labels that begin with 1."""
+    names = dataset.class_names
+    if not all(name.isascii() and name.isdecimal() and len(name) <= 4 for name in names):
+        return names
+    return [str(label) for label in range(max(map(int, names)) + 1)]
+
+
+def _in_order(dataset: Dataset, class_names: list[str]) -> Dataset:
+    """The same data set with these class names, which hold all of its own."""
+    if class_names == dataset.class_names:
+        return dataset
+    labels = np.array([class_names.index(name) for name in dataset.class_names])
+    by_part = {
+        part: replace(split, labels=labels[split.labels]) for part, split in dataset.splits.items()
+    }
+    return replace(dataset, class_names=class_names, splits=by_part)
+
+
 def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
-    """Two splits: the rest, and `count` pictures drawn from it by seed. UserError if too few would
-    be left to train on.
+    """Two splits: the rest, and `count` pictures drawn from it by seed. A class keeps at least one
+    picture in the rest, where another can spare one for it. UserError if too few would be left to
+    train on.
     """
     if not 0 < count <= len(split) // 2:
         raise UserError(
@@ -306,7 +385,25 @@ def hold_out(split: Split, count: int, seed: int) -> tuple[Split, Split]:
             f"{len(split) // 2} is possible."
         )
     order = np.random.default_rng(seed).permutation(len(split))
-    return split.take(np.sort(order[count:])), split.take(np.sort(order[:count]))
+    held, rest = order[:count].tolist(), order[count:].tolist()
+    _give_back(split.labels, held, rest)
+    return split.take(np.sort(rest)), split.take(np.sort(held))
+
+
+def _give_back(labels: np.ndarray, held: list[int], rest: list[int]) -> None:
+    """Exchange one picture of each class that is held out as a whole for one of the class that has
+    most in the rest.
+    """
+    counts = np.bincount(labels[rest], minlength=int(labels.max()) + 1)
+    for label in np.flatnonzero((counts == 0) & (np.bincount(labels) > 0)):
+        commonest = int(counts.argmax())
+        if counts[commonest] < 2:
+            return
+        gains = next(number for number, image in enumerate(held) if labels[image] == label)
+        loses = next(number for number, image in enumerate(rest) if labels[image] == commonest)
+        held[gains], rest[loses] = rest[loses], held[gains]
+        counts[label] += 1
+        counts[commonest] -= 1
 
 
 def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:

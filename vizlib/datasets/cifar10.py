@@ -13,8 +13,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from vizlib.datasets import Dataset, Split, register
-from vizlib.datasets.picture_files import PictureFiles
+from vizlib.datasets import Dataset, LeftOut, Split, register
+from vizlib.datasets.by_class import listed
+from vizlib.datasets.taking import Listed, split_of
+from vizlib.datasets.walking import Found, Reasons, Walk, holds_pictures
 from vizlib.errors import UserError
 
 CLASS_NAMES = [
@@ -31,6 +33,7 @@ CLASS_NAMES = [
 ]
 # of the 50,000 official training pictures
 MEAN, STD = ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])
+SHORT = {"plane": "airplane", "car": "automobile"}  # as PyTorch's tutorial calls them
 MISSING = (
     "Get it with `python -m vizlib download cifar10` (170 MB), or put it as "
     "DATA/cifar10/{train,test}/CLASS/*.png (DATA is CONVSCOPE_DATA or data/)."
@@ -43,12 +46,39 @@ def _official(root: Path) -> Path:
 
 def find_cifar10(root: Path) -> list[str]:
     """Its name where either copy of it lies below `root`; empty where none does."""
-    folders = all(
-        (root / "cifar10" / part / name).is_dir()
+    is_whole = (root / "cifar10").is_dir() and not _lacking(root)
+    return ["cifar10"] if is_whole or _official(root).is_dir() else []
+
+
+def _class_folders(root: Path, part: str) -> dict[str, list[Path]]:
+    """The folders of each class in a split of class folders; a class may have its short name."""
+    folders: dict[str, list[Path]] = {}
+    for path in Walk(root / "cifar10").folders(root / "cifar10" / part):
+        name = SHORT.get(path.name, path.name)
+        if name in CLASS_NAMES:
+            folders.setdefault(name, []).append(path)
+    return folders
+
+
+def _lacking(root: Path) -> list[str]:
+    """The class folders that are not there."""
+    return [
+        f"{part}/{name}"
         for part in ("train", "test")
         for name in CLASS_NAMES
+        if not any(map(holds_pictures, _class_folders(root, part).get(name, [])))
+    ]
+
+
+def _problem(name: str, root: Path) -> str:
+    """That the folder of that name is only a part of it, in a sentence."""
+    if find_cifar10(root) or not (root / "cifar10").is_dir():
+        return ""
+    missing = _lacking(root)
+    return (
+        f"its folder has no pictures in {listed(missing)} ({len(missing)} of 20 class folders), so "
+        "it is a set of its own, 'folder:cifar10', if of anything."
     )
-    return ["cifar10"] if folders or _official(root).is_dir() else []
 
 
 def _read_official(root: Path) -> tuple[dict[str, Split], str]:
@@ -68,37 +98,51 @@ def _read_official(root: Path) -> tuple[dict[str, Split], str]:
     return splits, "CIFAR-10, official files: 50,000 training and 10,000 test images"
 
 
-def _read_folder(folder: Path) -> tuple[list[Path], np.ndarray]:
+def _read_folder(root: Path, part: str, reasons: Reasons) -> Listed:
     """One split of class folders, in the order of the file names, which are rows where they are
     numbers.
     """
+    walk = Walk(root / "cifar10")
     files = [
         (file, label)
         for label, name in enumerate(CLASS_NAMES)
-        for file in (folder / name).glob("*.png")
+        for folder in _class_folders(root, part).get(name, [])
+        for file in walk.pictures(folder)
     ]
-    files.sort(key=lambda pair: pair[0].stem)
-    return [file for file, _ in files], np.array([label for _, label in files], np.int64)
+    files.sort(key=lambda pair: _stem(pair[0]))
+    for reason, names in walk.reasons.names.items():
+        reasons.add(reason, *names)
+    return Listed([file for file, _ in files], [label for _, label in files])
 
 
-def _read_folders(root: Path) -> tuple[dict[str, Split], str]:
-    splits, rows = {}, {}
+def _stem(file: Found) -> str:
+    return file.path.stem
+
+
+def _read_folders(root: Path) -> tuple[dict[str, Split], str, list[LeftOut]]:
+    splits, rows, reasons = {}, {}, Reasons()
     for part in ("train", "test"):
-        files, labels = _read_folder(root / "cifar10" / part)
-        rows[part] = [int(file.stem) if file.stem.isdecimal() else -1 for file in files]
+        files = _read_folder(root, part, reasons)
+        stems = [_stem(file) for file in files.files]
+        rows[part] = [int(stem) if stem.isdecimal() else -1 for stem in stems]
         # Where train/ and test/ share one numbering, test/ was taken from the official training
         # rows.
         of_training = (
             part == "train" or min(rows["test"], default=-1) > max(rows["train"], default=-1) > 0
         )
         # else the numbers begin anew in each class
-        official = min(rows[part], default=-1) >= 0 and len(set(rows[part])) == len(files)
-        names = rows[part] if official else [f"{file.parent.name}/{file.stem}" for file in files]
-        ids = np.array(
-            [f"{'train' if of_training and official else part}/{name}" for name in names]
+        official = min(rows[part], default=-1) >= 0 and len(set(rows[part])) == len(stems)
+        names = (
+            rows[part]
+            if official
+            else [
+                f"{CLASS_NAMES[label]}/{stem}"
+                for label, stem in zip(files.labels, stems, strict=True)
+            ]
         )
-        splits[part] = Split(PictureFiles(files, (32, 32, 3)), labels, ids)
-    return splits, _note(splits, rows)
+        files.ids = [f"{'train' if of_training and official else part}/{name}" for name in names]
+        splits[part] = split_of(files)
+    return splits, _note(splits, rows), reasons.left_out
 
 
 def _note(splits: dict[str, Split], rows: dict[str, list[int]]) -> str:
@@ -175,11 +219,15 @@ def _unpack(archive_path: Path, root: Path) -> None:
 @register(
     "cifar10",
     find=find_cifar10,
+    problem=_problem,
     missing=MISSING,
     download=download,
     download_bytes=ARCHIVE_BYTES,
 )
 def read_cifar10(name: str, root: Path) -> Dataset:
     """The official files where they are there, else class folders. UserError for damaged ones."""
-    splits, note = _read_official(root) if _official(root).is_dir() else _read_folders(root)
-    return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note)
+    if _official(root).is_dir():
+        splits, note = _read_official(root)
+        return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note)
+    splits, note, left_out = _read_folders(root)
+    return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note, left_out=left_out)

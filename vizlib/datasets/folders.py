@@ -1,122 +1,136 @@
-"""A folder for each class: ROOT/NAME/{train,test}/CLASS/*.png, or ROOT/NAME/CLASS/*.png, of which a
-fifth is then held out.
+"""A folder for each class: ROOT/NAME/{train,val,test}/CLASS/ in any usual spelling, or
+ROOT/NAME/CLASS/; what is missing of the splits is held out by rule.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
+from vizlib.datasets import Dataset, folders_below, register, visible_folders
+from vizlib.datasets.cifar10 import find_cifar10
+from vizlib.datasets.layouts import (
+    Layout,
+    in_order,
+    layout_of,
+    problem_of_layout,
+)
+from vizlib.datasets.listed import is_told_by_lists
+from vizlib.datasets.taking import Listed, dataset_of
+from vizlib.datasets.walking import (
+    NO_PICTURE,
+    WITHOUT_PICTURES,
+    Found,
+    Walk,
+    composed,
+    is_picture,
+)
 
-from vizlib.datasets import Dataset, Split, channel_statistics, folders_below, hold_out, register
-from vizlib.datasets.picture_files import ENDINGS, PictureFiles
-from vizlib.errors import UserError
+OUTSIDE = "in no class folder"
+BESIDE = "a folder beside those of the splits"
+NO_CLASS = "in class folders of which training has none"
 
-STATISTICS_IMAGES = 2000  # enough for a mean and a deviation to three digits
-LARGEST_SIDE = 224
-
-
-def class_folders(folder: Path) -> list[Path]:
-    """The folders directly below, in order, that hold pictures."""
-    below = sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
-    )
-    return [
-        path for path in below if any(file.suffix.lower() in ENDINGS for file in path.iterdir())
-    ]
-
-
-def _parts(folder: Path) -> dict[str, Path]:
-    """The split folders there are, by name; the folder itself under "" where classes lie directly
-    in it.
-    """
-    parts = {
-        part: folder / part
-        for part in ("train", "val", "test")
-        if (folder / part).is_dir() and class_folders(folder / part)
-    }
-    if "train" in parts and "test" in parts:
-        return parts
-    listed = (folder / "train_img.csv").is_file()  # then the folders are no classes
-    return {"": folder} if len(class_folders(folder)) >= 2 and not listed else {}
+Classes = dict[str, list[Found]]  # the pictures of each
 
 
 def find_folders(root: Path) -> list[str]:
     """Of the folders below `root` those that hold class folders, as "folder:NAME"."""
-    return [f"folder:{path.name}" for path in folders_below(root, _parts) if path.name != "cifar10"]
+    is_cifar10 = bool(find_cifar10(root))
+    return [
+        f"folder:{path.name}"
+        for path in folders_below(root, _is_ours)
+        if path.name != "cifar10" or not is_cifar10
+    ]
 
 
-def read_split(part: Path, class_names: list[str], id_prefix: str) -> Split:
-    """All pictures of one split folder, class by class."""
-    paths, labels = [], []
-    for label, class_name in enumerate(class_names):
-        files = sorted(
-            file for file in (part / class_name).glob("*") if file.suffix.lower() in ENDINGS
-        )
-        paths += files
-        labels += [label] * len(files)
-    ids = np.array([f"{id_prefix}{path.parent.name}/{path.name}" for path in paths])
-    return Split(PictureFiles(paths), np.array(labels, np.int64), ids)
+def _is_ours(folder: Path) -> bool:
+    layout = layout_of(folder)
+    return layout is not None and ("train" in layout.parts or not is_told_by_lists(folder))
 
 
-def picture_size(split: Split) -> tuple[int, int, int]:
-    """(3, H, W): the median height and width of some pictures, at most LARGEST_SIDE."""
-    sizes = np.array(
-        [
-            split.pictures[int(image_number)].shape[:2]
-            for image_number in np.linspace(0, len(split) - 1, 15)
-        ]
-    )
-    height, width = np.minimum(np.median(sizes, axis=0), LARGEST_SIDE)
-    return 3, int(height), int(width)
-
-
-def describe(
-    name: str, class_names: list[str], splits: dict[str, Split], note: str, ordered: bool = False
-) -> Dataset:
-    """The Dataset of these splits, with its size and pixel statistics measured on some training
-    pictures.
-    """
-    size = picture_size(splits["train"])
-    image_numbers = np.random.default_rng(0).permutation(len(splits["train"]))[:STATISTICS_IMAGES]
-    mean, std = channel_statistics(splits["train"].take(image_numbers).images(size))
-    return Dataset(name, class_names, size, mean, std, splits, note, ordered)
-
-
-def _check_classes(folder: Path, parts: dict[str, Path], class_names: list[str]) -> None:
-    """UserError for a split with a class that the training split lacks."""
-    for part, path in parts.items():
-        strange = sorted({below.name for below in class_folders(path)} - set(class_names))
-        if strange:
-            raise UserError(
-                f"{folder.name}/{part} has the class {strange[0]!r}, which "
-                f"{folder.name}/train lacks: the same class folders are needed in both."
-            )
+def _problem(name: str, root: Path) -> str:
+    """What keeps a folder of the root from being read as class folders, in a sentence."""
+    try:
+        folders = {path.name: path for path in visible_folders(root)}
+    except OSError:
+        return ""
+    folder = folders.get(name.partition(":")[2])
+    if folder is None or layout_of(folder) is not None:
+        return ""
+    return f"{problem_of_layout(folder)}."
 
 
 @register(
     "folder",
     find=find_folders,
+    problem=_problem,
     missing="Put pictures into DATA/NAME/CLASS/, or DATA/NAME/train/CLASS/ and "
     "DATA/NAME/test/CLASS/, where DATA is CONVSCOPE_DATA or data/.",
 )
 def read_folders(name: str, root: Path) -> Dataset:
-    """The classes are the folders of the training split, in order. UserError where another split
-    has a class that it lacks.
+    """The classes are the folders that hold pictures, in order. UserError where no picture for
+    training can be read.
     """
     folder = root / name.partition(":")[2]
-    parts = _parts(folder)
-    class_names = [path.name for path in class_folders(next(iter(parts.values())))]
-    _check_classes(folder, parts, class_names)
-    splits = {
-        part: read_split(path, class_names, f"{part}/" if part else "")
-        for part, path in parts.items()
-    }
+    layout = layout_of(folder)
+    assert layout is not None  # it was found
+    walk = Walk(layout.top)
+    by_part = {part: _classes(walk, paths) for part, paths in layout.parts.items()}
+    if "" in by_part:
+        by_part["train"] = by_part.pop("")
+    else:
+        _leave_out_beside(walk, layout)
+        by_part = _without_strangers(walk, by_part)
+    class_names = in_order(list({name: 0 for classes in by_part.values() for name in classes}))
+    listed = {part: _listed(classes, class_names) for part, classes in by_part.items()}
     note = f"{folder.name}, class folders"
-    if "" in splits:
-        everything = splits.pop("")
-        splits["train"], splits["test"] = hold_out(everything, len(everything) // 5, seed=0)
-        note += ", a fifth held out by seed 0"
-    return describe(name, class_names, splits, note)
+    return dataset_of(name, folder, class_names, listed, walk.reasons, note)
+
+
+def _classes(walk: Walk, folders: list[Path]) -> Classes:
+    """The pictures of each class of a split, which may lie in several folders."""
+    classes: Classes = {}
+    for folder in folders:
+        class_folders, files = walk.entries(folder)
+        for file in files:
+            walk.reasons.add(OUTSIDE if is_picture(file.name) else NO_PICTURE, walk.name(file.path))
+        for class_folder in class_folders:
+            pictures = walk.pictures(class_folder.path)
+            if pictures:
+                classes.setdefault(composed(class_folder.name), []).extend(pictures)
+            else:
+                walk.reasons.add(WITHOUT_PICTURES, walk.name(class_folder.path))
+    return classes
+
+
+def _leave_out_beside(walk: Walk, layout: Layout) -> None:
+    """Name what lies beside the split folders."""
+    folders, files = walk.entries(layout.top)
+    split_folders = {path.name for paths in layout.parts.values() for path in paths}
+    for folder in folders:
+        if folder.name not in split_folders:
+            walk.reasons.add(BESIDE, walk.name(folder.path))
+    for file in files:
+        walk.reasons.add(OUTSIDE if is_picture(file.name) else NO_PICTURE, walk.name(file.path))
+
+
+def _without_strangers(walk: Walk, by_part: dict[str, Classes]) -> dict[str, Classes]:
+    """The splits without those whose folders are no classes, as of test pictures whose classes are
+    kept back: none of them is one of the training's.
+    """
+    kept = {}
+    for part, classes in by_part.items():
+        if classes.keys() & by_part["train"].keys():
+            kept[part] = classes
+        else:
+            names = [file.name for files in classes.values() for file in files]
+            walk.reasons.add(NO_CLASS, *names)
+    return kept
+
+
+def _listed(classes: Classes, class_names: list[str]) -> Listed:
+    """All pictures of one split, class by class."""
+    listed = Listed()
+    for label, class_name in enumerate(class_names):
+        for file in classes.get(class_name, []):
+            listed.add(file, label)
+    return listed

@@ -16,7 +16,14 @@ import numpy as np
 
 from vizlib.datasets import Dataset, register
 from vizlib.datasets.cifar10 import MISSING, download, find_cifar10, read_cifar10
-from vizlib.datasets.csv_lists import LISTS, find_lists, labels_of, read_lists
+from vizlib.datasets.csv_lists import (
+    LISTS,
+    find_lists,
+    labels_of,
+    read_lists,
+)
+from vizlib.datasets.layouts import unwrapped
+from vizlib.datasets.listed import problem_of_listed
 from vizlib.errors import UserError
 
 # training labels 0 to 4 of the homework's lists
@@ -71,7 +78,7 @@ def read_imbalanced(name: str, root: Path) -> Dataset:
 def find_imbalanced_lists(root: Path) -> list[str]:
     """Of the sets in headerless lists those that have enough pictures of each of five grades."""
     folders = {
-        name.replace("csv:", "csv-imbalanced:"): root / name.partition(":")[2]
+        name.replace("csv:", "csv-imbalanced:"): unwrapped(root / name.partition(":")[2])
         for name in find_lists(root)
     }
     return [
@@ -97,9 +104,15 @@ def _has_enough(path: Path, *state: int) -> bool:
     return bool((counts > 0).all() and (counts <= np.bincount(labels, minlength=5)[:5]).all())
 
 
+def _problem(name: str, root: Path) -> str:
+    """What keeps the lists of a set from being used."""
+    return problem_of_listed(name.replace("csv-imbalanced:", "csv:"), root)
+
+
 @register(
     "csv-imbalanced",
     find=find_imbalanced_lists,
+    problem=_problem,
     missing="It needs a set in headerless lists, csv:NAME, with five grades and enough pictures of "
     "each.",
 )

@@ -63,7 +63,7 @@ def dataset_names() -> list[str]:
 @st.cache_data(max_entries=1, ttl=30, show_spinner=False)
 def dataset_problems() -> list[str]:
     """Sentences about what lies in the data folder and cannot be read."""
-    return datasets.problems()
+    return datasets.unreadable_folders()
 
 
 def _state_of(file: str) -> dict[str | type, Callable[[Any], Any]]:

@@ -292,7 +292,7 @@ WATCHED = {
         lambda run: moments.probe_maps(run, *stored_step(run))[0],
     ),
 }
-WITH_A_TEST_OF_ITS_OWN = {"strongest"}
+WITH_A_TEST_OF_ITS_OWN = {"strongest", "held_out"}
 
 
 def equal(first, second):

@@ -23,6 +23,7 @@ def add_to(commands: Commands) -> None:
 
 def evaluate_run(options: argparse.Namespace) -> None:
     from vizlib import datasets
+    from vizlib.inside.held_out import is_what_was_tested, set_aside
     from vizlib.run.predictions import save_predictions
     from vizlib.training.evaluation import evaluate
 
@@ -30,10 +31,13 @@ def evaluate_run(options: argparse.Namespace) -> None:
     if run.missing_weights:
         raise UserError(run.missing_weights)
     dataset = datasets.load_for(run.config)
+    if aside := set_aside(run, dataset):
+        print(aside)
     predictions = evaluate(run.folder, run.config, dataset, device_named(options.device))
-    if dataset.note == run.config.dataset_note:
+    is_same = is_what_was_tested(run, predictions.image_ids)
+    if is_same and dataset.note == run.config.dataset_note:
         save_predictions(run.path("predictions.npz"), predictions)
-    else:  # another copy has other test images: what the run reports stays as it is
+    else:  # other pictures: what the run reports stays as it is
         print(f"Not stored: the run was tested on {run.config.dataset_note or 'another copy'}.")
     print(f"{run.run_id} on {dataset.note}")
     _print_scores(run, predictions)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.command_line.arguments import Commands
-    from vizlib.datasets import Dataset
+    from vizlib.datasets import Split
     from vizlib.inside.layers import Layer
     from vizlib.inside.strongest import Strongest
     from vizlib.run.folders import Run
@@ -42,6 +42,7 @@ def write_patterns(options: argparse.Namespace) -> None:
     """Two sheets with a tile a unit, and the table of the strongest images."""
     from vizlib import datasets
     from vizlib.inside import patterns, strongest
+    from vizlib.inside.held_out import held_out
     from vizlib.inside.model import load_model
 
     run = run_named(options.run)
@@ -55,16 +56,16 @@ def write_patterns(options: argparse.Namespace) -> None:
     index = strongest.load(run, dataset) or strongest.of_run(
         run, dataset, progress_of("images looked at")
     )
-    best = index[layer.name]
+    best, split = index[layer.name], held_out(run, dataset)
     sheets = {
-        "strongest-patch": _patches(run, dataset, layer, best),
+        "strongest-patch": _patches(run, dataset.note, split, layer, best),
         "made-picture": _made_pictures(run, model, layer, len(best.values)),
     }
     for name, picture in sheets.items():
         write_file(out / f"{layer.name}-{name}.png", picture)
     write_file(
         out / f"{layer.name}-strongest-images.csv",
-        patterns.csv(best, dataset.splits["test"], dataset.class_names).encode(),
+        patterns.csv(best, split, dataset.class_names).encode(),
     )
 
 
@@ -84,11 +85,11 @@ def _layer(model: nn.Module, run: Run, layer_name: str | None) -> Layer:
     return {layer.name: layer for layer in layers}[layer_name]
 
 
-def _patches(run: Run, dataset: Dataset, layer: Layer, best: Strongest) -> bytes:
+def _patches(run: Run, note: str, split: Split, layer: Layer, best: Strongest) -> bytes:
     from vizlib.inside import patterns
 
-    tiles = patterns.patches(dataset.splits["test"].pictures, layer, best, run.input_size)
-    words = f"the part of an image that excites it most, of {dataset.note}"
+    tiles = patterns.patches(split.pictures, layer, best, run.input_size)
+    words = f"the part of an image that excites it most, of {note}"
     return _sheet(run, layer, tiles, best.values[:, 0], words)
 
 

@@ -129,9 +129,10 @@ class Dataset:
 
     mean and std: of the training pixels by channel, in [0, 1]. note: which copy this is and what
     its test split consists of. ordered: whether the classes are grades, one above the other.
-    mirrors: whether a picture seen in a mirror is still of its class. elsewhere: splits that only
-    serve to look a picture up. left_out: what lies there and was not taken. remarks: sentences a
-    reader should know of, as which split was held out by rule.
+    mirrors: whether a picture seen in a mirror is still of its class. official: whether the ids are
+    those of a published data set, of which "test/..." is never trained on in any copy. elsewhere:
+    splits that only serve to look a picture up. left_out: what lies there and was not taken.
+    remarks: sentences a reader should know of, as which split was held out by rule.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Dataset:
     note: str
     ordered: bool = False
     mirrors: bool = True
+    official: bool = False
     elsewhere: dict[str, Split] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)

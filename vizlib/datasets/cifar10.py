@@ -228,6 +228,6 @@ def read_cifar10(name: str, root: Path) -> Dataset:
     """The official files where they are there, else class folders. UserError for damaged ones."""
     if _official(root).is_dir():
         splits, note = _read_official(root)
-        return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note)
+        return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note, official=True)
     splits, note, left_out = _read_folders(root)
     return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note, left_out=left_out)

@@ -9,7 +9,6 @@ from pathlib import Path
 from vizlib.datasets import Dataset, folders_below, register, visible_folders
 from vizlib.datasets.cifar10 import find_cifar10
 from vizlib.datasets.layouts import (
-    Layout,
     in_order,
     layout_of,
     problem_of_layout,
@@ -74,11 +73,12 @@ def read_folders(name: str, root: Path) -> Dataset:
     layout = layout_of(folder)
     assert layout is not None  # it was found
     walk = Walk(layout.top)
-    by_part = {part: _classes(walk, paths) for part, paths in layout.parts.items()}
+    by_part = {part: _classes(walk, paths, layout.beside) for part, paths in layout.parts.items()}
+    walk.reasons.add(BESIDE, *map(walk.name, layout.beside))
     if "" in by_part:
         by_part["train"] = by_part.pop("")
     else:
-        _leave_out_beside(walk, layout)
+        _leave_out_files(walk, layout.top)
         by_part = _without_strangers(walk, by_part)
     class_names = in_order(list({name: 0 for classes in by_part.values() for name in classes}))
     listed = {part: _listed(classes, class_names) for part, classes in by_part.items()}
@@ -86,31 +86,30 @@ def read_folders(name: str, root: Path) -> Dataset:
     return dataset_of(name, folder, class_names, listed, walk.reasons, note)
 
 
-def _classes(walk: Walk, folders: list[Path]) -> Classes:
-    """The pictures of each class of a split, which may lie in several folders."""
+def _classes(walk: Walk, folders: list[Path], beside: list[Path]) -> Classes:
+    """The pictures of each class of a split, which may lie in several folders. beside: folders in
+    them that are no classes.
+    """
     classes: Classes = {}
     for folder in folders:
-        class_folders, files = walk.entries(folder)
-        for file in files:
-            walk.reasons.add(OUTSIDE if is_picture(file.name) else NO_PICTURE, walk.name(file.path))
-        for class_folder in class_folders:
-            pictures = walk.pictures(class_folder.path)
-            if pictures:
+        for class_folder in _leave_out_files(walk, folder):
+            if class_folder in beside:
+                continue
+            if pictures := walk.pictures(class_folder):
                 classes.setdefault(composed(class_folder.name), []).extend(pictures)
             else:
-                walk.reasons.add(WITHOUT_PICTURES, walk.name(class_folder.path))
+                walk.reasons.add(WITHOUT_PICTURES, walk.name(class_folder))
     return classes
 
 
-def _leave_out_beside(walk: Walk, layout: Layout) -> None:
-    """Name what lies beside the split folders."""
-    folders, files = walk.entries(layout.top)
-    split_folders = {path.name for paths in layout.parts.values() for path in paths}
-    for folder in folders:
-        if folder.name not in split_folders:
-            walk.reasons.add(BESIDE, walk.name(folder.path))
+def _leave_out_files(walk: Walk, folder: Path) -> list[Path]:
+    """The folders in one that holds class folders, or split folders: files in it are of no
+    class.
+    """
+    folders, files = walk.entries(folder)
     for file in files:
         walk.reasons.add(OUTSIDE if is_picture(file.name) else NO_PICTURE, walk.name(file.path))
+    return [Path(entry.path) for entry in folders]
 
 
 def _without_strangers(walk: Walk, by_part: dict[str, Classes]) -> dict[str, Classes]:

@@ -32,11 +32,12 @@ MOST_CLASSES = 2000  # a matrix of them still fits into memory, and into a pictu
 @dataclass(frozen=True)
 class Layout:
     """Where the classes lie. top: the folder that names are given within. parts: the folders of
-    class folders by split; only "" where there are no splits.
+    class folders by split; only "" where there are no splits. beside: folders that are neither.
     """
 
     top: Path
     parts: dict[str, list[Path]]
+    beside: list[Path]
 
 
 def part_of(name: str) -> str | None:
@@ -87,11 +88,12 @@ def layout_of(folder: Path) -> Layout | None:
         part = part_of(path.name)
         if part and _has_class_folder(path):
             parts.setdefault(part, []).append(path)
+    split_folders = list(chain(*parts.values()))
+    others = [path for path in folders if path not in split_folders]
     if "train" in parts:
-        class_folders = [below for paths in parts.values() for path in paths for below in _in(path)]
-        return Layout(top, parts) if _has_two(class_folders) else None
-    is_flat = _has_two([path for path in folders if path not in chain(*parts.values())])
-    return Layout(top, {"": [top]}) if is_flat else None
+        is_enough = _has_two(list(chain(*map(_in, split_folders))))
+        return Layout(top, parts, others) if is_enough else None
+    return Layout(top, {"": [top]}, split_folders) if _has_two(others) else None
 
 
 def problem_of_layout(folder: Path) -> str:

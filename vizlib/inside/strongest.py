@@ -27,6 +27,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from vizlib.errors import UserError, unknown
+from vizlib.inside.held_out import held_out
 from vizlib.inside.passes import received
 from vizlib.run.files import write_whole
 
@@ -199,7 +200,7 @@ def _first(parts: Sequence[Best], count: int) -> Best:
 
 
 def of_run(run: Run, dataset: Dataset, say: Callable[[float], None] = lambda share: None) -> Index:
-    """The Index of a run's saved weights over the test images of a data set, of all its
+    """The Index of a run's saved weights over the images of a data set held out from it, of all its
     `unit_layers`.
 
     Made anew each time, and kept in its folder if that can be written.
@@ -207,16 +208,17 @@ def of_run(run: Run, dataset: Dataset, say: Callable[[float], None] = lambda sha
     """
     if not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
+    split = held_out(run, dataset)
     start = time.perf_counter()
     weights = run.path("model.safetensors").read_bytes()
-    strongest = _of_weights(run, weights, dataset.splits["test"], say)
+    strongest = _of_weights(run, weights, split, say)
     layer_names, seconds = list(strongest), time.perf_counter() - start
     facts = {"layers": json.dumps(layer_names), "seconds": f"{seconds:.3f}"}
     # in a folder that cannot be written nothing is kept, and nothing is lost but the time of
     # whoever asks next
     with suppress(OSError):
-        _write(run.path(FILE), strongest, {**_marks(run, weights, dataset), **facts})
-    return Index(layer_names, len(dataset.splits["test"]), seconds, strongest.__getitem__)
+        _write(run.path(FILE), strongest, {**_marks(run, weights, dataset, split), **facts})
+    return Index(layer_names, len(split), seconds, strongest.__getitem__)
 
 
 def _of_weights(
@@ -247,7 +249,8 @@ def load(run: Run, dataset: Dataset) -> Index | None:
     """
     if not (run.has(FILE) and run.has("model.safetensors")):
         return None
-    images = len(dataset.splits["test"])
+    split = held_out(run, dataset)
+    images = len(split)
     try:
         file = safe_open(run.path(FILE), framework="numpy")
         weights = run.path("model.safetensors").read_bytes()
@@ -257,7 +260,7 @@ def load(run: Run, dataset: Dataset) -> Index | None:
     # what is missing, cut short or not of this kind
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    if not _marks(run, weights, dataset).items() <= marks.items():
+    if not _marks(run, weights, dataset, split).items() <= marks.items():
         return None
 
     def read(name: str) -> Strongest:
@@ -266,9 +269,9 @@ def load(run: Run, dataset: Dataset) -> Index | None:
     return Index(layer_names, images, seconds, read)
 
 
-def _marks(run: Run, weights: bytes, dataset: Dataset) -> dict[str, str]:
+def _marks(run: Run, weights: bytes, dataset: Dataset, split: Split) -> dict[str, str]:
     """What an index belongs to, as text by name."""
-    ids = "\n".join(map(str, dataset.splits["test"].image_ids))
+    ids = "\n".join(map(str, split.image_ids))
     return {
         "weights": hashlib.sha256(weights).hexdigest(),
         "network": json.dumps([run.config.architecture, run.config.arguments]),

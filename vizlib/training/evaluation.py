@@ -11,8 +11,10 @@ from torch import nn
 from vizlib import architectures
 from vizlib.datasets import Dataset, Split
 from vizlib.datasets.reading import reader
+from vizlib.inside.held_out import held_out
 from vizlib.inside.passes import predict
 from vizlib.run.config import RunConfig
+from vizlib.run.folders import read_run
 from vizlib.run.predictions import Predictions
 from vizlib.run.weights import load_into, load_weights
 
@@ -20,10 +22,12 @@ from vizlib.run.weights import load_into, load_weights
 def evaluate(
     folder: Path, config: RunConfig, dataset: Dataset, device: str | torch.device = "cpu"
 ) -> Predictions:
-    """The Predictions of the saved weights on the test images of a data set."""
+    """The Predictions of the saved weights on the images of a data set that are held out from the
+    run in the folder. UserError where there are none.
+    """
     model = architectures.create(config.architecture, **config.arguments)
     load_into(model, load_weights(folder / "model.safetensors"))
-    split = dataset.splits["test"]
+    split = held_out(read_run(folder), dataset)
     images = reader(split, config.input_size)()
     return answers(model.to(device), split, images, config, dataset.mirrors)
 

@@ -20,6 +20,7 @@ from vizlib.errors import UserError
 from vizlib.run.config import RunConfig
 from vizlib.run.events import EventLog
 from vizlib.run.folders import Run, begin_folder, read_run
+from vizlib.run.images import TESTED
 from vizlib.run.predictions import Predictions
 from vizlib.run.weights import load_into
 from vizlib.training import recipes, state
@@ -30,6 +31,7 @@ from vizlib.training.evaluation import answers, evaluate, mean_loss
 from vizlib.training.measures import Clock, Marks, Meter
 from vizlib.training.noted import Moment, Noted, rounded
 from vizlib.training.prepared import prepare
+from vizlib.training.remembered import remembered
 from vizlib.training.requests import KEEP, PAUSE, STOP, Requests
 from vizlib.training.schedules import picture_size, rate_share
 from vizlib.training.snapshots import is_log_spaced
@@ -182,8 +184,10 @@ class Training:
     def _begin(self) -> None:
         torch.manual_seed(self.config.seed)
         saved = state.load_state(self.folder)
+        images = remembered(self.folder, self.dataset, self.config, write=self.group.leads)
+        self.test_images = len(images.of(TESTED)[0])
         self.prepared = prepare(
-            self.config, self.dataset, self.device, self.group, resumes=saved is not None
+            self.config, self.dataset, images, self.device, self.group, resumes=saved is not None
         )
         self.batches = self.prepared.batches
         self.model = self.prepared.model
@@ -223,7 +227,7 @@ class Training:
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             train_images=len(self.batches.labels),
             val_images=len(self.prepared.held_out),
-            test_images=len(self.dataset.splits["test"]),
+            test_images=self.test_images,
             train_counts=self.prepared.train_counts,
             steps=None if self.recipe.seconds else self.total_steps,
             layers=[name for name, _ in self.prepared.layers],

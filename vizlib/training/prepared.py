@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from vizlib.datasets import Dataset, Split, reading
 from vizlib.run.config import RunConfig
+from vizlib.run.images import RunImages
 from vizlib.training import recipes
 from vizlib.training.batches import Batches, InMemory, Source, Streamed, normalised
-from vizlib.training.config import splits
 from vizlib.training.distributed import Group
 from vizlib.training.optimisers import make_optimisers
 from vizlib.training.precision import half_type
 from vizlib.training.recipes import Recipe
+from vizlib.training.remembered import split_again
 from vizlib.training.schedules import picture_size
 from vizlib.training.start import freeze, starting_model
 
@@ -53,14 +54,21 @@ class Prepared:
 
 
 def prepare(
-    config: RunConfig, dataset: Dataset, device: torch.device, group: Group, *, resumes: bool
+    config: RunConfig,
+    dataset: Dataset,
+    images: RunImages,
+    device: torch.device,
+    group: Group,
+    *,
+    resumes: bool,
 ) -> Prepared:
-    """Prepare the training of a configuration. resumes: whether its network gets the weights of a
-    saved state afterwards: the run that it started from may be gone by now.
+    """Prepare the training of a configuration. images: which it learns from. resumes: whether its
+    network gets the weights of a saved state afterwards: the run that it started from may be gone
+    by now.
     """
     _use(device)
     recipe = recipes.from_config(config)
-    training, validation = splits(dataset, config)
+    training, validation = split_again(dataset, images)
     batches = _batches(config, recipe, dataset, training, device, group)
     model = _model(replace(config, start=None) if resumes else config, training)
     model = group.with_shared_norms(model, device)

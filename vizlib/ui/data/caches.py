@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from vizlib.datasets import Dataset
+    from vizlib.datasets import Dataset, Split
     from vizlib.displays.atlas import Atlas
     from vizlib.displays.feature_maps import FeatureMapsDisplay
     from vizlib.inside.attribution import Evidence
@@ -93,6 +93,26 @@ def dataset(run: Run) -> Dataset:
     not fit the run.
     """
     return datasets.load_for(run.config)
+
+
+@st.cache_resource(
+    max_entries=16,
+    ttl=600,
+    hash_funcs={
+        Run: lambda run: (
+            str(run.folder),
+            *map(run.changed, ("config.json", "images.npz", "predictions.npz")),
+        )
+    },
+    show_spinner=False,
+)
+def held_out(run: Run) -> Split:
+    """The pictures of the run's data set that it never learned from. UserError where there are
+    none.
+    """
+    from vizlib.inside.held_out import held_out
+
+    return held_out(run, dataset(run))
 
 
 def model(run: Run) -> nn.Module:

@@ -20,7 +20,7 @@ from vizlib.ui.streamlit_internals import (
 )
 
 if TYPE_CHECKING:
-    from vizlib.datasets import Dataset
+    from vizlib.datasets import Split
     from vizlib.run.folders import Run
     from vizlib.ui.streamlit_internals import Container
 
@@ -179,13 +179,13 @@ def as_wanted(key: str) -> str | None:
     return kept if addressed is None and not came_by_history() else addressed
 
 
-def held_out(data: Dataset, image_number: int) -> dict[str, Any]:
-    """What a link says to put a held-out image in view: the parameters of its address.
-    image_number: of the data set's test images.
+def held_out(split: Split, class_names: list[str], image_number: int) -> dict[str, Any]:
+    """What a link says to put a held-out image in view: the parameters of its address. split: the
+    images held out from a run, of which image_number is one.
     """
-    labels = data.splits["test"].labels
+    labels = split.labels
     return dict(
         source="data set",
-        label=data.class_names[labels[image_number]],
+        label=class_names[labels[image_number]],
         index=int(np.sum(labels[:image_number] == labels[image_number])),
     )

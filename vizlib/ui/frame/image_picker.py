@@ -92,13 +92,14 @@ def _from_data_set(run):
     data = caches.dataset(run)
     class_name = chosen("Class", data.class_names, key="label")
     label = data.class_names.index(class_name)
-    image_numbers = np.flatnonzero(data.splits["test"].labels == label)
+    split = caches.held_out(run)
+    image_numbers = np.flatnonzero(split.labels == label)
     if not len(image_numbers):
         raise UserError(f"There is no held-out image of the class {class_name!r}.")
     index = whole_number(
         f"Held-out image, of {len(image_numbers):,}", len(image_numbers) - 1, key="index"
     )
-    original = data.splits["test"].pictures[int(image_numbers[index])]
+    original = split.pictures[int(image_numbers[index])]
     return Picture(original, fit(original, run.input_size), f"{class_name} {index}", label)
 
 

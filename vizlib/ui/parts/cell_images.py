@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from vizlib.errors import UserError
 from vizlib.images import sharp_png
 from vizlib.run import certainty
 from vizlib.ui.data import caches
@@ -100,7 +101,7 @@ def images(run, image_ids, confidence, across, alt):
     data = caches.dataset(run)
     columns = st.columns(across)
     missing = 0
-    held_out = {image_id: n for n, image_id in enumerate(data.splits["test"].image_ids)}
+    held_out = numbers_of_held_out(run)
     for number, (image_id, share) in enumerate(zip(image_ids, confidence, strict=False)):
         try:
             picture = data.picture(image_id)
@@ -109,12 +110,21 @@ def images(run, image_ids, confidence, across, alt):
             continue
         with columns[number % across]:
             st.image(sharp_png(picture, 128), alt=alt, output_format="PNG", width="stretch")
-            way_on(run, data, held_out.get(image_id), share)
+            way_on(run, held_out.get(image_id), share)
     if missing:
         st.info(f"{missing} of these images are not in this machine's copy of the data set.")
 
 
-def way_on(run, data, image_number, share):
+def numbers_of_held_out(run):
+    """The image number of each held-out image by its id; none where no image here is held out."""
+    try:
+        image_ids = caches.held_out(run).image_ids
+    except UserError:
+        return {}
+    return {image_id: number for number, image_id in enumerate(image_ids)}
+
+
+def way_on(run, image_number, share):
     """The link to the maps of a held-out image; another copy of the data set has other ones, and
     then there is none.
     """
@@ -125,7 +135,7 @@ def way_on(run, data, image_number, share):
         "Feature maps",
         f"{share:.0%} →",
         model=run.run_id,
-        **address.held_out(data, image_number),
+        **address.held_out(caches.held_out(run), run.class_names, image_number),
     )
 
 

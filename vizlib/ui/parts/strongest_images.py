@@ -68,7 +68,7 @@ class Seen:
 def nine(run, layer, unit, index):
     """The unit's strongest images, a list of Seen, the strongest first."""
     strongest = index[layer.name]
-    pictures = caches.dataset(run).splits["test"].pictures
+    pictures = caches.held_out(run).pictures
     best = []
     for image_number, value, map_position in zip(
         strongest.image_numbers[unit][:SHOWN],
@@ -114,7 +114,7 @@ def draw_images(run, layer, unit, best, fields):
         pictures,
         "held-out image",
     )
-    ways_on(caches.dataset(run), layer, unit, best)
+    ways_on(run, layer, unit, best)
     if is_part:
         parts = [cut(seen.received, seen.box) for seen in best]
         line("**What it sees of them**", parts, "the part that the unit sees")
@@ -156,20 +156,21 @@ def line(words, pictures, alt):
         )
 
 
-def ways_on(data, layer, unit, best):
+def ways_on(run, layer, unit, best):
     """Under each image the true class and the unit's value, as a link to the image's maps."""
+    split = caches.held_out(run)
     has_map = len(layer.output_shape) == 3
     for column, seen in zip(st.columns(SHOWN, gap="small"), best, strict=False):
         place = {"place": ",".join(map(str, seen.position))} if has_map else {}
         with column:
-            st.caption(plain(data.class_names[data.splits["test"].labels[seen.image_number]]))
+            st.caption(plain(run.class_names[split.labels[seen.image_number]]))
             links.link(
                 "Feature maps",
                 f"{seen.value:.3g} →",
                 layer=layer.name,
                 unit=unit,
                 **place,
-                **address.held_out(data, seen.image_number),
+                **address.held_out(split, run.class_names, seen.image_number),
             )
 
 

@@ -105,9 +105,7 @@ def class_spread(run, layer, unit, index):
     that class in the matrix.
     """
     image_numbers = index[layer.name].image_numbers[unit]
-    classes = spread(
-        caches.dataset(run).splits["test"].labels[np.asarray(image_numbers)], run.class_names
-    )
+    classes = spread(caches.held_out(run).labels[np.asarray(image_numbers)], run.class_names)
     st.markdown(f"**The classes of its {len(image_numbers)} strongest images**")
     charts.steady(plot_spread(classes), key="spread", config={"staticPlot": True})
     links.link(

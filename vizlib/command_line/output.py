@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vizlib.errors import UserError
 
 if TYPE_CHECKING:
+    from vizlib.datasets import Dataset
     from vizlib.run.folders import Run
 
 
@@ -29,6 +30,14 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from error
     print(f"{path}: {len(content) / 1e6:.2g} MB")
+
+
+def print_what_to_know(dataset: Dataset) -> None:
+    """What a data set left out, and what else a reader should know of it."""
+    for left_out in dataset.left_out:
+        print(f"  ! {left_out.sentence}")
+    for remark in dataset.remarks:
+        print(f"  {remark}")
 
 
 def print_result(run: Run) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizlib.command_line.arguments import add_device, device_named
-from vizlib.command_line.output import print_result
+from vizlib.command_line.output import print_result, print_what_to_know
 from vizlib.errors import UserError
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ def train_network(options: argparse.Namespace) -> None:
         )
     folder = folders.new_run_folder(order.name or _usual_name(order), options.out)
     dataset = datasets.load(order.dataset)
+    if os.environ.get("RANK", "0") == "0":
+        print_what_to_know(dataset)
     process.keep_freed_memory()
     from vizlib.training.config import make_config
 

@@ -203,6 +203,11 @@ def columns_of(folder: Path, table: _Table, pictures: Pictures) -> Columns:
     """The Columns of a table: as columns.json says, else by their usual names. UserError that names
     all columns where there is no telling.
     """
+    if not table.usual(PICTURE_COLUMNS) and any(map(pictures.has, table.header)):
+        raise UserError(
+            f"{table.file_name} has no header: its first line names a picture. Write a line such "
+            "as image,label above it."
+        )
     chosen = _chosen(folder)
     for column in chosen.values():
         if column not in table.header:
@@ -233,11 +238,6 @@ def _picture_column(table: _Table, pictures: Pictures) -> str:
     usual = table.usual(PICTURE_COLUMNS)
     if usual and any(map(pictures.has, table.cells(usual[0]))):
         return usual[0]
-    if any(map(pictures.has, table.header)):
-        raise UserError(
-            f"{table.file_name} has no header: its first line names a picture. Write a line such "
-            "as image,label above it."
-        )
     raise UserError(
         f"No column of {table.file_name} names pictures that are there; it has "
         f"{some(table.header)}. The pictures are looked for anywhere below the folder."

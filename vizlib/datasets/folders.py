@@ -17,6 +17,7 @@ from vizlib.datasets.listed import is_told_by_lists
 from vizlib.datasets.taking import Listed, dataset_of
 from vizlib.datasets.walking import (
     NO_PICTURE,
+    UNREADABLE,
     WITHOUT_PICTURES,
     Found,
     Walk,
@@ -97,7 +98,7 @@ def _classes(walk: Walk, folders: list[Path], beside: list[Path]) -> Classes:
                 continue
             if pictures := walk.pictures(class_folder):
                 classes.setdefault(composed(class_folder.name), []).extend(pictures)
-            else:
+            elif walk.name(class_folder) not in walk.reasons.names.get(UNREADABLE, []):
                 walk.reasons.add(WITHOUT_PICTURES, walk.name(class_folder))
     return classes
 

@@ -73,10 +73,14 @@ def set_aside(run: Run, dataset: Dataset) -> str:
     if not aside.any():
         return ""
     learned = int((aside & learned_from(run, dataset, test)).sum())
+    later = int(aside.sum()) - learned
+    reasons = [
+        f"it was, or may have been, trained or validated on {learned:,}" if learned else "",
+        f"{later:,} came after it was tested" if later else "",
+    ]
     return (
-        f"Of the {len(test):,} test pictures that lie here now, {int(aside.sum()):,} are left out: "
-        f"{run.run_id} was, or may have been, trained or validated on {learned:,} of them, and was "
-        "tested without the others."
+        f"Of the {len(test):,} test pictures that lie here now, {int(aside.sum()):,} are left out "
+        f"for {run.run_id}: {', and '.join(filter(None, reasons))}."
     )
 
 

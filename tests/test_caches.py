@@ -386,6 +386,22 @@ def test_the_strongest_images_are_those_of_the_weights_and_of_their_file(folder)
     assert not equal(found, before)
 
 
+def test_the_held_out_images_are_those_of_the_run_s_own_file(folder):
+    data = datasets.load("digits")
+    for numbers in (slice(3, 40), slice(100, 137)):
+        ids = data.splits["test"].image_ids[numbers]
+        np.savez(
+            folder / "images.npz",
+            image_ids=ids,
+            digests=np.zeros(37, np.uint64),
+            parts=np.full(37, 2, np.uint8),
+        )
+        if numbers.start == 3:
+            os.utime(folder / "images.npz", ns=(0, LONG_AGO))
+        held_out = caches.held_out(folders.read_run(folder))
+        assert held_out.image_ids.tolist() == ids.tolist()
+
+
 @pytest.mark.parametrize("is_control", [False, True])
 def test_a_network_and_its_control_are_kept_apart(folder, is_control):
     run = put(folder, "model.safetensors", 1)

@@ -20,31 +20,37 @@ if TYPE_CHECKING:
     import torch
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+OF_FOLDERS = (*FORMATS, "PPM")  # what is read of data sets: old ones come so
 MAX_BYTES = 50_000_000
 # Pillow's own limit is 179 million, which is over 800 MB of memory from a file of 172 kB
 MAX_PIXELS = 25_000_000
 
 
-def open_image(data: bytes) -> np.ndarray:
+def open_image(
+    data: bytes,
+    levels: tuple[float, float] | None = None,
+    formats: Sequence[str] = FORMATS,
+) -> np.ndarray:
     """The first frame of a picture file, as it is meant to be seen: uint8 (H, W, 3).
 
     data: the file's bytes; the format is told by content. Turned as EXIF says, transparency over
     white, greys of more than 8 bits stretched so that the least value is black and the greatest
-    white. UserError if it is no such picture, damaged, over 50 MB or over 25 million pixels; the
-    size is looked at before any pixel is unpacked.
+    white: its own, or those of `levels`, which make the pictures of one set comparable. UserError
+    if it is no such picture, damaged, over 50 MB or over 25 million pixels; the size is looked at
+    before any pixel is unpacked.
     """
     _check_bytes(len(data))
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+        with Image.open(io.BytesIO(data), formats=formats) as picture:
             _check_size(*picture.size)
-            return _as_rgb(ImageOps.exif_transpose(picture))
+            return _as_rgb(ImageOps.exif_transpose(picture), levels)
     except UserError:
         raise
     except Image.DecompressionBombError:
         raise _too_large("over 170 million") from None
     except UnidentifiedImageError:
         raise UserError(
-            f"This is not a picture that can be read here. Possible: {', '.join(FORMATS)}."
+            f"This is not a picture that can be read here. Possible: {', '.join(formats)}."
         ) from None
     # Pillow's readers raise whatever they stumble over in a damaged file: OSError, SyntaxError,
     # struct.error ...
@@ -79,10 +85,10 @@ def _too_large(pixels: str) -> UserError:
     )
 
 
-def _as_rgb(picture: Image.Image) -> np.ndarray:
+def _as_rgb(picture: Image.Image, levels: tuple[float, float] | None) -> np.ndarray:
     # Pillow would clip these at 255: nearly all of a 16-bit picture would be white
     if picture.mode.startswith(("I", "F")):
-        grey = _stretched(np.asarray(picture))
+        grey = _stretched(np.asarray(picture), levels)
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
@@ -90,14 +96,26 @@ def _as_rgb(picture: Image.Image) -> np.ndarray:
     return np.array(picture.convert("RGB"))
 
 
-def _stretched(values: np.ndarray) -> np.ndarray:
-    low, high = float(values.min()), float(values.max())
+def grey_levels(data: bytes) -> tuple[float, float] | tuple[None, None]:
+    """(least, greatest) value of the bytes of a picture that `open_image` opens, where it is a grey
+    of more than 8 bits; else (None, None).
+    """
+    with Image.open(io.BytesIO(data), formats=OF_FOLDERS) as picture:
+        if not picture.mode.startswith(("I", "F")):
+            return None, None
+        values = np.asarray(picture)
+        return float(values.min()), float(values.max())
+
+
+def _stretched(values: np.ndarray, levels: tuple[float, float] | None) -> np.ndarray:
+    low, high = levels or (float(values.min()), float(values.max()))
     if not np.isfinite([low, high]).all():
         raise UserError(
             "This picture holds values that are not numbers. Save it again as PNG or JPEG."
         )
     scale = 255 / (high - low) if high > low else 0.0
-    return np.round(np.subtract(values, low, dtype=np.float64) * scale).astype(np.uint8)
+    stretched = np.subtract(values, low, dtype=np.float64) * scale
+    return np.round(stretched.clip(0, 255)).astype(np.uint8)
 
 
 def photograph_names() -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def _rank(image_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(str(image_id).encode(), digest_size=8).digest(), "big")
 
 
-def listed(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """Three names, and how many more."""
     shown = ", ".join(map(repr, names[:3]))
     return shown + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
@@ -41,8 +41,8 @@ def listed(names: Sequence[str]) -> str:
 def lacking(class_names: Sequence[str], labels: np.ndarray, purpose: str) -> list[str]:
     """A sentence about the classes of which there is no picture, for "training" or "testing"."""
     counts = np.bincount(labels, minlength=len(class_names))
-    names = [class_names[label] for label in np.flatnonzero(counts == 0)]
+    names = [name for name, count in zip(class_names, counts, strict=True) if not count]
     if not names:
         return []
     kind = "class" if len(names) == 1 else "classes"
-    return [f"There is no picture for {purpose} of the {kind} {listed(names)}."]
+    return [f"There is no picture for {purpose} of the {kind} {some(names)}."]

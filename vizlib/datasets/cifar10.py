@@ -7,16 +7,16 @@ their pictures in either copy. Krizhevsky, Learning Multiple Layers of Features 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from vizlib.datasets import Dataset, LeftOut, Split, register
-from vizlib.datasets.by_class import listed
-from vizlib.datasets.taking import Listed, split_of
-from vizlib.datasets.walking import Found, Reasons, Walk, holds_pictures
+from vizlib.datasets.by_class import some
+from vizlib.datasets.taking import Listed, Taken
+from vizlib.datasets.walking import Reasons, Walk, holds_pictures
 from vizlib.errors import UserError
 
 CLASS_NAMES = [
@@ -76,7 +76,7 @@ def _problem(name: str, root: Path) -> str:
         return ""
     missing = _lacking(root)
     return (
-        f"its folder has no pictures in {listed(missing)} ({len(missing)} of 20 class folders), so "
+        f"its folder has no pictures in {some(missing)} ({len(missing)} of 20 class folders), so "
         "it is a set of its own, 'folder:cifar10', if of anything."
     )
 
@@ -109,40 +109,65 @@ def _read_folder(root: Path, part: str, reasons: Reasons) -> Listed:
         for folder in _class_folders(root, part).get(name, [])
         for file in walk.pictures(folder)
     ]
-    files.sort(key=lambda pair: _stem(pair[0]))
+    files.sort(key=lambda pair: pair[0].stem)
     for reason, names in walk.reasons.names.items():
         reasons.add(reason, *names)
     return Listed([file for file, _ in files], [label for _, label in files])
 
 
-def _stem(file: Found) -> str:
-    return file.path.stem
-
-
-def _read_folders(root: Path) -> tuple[dict[str, Split], str, list[LeftOut]]:
-    splits, rows, reasons = {}, {}, Reasons()
+def _read_folders(name: str, root: Path) -> Dataset:
+    listed, rows, reasons = {}, {}, Reasons()
     for part in ("train", "test"):
-        files = _read_folder(root, part, reasons)
-        stems = [_stem(file) for file in files.files]
-        rows[part] = [int(stem) if stem.isdecimal() else -1 for stem in stems]
+        files = listed[part] = _read_folder(root, part, reasons)
+        rows[part] = _rows(files)
         # Where train/ and test/ share one numbering, test/ was taken from the official training
         # rows.
         of_training = (
             part == "train" or min(rows["test"], default=-1) > max(rows["train"], default=-1) > 0
         )
-        # else the numbers begin anew in each class
-        official = min(rows[part], default=-1) >= 0 and len(set(rows[part])) == len(stems)
-        names = (
-            rows[part]
-            if official
-            else [
-                f"{CLASS_NAMES[label]}/{stem}"
-                for label, stem in zip(files.labels, stems, strict=True)
-            ]
-        )
-        files.ids = [f"{'train' if of_training and official else part}/{name}" for name in names]
-        splits[part] = split_of(files)
-    return splits, _note(splits, rows), reasons.left_out
+        files.ids = _ids(files, rows[part], part, of_training)
+    taken = Taken(root / "cifar10", listed, reasons)
+    splits = taken.splits(size=(32, 32, 3) if taken.are_all_of(32, 32) else None)
+    is_official = _are_official(rows["train"]) and _are_official(rows["test"])
+    return _dataset(name, splits, _note(splits, rows), is_official, reasons.left_out)
+
+
+def _rows(files: Listed) -> list[int]:
+    """The official rows that the files' names are, -1 for each that is no number."""
+    stems = [file.stem for file in files.files]
+    return [int(stem) if stem.isascii() and stem.isdecimal() else -1 for stem in stems]
+
+
+def _are_official(rows: list[int]) -> bool:
+    """Whether numbers are rows; else they begin anew in each class."""
+    return min(rows, default=-1) >= 0 and len(set(rows)) == len(rows)
+
+
+def _ids(files: Listed, rows: list[int], part: str, of_training: bool) -> list[str]:
+    if _are_official(rows):
+        return [f"{'train' if of_training else part}/{row}" for row in rows]
+    pairs = zip(files.files, files.labels, strict=True)
+    return [f"{part}/{CLASS_NAMES[label]}/{file.stem}" for file, label in pairs]
+
+
+def _dataset(
+    name: str,
+    splits: dict[str, Split],
+    note: str,
+    is_official: bool,
+    left_out: Sequence[LeftOut] = (),
+) -> Dataset:
+    return Dataset(
+        name,
+        CLASS_NAMES,
+        (3, 32, 32),
+        MEAN,
+        STD,
+        splits,
+        note,
+        official=is_official,
+        left_out=list(left_out),
+    )
 
 
 def _note(splits: dict[str, Split], rows: dict[str, list[int]]) -> str:
@@ -227,7 +252,5 @@ def _unpack(archive_path: Path, root: Path) -> None:
 def read_cifar10(name: str, root: Path) -> Dataset:
     """The official files where they are there, else class folders. UserError for damaged ones."""
     if _official(root).is_dir():
-        splits, note = _read_official(root)
-        return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note, official=True)
-    splits, note, left_out = _read_folders(root)
-    return Dataset(name, CLASS_NAMES, (3, 32, 32), MEAN, STD, splits, note, left_out=left_out)
+        return _dataset(name, *_read_official(root), is_official=True)
+    return _read_folders(name, root)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vizlib.datasets import Dataset, folders_below
-from vizlib.datasets.by_class import listed as some
+from vizlib.datasets.by_class import some
 from vizlib.datasets.delimited import rows_of
 from vizlib.datasets.labels import classes_of
 from vizlib.datasets.layouts import part_of, part_of_file, unwrapped

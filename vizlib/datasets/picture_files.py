@@ -9,18 +9,29 @@ import numpy as np
 
 from vizlib.errors import UserError
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+ENDINGS = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"} | {
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+}
 
 
 class PictureFiles:
     """Picture files as a sequence of uint8 arrays (H, W, 3), each opened when asked for.
 
     size: (H, W, 3) where all are known to be of one. shape: then that of the array (N, H, W, 3)
-    which they would be, else None.
+    which they would be, else None. levels: the values that are black and white in greys of more
+    than 8 bits, where the set has some; without them each picture has its own.
     """
 
-    def __init__(self, paths: Iterable[Path], size: tuple[int, int, int] | None = None) -> None:
-        self.paths, self.size = list(paths), size
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        size: tuple[int, int, int] | None = None,
+        levels: tuple[float, float] | None = None,
+    ) -> None:
+        self.paths, self.size, self.levels = list(paths), size, levels
 
     @property
     def shape(self) -> tuple[int, int, int, int] | None:
@@ -30,10 +41,10 @@ class PictureFiles:
         return len(self.paths)
 
     def __getitem__(self, image_number: int, /) -> np.ndarray:
-        from vizlib.images import open_image
+        from vizlib.images import OF_FOLDERS, open_image
 
         try:
-            return open_image(self.paths[image_number].read_bytes())
+            return open_image(self.paths[image_number].read_bytes(), self.levels, OF_FOLDERS)
         except OSError as error:
             raise UserError(
                 f"The picture {self.paths[image_number].name!r} cannot be read any more: "
@@ -45,4 +56,5 @@ class PictureFiles:
             ) from error
 
     def take(self, image_numbers: Iterable[int], /) -> PictureFiles:
-        return PictureFiles([self.paths[image_number] for image_number in image_numbers], self.size)
+        chosen = [self.paths[image_number] for image_number in image_numbers]
+        return PictureFiles(chosen, self.size, self.levels)

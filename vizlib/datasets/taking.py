@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from vizlib.datasets import Dataset, Split, channel_statistics
-from vizlib.datasets.by_class import held_out_fifth, lacking
+from vizlib.datasets.by_class import held_out_fifth, lacking, some
+from vizlib.datasets.index import examined
 from vizlib.datasets.layouts import MOST_CLASSES
 from vizlib.datasets.picture_files import PictureFiles
 from vizlib.datasets.walking import Found, Reasons
@@ -73,76 +74,131 @@ def dataset_of(
 ) -> Dataset:
     """The Dataset of these files by split, of which "train" is needed. folder: what is known of
     its files is kept by. reasons: what was left out before; what cannot be read is added.
-    UserError where nothing is left to train on.
+    UserError where no two classes are left to train on.
     """
     check_classes(class_names)
-    usable = {part: _usable(folder, files, reasons) for part, files in listed.items()}
-    if not usable["train"].files:
-        raise UserError(f"None of the pictures of {folder.name!r} for training can be read.")
+    taken = Taken(folder, listed, reasons)
+    taken.check_training()
     remarks = []
-    if not usable.get("test", Listed()).files:
-        usable |= _held_out(usable["train"])
+    if not taken.listed.get("test", Listed()).files:
+        taken.hold_out()
         note += f", {BY_RULE}"
         remarks.append(
             "There are no test pictures of its own: of each class a fifth is held out for testing, "
             "chosen by the names of the files."
         )
+    remarks += taken.remarks
     for part, purpose in (("train", "training"), ("test", "testing")):
-        remarks += lacking(class_names, np.array(usable[part].labels, np.int64), purpose)
-    parts = [part for part in PARTS if usable.get(part, Listed()).files]
-    splits = {part: split_of(usable[part]) for part in parts}
-    return describe(
-        name, class_names, splits, note, ordered, left_out=reasons.left_out, remarks=remarks
+        remarks += lacking(class_names, np.array(taken.listed[part].labels, np.int64), purpose)
+    size, splits = taken.picture_size(), taken.splits()
+    mean, std = _statistics(splits["train"], size)
+    return Dataset(
+        name,
+        class_names,
+        size,
+        mean,
+        std,
+        splits,
+        note,
+        ordered,
+        left_out=reasons.left_out,
+        remarks=remarks,
     )
 
 
-def _usable(folder: Path, listed: Listed, reasons: Reasons) -> Listed:
-    """The files without those that cannot be read, and without the second of two of one id."""
-    is_first = np.ones(len(listed.files), bool)
-    seen: set[str] = set()
-    for number, image_id in enumerate(listed.ids):
-        is_first[number] = image_id not in seen
-        seen.add(image_id)
-    reasons.add(SAME_NAME, *(file.name for file in listed.only(~is_first).files))
-    return listed.only(is_first)
+class Taken:
+    """The files of a data set that can be read, each looked into.
 
-
-def _held_out(training: Listed) -> dict[str, Listed]:
-    """The training files without a fifth of each class, and that fifth."""
-    is_held_out = held_out_fifth(np.array(training.labels), training.ids)
-    return {"train": training.only(~is_held_out), "test": training.only(is_held_out)}
-
-
-def split_of(listed: Listed) -> Split:
-    """The Split of some files."""
-    pictures = PictureFiles([file.path for file in listed.files])
-    return Split(pictures, np.array(listed.labels, np.int64), np.array(listed.ids))
-
-
-def picture_size(split: Split) -> tuple[int, int, int]:
-    """(3, H, W): the median height and width of some pictures, at most LARGEST_SIDE."""
-    sizes = np.array(
-        [
-            split.pictures[int(image_number)].shape[:2]
-            for image_number in np.linspace(0, len(split) - 1, 15)
-        ]
-    )
-    height, width = np.minimum(np.median(sizes, axis=0), LARGEST_SIDE)
-    return 3, int(height), int(width)
-
-
-def describe(
-    name: str,
-    class_names: list[str],
-    splits: dict[str, Split],
-    note: str,
-    ordered: bool = False,
-    **said: list,
-) -> Dataset:
-    """The Dataset of these splits, with its size and pixel statistics measured on some training
-    pictures. said: its `left_out` and `remarks`.
+    listed: of each split the files without those that cannot be read, which are added to the
+    reasons, and without the second of two of one id.
     """
-    size = picture_size(splits["train"])
-    image_numbers = np.random.default_rng(0).permutation(len(splits["train"]))[:STATISTICS_IMAGES]
-    mean, std = channel_statistics(splits["train"].take(image_numbers).images(size))
-    return Dataset(name, class_names, size, mean, std, splits, note, ordered, **said)
+
+    def __init__(self, folder: Path, listed: dict[str, Listed], reasons: Reasons) -> None:
+        files = [file for of_part in listed.values() for file in of_part.files]
+        self._paths = {file: file.path for file in files}
+        known = examined(folder, list(self._paths.values()))
+        self._known = dict(zip(files, known, strict=True))
+        self._damaged = [file for file in files if self._known[file].problem]
+        for file in self._damaged:
+            reasons.add(self._known[file].problem, file.name)
+        self.listed = {part: self._usable(of_part, reasons) for part, of_part in listed.items()}
+
+    @property
+    def remarks(self) -> list[str]:
+        """A sentence about pictures that are read smaller than they are, where there are any."""
+        reduced = [file.name for file, known in self._known.items() if known.reduced]
+        if not reduced:
+            return []
+        return [f"Too large to be read whole, and read smaller: {some(reduced)}."]
+
+    def _usable(self, listed: Listed, reasons: Reasons) -> Listed:
+        is_readable = np.array([not self._known[file].problem for file in listed.files], bool)
+        listed = listed.only(is_readable)
+        is_first = np.zeros(len(listed.ids), bool)
+        is_first[np.unique(np.array(listed.ids), return_index=True)[1]] = True
+        reasons.add(SAME_NAME, *(file.name for file in listed.only(~is_first).files))
+        return listed.only(is_first)
+
+    def check_training(self) -> None:
+        """UserError unless two classes are left to train on; that of a picture which cannot be
+        read, where there is one.
+        """
+        if len(set(self.listed["train"].labels)) >= 2:
+            return
+        if self._damaged:
+            PictureFiles([self._paths[self._damaged[0]]])[0]
+        raise UserError("There are pictures for training of no two classes.")
+
+    def hold_out(self) -> None:
+        """Make a fifth of each class of the training files the test files."""
+        training = self.listed["train"]
+        is_held_out = held_out_fifth(np.array(training.labels), training.ids)
+        self.listed["train"] = training.only(~is_held_out)
+        self.listed["test"] = training.only(is_held_out)
+
+    def picture_size(self) -> tuple[int, int, int]:
+        """(3, H, W): the median height and width of the training pictures, at most LARGEST_SIDE."""
+        sizes = [
+            (self._known[file].height, self._known[file].width)
+            for file in self.listed["train"].files
+        ]
+        height, width = np.minimum(np.median(sizes, axis=0), LARGEST_SIDE)
+        return 3, int(height), int(width)
+
+    def splits(self, size: tuple[int, int, int] | None = None) -> dict[str, Split]:
+        """The Splits that have files. size: (H, W, 3), where all files are known to be of it."""
+        levels = self._levels()
+        return {
+            part: Split(
+                PictureFiles([self._paths[file] for file in listed.files], size, levels=levels),
+                np.array(listed.labels, np.int64),
+                np.array(listed.ids),
+                np.array([self._digest(file) for file in listed.files], np.uint64),
+            )
+            for part in PARTS
+            if (listed := self.listed.get(part, Listed())).files
+        }
+
+    def _digest(self, file: Found) -> int:
+        return int(self._known[file].digest[:16], 16)
+
+    def _levels(self) -> tuple[float, float] | None:
+        """The least and the greatest grey of the training pictures of more than 8 bits, which is
+        the one scale of all; None where there are none.
+        """
+        known = [self._known[file] for file in self.listed["train"].files]
+        lows = [of_file.low for of_file in known if of_file.low is not None]
+        highs = [of_file.high for of_file in known if of_file.high is not None]
+        return (min(lows), max(highs)) if lows and highs else None
+
+    def are_all_of(self, height: int, width: int) -> bool:
+        """Whether all files that can be read are of this size."""
+        return {
+            (known.height, known.width) for known in self._known.values() if not known.problem
+        } == {(height, width)}
+
+
+def _statistics(split: Split, size: tuple[int, int, int]) -> tuple[list[float], list[float]]:
+    """Mean and deviation by channel, of some pictures."""
+    image_numbers = np.random.default_rng(0).permutation(len(split))[:STATISTICS_IMAGES]
+    return channel_statistics(split.take(image_numbers).images(size))

@@ -52,6 +52,11 @@ class Found:
     def path(self) -> Path:
         return Path(self.file)
 
+    @property
+    def stem(self) -> str:
+        """The name of the file alone, without its ending."""
+        return self.path.stem
+
 
 @dataclass
 class Reasons:

@@ -119,27 +119,30 @@ class _Known:
         ids, digests = images.of(TESTED)
         self.count_tested = len(ids)
         self._tested = dict(zip(ids, digests, strict=True)) if is_own else {}
+        # those of pictures that lie in both are of no use to tell them by
+        self._only_tested = np.setdiff1d(digests[digests != UNKNOWN], self._learned_digests)
 
     def tested(self, split: Split) -> np.ndarray:
-        """Which pictures of a split it was tested on, bool (N,): those of the same id, and of the
-        same bytes where they are known.
+        """Which pictures of a split it was tested on, bool (N,): those of the same bytes, under
+        whatever name, and of the same id where their bytes are not known.
         """
         was = np.array([self._tested.get(image_id, -1) for image_id in split.image_ids], object)
         same = was != -1
         if split.digests is not None:
             same &= (was == split.digests) | (was == UNKNOWN)
+            same |= np.isin(split.digests, self._only_tested)
         return same.astype(bool)
 
     def learned(self, split: Split) -> np.ndarray:
         """Which pictures of a split it was, or may have been, trained or validated on, bool
-        (N,).
+        (N,): those of the same bytes or of the same id, unless it was tested on them.
         """
         if not self._is_whole and self._is_own:
             return ~self.tested(split) & ~self._never(split)
         by_id = np.array([image_id in self._learned_ids for image_id in split.image_ids], bool)
-        if split.digests is None:
-            return by_id
-        return by_id | (np.isin(split.digests, self._learned_digests) & ~self.tested(split))
+        if split.digests is not None:
+            by_id |= np.isin(split.digests, self._learned_digests)
+        return by_id & ~self.tested(split)
 
     def _never(self, split: Split) -> np.ndarray:
         """Which are test pictures of a published data set, in every copy of it."""

@@ -3,6 +3,7 @@ thing on disk.
 
     <run>/config.json             what was trained on what, and how: enough to rebuild it
           events.jsonl            a line for each thing that happened, by the training process only
+          images.npz              which images it learns from, is validated and tested on
           model.safetensors       the best weights, float16; large networks ship without
           evaluations.safetensors the validation images' matrices, by step
           predictions.npz         labels and logits of the held-out images

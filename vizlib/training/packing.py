@@ -3,7 +3,7 @@
 from vizlib import architectures
 from vizlib.datasets import Dataset, reading
 from vizlib.errors import UserError
-from vizlib.run.config import RunConfig
+from vizlib.inside.held_out import held_out, is_what_was_tested
 from vizlib.run.events import add_to_ended
 from vizlib.run.files import write_whole
 from vizlib.run.folders import Run
@@ -21,11 +21,11 @@ def pack(run: Run, dataset: Dataset) -> tuple[float, float]:
 
     Returns the accuracy on the test images before and after, fractions. UserError, and nothing is
     changed, for a run that has not finished or is packed already, and where over 0.3 points of
-    accuracy would be lost.
+    accuracy would be lost, or the images that it was tested on are not here.
     """
     trained = _check(run)
     weights = packed_weights(load_weights(run.path("model.safetensors")))
-    packed = _answers(weights, run.config, dataset)
+    packed = _answers(weights, run, dataset)
     if trained - packed.accuracy > MOST_LOST:
         raise UserError(
             f"With 8-bit weights {run.run_id} would be right on {packed.accuracy:.2%} of the test "
@@ -59,10 +59,16 @@ def _check(run: Run) -> float:
     return finished["test_accuracy"]
 
 
-def _answers(weights: bytes, config: RunConfig, dataset: Dataset) -> Predictions:
-    """What the network answers to the test images with the weights of a file."""
+def _answers(weights: bytes, run: Run, dataset: Dataset) -> Predictions:
+    """What the network answers to the images it was tested on with the weights of a file. UserError
+    where those are not all here.
+    """
+    config, split = run.config, held_out(run, dataset)
+    if not is_what_was_tested(run, split.image_ids):
+        raise UserError(
+            f"{run.run_id} was tested on other images than are held out here: it stays as it is."
+        )
     model = architectures.create(config.architecture, **config.arguments)
     load_into(model, load_weights(weights))
-    split = dataset.splits["test"]
     images = reading.reader(split, config.input_size)()
     return answers(model, split, images, config, dataset.mirrors)

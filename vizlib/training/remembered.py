@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vizlib.datasets import Dataset, Split
-from vizlib.datasets.by_class import listed
+from vizlib.datasets.by_class import some
 from vizlib.datasets.together import at, parts_of, places_of
 from vizlib.errors import UserError
 from vizlib.inside.held_out import learned_from
@@ -117,6 +117,6 @@ def _found(dataset: Dataset, image_ids: np.ndarray, digests: np.ndarray) -> Spli
     if lost:
         raise UserError(
             f"{len(lost):,} of the pictures that this training learns from are gone or changed: "
-            f"{listed(lost)}. Put them back, or train a new one from its weights with --start."
+            f"{some(lost)}. Put them back, or train a new one from its weights with --start."
         )
     return split

@@ -25,6 +25,7 @@ FILE = "files.json"
 VERSION = 1  # of what is kept
 MOST_KEPT = 500_000_000  # bytes: over a million files
 THREADS = 4
+MOST_FOLDERS = 4  # that are kept in memory
 NOT_REGULAR = "not a regular file"
 # a word of what keeps a picture from being opened, and how a list of such pictures is headed
 _PROBLEMS = {
@@ -61,7 +62,8 @@ def examined(
     """What is in some picture files of the data set in a folder, in their order. say(share) is told
     the progress in [0, 1]. Never raises for a bad file.
     """
-    kept, states = _read_kept(folder), [_state(path) for path in paths]
+    states = [_state(path) for path in paths]
+    kept = _in_memory.get(folder) or _read_kept(folder)
     names = [_name(folder, path) for path in paths]
     found = {
         name: kept[name][1]
@@ -77,7 +79,9 @@ def examined(
                 if say is not None:
                     say(done / len(new))
         by_name = zip(names, states, strict=True)
-        _keep(folder, kept | {name: (state, found[name]) for name, state in by_name if state})
+        kept = kept | {name: (state, found[name]) for name, state in by_name if state}
+        _keep(folder, kept)
+    _remember(folder, kept)
     return [found[name] for name in names]
 
 
@@ -110,6 +114,15 @@ def _in_a_few_words(sentence: str) -> str:
 # What is kept
 
 _State = list[int]  # a file's size and time of change
+_in_memory: dict[Path, dict[str, tuple[_State, Examined]]] = {}
+
+
+def _remember(folder: Path, kept: dict[str, tuple[_State, Examined]]) -> None:
+    """Keep it in this process too, for the last few folders."""
+    _in_memory.pop(folder, None)
+    _in_memory[folder] = kept
+    while len(_in_memory) > MOST_FOLDERS:
+        del _in_memory[next(iter(_in_memory))]
 
 
 def _state(path: Path) -> _State:

@@ -55,7 +55,7 @@ class Found:
     @property
     def stem(self) -> str:
         """The name of the file alone, without its ending."""
-        return self.path.stem
+        return os.path.splitext(os.path.basename(self.file))[0]
 
 
 @dataclass

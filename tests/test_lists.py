@@ -280,6 +280,25 @@ def test_tables_of_two_splits_are_one_set(data_folder):
     check_labels(dataset)
 
 
+def test_a_table_of_pictures_without_labels_is_left_out(data_folder):
+    """Its other column is no label, however few columns there are."""
+    folder = data_folder / "pets"
+    rows = [(f"{number}.png", ("cat", "dog")[number % 2]) for number in range(10)]
+    for name, label in rows:
+        write_picture(folder / name, label)
+    write_picture(folder / "new.png", "cat")
+    write_table(folder / "train.csv", [("image", "label"), *rows])
+    write_table(folder / "test.csv", [("image", "width"), ("new.png", 8)])
+    dataset = datasets.load("csv:pets")
+    assert counts(dataset) == {"train": 8, "test": 2}
+    assert dataset.class_names == ["cat", "dog"]
+    assert "by 'label'" in dataset.note
+    assert left_out(dataset) == {
+        "a table without the columns of the training's": ["test.csv"],
+        "a picture that no list names": ["new.png"],
+    }
+
+
 def test_each_other_table_is_a_set_of_its_own(data_folder):
     folder = data_folder / "pets"
     rows = [(f"{number}.png", ("cat", "dog")[number % 2]) for number in range(10)]

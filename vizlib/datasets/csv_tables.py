@@ -70,6 +70,7 @@ TEMPLATE = "sample_submission"  # Kaggle's, with made-up labels
 LOOKED_AT = 50  # rows, to tell a column of pictures
 NO_SPLIT = "its split is none of training, validation and test"
 NO_LABEL = "without a label"
+OTHER_COLUMNS = "a table without the columns of the training's"
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,11 @@ class _Table:
         number = self.header.index(column)
         return [row[number] for row in self.rows]
 
+    def has(self, columns: Columns) -> bool:
+        """Whether all of these columns are there."""
+        wanted = {columns.picture, columns.label, columns.split or columns.label}
+        return wanted <= set(self.header)
+
     def usual(self, names: Sequence[str]) -> list[str]:
         """The columns with one of these names, the first of them first."""
         by_name = {column.lower(): column for column in self.header}
@@ -267,17 +273,19 @@ class _Tables:
         walk = Walk(top, used=[COLUMNS_FILE, *(path.name for path in paths)])
         self.reasons = walk.reasons
         pictures = Pictures(walk.pictures(top))
+        tables = [_Table.read(path) for path in paths]
+        self.columns = columns_of(folder, tables[0], pictures)
         rows: dict[str, Rows] = {}
         labels: dict[str, list[str]] = {}
-        for path in paths:
-            table = _Table.read(path)
-            columns = columns_of(folder, table, pictures)
-            part = (part_of_file(path.name) or "train") if len(paths) > 1 else "train"
-            of_table = _rows_by_part(table, columns, part, self.reasons)
-            labels[path.name] = [label for of_part in of_table.values() for _, label in of_part]
+        for table in tables:
+            if not table.has(self.columns):  # as Kaggle's of the pictures without labels
+                self.reasons.add(OTHER_COLUMNS, table.file_name)
+                continue
+            part = (part_of_file(table.file_name) or "train") if len(tables) > 1 else "train"
+            of_table = _rows_by_part(table, self.columns, part, self.reasons)
+            labels[table.file_name] = [label for named in of_table.values() for _, label in named]
             for of_part, named in of_table.items():
                 rows.setdefault(of_part, []).extend(named)
-            self.is_graded = columns.label.lower() in GRADE_COLUMNS
         if "train" not in rows:
             raise UserError(f"No row of {paths[0].name} is for training.")
         self.class_names, self.are_numbers = classes_of(labels)
@@ -334,8 +342,8 @@ def read_tables(name: str, root: Path) -> Dataset:
         tables.class_names,
         tables.listed,
         tables.reasons,
-        f"{folder.name}, {' and '.join(path.name for path in paths)}",
-        ordered=tables.are_numbers and tables.is_graded,
+        f"{folder.name}, {' and '.join(path.name for path in paths)}, by {tables.columns.label!r}",
+        ordered=tables.are_numbers and tables.columns.label.lower() in GRADE_COLUMNS,
     )
 
 

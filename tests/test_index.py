@@ -67,7 +67,7 @@ def test_bad_files_are_a_few_words(data_folder, monkeypatch):
         "empty",
         "not a picture that can be read here",
         "not a regular file",
-        "larger than can be opened",
+        "6,442 MB, more than can be opened",
         "more pixels than can be opened",
         "cannot be read (No such file or directory)",
     ]

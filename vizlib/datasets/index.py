@@ -27,13 +27,14 @@ MOST_KEPT = 500_000_000  # bytes: over a million files
 THREADS = 4
 MOST_FOLDERS = 4  # that are kept in memory
 NOT_REGULAR = "not a regular file"
+TOO_MANY_BYTES = "more than can be opened"
 # a word of what keeps a picture from being opened, and how a list of such pictures is headed
 _PROBLEMS = {
     "damaged": "damaged or incomplete",
     "empty": "empty",
     "pixels; up to": "more pixels than can be opened",
     "no pixels": "without pixels",
-    "MB; pictures": "larger than can be opened",
+    "MB; pictures": TOO_MANY_BYTES,
     "not numbers": "holding values that are not numbers",
 }
 OTHER_PROBLEM = "not a picture that can be read here"
@@ -95,7 +96,7 @@ def _look(path: Path) -> Examined:
         if not stat.S_ISREG(known.st_mode):
             return Examined(problem=NOT_REGULAR)
         if known.st_size > MAX_BYTES:  # before it is read
-            return Examined(problem=_PROBLEMS["MB; pictures"])
+            return Examined(problem=f"{known.st_size / 1e6:,.0f} MB, {TOO_MANY_BYTES}")
         data = path.read_bytes()
         digest = hashlib.blake2b(data, digest_size=8).hexdigest()
         height, width, _ = open_image(data, formats=OF_FOLDERS).shape

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from vizlib.run.folders import Run
 
 
-def held_out(run: Run, dataset: Dataset) -> Split:
+def held_out(run: Run, dataset: Dataset, answered: np.ndarray | None = None) -> Split:
     """The pictures of a data set that a run can be tested on: those that it was tested on, wherever
     they lie now; where none of them is here, the test pictures that it never learned from.
 
-    dataset: the run's own, or another one, whose ids say nothing then. UserError where nothing is
-    left, or nothing is known.
+    dataset: the run's own, or another one, whose ids say nothing then. answered: the ids of the
+    images that the run answered, where they are read already. UserError where nothing is left, or
+    nothing is known.
     """
-    images = load_images(run.folder)
+    images = load_images(run.folder, answered)
     if images is None:
         return _unless_changed(run, dataset)
     known = _Known(images, dataset, is_own=dataset.name == run.config.dataset)

@@ -199,16 +199,22 @@ def _first(parts: Sequence[Best], count: int) -> Best:
     )
 
 
-def of_run(run: Run, dataset: Dataset, say: Callable[[float], None] = lambda share: None) -> Index:
+def of_run(
+    run: Run,
+    dataset: Dataset,
+    say: Callable[[float], None] = lambda share: None,
+    split: Split | None = None,
+) -> Index:
     """The Index of a run's saved weights over the images of a data set held out from it, of all its
     `unit_layers`.
 
-    Made anew each time, and kept in its folder if that can be written.
+    split: those images, where they are known. Made anew each time, and kept in its folder if that
+    can be written.
     UserError if there are no weights, or they or the images do not fit.
     """
     if not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
-    split = held_out(run, dataset)
+    split = held_out(run, dataset) if split is None else split
     start = time.perf_counter()
     weights = run.path("model.safetensors").read_bytes()
     strongest = _of_weights(run, weights, split, say)
@@ -241,7 +247,7 @@ def _of_weights(
     )
 
 
-def load(run: Run, dataset: Dataset) -> Index | None:
+def load(run: Run, dataset: Dataset, split: Split | None = None) -> Index | None:
     """The Index kept in a run's folder, whose layers are read when asked for.
 
     None if there is none, or it is damaged, or of other weights, another network or another copy of
@@ -249,7 +255,7 @@ def load(run: Run, dataset: Dataset) -> Index | None:
     """
     if not (run.has(FILE) and run.has("model.safetensors")):
         return None
-    split = held_out(run, dataset)
+    split = held_out(run, dataset) if split is None else split
     images = len(split)
     try:
         file = safe_open(run.path(FILE), framework="numpy")

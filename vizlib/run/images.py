@@ -51,19 +51,20 @@ def save_images(folder: Path, images: RunImages) -> None:
     write_whole(folder / FILE, buffer.getvalue())
 
 
-def load_images(folder: Path) -> RunImages | None:
+def load_images(folder: Path, answered: np.ndarray | None = None) -> RunImages | None:
     """The RunImages in a run folder; of a run of an earlier version those whose answers it has.
-    None where neither is there. UserError for damaged files.
+    None where neither is there. answered: the ids of those, where they are read already. UserError
+    for damaged files.
     """
     if (folder / FILE).exists():
         return _read(folder)
-    answered = folder / "predictions.npz"
-    if not answered.is_file():
-        return None
-    image_ids = _answered(answered)
-    count = len(image_ids)
+    if answered is None:
+        if not (folder / "predictions.npz").is_file():
+            return None
+        answered = _answered(folder / "predictions.npz")
+    count = len(answered)
     return RunImages(
-        image_ids,
+        answered,
         np.full(count, UNKNOWN, np.uint64),
         np.full(count, TESTED, np.uint8),
         is_whole=False,
@@ -86,6 +87,7 @@ def _read(folder: Path) -> RunImages:
 
 
 def _answered(path: Path) -> np.ndarray:
+    """The ids of the images that a run answered."""
     try:
         (image_ids,) = _arrays(path, "image_ids")
         if image_ids.ndim != 1 or image_ids.dtype.kind != "U":

@@ -112,7 +112,8 @@ def held_out(run: Run) -> Split:
     """
     from vizlib.inside.held_out import held_out
 
-    return held_out(run, dataset(run))
+    is_earlier = run.has("predictions.npz") and not run.has("images.npz")
+    return held_out(run, dataset(run), predictions(run).image_ids if is_earlier else None)
 
 
 def model(run: Run) -> nn.Module:
@@ -252,7 +253,7 @@ def strongest(run: Run) -> Index | None:
     """
     from vizlib.inside.strongest import load
 
-    return load(run, dataset(run))
+    return load(run, dataset(run), held_out(run))
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("config.json"), show_spinner=False)

@@ -41,10 +41,10 @@ def _look_beside(run):
     """The Index, looked for beside the page; None as long as it is."""
     from vizlib.inside.strongest import of_run
 
-    data = caches.dataset(run)
+    data, split = caches.dataset(run), caches.held_out(run)
     done = jobs.result(
         ("strongest", *caches.state(run)),
-        lambda say: of_run(run, data, say),
+        lambda say: of_run(run, data, say, split),
         "Looking for the strongest images of all units, once",
         to_the_end=True,
     )

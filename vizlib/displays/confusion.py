@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 MOST_WRITTEN = 20  # classes; beyond, cells are too small for numbers and say them when pointed at
 MOST_MARKED = 2500  # cells, of which each can be pointed at and clicked; of more the fullest
-MOST_TICKS = 32  # class names along an axis, that do not overlap
+# class names along an axis that do not overlap: above the matrix, and beside it
+MOST_ABOVE, MOST_BESIDE = 16, 32
 MOST_PIXELS = 500  # of a matrix that is drawn as a picture, along a side
 MOST_PAIRS = 20
 # The colours of a share of a row on a light and on a dark page, from -1, all of it wrong in one
@@ -355,18 +356,21 @@ def _lay_out(figure: go.Figure, names: list[str], narrow: bool) -> None:
 
 def _lay_out_axes(figure: go.Figure, names: list[str], narrow: bool) -> None:
     last = len(names) - 0.5
-    ticks = list(range(0, len(names), -(-len(names) // MOST_TICKS)))
-    common = dict(
-        tickvals=ticks,
-        ticktext=[names[tick] for tick in ticks],
-        showgrid=False,
-        zeroline=False,
-    )
-    figure.update_xaxes(common, title="predicted", range=[-0.5, last], side="top")
-    figure.update_yaxes(common, title="true", range=[last, -0.5])
+    # all where they can be written into the cells too
+    most = (len(names),) * 2 if len(names) <= MOST_WRITTEN else (MOST_ABOVE, MOST_BESIDE)
+    above, beside = (_ticks(names, number) for number in most)
+    figure.update_xaxes(above, title="predicted", range=[-0.5, last], side="top")
+    figure.update_yaxes(beside, title="true", range=[last, -0.5])
     if narrow or len(names) > MOST_WRITTEN:
         # at the angle that Plotly would choose, neighbours touch
         figure.update_xaxes(tickangle=-60, ticklabeloverflow="allow")
+
+
+def _ticks(names: list[str], most: int) -> dict:
+    """An axis with at most so many of the names, evenly spread."""
+    ticks = list(range(0, len(names), -(-len(names) // most)))
+    text = [names[tick] for tick in ticks]
+    return dict(tickvals=ticks, ticktext=text, showgrid=False, zeroline=False)
 
 
 def _frame(figure: go.Figure, row: int, column: int) -> None:

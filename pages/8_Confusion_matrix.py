@@ -7,15 +7,13 @@ import time
 import streamlit as st
 
 from vizlib.displays.confusion import ConfusionDisplay
-from vizlib.run.verdict import COLLAPSED, HEALTHY, NOT_NUMBERS, UNJUDGED
 from vizlib.ui import page
 from vizlib.ui.data import answers as answers_of
 from vizlib.ui.data import caches
 from vizlib.ui.frame import film_slider, guard, status
 from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.guard import sentences
-from vizlib.ui.frame.plain import plain
-from vizlib.ui.parts import cell_images, confused
+from vizlib.ui.parts import cell_images, confused, verdict_box
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
 
@@ -61,17 +59,7 @@ def one_run(run, which, step, wide):
 
 
 def say_verdict(run, answers):
-    verdict = answers.verdict
-    boxes = {
-        COLLAPSED: st.error,
-        NOT_NUMBERS: st.error,
-        HEALTHY: st.success,
-        UNJUDGED: st.info,
-    }
-    text = f"**{plain(run.run_id)}.** {plain(verdict.sentence)}"
-    if verdict.cause:
-        text += f"  \n{plain(verdict.cause)} Try: {plain('; '.join(verdict.remedies))}."
-    boxes.get(verdict.level, st.warning)(text)
+    verdict_box.show(run.run_id, answers.verdict)
     if answers.predictions is None:
         st.caption(
             f"On the validation images, {answers.moment}. No single answers are stored of "
@@ -132,20 +120,10 @@ def scores(run, answers, display, keys, which):
 
 
 def say_figures(run, answers):
-    verdict = answers.verdict
-    kappa = "quadratic kappa" if run.config.ordered else "kappa"
-    st.caption(
-        f"{verdict.classes_predicted} of {len(run.class_names)} classes ever answered, "
-        f"accuracy {verdict.accuracy:.3f}, always answering the commonest class "
-        f"{verdict.majority_share:.3f}, "
-        f"balanced accuracy {verdict.balanced_accuracy:.3f} (chance {verdict.chance:.3f}), "
-        f"{kappa} {verdict.kappa:.3f}"
-        + (
-            f", {confused.figures(answers.predictions, run.config.ordered)}"
-            if answers.predictions is not None
-            else ""
-        )
-    )
+    words = [verdict_box.figures(answers.verdict, len(run.class_names), run.config.ordered)]
+    if answers.predictions is not None:
+        words.append(confused.figures(answers.predictions, run.config.ordered))
+    st.caption(", ".join(words))
 
 
 page.run(

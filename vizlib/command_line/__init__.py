@@ -35,6 +35,7 @@ collapse.
   python -m vizlib resume RUN                          go on with one that ended too early
   python -m vizlib evaluate RUN                        answer the held-out images again
   python -m vizlib check RUN                           does it answer one class? exits with 1
+  python -m vizlib check ANSWERS.csv                   the same of label,prediction of any model
   python -m vizlib patterns RUN --layer L              what each unit of a layer looks for
   python -m vizlib film RUN                            how it learned, as an animation
   python -m vizlib pack RUN                            its weights in a quarter of the bytes

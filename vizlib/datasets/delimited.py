@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
+from typing import TextIO
 
 from vizlib.errors import UserError
 
@@ -25,20 +26,27 @@ def rows_of(path: Path, most: int | None = None) -> list[list[str]]:
             )
         # spreadsheets write a mark first, which would lose the first picture
         with open(path, newline="", encoding="utf-8-sig") as file:
-            separator = _separator(file.readline())
-            file.seek(0)
-            rows: list[list[str]] = []
-            for row in csv.reader(file, delimiter=separator):
-                rows.append(_cells(row))
-                if most is not None and len(rows) >= most:
-                    break
-            return rows
+            return rows_in(file, most)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"{path.name} is not a text file in UTF-8: save it again as CSV (UTF-8)."
         ) from error
     except OSError as error:
         raise UserError(f"{path.name} cannot be read: {error.strerror}.") from error
+
+
+def rows_in(file: TextIO, most: int | None = None) -> list[list[str]]:
+    """The same of an open text that was read with its line ends, or made in memory. csv.Error if it
+    is no table.
+    """
+    separator = _separator(file.readline())
+    file.seek(0)
+    rows: list[list[str]] = []
+    for row in csv.reader(file, delimiter=separator):
+        rows.append(_cells(row))
+        if most is not None and len(rows) >= most:
+            break
+    return rows
 
 
 def _separator(line: str) -> str:

@@ -1,6 +1,7 @@
 """How a network answers held-out images: after a training, and on the way."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vizlib import architectures
+from vizlib import architectures, datasets
 from vizlib.datasets import Dataset, Split
 from vizlib.datasets.reading import reader
-from vizlib.inside.held_out import held_out
+from vizlib.datasets.together import chosen, parts_of
+from vizlib.errors import UserError
+from vizlib.inside.held_out import held_out, learned_from
 from vizlib.inside.passes import predict
 from vizlib.run.config import RunConfig
-from vizlib.run.folders import read_run
+from vizlib.run.folders import Run, read_run
 from vizlib.run.predictions import Predictions
 from vizlib.run.weights import load_into, load_weights
 
@@ -30,6 +33,42 @@ def evaluate(
     split = held_out(read_run(folder), dataset)
     images = reader(split, config.input_size)()
     return answers(model.to(device), split, images, config, dataset.mirrors)
+
+
+def answers_to(run: Run, name: str) -> tuple[Predictions, str]:
+    """A run's Predictions on all pictures of another data set that it never learned from, and the
+    set's note. UserError for classes that the run does not have, and where nothing is left.
+    """
+    if run.missing_weights:
+        raise UserError(run.missing_weights)
+    if name == run.config.dataset:
+        dataset = datasets.load_for(run.config)
+        return evaluate(run.folder, run.config, dataset), dataset.note
+    dataset = datasets.load(name)
+    labels = _labels_of(run, dataset)
+    splits = parts_of(dataset)
+    split = chosen(splits, [~learned_from(run, dataset, split) for split in splits])
+    if not len(split):
+        raise UserError(f"{run.run_id!r} was trained on all pictures of {name!r}.")
+    split = replace(split, labels=labels[split.labels])
+    model = architectures.create(run.config.architecture, **run.config.arguments)
+    load_into(model, load_weights(run.path("model.safetensors")))
+    images = reader(split, run.config.input_size)()
+    return answers(model, split, images, run.config, dataset.mirrors), dataset.note
+
+
+def _labels_of(run: Run, dataset: Dataset) -> np.ndarray:
+    """The run's label of each class of a data set, by name, int (K,). UserError where the run has
+    none.
+    """
+    strange = [name for name in dataset.class_names if name not in run.class_names]
+    if strange:
+        raise UserError(
+            f"{run.run_id!r} has no class {strange[0]!r}: the classes of {dataset.name!r} have to "
+            f"be called as its own, {', '.join(map(repr, run.class_names[:5]))}"
+            f"{' ...' if len(run.class_names) > 5 else ''}."
+        )
+    return np.array([run.class_names.index(name) for name in dataset.class_names], np.int64)
 
 
 def answers(

@@ -17,6 +17,10 @@ from torchvision.transforms import Compose, Normalize, ToTensor
 from vizlib import images
 from vizlib.errors import UserError
 from vizlib.images import (
+    cut_share,
+    fit,
+    inverted_suits,
+    is_reduced,
     open_image,
     photograph,
     photograph_names,
@@ -351,3 +355,116 @@ def test_png_enlarges_each_pixel_sharply(shape):
 def test_small_pictures_are_enlarged_by_a_whole_factor(shape, side, factor):
     pixels = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
     assert sharp_png(pixels, side) == png_bytes(pixels, factor)
+
+
+# What a file unpacks to
+
+
+def tiled(side, tile, pixels):
+    """The bytes of a grey TIFF of `side` pixels a side in one tile of (width, height) `tile`."""
+    width, height = tile
+    entries = [(256, side), (257, side), (258, 8), (259, 1), (262, 1), (277, 1)]
+    entries += [(322, width), (323, height), (324, 8 + 2 + 12 * 10 + 4), (325, len(pixels))]
+    head = struct.pack("<2sHI", b"II", 42, 8) + struct.pack("<H", len(entries))
+    head += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    return head + struct.pack("<I", 0) + pixels
+
+
+def test_a_small_picture_in_a_huge_tile_is_refused_before_it_is_unpacked(monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was unpacked"))
+    with pytest.raises(UserError, match=r"tiles of 2,146,959,360 pixels"):
+        open_image(tiled(16, (32768, 65520), b"\x00" * 64))
+
+
+def test_a_tile_somewhat_larger_than_its_picture_opens():
+    pixels = np.arange(32 * 32, dtype=np.uint8).reshape(32, 32)
+    found = open_image(tiled(20, (32, 32), pixels.tobytes()))
+    assert np.array_equal(found[..., 1], pixels[:20, :20])
+
+
+def jpeg(width, height, **how):
+    """A large picture, red above and blue below."""
+    picture = Image.new("RGB", (width, height), (200, 20, 20))
+    picture.paste((20, 20, 200), (0, height // 2, width, height))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=50, **how)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "found"), [((6400, 4800), (2400, 3200)), ((11000, 9000), (4500, 5500))]
+)
+def test_a_large_jpeg_is_read_smaller(size, found):
+    data = jpeg(*size)
+    picture = open_image(data)
+    assert picture.shape == (*found, 3)
+    assert is_reduced(data)
+    assert np.abs(picture[100, 100].astype(int) - [200, 20, 20]).max() < 12
+    assert np.abs(picture[-100, -100].astype(int) - [20, 20, 200]).max() < 12
+    assert not is_reduced(jpeg(640, 480))
+
+
+@pytest.mark.parametrize(
+    ("size", "how"), [((6400, 4800), {"progressive": True}), ((12000, 9000), {})]
+)
+def test_one_that_needs_too_much_memory_even_so_is_refused(size, how):
+    with pytest.raises(UserError, match="million can be opened"):
+        open_image(jpeg(*size, **how))
+
+
+def test_transparency_of_every_kind_is_over_white():
+    shades = np.linspace(0, 255, 16).astype(np.uint8)
+    grey = Image.merge("LA", [Image.new("L", (16, 1), 40), Image.fromarray(shades[None])])
+    colour = Image.merge(
+        "RGBA", [Image.new("L", (16, 1), 40)] * 3 + [Image.fromarray(shades[None])]
+    )
+    expected = 255 - 215 * (shades / 255)
+    for picture in (grey, colour):
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        found = open_image(file.getvalue())
+        assert np.abs(found[0, :, 2] - expected).max() <= 1
+
+
+# What is not seen
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "share"),
+    [((100, 200), (3, 32, 32), 0.5), ((300, 100), (1, 20, 10), 1 / 3), ((64, 64), (3, 8, 8), 0)],
+)
+def test_the_share_that_is_cut_off(size, wanted, share):
+    """By the formula, and by how much of a picture never matters."""
+    assert cut_share(*size, wanted) == pytest.approx(share, abs=0.01)
+    before = np.zeros((*size, 3), np.uint8)
+    base = fit(before, wanted)
+    seen = sum(
+        not np.array_equal(fit(_lit(before, row=row), wanted), base) for row in range(size[0])
+    ) * sum(
+        not np.array_equal(fit(_lit(before, column=column), wanted), base)
+        for column in range(size[1])
+    )
+    assert 1 - seen / (size[0] * size[1]) == pytest.approx(share, abs=0.02)
+
+
+def _lit(picture, row=slice(None), column=slice(None)):
+    picture = picture.copy()
+    picture[row, column] = 255
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("edge", "middle", "mean", "suits"),
+    [
+        (255, 0, [0.3], True),  # a digit in black, a set in white on black
+        (0, 255, [0.3], False),
+        (0, 255, [0.8], True),
+        (255, 0, [0.8], False),
+        (255, 0, [0.48, 0.47, 0.44], False),  # photographs are neither
+        (140, 0, [0.2], False),
+    ],
+)
+def test_when_inverting_is_offered(edge, middle, mean, suits):
+    picture = np.full((28, 28, 3), edge, np.uint8)
+    picture[4:24, 6:22] = middle
+    assert inverted_suits(picture, mean) == suits

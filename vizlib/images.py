@@ -24,6 +24,13 @@ OF_FOLDERS = (*FORMATS, "PPM")  # what is read of data sets: old ones come so
 MAX_BYTES = 50_000_000
 # Pillow's own limit is 179 million, which is over 800 MB of memory from a file of 172 kB
 MAX_PIXELS = 25_000_000
+# JPEG alone can be read at a half, a quarter or an eighth of its sides without the rest of it in
+# memory, unless it comes in passes
+MAX_REDUCED = 100_000_000
+TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
+# how light an edge is, and the mean of a set, that is mostly paper
+LIGHT_EDGE, LIGHT_MEAN = 0.7, 0.65
+ROWS_AT_ONCE = 256  # of a picture that is scaled
 
 
 def open_image(
@@ -37,13 +44,17 @@ def open_image(
     white, greys of more than 8 bits stretched so that the least value is black and the greatest
     white: its own, or those of `levels`, which make the pictures of one set comparable. UserError
     if it is no such picture, damaged, over 50 MB or over 25 million pixels; the size is looked at
-    before any pixel is unpacked.
+    before any pixel is unpacked, and so is what a file would unpack besides. A JPEG of up to 100
+    million pixels is read smaller, see `is_reduced`.
     """
     _check_bytes(len(data))
     try:
         with Image.open(io.BytesIO(data), formats=formats) as picture:
+            _reduce(picture)
             _check_size(*picture.size)
-            return _as_rgb(ImageOps.exif_transpose(picture), levels)
+            _check_tiles(picture)
+            ImageOps.exif_transpose(picture, in_place=True)
+            return _as_rgb(picture, levels)
     except UserError:
         raise
     except Image.DecompressionBombError:
@@ -78,6 +89,46 @@ def _check_size(width: int, height: int) -> None:
         raise _too_large(f"{width:,} x {height:,}")
 
 
+def _reduce(picture: Image.Image) -> None:
+    """Let a JPEG that is too large be read at the largest share of its sides that is not."""
+    width, height = picture.size
+    if not _can_be_reduced(picture):
+        return
+    share = next(share for share in (2, 4, 8) if width * height <= share**2 * MAX_PIXELS)
+    picture.draft("RGB", (-(-width // share), -(-height // share)))
+
+
+def _can_be_reduced(picture: Image.Image) -> bool:
+    width, height = picture.size
+    is_plain = picture.format == "JPEG" and not picture.info.get("progressive")
+    return is_plain and MAX_PIXELS < width * height <= MAX_REDUCED
+
+
+def is_reduced(data: bytes) -> bool:
+    """Whether `open_image` reads the picture in these bytes, which it can open, smaller than it
+    is.
+    """
+    with Image.open(io.BytesIO(data), formats=OF_FOLDERS) as picture:
+        return _can_be_reduced(picture)
+
+
+def _check_tiles(picture: Image.Image) -> None:
+    """UserError for a TIFF whose tiles hold more pixels than pictures may have: a small picture in
+    one huge tile is unpacked whole.
+    """
+    tags = getattr(picture, "tag_v2", None) or {}
+    if TILE_WIDTH not in tags or TILE_LENGTH not in tags:
+        return
+    stored = 1
+    for side, tile in zip(picture.size, (tags[TILE_WIDTH], tags[TILE_LENGTH]), strict=True):
+        stored *= -(-side // max(1, tile)) * tile
+    if stored > MAX_PIXELS:
+        raise UserError(
+            f"This picture is stored in tiles of {stored:,} pixels; up to "
+            f"{MAX_PIXELS // 1_000_000} million can be opened. Save it again as PNG."
+        )
+
+
 def _too_large(pixels: str) -> UserError:
     return UserError(
         f"This picture has {pixels} pixels; up to {MAX_PIXELS // 1_000_000} million can be "
@@ -91,9 +142,16 @@ def _as_rgb(picture: Image.Image, levels: tuple[float, float] | None) -> np.ndar
         grey = _stretched(np.asarray(picture), levels)
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return np.array(picture.convert("RGB"))
+        picture = _over_white(picture)
+    return np.array(picture if picture.mode == "RGB" else picture.convert("RGB"))
+
+
+def _over_white(picture: Image.Image) -> Image.Image:
+    ground = Image.new("RGB", picture.size, "white")
+    picture = picture if picture.mode in ("RGBA", "LA") else picture.convert("RGBA")
+    opacity = picture.getchannel("A")
+    ground.paste(picture.convert("RGB"), mask=opacity)
+    return ground
 
 
 def grey_levels(data: bytes) -> tuple[float, float] | tuple[None, None]:
@@ -114,8 +172,12 @@ def _stretched(values: np.ndarray, levels: tuple[float, float] | None) -> np.nda
             "This picture holds values that are not numbers. Save it again as PNG or JPEG."
         )
     scale = 255 / (high - low) if high > low else 0.0
-    stretched = np.subtract(values, low, dtype=np.float64) * scale
-    return np.round(stretched.clip(0, 255)).astype(np.uint8)
+    stretched = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        part = np.subtract(values[rows], low, dtype=np.float64) * scale
+        stretched[rows] = np.round(part.clip(0, 255))
+    return stretched
 
 
 def photograph_names() -> tuple[str, ...]:
@@ -211,8 +273,7 @@ def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     if picture.shape[:2] == (height, width):
         return picture
     full_height, full_width = picture.shape[:2]
-    crop_height = max(1, min(full_height, round(full_width * height / width)))
-    crop_width = max(1, min(full_width, round(full_height * width / height)))
+    crop_height, crop_width = _middle(full_height, full_width, height, width)
     top, left = (full_height - crop_height) // 2, (full_width - crop_width) // 2
     cropped = Image.fromarray(
         np.ascontiguousarray(picture[top : top + crop_height, left : left + crop_width])
@@ -220,6 +281,34 @@ def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     # Lanczos averages over all pixels when shrinking and is smooth when enlarging; BOX would
     # enlarge to blocks, whose edges excite conv1.
     return np.array(cropped.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _middle(full_height: int, full_width: int, height: int, width: int) -> tuple[int, int]:
+    """(height, width) of the largest part of a picture in the proportions of the last two."""
+    return (
+        max(1, min(full_height, round(full_width * height / width))),
+        max(1, min(full_width, round(full_height * width / height))),
+    )
+
+
+def cut_share(height: int, width: int, image_size: Sequence[int]) -> float:
+    """The share of a picture (height, width) that `fit` cuts off for a network's (C, H, W), in
+    [0, 1).
+    """
+    kept_height, kept_width = _middle(height, width, image_size[1], image_size[2])
+    return 1 - kept_height * kept_width / (height * width)
+
+
+def inverted_suits(picture: np.ndarray, mean: Sequence[float]) -> bool:
+    """Whether a picture uint8 (H, W, C) would look more like those that a network was trained on if
+    it were inverted: light around its edge, as a digit drawn in black, where theirs are dark, or
+    the other way round. mean: theirs by channel, in [0, 1].
+    """
+    edge = np.concatenate([picture[[0, -1]].ravel(), picture[:, [0, -1]].ravel()])
+    light, usual = float(np.median(edge)) / 255, float(np.mean(mean))
+    return (light > LIGHT_EDGE and usual < 1 - LIGHT_MEAN) or (
+        light < 1 - LIGHT_EDGE and usual > LIGHT_MEAN
+    )
 
 
 def _drawable(array: np.ndarray) -> np.ndarray:

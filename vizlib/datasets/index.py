@@ -88,7 +88,7 @@ def examined(
 
 def _look(path: Path) -> Examined:
     """Read and decode one file."""
-    from vizlib.images import MAX_BYTES, OF_FOLDERS, grey_levels, open_image
+    from vizlib.images import MAX_BYTES, OF_FOLDERS, grey_levels, is_reduced, open_image
 
     digest = ""
     try:
@@ -100,7 +100,7 @@ def _look(path: Path) -> Examined:
         data = path.read_bytes()
         digest = hashlib.blake2b(data, digest_size=8).hexdigest()
         height, width, _ = open_image(data, formats=OF_FOLDERS).shape
-        return Examined(height, width, *grey_levels(data), digest)
+        return Examined(height, width, *grey_levels(data), digest, reduced=is_reduced(data))
     except UserError as error:
         return Examined(digest=digest, problem=_in_a_few_words(str(error)))
     except OSError as error:

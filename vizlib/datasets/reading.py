@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from vizlib.datasets import Split
+from vizlib.images import cut_share
 
+SOME = 30  # pictures, which say how large those of a split are
 MOST_IN_MEMORY = 2_000_000_000  # bytes of uint8 pixels; larger sets stream
 
 
@@ -29,6 +31,15 @@ def reader(
         return lambda: split.in_chunks(image_size)
     images = split.images(image_size)
     return lambda: images
+
+
+def mean_cut(split: Split, image_size: Sequence[int]) -> float:
+    """The share of a picture that is cut off before the network gets it, on average over some of a
+    split, in [0, 1).
+    """
+    some = np.linspace(0, len(split) - 1, min(SOME, len(split))).astype(int)
+    sizes = [split.pictures[int(image_number)].shape[:2] for image_number in some]
+    return float(np.mean([cut_share(height, width, image_size) for height, width in sizes]))
 
 
 def kept_size(split: Split, image_size: Sequence[int]) -> tuple[int, int, int]:

@@ -8,7 +8,16 @@ import streamlit as st
 
 from vizlib.datasets import data_root, reader_of
 from vizlib.errors import UserError
-from vizlib.images import fit, open_image, photograph, photograph_names, sharp_png, shrunk
+from vizlib.images import (
+    cut_share,
+    fit,
+    inverted_suits,
+    open_image,
+    photograph,
+    photograph_names,
+    sharp_png,
+    shrunk,
+)
 from vizlib.ui.data import caches
 from vizlib.ui.frame.address import chosen, whole_number
 from vizlib.ui.frame.plain import plain
@@ -17,6 +26,7 @@ SOURCES = ("photograph", "data set", "upload", "camera")
 # pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions
 # fit in memory
 LARGEST_KEPT = 1024
+LEAST_CUT = 0.01  # of a picture that is said to be cut off
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,15 @@ def _draw(picture):
         output_format="PNG",
     )
     size = " × ".join(map(str, picture.received.shape[:2]))
+    share = cut_share(*picture.original.shape[:2], (0, *picture.received.shape[:2]))
     right.image(
         _thumbnail(picture.key, picture.received),
         caption=f"what the network gets: {size}",
         alt="what the network receives",
         output_format="PNG",
     )
+    if share >= LEAST_CUT:
+        st.caption(f"The middle is cut out: {share:.0%} of the picture is not seen.")
 
 
 def ask_for_one() -> None:
@@ -152,8 +165,24 @@ def _brought(run, file, source):
         st.session_state[key] = file.file_id, shrunk(open_image(file.getvalue()), LARGEST_KEPT)
     if key not in st.session_state:
         return None
-    original = st.session_state[key][1]
+    original = _inverted(st.session_state[key][1], run)
     return Picture(original, fit(original, run.input_size), "your picture")
+
+
+def _inverted(original, run):
+    """The picture, its darks and lights swapped where that is asked for: offered where it then
+    looks more like what the network was trained on.
+    """
+    if not inverted_suits(original, run.config.mean):
+        return original
+    is_asked = st.toggle(
+        "Invert",
+        key="invert",
+        persist_state="session",
+        help="The edge of this picture is as light as the training pictures are dark, or the other "
+        "way round, as with a digit drawn in black on white.",
+    )
+    return 255 - original if is_asked else original
 
 
 _SOURCES = {

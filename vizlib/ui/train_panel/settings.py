@@ -31,6 +31,7 @@ IMBALANCE = {
     "balanced": "draw all classes equally often",
     "augment_only_rare": "augment only the rare classes",
 }
+LEAST_CUT = 0.01  # of the pictures, on average, that is said to be cut off
 _KEPT = dict(persist_state="session")
 
 
@@ -366,6 +367,7 @@ def _facts(architecture, dataset_name, side):
     import torch
 
     from vizlib import datasets
+    from vizlib.datasets import reading
     from vizlib.training.config import make_config
 
     dataset = datasets.load(dataset_name)
@@ -380,6 +382,7 @@ def _facts(architecture, dataset_name, side):
         "arguments": config.arguments,
         "parameters": sum(weight.numel() for weight in weights),
         "convolutions": sum(weight.ndim == 4 for weight in weights),
+        "cut": reading.mean_cut(dataset.splits["train"], config.input_size),
     }
 
 
@@ -397,8 +400,15 @@ def _outlook(architecture, dataset, facts):
     )
     return (
         f"{readout.device_name(device)} · {facts['images']:,} images of {height} × {width} · "
-        f"{facts['parameters']:,} parameters  \n{time_needed}"
+        f"{facts['parameters']:,} parameters{cut_off(facts['cut'])}  \n{time_needed}"
     )
+
+
+def cut_off(share):
+    """How much of the pictures the network will not see, for the line on a training."""
+    if share < LEAST_CUT:
+        return ""
+    return f" · the middle is cut out: {share:.0%} of each picture is not seen"
 
 
 def _field(field, owner):

@@ -27,6 +27,7 @@ from vizlib.bring import archives
 from vizlib.bring.archives import Refused
 from vizlib.datasets import LeftOut, data_root
 from vizlib.datasets.layouts import problem_of_layout
+from vizlib.datasets.places import folder_name, folder_of
 from vizlib.datasets.walking import Reasons, is_picture
 from vizlib.errors import UserError, unknown
 from vizlib.images import OF_FOLDERS
@@ -207,20 +208,22 @@ def _kept(folder: Path, name: str, writer: _Writer) -> Brought:
     """
     wanted = folder_name_of(name)
     left_out = writer.reasons.left_out
-    reader = _reader_for(folder)
-    if reader is None:
+    found = _name_found(folder)
+    if found is None:
         why = [f"This is no data set: {problem_of_layout(folder)}."]
         raise UserError(" ".join(why + [each.sentence for each in left_out]))
     target = _renamed(folder, wanted)
     _mark(target, left_out)
-    return Brought(f"{reader}:{target.name}", writer.files, writer.unpacked_bytes, left_out)
+    name = found.replace(f":{folder.name}", f":{target.name}", 1)
+    return Brought(name, writer.files, writer.unpacked_bytes, left_out)
 
 
-def _reader_for(folder: Path) -> str | None:
-    """The name of the first reader that finds a data set in a folder."""
+def _name_found(folder: Path) -> str | None:
+    """The first data set that a reader finds in a folder, by name."""
     for reader in datasets.readers().values():
-        if f"{reader.name}:{folder.name}" in reader.find(folder.parent):
-            return reader.name
+        for name in reader.find(folder.parent):
+            if folder_name(name) == folder.name:
+                return name
     return None
 
 
@@ -280,9 +283,8 @@ def _content(folder: Path) -> dict:
 
 
 def _folder_of(name: str) -> Path | None:
-    """The folder of a data set that readers find by its folder, else None."""
-    folder_name = name.partition(":")[2]
-    return data_root() / folder_name if folder_name and name in datasets.names() else None
+    """The folder of a data set that is there, where its name is of a folder's; else None."""
+    return folder_of(name) if folder_name(name) and name in datasets.names() else None
 
 
 def is_removable(name: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from vizlib import __version__
 from vizlib.command_line import (
     check,
+    data,
     download,
     evaluate,
     film,
@@ -24,7 +25,19 @@ from vizlib.command_line import (
 )
 from vizlib.errors import UserError
 
-COMMANDS = (listing, train, resume, reproduce, evaluate, check, patterns, film, pack, download)
+COMMANDS = (
+    listing,
+    train,
+    resume,
+    reproduce,
+    evaluate,
+    check,
+    patterns,
+    film,
+    pack,
+    data,
+    download,
+)
 DESCRIPTION = """\
 Convscope on the command line: train small image classifiers, evaluate them, check them for class
 collapse.
@@ -40,6 +53,9 @@ collapse.
   python -m vizlib film RUN                            how it learned, as an animation
   python -m vizlib pack RUN                            its weights in a quarter of the bytes
   python -m vizlib reproduce                           train the networks of the reports
+  python -m vizlib data NAME                           what is in a data set: classes, sizes
+  python -m vizlib data add FILE                       a zip of pictures becomes a data set
+  python -m vizlib data remove NAME                    delete one that was added so
   python -m vizlib download cifar10                    fetch CIFAR-10 (170 MB)
 
 RUN is a name from `list`, or the path of a run folder. Pictures are looked for in the folder that

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SIDE = 64  # pixels of a picture
 ACROSS = 10
+OF_ONE_CLASS = 40  # pictures, where one class is looked at
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,18 @@ class ClassSamplesDisplay(Display):
         """All of them, each of which says its class and id when pointed at."""
         pairs = zip(self.class_names, self.image_ids, strict=True)
         labels = tuple(f"{class_name}: {image_id}" for class_name, image_id in pairs)
-        return Atlas(self.pictures, labels=labels, across=self.across)
+        return Atlas(self.pictures, labels=labels, across=min(self.across, ACROSS))
+
+    def of_class(self, number: int) -> Atlas | None:
+        """The pictures of the class of this number among those shown, without empty places; None
+        where it has none.
+        """
+        start = number * self.across
+        some = [place for place in range(start, start + self.across) if self.image_ids[place]]
+        if not some:
+            return None
+        labels = tuple(self.image_ids[place] for place in some)
+        return Atlas(self.pictures[some], labels=labels, across=min(len(some), ACROSS))
 
     def csv(self) -> str:
         pairs = zip(self.class_names, self.image_ids, strict=True)

@@ -15,6 +15,7 @@ import numpy as np
 import streamlit as st
 
 from vizlib import datasets
+from vizlib.datasets.places import folder_of
 from vizlib.run import folders, moments
 from vizlib.run.folders import Run
 from vizlib.ui.data.not_yet import without
@@ -25,14 +26,19 @@ if TYPE_CHECKING:
     from torch import nn
 
     from vizlib.datasets import Dataset, Split
+    from vizlib.datasets.duplicates import Fingerprints, Pairs
     from vizlib.displays.atlas import Atlas
+    from vizlib.displays.class_samples import ClassSamplesDisplay
     from vizlib.displays.feature_maps import FeatureMapsDisplay
+    from vizlib.displays.picture_sizes import PictureSizesDisplay
     from vizlib.inside.attribution import Evidence
     from vizlib.inside.layers import Layer
     from vizlib.inside.relus import Rectifiers
     from vizlib.inside.strongest import Index
     from vizlib.run.predictions import Predictions
     from vizlib.run.verdict import Verdict
+
+MOST_TWINS = 4  # data sets of which it is kept what occurs twice
 
 
 class Picture(Protocol):
@@ -349,3 +355,56 @@ def weight_shapes(run: Run) -> dict[str, tuple[int, ...]]:
             if tensors
             else {}
         )
+
+
+# The Data page. A data set is told from another state of itself by its folder's time of change.
+
+
+def data_state(name: str) -> float:
+    """What tells a data set from another state of itself, as far as its folder says."""
+    try:
+        return folder_of(name).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+@st.cache_resource(max_entries=2, ttl=600, show_spinner="Opening the data set")
+def data_set(name: str, state: float) -> Dataset:
+    """The data set of a name in a data_state(). UserError if it cannot be read."""
+    return datasets.load(name)
+
+
+@st.cache_resource(max_entries=8, ttl=600, show_spinner="Looking at the sizes")
+def picture_sizes(name: str, state: float) -> PictureSizesDisplay:
+    from vizlib.displays.picture_sizes import PictureSizesDisplay
+
+    return PictureSizesDisplay.from_dataset(data_set(name, state))
+
+
+@st.cache_resource(max_entries=64, ttl=600, show_spinner="Opening pictures")
+def class_samples(
+    name: str, state: float, part: str, labels: tuple[int, ...]
+) -> ClassSamplesDisplay:
+    """Some pictures of these labels of a split; more of one label alone."""
+    from vizlib.displays.class_samples import ACROSS, OF_ONE_CLASS, ClassSamplesDisplay
+
+    across = ACROSS if len(labels) > 1 else OF_ONE_CLASS
+    return ClassSamplesDisplay.from_dataset(data_set(name, state), part, labels, across)
+
+
+# a search for pictures that occur twice takes long: its results stay
+_twins: dict[tuple[str, float], tuple[Fingerprints, Pairs]] = {}
+
+
+def twins_if_known(name: str, state: float) -> tuple[Fingerprints, Pairs] | None:
+    return _twins.get((name, state))
+
+
+def find_twins(name: str, state: float, say: Callable[[float], None]) -> None:
+    """Look for pictures that occur twice, and keep what was found of the last few data sets."""
+    from vizlib.datasets import duplicates
+
+    prints = duplicates.fingerprints(data_set(name, state), say)
+    _twins[name, state] = prints, duplicates.pairs(prints)
+    while len(_twins) > MOST_TWINS:
+        _twins.pop(next(iter(_twins)), None)

@@ -49,6 +49,19 @@ def show():
     start_up.freeze()  # the first look at a network of torchvision's imports that
 
 
+def open_on(dataset: str, is_balanced: bool = False) -> None:
+    """Open the form on a data set, drawing all classes equally often if is_balanced. Called by
+    buttons, before the form is drawn.
+    """
+    state = st.session_state
+    state[OPEN] = True
+    state["train_dataset"] = dataset
+    if is_balanced:
+        architecture = state.setdefault("train_architecture", OPENS_ON[0])
+        name = state.get(_key("recipe", f"{architecture} {dataset}"))
+        state[_key("imbalance", name or recipe_for(architecture, dataset))] = "balanced"
+
+
 def _form():
     """The fields, the line on what they come to, and the button."""
     architecture, dataset, name = _what()

@@ -81,7 +81,9 @@ def one_picture(dataset):
         (received, f"shown: {_size(received)}"),
     ]
     for column, (pixels, words) in zip(st.columns(3), shown, strict=True):
-        column.image(sharp_png(pixels, 240), alt=words, caption=words, output_format="PNG")
+        column.image(
+            sharp_png(pixels, 240), alt=words, caption=words, output_format="PNG", width=240
+        )
     class_name = dataset.class_names[int(split.labels[number])]
     st.caption(f"{plain(split.image_ids[number])}, of the class {plain(class_name)}.")
 

@@ -185,6 +185,14 @@ def long_directory():
     return io.BytesIO(bytes(data))
 
 
+def two_columns():
+    files = {f"{number}.png": picture(9 * number) for number in range(4)}
+    for part in ("train", "test"):
+        files[f"{part}_img.csv"] = "0\n1\n"
+        files[f"{part}_label.csv"] = "0,1\n1,0\n"
+    return zipped(files)
+
+
 REFUSED = {
     "empty": (lambda: io.BytesIO(), "not a zip"),
     "text": (lambda: io.BytesIO(b"GIF89a, or not"), "not a zip"),
@@ -193,6 +201,7 @@ REFUSED = {
     "directory": (long_directory, "more members"),
     "flat": (lambda: zipped({f"{number}.png": picture(number) for number in range(9)}), "class"),
     "one class": (lambda: zipped({"a/1.png": picture(1), "a/2.png": picture(2)}), "one class"),
+    "lists": (two_columns, "second column"),
     "nothing": (lambda: zipped({"a.txt": "b"}), "no picture"),
 }
 

@@ -70,11 +70,12 @@ def add_zip(file: Path | BinaryIO, name: str, say: Say | None = None) -> Brought
     with archives.opened(file) as archive:
         taken, reasons = archives.members(archive)
         _check_count(len(taken))
+        every = -(-len(taken) // 100)
         with _new_folder() as folder:
             writer = _Writer(folder, reasons)
             for number, member in enumerate(taken, 1):
                 writer.write(member.parts, archives.chunks(archive, member))
-                if say is not None:
+                if say is not None and (number % every == 0 or number == len(taken)):
                     say(number / len(taken))
             return _kept(folder, name, writer)
 
@@ -208,9 +209,9 @@ def _kept(folder: Path, name: str, writer: _Writer) -> Brought:
     """
     wanted = folder_name_of(name)
     left_out = writer.reasons.left_out
-    found = _name_found(folder)
-    if found is None:
-        why = [f"This is no data set: {problem_of_layout(folder)}."]
+    found, problem = _name_found(folder)
+    if problem:
+        why = [f"This is no data set: {problem}"]
         raise UserError(" ".join(why + [each.sentence for each in left_out]))
     target = _renamed(folder, wanted)
     _mark(target, left_out)
@@ -218,13 +219,19 @@ def _kept(folder: Path, name: str, writer: _Writer) -> Brought:
     return Brought(name, writer.files, writer.unpacked_bytes, left_out)
 
 
-def _name_found(folder: Path) -> str | None:
-    """The first data set that a reader finds in a folder, by name."""
+def _name_found(folder: Path) -> tuple[str, str]:
+    """(the first data set that a reader finds in a folder and can use, by name; or what keeps it
+    from being one, in a sentence).
+    """
+    root, problem = folder.parent, ""
     for reader in datasets.readers().values():
-        for name in reader.find(folder.parent):
-            if folder_name(name) == folder.name:
-                return name
-    return None
+        for name in reader.find(root):
+            if folder_name(name) != folder.name:
+                continue
+            if not (its_problem := reader.problem(name, root)):
+                return name, ""
+            problem = problem or its_problem
+    return "", problem or f"{problem_of_layout(folder)}."
 
 
 def _renamed(folder: Path, wanted: str) -> Path:

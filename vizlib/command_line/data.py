@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from vizlib.errors import UserError
 if TYPE_CHECKING:
     from vizlib.command_line.arguments import Commands
     from vizlib.datasets import Dataset
+    from vizlib.displays.class_counts import ClassCountsDisplay
 
 ACTIONS = ("add", "remove")
 
@@ -43,12 +45,16 @@ def _add(file: str, options: argparse.Namespace) -> None:
     brought = data_sets.add_zip(
         Path(file),
         options.name or Path(file).stem,
-        lambda share: print(f"\r{100 * share:3.0f} %", end="", flush=True),
+        _progress if sys.stdout.isatty() else None,
     )
-    print(f"\r{brought.name}: {brought.files:,} files, {brought.unpacked_bytes / 1e6:,.1f} MB.")
+    print(f"{brought.name}: {brought.files:,} files, {brought.unpacked_bytes / 1e6:,.1f} MB.")
     for left_out in brought.left_out:
         print(f"  {left_out.sentence}")
     _describe(brought.name)
+
+
+def _progress(share: float) -> None:
+    print(f"\r{100 * share:3.0f} %", end="\n" if share == 1 else "", flush=True)
 
 
 def _remove(name: str, options: argparse.Namespace) -> int:
@@ -82,7 +88,7 @@ def _describe(name: str) -> None:
         print(f"! {left_out.sentence}")
 
 
-def _table(dataset: Dataset, counts) -> None:
+def _table(dataset: Dataset, counts: ClassCountsDisplay) -> None:
     """A row a class: how many pictures each split has of it."""
     width = max(map(len, dataset.class_names))
     print(f"  {'':{width}}  " + "  ".join(f"{part:>8}" for part in counts.counts))

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
+import stat
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -70,6 +72,16 @@ def open_image(
             "This picture is damaged or incomplete. Save it again as PNG or JPEG, or choose "
             "another."
         ) from error
+
+
+def picture_bytes(path: Path) -> bytes:
+    """The bytes of a picture file, of one that is too large no more than shows that it is. OSError
+    if it cannot be read, or is no regular file: opening a named pipe waits for ever.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(0, "it is no regular file", str(path))
+    with open(path, "rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _check_bytes(count: int) -> None:

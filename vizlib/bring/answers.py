@@ -268,7 +268,7 @@ def _logits(
             raise UserError(
                 f"Line {number} has no {classes} numbers for the classes: one for each is needed."
             ) from None
-    finite = np.isfinite(values).all(axis=1)
+    finite = np.asarray(np.isfinite(values).all(axis=1))
     known = values[finite]
     is_positive = bool(np.all(known >= 0))
     if is_positive and np.allclose(known.sum(axis=1), 1, atol=TOLERANCE):

@@ -88,7 +88,14 @@ def examined(
 
 def _look(path: Path) -> Examined:
     """Read and decode one file."""
-    from vizlib.images import MAX_BYTES, OF_FOLDERS, grey_levels, is_reduced, open_image
+    from vizlib.images import (
+        MAX_BYTES,
+        OF_FOLDERS,
+        grey_levels,
+        is_reduced,
+        open_image,
+        picture_bytes,
+    )
 
     digest = ""
     try:
@@ -97,7 +104,7 @@ def _look(path: Path) -> Examined:
             return Examined(problem=NOT_REGULAR)
         if known.st_size > MAX_BYTES:  # before it is read
             return Examined(problem=f"{known.st_size / 1e6:,.0f} MB, {TOO_MANY_BYTES}")
-        data = path.read_bytes()
+        data = picture_bytes(path)
         digest = hashlib.blake2b(data, digest_size=8).hexdigest()
         height, width, _ = open_image(data, formats=OF_FOLDERS).shape
         return Examined(height, width, *grey_levels(data), digest, reduced=is_reduced(data))

@@ -41,10 +41,10 @@ class PictureFiles:
         return len(self.paths)
 
     def __getitem__(self, image_number: int, /) -> np.ndarray:
-        from vizlib.images import OF_FOLDERS, open_image
+        from vizlib.images import OF_FOLDERS, open_image, picture_bytes
 
         try:
-            return open_image(self.paths[image_number].read_bytes(), self.levels, OF_FOLDERS)
+            return open_image(picture_bytes(self.paths[image_number]), self.levels, OF_FOLDERS)
         except OSError as error:
             raise UserError(
                 f"The picture {self.paths[image_number].name!r} cannot be read any more: "

@@ -109,9 +109,8 @@ class ConfusionDisplay(Display):
         if selected is not None:
             _frame(figure, *selected)
         if not narrow:
-            ticks = figure.layout.yaxis.tickvals
             names = self._names_and_totals()
-            figure.update_yaxes(title="true (images)", ticktext=[names[tick] for tick in ticks])
+            figure.update_yaxes(_ticks(names, _most_beside(names)), title="true (images)")
         return figure
 
     def _names_and_totals(self) -> list[str]:
@@ -357,13 +356,16 @@ def _lay_out(figure: go.Figure, names: list[str], narrow: bool) -> None:
 def _lay_out_axes(figure: go.Figure, names: list[str], narrow: bool) -> None:
     last = len(names) - 0.5
     # all where they can be written into the cells too
-    most = (len(names),) * 2 if len(names) <= MOST_WRITTEN else (MOST_ABOVE, MOST_BESIDE)
-    above, beside = (_ticks(names, number) for number in most)
-    figure.update_xaxes(above, title="predicted", range=[-0.5, last], side="top")
-    figure.update_yaxes(beside, title="true", range=[last, -0.5])
+    above = len(names) if len(names) <= MOST_WRITTEN else MOST_ABOVE
+    figure.update_xaxes(_ticks(names, above), title="predicted", range=[-0.5, last], side="top")
+    figure.update_yaxes(_ticks(names, _most_beside(names)), title="true", range=[last, -0.5])
     if narrow or len(names) > MOST_WRITTEN:
         # at the angle that Plotly would choose, neighbours touch
         figure.update_xaxes(tickangle=-60, ticklabeloverflow="allow")
+
+
+def _most_beside(names: list[str]) -> int:
+    return len(names) if len(names) <= MOST_WRITTEN else MOST_BESIDE
 
 
 def _ticks(names: list[str], most: int) -> dict:

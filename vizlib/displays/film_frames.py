@@ -126,7 +126,7 @@ def _cells(picture: Image.Image, grid: Grid, display: ConfusionDisplay) -> None:
     for (row, column), share in np.ndenumerate(display.shares):
         x, y = left + column * across, top + row * down
         corners = (round(x), round(y), round(x + across) - 2, round(y + down) - 2)
-        draw.rectangle(corners, _cell_colour(signed[row, column]))
+        draw.rectangle(corners, _cell_colour(float(signed[row, column])))
         count = display.counts[row, column]
         if size >= 8 and count:
             middle = (x + across / 2 - 1, y + down / 2 - 1)

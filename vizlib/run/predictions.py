@@ -36,7 +36,7 @@ class Predictions:
     @property
     def is_answered(self) -> np.ndarray:
         """Of which images all logits are numbers: bool (N,)."""
-        return np.isfinite(self.logits).all(axis=1)
+        return np.asarray(np.isfinite(self.logits).all(axis=1))
 
     @property
     def predicted_labels(self) -> np.ndarray:

@@ -14,7 +14,7 @@ from vizlib.ui.data import caches, jobs, start_up
 from vizlib.ui.frame import address, film_slider, guard, image_picker, links, run_picker
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.streamlit_internals import of_all_pages
-from vizlib.ui.train_panel import panel
+from vizlib.ui.train_panel import panel, trainings
 from vizlib.ui.widgets import charts
 
 FOLLOW_SECONDS = 1.0
@@ -56,6 +56,7 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
             follow(lambda: show(chosen_run, picture), lambda: [chosen_run, *_beside(beside)])
         else:
             show(chosen_run, picture)
+    trainings.page_is_drawn()
     start_up.freeze()
     start_up.warm_up()
 

@@ -1,8 +1,9 @@
 """What the project takes from inside Streamlit: all that is not called as st.something.
 
 Made for the version below; an upgrade must open this file first, and no other. What it leans on:
-- the context of a script run: which page is drawn, the address as it was sent, and whether it came
-  by Back (page_now, address_as_sent, came_by_history);
+- the context of a script run: which page is drawn, the address as it was sent, whether it came by
+  Back, and whether only fragments are drawn (page_now, address_as_sent, came_by_history,
+  draws_fragments);
 - that boxes made under the main script's hash belong to all pages (of_all_pages);
 - two errors, and the name of the class of every container.
 The styles in widgets/*.css and pages/7_Film.py go by the data-testid of Streamlit's own elements,
@@ -24,6 +25,7 @@ __all__ = [
     "StreamlitPageNotFoundError",
     "address_as_sent",
     "came_by_history",
+    "draws_fragments",
     "of_all_pages",
     "page_now",
 ]
@@ -45,6 +47,11 @@ def page_now() -> str:
 def came_by_history() -> bool:
     """Whether the browser's Back or Forward has brought the reader to this page."""
     return _context().is_history_navigation
+
+
+def draws_fragments() -> bool:
+    """Whether this run of the script draws some fragments of the page only, and not all of it."""
+    return bool(_context().fragment_ids_this_run)
 
 
 def address_as_sent() -> dict[str, str]:

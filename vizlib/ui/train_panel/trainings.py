@@ -18,6 +18,7 @@ from vizlib.ui.data import caches
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.frame.status import COLOURS, why_ended
+from vizlib.ui.streamlit_internals import draws_fragments
 from vizlib.ui.train_panel import readout
 
 # of each kind, as many as are shown
@@ -281,9 +282,16 @@ def view(run_id):
 
 
 def begin_anew_if_asked():
-    """Redraw the whole page where a button of this fragment has put another run in view."""
-    if st.session_state.pop("train_elsewhere", False):
+    """Redraw the whole page where a button of this fragment has put another run in view, and as
+    long as that has not come to its end: the second press of a double click may have cut it off.
+    """
+    if st.session_state.get("train_elsewhere") and draws_fragments():
         st.rerun()
+
+
+def page_is_drawn():
+    """The whole page stands, with the run in view that was asked for."""
+    st.session_state.pop("train_elsewhere", None)
 
 
 def rate_field(rate, **given):

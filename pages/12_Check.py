@@ -37,6 +37,8 @@ def show(run, picture):
     ordered = st.toggle(
         "The classes are grades, one above the other",
         key="ordered",
+        bind="query-params",
+        persist_state="session",
         help="Then an answer one grade off is nearer than one three grades off.",
     )
     if data is not None:

@@ -37,6 +37,9 @@ BY_TIME = {
     "dataset_names": 30,
     "dataset_problems": 30,
     "dataset": 600,
+    "data_set": 600,
+    "picture_sizes": 600,
+    "class_samples": 600,
 }  # read anew after so many seconds
 
 

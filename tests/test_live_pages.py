@@ -182,6 +182,9 @@ def test_states_are_what_they_are_called(root):
             assert folders.open_run(name).status == expected
 
 
+OF_NO_RUN = ("11_Data", "12_Check")  # they show the same whatever run is in view
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_every_page_in_every_state(root, state):
     events, is_alive = STATES[state]
@@ -196,6 +199,8 @@ def test_every_page_in_every_state(root, state):
         app = opened(PAGES[0], model=state)
         for file in PAGES:
             said = texts(fine(app.switch_page(str(file.relative_to(ROOT))).run()))
+            if file.stem in OF_NO_RUN:
+                continue
             if file.stem == "app":
                 assert folders.open_run(state).status.replace("queued", "waiting") in said.lower()
             elif state == "queued":

@@ -189,5 +189,6 @@ def test_a_share_of_one_image_is_refused_before_the_run(images, batch_size, proc
 def test_more_processes_than_images_of_a_batch_are_refused():
     dataset = noise(12)
     order = Order("three_layer_module", dataset.name, recipe("sgd", batch_size=2))
-    with pytest.raises(UserError, match="3 processes cannot share batches of 2"):
+    expected = "3 processes cannot share a batch of 2, .* use a batch size of 3 or more"
+    with pytest.raises(UserError, match=expected):
         check_possible(make_config(order, dataset), dataset, 3)

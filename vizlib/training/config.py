@@ -130,11 +130,12 @@ def _smallest_batch(images: int, batch_size: int) -> int:
 
 def _check_shares(config: RunConfig, images: int, processes: int) -> None:
     """UserError if a process would get no image of a batch."""
-    smallest = _smallest_batch(images, recipes.from_config(config).batch_size)
+    batch_size = recipes.from_config(config).batch_size
+    smallest = _smallest_batch(images, batch_size)
     if smallest < processes:
         raise UserError(
-            f"{processes} processes cannot share batches of {smallest}: with batches of at least "
-            f"{processes} each gets an image."
+            f"{processes} processes cannot share a batch of {smallest}, as there is one of "
+            f"{images:,} training images: {_remedy(images, batch_size, processes)}."
         )
 
 
@@ -147,17 +148,22 @@ def _check_statistics(config: RunConfig, images: int, processes: int) -> None:
     if smallest // processes > 1:
         return
     shared = f" shared by {processes} processes" if processes > 1 else ""
-    larger = (
-        size
-        for size in range(batch_size + 1, images + 1)
-        if _smallest_batch(images, size) // processes > 1
-    )
-    size = next(larger, None)
     raise UserError(
         f"{config.architecture} normalises by the statistics of a batch, and of {images:,} "
         f"training images a batch of {smallest}{shared} would have those of one image: "
-        + (f"use a batch size of {size} or more." if size else "more images are needed.")
+        f"{_remedy(images, batch_size, 2 * processes)}."
     )
+
+
+def _remedy(images: int, batch_size: int, fewest: int) -> str:
+    """What lets the smallest batch have so many images."""
+    larger = (
+        size
+        for size in range(batch_size + 1, images + 1)
+        if _smallest_batch(images, size) >= fewest
+    )
+    size = next(larger, None)
+    return f"use a batch size of {size} or more" if size else "more images are needed"
 
 
 def _check_growth(config: RunConfig, model: nn.Module) -> None:

@@ -25,6 +25,8 @@ def show(run, picture):
     status.title("Data")
     data_bring.show(KEY)
     names = caches.dataset_names()
+    for problem in caches.unusable_datasets():
+        st.warning(plain(problem))
     name = chosen("Data set", names, key=KEY, default=run.config.dataset)
     state = caches.data_state(name)
     try:

@@ -36,6 +36,7 @@ BY_TIME = {
     "run_list": 2,
     "dataset_names": 30,
     "dataset_problems": 30,
+    "unusable_datasets": 30,
     "dataset": 600,
     "data_set": 600,
     "picture_sizes": 600,

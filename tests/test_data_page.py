@@ -98,6 +98,38 @@ def test_what_is_no_data_set_is_said(data_folder):
     assert app.selectbox(key="set").value
 
 
+def test_what_lies_there_and_cannot_be_used_is_said_beside_the_rest(data_folder):
+    for part in ("train", "test"):
+        (data_folder / "twice").mkdir(exist_ok=True)
+        (data_folder / "twice" / f"{part}_img.csv").write_text("a\nb\n")
+        (data_folder / "twice" / f"{part}_label.csv").write_text("1,0\n2,1\n")
+    (data_folder / "twice" / "a.png").write_bytes(picture(1))
+    app = opened(set="digits")
+    said = " ".join(box.value for box in app.warning).replace("\\", "")
+    assert "csv:twice" in said
+    assert "second column" in said
+    assert app.selectbox(key="set").value == "digits"
+
+
+def test_how_much_of_a_picture_is_not_seen_is_said(data_folder):
+    """Wide ones among squares, which say how large a network's pictures are: half is cut off."""
+    for label, size in (("square", (20, 20)), ("wide", (40, 20))):
+        (data_folder / "mixed" / "train" / label).mkdir(parents=True)
+        (data_folder / "mixed" / "test" / label).mkdir(parents=True)
+        for number in range(30 if label == "square" else 2):
+            Image.new("RGB", size, (9 * number, 80, 90)).save(
+                data_folder / "mixed" / "train" / label / f"{number}.png"
+            )
+        Image.new("RGB", size).save(data_folder / "mixed" / "test" / label / "0.png")
+    assert "is not seen" not in main_of(opened(set="folder:mixed", picture="0"))
+    assert "50% of it is not seen" in main_of(opened(set="folder:mixed", picture="31"))
+
+
+def main_of(app):
+    """The captions of the page itself, without the sidebar's."""
+    return " ".join(element.value for element in app.main.get("caption"))
+
+
 def test_pictures_class_by_class(data_folder):
     app = opened()
     for start, class_name in enumerate(("cat", "dog")):

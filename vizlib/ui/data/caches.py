@@ -72,6 +72,12 @@ def dataset_problems() -> list[str]:
     return datasets.unreadable_folders()
 
 
+@st.cache_data(max_entries=1, ttl=30, show_spinner=False)
+def unusable_datasets() -> list[str]:
+    """Sentences about all that lies in the data folder and cannot be used as a data set."""
+    return datasets.problems()
+
+
 def _state_of(file: str) -> dict[str | type, Callable[[Any], Any]]:
     """How a run, or a picture, is told from another as an argument: a run by its folder, its form,
     and the state of its configuration and one file.

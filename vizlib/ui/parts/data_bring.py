@@ -104,6 +104,7 @@ def _take(brought, key):
     state.pop(_CLASSES, None)
     caches.dataset_names.clear()
     caches.dataset_problems.clear()
+    caches.unusable_datasets.clear()
     state[key] = brought.name
     st.rerun()
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.quick)
         for mark in lacking.keys() & item.keywords.keys():
             item.add_marker(pytest.mark.skip(reason=lacking[mark]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_looked_for_once():
+    """AppTest looks through all installed packages for components with each page that it opens, a
+    tenth of a second each: nothing is installed meanwhile.
+    """
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        look = cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", look)
+        yield
 
 
 @pytest.fixture(scope="session")

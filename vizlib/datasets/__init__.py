@@ -72,6 +72,8 @@ class Split:
         """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the
         given (C, H, W).
         """
+        from vizlib.datasets import decoded
+        from vizlib.datasets.picture_files import PictureFiles
         from vizlib.images import fit
 
         if isinstance(self.pictures, np.ndarray) and self.pictures.shape[1:] == (
@@ -79,6 +81,8 @@ class Split:
             image_size[0],
         ):
             return np.ascontiguousarray(self.pictures.transpose(0, 3, 1, 2))
+        if isinstance(self.pictures, PictureFiles):
+            return decoded.fitted(self.pictures, image_size, data_root())
         images = np.empty((len(self), *image_size), np.uint8)
         for image_number in range(len(self)):
             picture = self.pictures[image_number]

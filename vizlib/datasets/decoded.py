@@ -1,0 +1,120 @@
+"""Pictures decoded once: as a network takes them, in DATA/.convscope/decoded, for the next start.
+
+A file there is of the very pictures, their sizes and times of change, and of the network's size:
+one that was changed is decoded anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from vizlib.datasets.picture_files import PictureFiles
+
+FEWEST = 1000  # pictures that are worth it
+MOST_BYTES = 4_000_000_000  # of all that is kept, the oldest goes first
+SHARE_OF_FREE = 0.1  # of the disk
+LARGE = 20_000  # bytes of a file, from which on several threads pay
+AT_ONCE = 256  # pictures a thread takes
+
+
+def fitted(pictures: PictureFiles, image_size: Sequence[int], root: Path) -> np.ndarray:
+    """All pictures as a network gets them before normalisation, uint8 (N, C, H, W), from what is
+    kept below a data root, or decoded and kept there where there is room. UserError for a picture
+    that cannot be read.
+    """
+    folder = root / ".convscope" / "decoded"
+    shape = (len(pictures), *image_size)
+    if len(pictures) < FEWEST:
+        return _decoded(pictures, image_size)
+    try:
+        path = folder / f"{_state(pictures, image_size)}.npy"
+    except OSError:  # a picture is gone: reading it says so
+        return _decoded(pictures, image_size)
+    kept = _kept(path, shape)
+    if kept is not None:
+        return kept
+    images = _decoded(pictures, image_size)
+    _keep(path, images)
+    return images
+
+
+def _state(pictures: PictureFiles, image_size: Sequence[int]) -> str:
+    """What tells these pictures, in this size, from all others. OSError where one is gone."""
+    told = hashlib.blake2b(digest_size=16)
+    told.update(repr((tuple(image_size), pictures.levels)).encode())
+    for path in pictures.paths:
+        known = os.stat(path)
+        told.update(os.fsencode(path) + b"\0")
+        told.update(f"{known.st_size} {known.st_mtime_ns}".encode())
+    return told.hexdigest()
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The array in a file; None if there is none, or it is no such array."""
+    try:
+        images = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    fits = images.shape == shape and images.dtype == np.uint8
+    return images if fits else None
+
+
+def _decoded(pictures: PictureFiles, image_size: Sequence[int]) -> np.ndarray:
+    from vizlib.images import fit
+
+    images = np.empty((len(pictures), *image_size), np.uint8)
+
+    def decode(start: int) -> None:
+        for number in range(start, min(start + AT_ONCE, len(pictures))):
+            images[number] = fit(pictures[number], image_size).transpose(2, 0, 1)
+
+    with ThreadPoolExecutor(_threads(pictures)) as threads:
+        list(threads.map(decode, range(0, len(pictures), AT_ONCE)))
+    return images
+
+
+def _threads(pictures: PictureFiles) -> int:
+    """How many pay: of small files most of the work is Python's, which one thread does best."""
+    try:
+        some = [os.stat(path).st_size for path in pictures.paths[:: len(pictures) // 50 + 1]]
+    except OSError:
+        return 1
+    return (os.cpu_count() or 1) if np.mean(some) >= LARGE else 1
+
+
+def _keep(path: Path, images: np.ndarray) -> None:
+    """Write the array where there is room for it; nothing is written where that is not possible."""
+    unfinished = path.with_name(f"{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if images.nbytes > SHARE_OF_FREE * shutil.disk_usage(path.parent).free:
+            return
+        _make_room(path.parent, images.nbytes)
+        with open(unfinished, "wb") as file:
+            np.save(file, images)
+        os.replace(unfinished, path)
+    except OSError:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _make_room(folder: Path, needed: int) -> None:
+    """Remove the oldest files until so many bytes more are within MOST_BYTES."""
+    files = sorted(folder.glob("*.npy"), key=lambda file: file.stat().st_mtime)
+    total = needed + sum(file.stat().st_size for file in files)
+    for file in files:
+        if total <= MOST_BYTES:
+            return
+        total -= file.stat().st_size
+        file.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from vizlib.images import (
     cut_share,
     fit,
     inverted_suits,
-    is_reduced,
+    look,
     open_image,
     photograph,
     photograph_names,
@@ -398,10 +398,12 @@ def test_a_large_jpeg_is_read_smaller(size, found):
     data = jpeg(*size)
     picture = open_image(data)
     assert picture.shape == (*found, 3)
-    assert is_reduced(data)
+    known = look(data)
+    assert known.is_reduced
+    assert (known.height, known.width) == found
     assert np.abs(picture[100, 100].astype(int) - [200, 20, 20]).max() < 12
     assert np.abs(picture[-100, -100].astype(int) - [20, 20, 200]).max() < 12
-    assert not is_reduced(jpeg(640, 480))
+    assert not look(jpeg(640, 480)).is_reduced
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from vizlib.datasets.index import examined
 def opened(monkeypatch):
     """How many pictures are decoded."""
     calls = []
-    real = images.open_image
+    real = images.look
     monkeypatch.setattr(
-        images, "open_image", lambda *given, **how: calls.append(1) or real(*given, **how)
+        images, "look", lambda *given, **how: calls.append(1) or real(*given, **how)
     )
     return calls
 

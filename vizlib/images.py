@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import os
-import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from vizlib.errors import UserError, unknown
+from vizlib.files import open_regular
 
 if TYPE_CHECKING:
     import torch
@@ -47,16 +48,50 @@ def open_image(
     white: its own, or those of `levels`, which make the pictures of one set comparable. UserError
     if it is no such picture, damaged, over 50 MB or over 25 million pixels; the size is looked at
     before any pixel is unpacked, and so is what a file would unpack besides. A JPEG of up to 100
-    million pixels is read smaller, see `is_reduced`.
+    million pixels is read smaller, as `look` says.
+    """
+    with _checked(data, formats) as (picture, _):
+        return _as_rgb(picture, levels)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is known of a picture file that can be opened. height, width: as `open_image` gives it.
+    low, high: the least and greatest value of a grey of more than 8 bits, else None. is_reduced:
+    whether it is read smaller than it is.
+    """
+
+    height: int
+    width: int
+    low: float | None
+    high: float | None
+    is_reduced: bool
+
+
+def look(data: bytes, formats: Sequence[str] = FORMATS) -> Looked:
+    """What there is to know of the picture that `open_image` gives of the same bytes, decoded once;
+    the same UserErrors.
+    """
+    with _checked(data, formats) as (picture, is_reduced):
+        height, width, _ = _as_rgb(picture, None).shape
+        low, high = _ends(picture)
+        return Looked(height, width, low, high, is_reduced)
+
+
+@contextmanager
+def _checked(data: bytes, formats: Sequence[str]) -> Iterator[tuple[Image.Image, bool]]:
+    """The first frame of a picture, turned as EXIF says, once all is looked at that costs memory;
+    and whether it is read smaller than it is. UserError, as `open_image` says, also for what goes
+    wrong within.
     """
     _check_bytes(len(data))
     try:
         with Image.open(io.BytesIO(data), formats=formats) as picture:
-            _reduce(picture)
+            is_reduced = _reduce(picture)
             _check_size(*picture.size)
             _check_tiles(picture)
             ImageOps.exif_transpose(picture, in_place=True)
-            return _as_rgb(picture, levels)
+            yield picture, is_reduced
     except UserError:
         raise
     except Image.DecompressionBombError:
@@ -78,9 +113,7 @@ def picture_bytes(path: Path) -> bytes:
     """The bytes of a picture file, of one that is too large no more than shows that it is. OSError
     if it cannot be read, or is no regular file: opening a named pipe waits for ever.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(0, "it is no regular file", str(path))
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return file.read(MAX_BYTES + 1)
 
 
@@ -101,27 +134,17 @@ def _check_size(width: int, height: int) -> None:
         raise _too_large(f"{width:,} x {height:,}")
 
 
-def _reduce(picture: Image.Image) -> None:
-    """Let a JPEG that is too large be read at the largest share of its sides that is not."""
-    width, height = picture.size
-    if not _can_be_reduced(picture):
-        return
-    share = next(share for share in (2, 4, 8) if width * height <= share**2 * MAX_PIXELS)
-    picture.draft("RGB", (-(-width // share), -(-height // share)))
-
-
-def _can_be_reduced(picture: Image.Image) -> bool:
+def _reduce(picture: Image.Image) -> bool:
+    """Let a JPEG that is too large be read at the largest share of its sides that is not, and
+    whether it is.
+    """
     width, height = picture.size
     is_plain = picture.format == "JPEG" and not picture.info.get("progressive")
-    return is_plain and MAX_PIXELS < width * height <= MAX_REDUCED
-
-
-def is_reduced(data: bytes) -> bool:
-    """Whether `open_image` reads the picture in these bytes, which it can open, smaller than it
-    is.
-    """
-    with Image.open(io.BytesIO(data), formats=OF_FOLDERS) as picture:
-        return _can_be_reduced(picture)
+    if not is_plain or not MAX_PIXELS < width * height <= MAX_REDUCED:
+        return False
+    share = next(share for share in (2, 4, 8) if width * height <= share**2 * MAX_PIXELS)
+    picture.draft("RGB", (-(-width // share), -(-height // share)))
+    return True
 
 
 def _check_tiles(picture: Image.Image) -> None:
@@ -150,7 +173,7 @@ def _too_large(pixels: str) -> UserError:
 
 def _as_rgb(picture: Image.Image, levels: tuple[float, float] | None) -> np.ndarray:
     # Pillow would clip these at 255: nearly all of a 16-bit picture would be white
-    if picture.mode.startswith(("I", "F")):
+    if _is_deep(picture):
         grey = _stretched(np.asarray(picture), levels)
         return np.repeat(grey[..., None], 3, axis=2)
     if picture.has_transparency_data:
@@ -166,15 +189,17 @@ def _over_white(picture: Image.Image) -> Image.Image:
     return ground
 
 
-def grey_levels(data: bytes) -> tuple[float, float] | tuple[None, None]:
-    """(least, greatest) value of the bytes of a picture that `open_image` opens, where it is a grey
-    of more than 8 bits; else (None, None).
-    """
-    with Image.open(io.BytesIO(data), formats=OF_FOLDERS) as picture:
-        if not picture.mode.startswith(("I", "F")):
-            return None, None
-        values = np.asarray(picture)
-        return float(values.min()), float(values.max())
+def _is_deep(picture: Image.Image) -> bool:
+    """Whether it is a grey of more than 8 bits."""
+    return picture.mode.startswith(("I", "F"))
+
+
+def _ends(picture: Image.Image) -> tuple[float, float] | tuple[None, None]:
+    """(least, greatest) value of a grey of more than 8 bits."""
+    if not _is_deep(picture):
+        return None, None
+    values = np.asarray(picture)
+    return float(values.min()), float(values.max())
 
 
 def _stretched(values: np.ndarray, levels: tuple[float, float] | None) -> np.ndarray:

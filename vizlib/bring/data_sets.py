@@ -30,6 +30,7 @@ from vizlib.datasets.layouts import problem_of_layout
 from vizlib.datasets.places import folder_name, folder_of
 from vizlib.datasets.walking import Reasons, is_picture
 from vizlib.errors import UserError, unknown
+from vizlib.files import write_whole
 from vizlib.images import OF_FOLDERS
 
 MOST_FILES = 60_000
@@ -274,7 +275,7 @@ def _mark(folder: Path, left_out: list[LeftOut]) -> None:
     }
     with suppress(OSError):  # then it cannot be removed by the app, and is whole
         _mark_of(folder).parent.mkdir(parents=True, exist_ok=True)
-        _mark_of(folder).write_text(json.dumps(content), encoding="utf-8")
+        write_whole(_mark_of(folder), json.dumps(content).encode())
 
 
 def _content(folder: Path) -> dict:

@@ -66,7 +66,7 @@ def _check_run(name: str, data: str | None) -> int:
 
 def _check_table(path: Path, ordered: bool) -> int:
     from vizlib.bring.answers import read_answers
-    from vizlib.run.files import open_regular
+    from vizlib.files import open_regular
     from vizlib.run.verdict import judge
 
     try:

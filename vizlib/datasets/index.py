@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
-import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vizlib.errors import UserError
+from vizlib.files import Irregular, check_regular, write_whole
 
 FILE = "files.json"
 VERSION = 1  # of what is kept
@@ -88,26 +87,21 @@ def examined(
 
 def _look(path: Path) -> Examined:
     """Read and decode one file."""
-    from vizlib.images import (
-        MAX_BYTES,
-        OF_FOLDERS,
-        grey_levels,
-        is_reduced,
-        open_image,
-        picture_bytes,
-    )
+    from vizlib.images import MAX_BYTES, OF_FOLDERS, look, picture_bytes
 
     digest = ""
     try:
-        known = os.stat(path)
-        if not stat.S_ISREG(known.st_mode):
-            return Examined(problem=NOT_REGULAR)
-        if known.st_size > MAX_BYTES:  # before it is read
-            return Examined(problem=f"{known.st_size / 1e6:,.0f} MB, {TOO_MANY_BYTES}")
+        size = check_regular(path).st_size
+        if size > MAX_BYTES:  # before it is read
+            return Examined(problem=f"{size / 1e6:,.0f} MB, {TOO_MANY_BYTES}")
         data = picture_bytes(path)
         digest = hashlib.blake2b(data, digest_size=8).hexdigest()
-        height, width, _ = open_image(data, formats=OF_FOLDERS).shape
-        return Examined(height, width, *grey_levels(data), digest, reduced=is_reduced(data))
+        known = look(data, OF_FOLDERS)
+        return Examined(
+            known.height, known.width, known.low, known.high, digest, reduced=known.is_reduced
+        )
+    except Irregular:
+        return Examined(problem=NOT_REGULAR)
     except UserError as error:
         return Examined(digest=digest, problem=_in_a_few_words(str(error)))
     except OSError as error:
@@ -185,12 +179,7 @@ def _keep(folder: Path, files: dict[str, tuple[_State, Examined]]) -> None:
     """Write it so that a reader finds the old file or the whole new one, where that is possible."""
     place = _place(folder)
     content = {name: (state, astuple(known)) for name, (state, known) in files.items()}
-    unfinished = place.with_name(f"{FILE}.{uuid.uuid4().hex}.tmp")
     with suppress(OSError, UnicodeEncodeError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            text = json.dumps({"version": VERSION, "files": content}, separators=(",", ":"))
-            unfinished.write_text(text, encoding="utf-8")
-            os.replace(unfinished, place)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        text = json.dumps({"version": VERSION, "files": content}, separators=(",", ":"))
+        write_whole(place, text.encode())

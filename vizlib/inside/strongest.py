@@ -27,9 +27,9 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from vizlib.errors import UserError, unknown
+from vizlib.files import write_whole
 from vizlib.inside.held_out import held_out
 from vizlib.inside.passes import received
-from vizlib.run.files import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vizlib.errors import UserError
-from vizlib.run.files import legible, open_regular, write_whole
+from vizlib.files import legible, open_regular, write_whole
 
 LONGEST = 20_000_000  # bytes of a config.json: a hundred thousand classes with long names
 MOST_CLASSES, LARGEST_SIDE = 100_000, 1024

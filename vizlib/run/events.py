@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from vizlib.errors import UserError
-from vizlib.run.files import legible, open_regular, refuse_irregular
+from vizlib.files import legible, open_regular, refuse_irregular
 
 STEP_SECONDS = 0.2  # at most five step events a second
 STEP_EVENTS = 600  # and no more than this in a whole training: as many as a curve has pixels

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vizlib.errors import UserError, unknown
+from vizlib.files import open_regular
 from vizlib.run.config import RunConfig, read_config, write_config
 from vizlib.run.events import LOCK, Event, phases, read_events
-from vizlib.run.files import open_regular
 
 try:
     import fcntl

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vizlib.errors import UserError
-from vizlib.run.files import open_regular, write_whole
+from vizlib.files import open_regular, write_whole
 
 FILE = "images.npz"
 TRAINED, VALIDATED, TESTED, INHERITED = range(4)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from vizlib.run.files import write_whole
+from vizlib.files import write_whole
 from vizlib.run.folders import Run
 from vizlib.run.moments import MATRICES, matrices
 from vizlib.run.predictions import Predictions

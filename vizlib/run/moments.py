@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from vizlib.files import check_regular
 from vizlib.run.events import Event
-from vizlib.run.files import check_regular
 from vizlib.run.folders import Run
 
 FRAMES, FRAME_SECONDS = 20, 0.5  # of the film of learning

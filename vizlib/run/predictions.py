@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vizlib.errors import UserError
-from vizlib.run.files import open_regular, write_whole
+from vizlib.files import open_regular, write_whole
 
 MAX_UNPACKED = 200_000_000  # bytes: a million answers to a hundred classes
 # up to here float16 tells logits apart by a quarter; larger ones stay float32

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 
 from vizlib.errors import UserError
-from vizlib.run.files import check_regular, write_whole
+from vizlib.files import check_regular, write_whole
 
 MAX_BYTES = 1_000_000_000
 MAX_GROWTH = 4  # times the file's size; torch.save does not compress, and weights hardly can be

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vizlib.errors import UserError
+from vizlib.files import refuse_irregular
 from vizlib.run import folders
-from vizlib.run.files import refuse_irregular
 from vizlib.run.folders import Run
 from vizlib.training import requests
 from vizlib.training.order import Order

@@ -3,9 +3,9 @@
 from vizlib import architectures
 from vizlib.datasets import Dataset, reading
 from vizlib.errors import UserError
+from vizlib.files import write_whole
 from vizlib.inside.held_out import held_out, is_what_was_tested
 from vizlib.run.events import add_to_ended
-from vizlib.run.files import write_whole
 from vizlib.run.folders import Run
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
 from vizlib.run.weights import load_into, load_weights, packed_weights

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vizlib.errors import UserError
-from vizlib.run.files import check_regular, write_whole
+from vizlib.files import check_regular, write_whole
 from vizlib.training.recipes import LIMITS
 
 STOP = "stop"

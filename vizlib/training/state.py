@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vizlib.errors import UserError
-from vizlib.run.files import check_regular, write_whole
+from vizlib.files import check_regular, write_whole
 from vizlib.training.recipes import Recipe
 
 NAME = "last.pt"

@@ -11,6 +11,11 @@ from typing import Any, BinaryIO
 
 from vizlib.errors import UserError
 
+
+class Irregular(OSError):
+    """What stands at a path is no file that can be read to its end."""
+
+
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -28,17 +33,17 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
 
 
 def check_regular(path: str | os.PathLike) -> os.stat_result:
-    """What the system knows of a file. OSError if it is none that can be read to its end: opening a
-    named pipe waits for ever, a device has no end.
+    """What the system knows of a file. Irregular if it is none that can be read to its end: opening
+    a named pipe waits for ever, a device has no end.
     """
     known = os.stat(path)
     if not stat.S_ISREG(known.st_mode):
-        raise OSError(0, "it is no regular file", str(path))
+        raise Irregular(0, "it is no regular file", str(path))
     return known
 
 
 def open_regular(path: str | os.PathLike) -> BinaryIO:
-    """A file opened to be read. OSError if it is no regular one."""
+    """A file opened to be read. Irregular if it is no regular one."""
     check_regular(path)
     return open(path, "rb")
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from vizlib.datasets.delimited import rows_in
 from vizlib.errors import UserError
-from vizlib.run.predictions import NO_ANSWER, Predictions
+from vizlib.run.predictions import NO_ANSWER, Predictions, counted, counted_unanswered
 
 MAX_BYTES = 50_000_000
 MOST_CLASSES = 2_000
@@ -47,14 +47,11 @@ class Answers:
 
     def confusion(self) -> np.ndarray:
         """Counts, int (K, K): row the true class, column the answer."""
-        classes, answered = len(self.class_names), self.predicted_labels != NO_ANSWER
-        cells = self.labels[answered] * classes + self.predicted_labels[answered]
-        return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+        return counted(self.labels, self.predicted_labels, len(self.class_names))
 
     def unanswered(self) -> np.ndarray:
         """How many images of each class have no answer, int (K,)."""
-        missing = self.labels[self.predicted_labels == NO_ANSWER]
-        return np.bincount(missing, minlength=len(self.class_names))
+        return counted_unanswered(self.labels, self.predicted_labels, len(self.class_names))
 
     @property
     def predictions(self) -> Predictions | None:

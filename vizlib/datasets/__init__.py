@@ -18,6 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
+from vizlib.datasets.by_class import some
 from vizlib.errors import UserError, unknown
 
 _readers: dict[str, Reader] = {}
@@ -121,9 +122,7 @@ class LeftOut:
     @property
     def sentence(self) -> str:
         """How many, why, and three of their names."""
-        shown = ", ".join(map(repr, self.names[:3]))
-        more = f" and {len(self.names) - 3:,} more" if len(self.names) > 3 else ""
-        return f"{len(self.names):,} left out, {self.reason}: {shown}{more}."
+        return f"{len(self.names):,} left out, {self.reason}: {some(self.names)}."
 
 
 @dataclass(frozen=True)

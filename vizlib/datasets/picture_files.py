@@ -9,11 +9,9 @@ import numpy as np
 
 from vizlib.errors import UserError
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"} | {
-    ".ppm",
-    ".pgm",
-    ".pbm",
-    ".pnm",
+ENDINGS = {
+    *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),  # PPM's family
 }
 
 

@@ -378,8 +378,7 @@ class EventLog:
         """Append an event, less what it can do without and is not as declared: of a network that
         diverges not all is a number. ValueError for one that could not be read again.
         """
-        content = {"event": event, "time": round(time.time(), 3), **_checked(event, values)}
-        line = json.dumps(content).encode() + b"\n"
+        line = _line(event, values)
         if self._file.write(line) < len(line):
             raise OSError(errno.ENOSPC, "the disk is full")
 
@@ -409,10 +408,16 @@ def add_to_ended(folder: Path, event: str, **values: Any) -> None:
     """Append an event to a run that has ended: what was done to it since. ValueError for one that
     could not be read again.
     """
-    content = {"event": event, "time": round(time.time(), 3), **_checked(event, values)}
+    line = _line(event, values)
     beginning = b"\n" if _is_torn(folder / "events.jsonl") else b""
     with open(folder / "events.jsonl", "ab", buffering=0) as file:
-        file.write(beginning + json.dumps(content).encode() + b"\n")
+        file.write(beginning + line)
+
+
+def _line(event: str, values: dict[str, Any]) -> bytes:
+    """An event of now as a line of a file. ValueError for one that could not be read again."""
+    content = {"event": event, "time": round(time.time(), 3), **_checked(event, values)}
+    return json.dumps(content).encode() + b"\n"
 
 
 def _is_torn(path: Path) -> bool:

@@ -62,14 +62,11 @@ class Predictions:
         """Counts, int (K, K): row the true class, column the predicted one; without the images that
         have no answer.
         """
-        classes = self.logits.shape[1]  # scikit-learn counts the same, and takes a second to import
-        answered = self.is_answered
-        cells = self.labels[answered] * classes + self.predicted_labels[answered]
-        return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+        return counted(self.labels, self.predicted_labels, self.logits.shape[1])
 
     def unanswered(self) -> np.ndarray:
         """How many images of each class have no answer, int (K,)."""
-        return np.bincount(self.labels[~self.is_answered], minlength=self.logits.shape[1])
+        return counted_unanswered(self.labels, self.predicted_labels, self.logits.shape[1])
 
     def cell(self, true_label: int, predicted_label: int) -> tuple[np.ndarray, np.ndarray]:
         """The image numbers of one cell of the matrix, the most confident answer first, and the
@@ -81,6 +78,23 @@ class Predictions:
         confidence = self.probabilities[image_numbers, predicted_label]
         order = np.argsort(-confidence, kind="stable")
         return image_numbers[order], confidence[order]
+
+
+def counted(labels: np.ndarray, predicted_labels: np.ndarray, classes: int) -> np.ndarray:
+    """Counts, int (K, K), of labels and answers int (N,): row the true class, column the answer;
+    without those that are NO_ANSWER.
+    """
+    answered = predicted_labels != NO_ANSWER
+    # scikit-learn counts the same, and takes a second to import
+    cells = labels[answered] * classes + predicted_labels[answered]
+    return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+
+
+def counted_unanswered(
+    labels: np.ndarray, predicted_labels: np.ndarray, classes: int
+) -> np.ndarray:
+    """How many of each class, int (K,), are NO_ANSWER."""
+    return np.bincount(labels[predicted_labels == NO_ANSWER], minlength=classes)
 
 
 def save_predictions(path: Path, predictions: Predictions) -> None:

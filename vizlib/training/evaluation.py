@@ -19,7 +19,7 @@ from vizlib.inside.passes import predict
 from vizlib.run.config import RunConfig
 from vizlib.run.folders import Run, read_run
 from vizlib.run.predictions import Predictions
-from vizlib.run.weights import load_into, load_weights
+from vizlib.run.weights import Tensors, load_into, load_weights
 
 
 def evaluate(
@@ -28,11 +28,26 @@ def evaluate(
     """The Predictions of the saved weights on the images of a data set that are held out from the
     run in the folder. UserError where there are none.
     """
-    model = architectures.create(config.architecture, **config.arguments)
-    load_into(model, load_weights(folder / "model.safetensors"))
+    weights = load_weights(folder / "model.safetensors")
     split = held_out(read_run(folder), dataset)
+    return answers_with(weights, split, config, mirrors=dataset.mirrors, device=device)
+
+
+def answers_with(
+    weights: Tensors,
+    split: Split,
+    config: RunConfig,
+    *,
+    mirrors: bool,
+    device: str | torch.device = "cpu",
+) -> Predictions:
+    """The Predictions of a configuration's network with these weights on a split. mirrors: as
+    `answers` takes it.
+    """
+    model = architectures.create(config.architecture, **config.arguments)
+    load_into(model, weights)
     images = reader(split, config.input_size)()
-    return answers(model.to(device), split, images, config, dataset.mirrors)
+    return answers(model.to(device), split, images, config, mirrors)
 
 
 def answers_to(run: Run, name: str) -> tuple[Predictions, str]:
@@ -51,10 +66,8 @@ def answers_to(run: Run, name: str) -> tuple[Predictions, str]:
     if not len(split):
         raise UserError(f"{run.run_id!r} was trained on all pictures of {name!r}.")
     split = replace(split, labels=labels[split.labels])
-    model = architectures.create(run.config.architecture, **run.config.arguments)
-    load_into(model, load_weights(run.path("model.safetensors")))
-    images = reader(split, run.config.input_size)()
-    return answers(model, split, images, run.config, dataset.mirrors), dataset.note
+    weights = load_weights(run.path("model.safetensors"))
+    return answers_with(weights, split, run.config, mirrors=dataset.mirrors), dataset.note
 
 
 def _labels_of(run: Run, dataset: Dataset) -> np.ndarray:

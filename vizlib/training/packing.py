@@ -1,15 +1,14 @@
 """A finished run with its weights packed into a quarter of the bytes, and what that costs."""
 
-from vizlib import architectures
-from vizlib.datasets import Dataset, reading
+from vizlib.datasets import Dataset
 from vizlib.errors import UserError
 from vizlib.files import write_whole
 from vizlib.inside.held_out import held_out, is_what_was_tested
 from vizlib.run.events import add_to_ended
 from vizlib.run.folders import Run
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
-from vizlib.run.weights import load_into, load_weights, packed_weights
-from vizlib.training.evaluation import answers
+from vizlib.run.weights import load_weights, packed_weights
+from vizlib.training.evaluation import answers_with
 
 BITS = 8
 MOST_LOST = 0.003  # of the accuracy: more would be another network
@@ -63,12 +62,9 @@ def _answers(weights: bytes, run: Run, dataset: Dataset) -> Predictions:
     """What the network answers to the images it was tested on with the weights of a file. UserError
     where those are not all here.
     """
-    config, split = run.config, held_out(run, dataset)
+    split = held_out(run, dataset)
     if not is_what_was_tested(run, split.image_ids):
         raise UserError(
             f"{run.run_id} was tested on other images than are held out here: it stays as it is."
         )
-    model = architectures.create(config.architecture, **config.arguments)
-    load_into(model, load_weights(weights))
-    images = reading.reader(split, config.input_size)()
-    return answers(model, split, images, config, dataset.mirrors)
+    return answers_with(load_weights(weights), split, run.config, mirrors=dataset.mirrors)

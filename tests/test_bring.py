@@ -12,6 +12,7 @@ from PIL import Image
 
 from vizlib import datasets
 from vizlib.bring import archives, data_sets
+from vizlib.datasets import decoded
 from vizlib.errors import UserError
 
 
@@ -303,6 +304,15 @@ def test_only_what_came_so_is_removed(nothing_is_left):
     data_sets.remove(brought.name)
     assert datasets.names() == ["digits", "folder:own"]
     assert not (nothing_is_left / "joints").exists()
+
+
+def test_what_was_decoded_of_it_goes_too(data_folder, monkeypatch):
+    monkeypatch.setattr(decoded, "FEWEST", 1)
+    brought = data_sets.add_zip(zipped(class_folders()), "joints")
+    datasets.load(brought.name).splits["train"].images((3, 8, 8))
+    assert list(data_folder.rglob("*.npy"))
+    data_sets.remove(brought.name)
+    assert not [path for path in data_folder.rglob("*") if path.is_file()]
 
 
 def test_a_folder_changed_by_hand_stays(data_folder):

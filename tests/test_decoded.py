@@ -72,7 +72,7 @@ def test_what_has_changed_is_decoded_anew(files, change):
 
 def test_a_damaged_file_of_it_is_made_anew(files, tmp_path):
     first = images(files)
-    [kept] = (tmp_path / ".convscope" / "decoded").iterdir()
+    [kept] = (tmp_path / ".convscope" / "set").iterdir()
     kept.write_bytes(kept.read_bytes()[:200])
     assert np.array_equal(images(files), first)
     assert kept.stat().st_size > 1000
@@ -85,7 +85,7 @@ def test_a_picture_that_cannot_be_read_is_said_and_nothing_kept(files, tmp_path)
     files[4].unlink()
     with pytest.raises(UserError, match="cannot be read any more"):
         images(files)
-    assert not (tmp_path / ".convscope" / "decoded").exists()
+    assert not (tmp_path / ".convscope").exists()
 
 
 def test_few_pictures_are_not_kept(files, tmp_path, monkeypatch):
@@ -101,13 +101,13 @@ def test_where_nothing_can_be_kept_it_goes_on(files, tmp_path, monkeypatch, reas
     else:
         monkeypatch.setattr(decoded, "SHARE_OF_FREE", 0)
     assert images(files).shape == (COUNT, 3, 8, 8)
-    assert not list(tmp_path.glob(".convscope/decoded/*"))
+    assert not list(tmp_path.glob(".convscope/*/*"))
 
 
 def test_the_oldest_goes_first(files, tmp_path, monkeypatch):
     each = COUNT * 3 * 8 * 8 + 128  # and the head of the file
     monkeypatch.setattr(decoded, "MOST_BYTES", 2 * each + 100)
-    folder = tmp_path / ".convscope" / "decoded"
+    folder = tmp_path / ".convscope" / "set"
     for number, size in enumerate([(3, 8, 8), (3, 7, 8), (3, 8, 7), (3, 6, 6)]):
         before = set(folder.glob("*.npy"))
         images(files, size)

@@ -27,7 +27,7 @@ from vizlib.bring import archives
 from vizlib.bring.archives import Refused
 from vizlib.datasets import LeftOut, data_root
 from vizlib.datasets.layouts import problem_of_layout
-from vizlib.datasets.places import folder_name, folder_of
+from vizlib.datasets.places import folder_name, folder_of, kept_beside
 from vizlib.datasets.walking import Reasons, is_picture
 from vizlib.errors import UserError, unknown
 from vizlib.files import write_whole
@@ -259,7 +259,7 @@ def _renamed(folder: Path, wanted: str) -> Path:
 
 
 def _mark_of(folder: Path) -> Path:
-    return folder.parent / ".convscope" / folder.name / MARK
+    return kept_beside(folder) / MARK
 
 
 def _state(folder: Path) -> list[int]:
@@ -323,4 +323,4 @@ def remove(name: str) -> None:
     except OSError as error:
         raise UserError(f"{name!r} cannot be removed: {error.strerror}.") from error
     shutil.rmtree(hidden, ignore_errors=True)
-    shutil.rmtree(_mark_of(folder).parent, ignore_errors=True)
+    shutil.rmtree(kept_beside(folder), ignore_errors=True)

@@ -75,7 +75,6 @@ class Split:
         """
         from vizlib.datasets import decoded
         from vizlib.datasets.picture_files import PictureFiles
-        from vizlib.images import fit
 
         if isinstance(self.pictures, np.ndarray) and self.pictures.shape[1:] == (
             *image_size[1:],
@@ -84,11 +83,7 @@ class Split:
             return np.ascontiguousarray(self.pictures.transpose(0, 3, 1, 2))
         if isinstance(self.pictures, PictureFiles):
             return decoded.fitted(self.pictures, image_size, data_root())
-        images = np.empty((len(self), *image_size), np.uint8)
-        for image_number in range(len(self)):
-            picture = self.pictures[image_number]
-            images[image_number] = fit(picture, image_size).transpose(2, 0, 1)
-        return images
+        return decoded.decode(self.pictures, image_size)
 
     def in_chunks(self, image_size: Sequence[int], count: int = 250) -> Iterator[np.ndarray]:
         """The same, `count` pictures at a time, for a split that does not fit into memory as a

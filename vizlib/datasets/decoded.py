@@ -1,4 +1,4 @@
-"""Pictures decoded once: as a network takes them, in DATA/.convscope/decoded, for the next start.
+"""Pictures decoded once: as a network takes them, in DATA/.convscope/NAME, for the next start.
 
 A file there is of the very pictures, their sizes and times of change, and of the network's size:
 one that was changed is decoded anew.
@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vizlib.datasets.places import kept_beside
+
 if TYPE_CHECKING:
+    from vizlib.datasets import Pictures
     from vizlib.datasets.picture_files import PictureFiles
 
 FEWEST = 1000  # pictures that are worth it
@@ -33,20 +36,40 @@ def fitted(pictures: PictureFiles, image_size: Sequence[int], root: Path) -> np.
     kept below a data root, or decoded and kept there where there is room. UserError for a picture
     that cannot be read.
     """
-    folder = root / ".convscope" / "decoded"
-    shape = (len(pictures), *image_size)
-    if len(pictures) < FEWEST:
-        return _decoded(pictures, image_size)
-    try:
-        path = folder / f"{_state(pictures, image_size)}.npy"
-    except OSError:  # a picture is gone: reading it says so
-        return _decoded(pictures, image_size)
-    kept = _kept(path, shape)
+    path = _place(pictures, image_size, root) if len(pictures) >= FEWEST else None
+    kept = path and _kept(path, (len(pictures), *image_size))
     if kept is not None:
         return kept
-    images = _decoded(pictures, image_size)
-    _keep(path, images)
+    images = decode(pictures, image_size, _threads(pictures))
+    if path is not None:
+        _keep(path, images, root)
     return images
+
+
+def decode(pictures: Pictures, image_size: Sequence[int], threads: int = 1) -> np.ndarray:
+    """All pictures as a network gets them before normalisation, uint8 (N, C, H, W)."""
+    from vizlib.images import fit
+
+    images = np.empty((len(pictures), *image_size), np.uint8)
+
+    def take(start: int) -> None:
+        for number in range(start, min(start + AT_ONCE, len(pictures))):
+            images[number] = fit(pictures[number], image_size).transpose(2, 0, 1)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(take, range(0, len(pictures), AT_ONCE)))
+    return images
+
+
+def _place(pictures: PictureFiles, image_size: Sequence[int], root: Path) -> Path | None:
+    """Where these pictures are kept in this size; None for those that lie elsewhere, or are gone,
+    which reading them says.
+    """
+    try:
+        folder = root / pictures.paths[0].relative_to(root).parts[0]
+        return kept_beside(folder) / f"{_state(pictures, image_size)}.npy"
+    except (OSError, ValueError):
+        return None
 
 
 def _state(pictures: PictureFiles, image_size: Sequence[int]) -> str:
@@ -70,20 +93,6 @@ def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
     return images if fits else None
 
 
-def _decoded(pictures: PictureFiles, image_size: Sequence[int]) -> np.ndarray:
-    from vizlib.images import fit
-
-    images = np.empty((len(pictures), *image_size), np.uint8)
-
-    def decode(start: int) -> None:
-        for number in range(start, min(start + AT_ONCE, len(pictures))):
-            images[number] = fit(pictures[number], image_size).transpose(2, 0, 1)
-
-    with ThreadPoolExecutor(_threads(pictures)) as threads:
-        list(threads.map(decode, range(0, len(pictures), AT_ONCE)))
-    return images
-
-
 def _threads(pictures: PictureFiles) -> int:
     """How many pay: of small files most of the work is Python's, which one thread does best."""
     try:
@@ -93,14 +102,14 @@ def _threads(pictures: PictureFiles) -> int:
     return (os.cpu_count() or 1) if np.mean(some) >= LARGE else 1
 
 
-def _keep(path: Path, images: np.ndarray) -> None:
+def _keep(path: Path, images: np.ndarray, root: Path) -> None:
     """Write the array where there is room for it; nothing is written where that is not possible."""
     unfinished = path.with_name(f"{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if images.nbytes > SHARE_OF_FREE * shutil.disk_usage(path.parent).free:
             return
-        _make_room(path.parent, images.nbytes)
+        _make_room(root, images.nbytes)
         with open(unfinished, "wb") as file:
             np.save(file, images)
         os.replace(unfinished, path)
@@ -109,9 +118,9 @@ def _keep(path: Path, images: np.ndarray) -> None:
             unfinished.unlink(missing_ok=True)
 
 
-def _make_room(folder: Path, needed: int) -> None:
+def _make_room(root: Path, needed: int) -> None:
     """Remove the oldest files until so many bytes more are within MOST_BYTES."""
-    files = sorted(folder.glob("*.npy"), key=lambda file: file.stat().st_mtime)
+    files = sorted(root.glob(".convscope/*/*.npy"), key=lambda file: file.stat().st_mtime)
     total = needed + sum(file.stat().st_size for file in files)
     for file in files:
         if total <= MOST_BYTES:

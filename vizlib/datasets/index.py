@@ -17,6 +17,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from vizlib.datasets.places import kept_beside
 from vizlib.errors import UserError
 from vizlib.files import Irregular, check_regular, write_whole
 
@@ -141,13 +142,9 @@ def _name(folder: Path, path: Path) -> str:
     return name.removeprefix(f"{folder}{os.sep}")
 
 
-def _place(folder: Path) -> Path:
-    return folder.parent / ".convscope" / folder.name / FILE
-
-
 def _read_kept(folder: Path) -> dict[str, tuple[_State, Examined]]:
     """What is kept of a data set's files, by name; nothing where that is damaged."""
-    place = _place(folder)
+    place = kept_beside(folder) / FILE
     try:
         if not place.is_file() or place.stat().st_size > MOST_KEPT:
             return {}
@@ -177,7 +174,7 @@ def _checked(row: list[Any]) -> Examined:
 
 def _keep(folder: Path, files: dict[str, tuple[_State, Examined]]) -> None:
     """Write it so that a reader finds the old file or the whole new one, where that is possible."""
-    place = _place(folder)
+    place = kept_beside(folder) / FILE
     content = {name: (state, astuple(known)) for name, (state, known) in files.items()}
     with suppress(OSError, UnicodeEncodeError):
         place.parent.mkdir(parents=True, exist_ok=True)

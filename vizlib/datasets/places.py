@@ -1,4 +1,4 @@
-"""Where the files of a data set lie."""
+"""Where the files of a data set lie, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -17,3 +17,10 @@ def folder_name(name: str) -> str:
 def folder_of(name: str) -> Path:
     """The folder of a data set: of a reader's name alone, the folder of that name."""
     return data_root() / (folder_name(name) or name)
+
+
+def kept_beside(folder: Path) -> Path:
+    """Where everything is kept that was found out about the data set in a folder: who removes the
+    set removes it too.
+    """
+    return folder.parent / ".convscope" / folder.name

@@ -61,31 +61,8 @@ def brought(run):
     if run.has("predictions.npz") and st.toggle(
         f"Show it with the answers of {plain(run.run_id)}", key="answers_example"
     ):
-        return example(run), f"{run.run_id}.csv"
+        return caches.answers_table(run), f"{run.run_id}.csv"
     return None, ""
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def table_of(run_id, _run):
-    """The stored answers of a run as such a table."""
-    from vizlib.tables import as_csv
-
-    predictions = caches.predictions(_run)
-    names = _run.class_names
-    header = ("label", "prediction", *(f"prob_{name}" for name in names))
-    answered = [names[label] if label >= 0 else "" for label in predictions.predicted_labels]
-    rows = zip(
-        (names[label] for label in predictions.labels),
-        answered,
-        predictions.probabilities,
-        strict=True,
-    )
-    table = ((true, answer, *(f"{p:.4f}" for p in shares)) for true, answer, shares in rows)
-    return as_csv(header, table).encode()
-
-
-def example(run):
-    return table_of(run.run_id, run)
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading the table")
@@ -110,20 +87,9 @@ def check(data, name, ordered):
     with tables:
         confused.tables(display, unanswered, "check")
         st.caption(verdict_box.figures(verdict, len(answers.class_names), ordered))
-        st.caption(worth(answers, ordered))
-    if answers.predictions is not None and answers.predictions.is_answered.any():
+        st.caption(confused.figures(confusion, unanswered, answers.predictions, ordered))
+    if confused.has_probabilities(answers.predictions):
         certain(answers, name)
-
-
-def worth(answers, ordered):
-    """The figures of answers, with those of their probabilities where there are any."""
-    if answers.predictions is not None and answers.predictions.is_answered.any():
-        return confused.figures(answers.predictions, ordered)
-    confusion, unanswered = answers.confusion(), answers.unanswered()
-    words = f"macro F1 {certainty.macro_f1(confusion, unanswered):.3f}"
-    if ordered:
-        words += f", within one grade {certainty.within_one(confusion, unanswered):.1%}"
-    return words
 
 
 def certain(answers, name):

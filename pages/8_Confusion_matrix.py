@@ -3,6 +3,7 @@ class only.
 """
 
 import time
+from functools import partial
 
 import streamlit as st
 
@@ -54,8 +55,9 @@ def one_run(run, which, step, wide):
         scores(run, answers, display, keys, which)
     if answers.predictions is not None:
         cell_images.show(run, answers.predictions, display.counts, keys, across=8 if wide else 4)
-        with st.expander("How sure it is of its answers, and how often right"):
-            confused.how_sure(answers.predictions, run.run_id)
+        if confused.has_probabilities(answers.predictions):
+            with st.expander("How sure it is of its answers, and how often right"):
+                confused.how_sure(answers.predictions, run.run_id)
 
 
 def say_verdict(run, answers):
@@ -102,27 +104,32 @@ def take_click(chart, keys, class_names):
         true, predicted = (
             int(cell[str(axis)] if isinstance(cell, dict) else cell[axis]) for axis in (0, 1)
         )
-        st.session_state[keys["true"]] = class_names[true]
-        st.session_state[keys["predicted"]] = class_names[predicted]
+        put_in_view(class_names, keys, true, predicted)
+
+
+def put_in_view(class_names, keys, true, predicted):
+    st.session_state[keys["true"]] = class_names[true]
+    st.session_state[keys["predicted"]] = class_names[predicted]
 
 
 def scores(run, answers, display, keys, which):
     """The tables beside the matrix; a pair chosen in them is put in view."""
-
-    def pick(true, predicted):
-        st.session_state[keys["true"]] = run.class_names[true]
-        st.session_state[keys["predicted"]] = run.class_names[predicted]
-
     predictions = answers.predictions
-    unanswered = None if predictions is None else predictions.unanswered()
-    confused.tables(display, unanswered, which, None if predictions is None else pick)
+    if predictions is None:
+        confused.tables(display, None, which)
+    else:
+        pick = partial(put_in_view, run.class_names, keys)
+        confused.tables(display, predictions.unanswered(), which, pick)
     say_figures(run, answers)
 
 
 def say_figures(run, answers):
     words = [verdict_box.figures(answers.verdict, len(run.class_names), run.config.ordered)]
     if answers.predictions is not None:
-        words.append(confused.figures(answers.predictions, run.config.ordered))
+        unanswered = answers.predictions.unanswered()
+        words.append(
+            confused.figures(answers.counts, unanswered, answers.predictions, run.config.ordered)
+        )
     st.caption(", ".join(words))
 
 

@@ -18,6 +18,7 @@ import safetensors.numpy
 from streamlit.runtime.caching.cache_utils import CachedFunc
 
 from vizlib import architectures, datasets, images
+from vizlib.bring.answers import read_answers
 from vizlib.displays.feature_maps import FeatureMapsDisplay
 from vizlib.inside import activations, attribution, strongest
 from vizlib.inside.layers import layer_table
@@ -243,6 +244,11 @@ WATCHED = {
         "predictions.npz",
         lambda run: caches.predictions(run).logits,
         lambda run: load_predictions(run.path("predictions.npz"), 10).logits,
+    ),
+    "answers_table": Watched(
+        "predictions.npz",
+        lambda run: read_answers(caches.answers_table(run)).confusion(),
+        lambda run: load_predictions(run.path("predictions.npz"), 10).confusion(),
     ),
     "verdict": Watched(
         "predictions.npz",

@@ -19,6 +19,7 @@ import numpy as np
 from vizlib.datasets.delimited import rows_in
 from vizlib.errors import UserError
 from vizlib.run.predictions import NO_ANSWER, Predictions, counted, counted_unanswered
+from vizlib.tables import as_csv
 
 MAX_BYTES = 50_000_000
 MOST_CLASSES = 2_000
@@ -62,6 +63,20 @@ class Answers:
             return None
         ids = np.arange(1, len(self.labels) + 1).astype(str)
         return Predictions(self.labels, self.logits, ids)
+
+
+def table_of(predictions: Predictions, class_names: Sequence[str]) -> bytes:
+    """Predictions as such a table, with the probabilities of the classes."""
+    header = ("label", "prediction", *(f"prob_{name}" for name in class_names))
+    answered = (
+        "" if label == NO_ANSWER else class_names[label] for label in predictions.predicted_labels
+    )
+    true = (class_names[label] for label in predictions.labels)
+    rows = (
+        (label, answer, *(f"{share:.4f}" for share in shares))
+        for label, answer, shares in zip(true, answered, predictions.probabilities, strict=True)
+    )
+    return as_csv(header, rows).encode()
 
 
 @dataclass(frozen=True)

@@ -187,6 +187,14 @@ def predictions(run: Run) -> Predictions:
     return load_predictions(run.path("predictions.npz"), len(run.class_names))
 
 
+@st.cache_resource(max_entries=4, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
+def answers_table(run: Run) -> bytes:
+    """A run's Predictions as a table of answers."""
+    from vizlib.bring.answers import table_of
+
+    return table_of(predictions(run), run.class_names)
+
+
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
 def verdict(run: Run) -> Verdict:
     from vizlib.run.verdict import judge_run

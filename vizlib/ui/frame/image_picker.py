@@ -20,13 +20,13 @@ from vizlib.images import (
 )
 from vizlib.ui.data import caches
 from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.frame.cut import not_seen
 from vizlib.ui.frame.plain import plain
 
 SOURCES = ("photograph", "data set", "upload", "camera")
 # pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions
 # fit in memory
 LARGEST_KEPT = 1024
-LEAST_CUT = 0.01  # of a picture that is said to be cut off
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,9 @@ def _draw(picture):
         alt="what the network receives",
         output_format="PNG",
     )
-    if share >= LEAST_CUT:
-        st.caption(f"The middle is cut out: {share:.0%} of the picture is not seen.")
+    words = not_seen(share, "the picture")
+    if words:
+        st.caption(f"{words.capitalize()}.")
 
 
 def ask_for_one() -> None:

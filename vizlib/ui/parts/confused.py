@@ -107,18 +107,24 @@ def others(counts, label, names):
     return ", ".join(f"{plain(names[number])} ({counts[number]:,})" for number in order) or "none"
 
 
-def figures(predictions, ordered):
-    """What the answers and their probabilities are worth, in one line."""
-    confusion, unanswered = predictions.confusion(), predictions.unanswered()
-    calibration = certainty.calibration(predictions)
+def figures(confusion, unanswered, predictions, ordered):
+    """What answers are worth, in one line, and if there are any their probabilities. predictions:
+    the same answers with these; None where there are none.
+    """
     words = [f"macro F1 {certainty.macro_f1(confusion, unanswered):.3f}"]
     if ordered:
         words.append(f"within one grade {certainty.within_one(confusion, unanswered):.1%}")
-    words += [
-        f"log loss {certainty.log_loss(predictions):.3f}",
-        f"expected calibration error {calibration.error:.1%}",
-    ]
+    if has_probabilities(predictions):
+        words += [
+            f"log loss {certainty.log_loss(predictions):.3f}",
+            f"expected calibration error {certainty.calibration(predictions).error:.1%}",
+        ]
     return ", ".join(words)
+
+
+def has_probabilities(predictions):
+    """Whether there is any answer with them: all others are no numbers."""
+    return predictions is not None and bool(predictions.is_answered.any())
 
 
 def how_sure(predictions, name):

@@ -9,13 +9,13 @@ from vizlib.errors import UserError
 from vizlib.images import cut_share, fit, sharp_png, shrunk
 from vizlib.ui.data import caches
 from vizlib.ui.frame.address import chosen, whole_number
+from vizlib.ui.frame.cut import not_seen
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
 
 ALL = "all classes"
 MOST_CLASSES = 12  # with a row each
-LEAST_CUT = 0.01  # of a picture that is said to be cut off
 
 
 def samples(name, state, dataset):
@@ -86,9 +86,9 @@ def one_picture(dataset):
             sharp_png(pixels, 240), alt=words, caption=words, output_format="PNG", width=240
         )
     class_name = dataset.class_names[int(split.labels[number])]
-    cut = cut_share(*picture.shape[:2], dataset.image_size)
-    not_seen = f" The middle is cut out: {cut:.0%} of it is not seen." if cut >= LEAST_CUT else ""
-    st.caption(f"{plain(split.image_ids[number])}, of the class {plain(class_name)}.{not_seen}")
+    words = not_seen(cut_share(*picture.shape[:2], dataset.image_size), "it")
+    whole = f" {words.capitalize()}." if words else ""
+    st.caption(f"{plain(split.image_ids[number])}, of the class {plain(class_name)}.{whole}")
 
 
 def _size(picture):

@@ -15,6 +15,7 @@ from vizlib.training.estimate import estimate
 from vizlib.training.order import Order
 from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
 from vizlib.ui.data import caches, start_up
+from vizlib.ui.frame.cut import not_seen
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.train_panel import readout, trainings
@@ -31,7 +32,6 @@ IMBALANCE = {
     "balanced": "draw all classes equally often",
     "augment_only_rare": "augment only the rare classes",
 }
-LEAST_CUT = 0.01  # of the pictures, on average, that is said to be cut off
 _KEPT = dict(persist_state="session")
 
 
@@ -411,17 +411,13 @@ def _outlook(architecture, dataset, facts):
         if seconds is not None
         else plain(why)
     )
-    return (
-        f"{readout.device_name(device)} · {facts['images']:,} images of {height} × {width} · "
-        f"{facts['parameters']:,} parameters{cut_off(facts['cut'])}  \n{time_needed}"
-    )
-
-
-def cut_off(share):
-    """How much of the pictures the network will not see, for the line on a training."""
-    if share < LEAST_CUT:
-        return ""
-    return f" · the middle is cut out: {share:.0%} of each picture is not seen"
+    words = [
+        readout.device_name(device),
+        f"{facts['images']:,} images of {height} × {width}",
+        f"{facts['parameters']:,} parameters",
+        not_seen(facts["cut"], "each picture"),
+    ]
+    return f"{' · '.join(filter(None, words))}  \n{time_needed}"
 
 
 def _field(field, owner):

@@ -11,10 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from tests.test_pages import ROOT, TIMEOUT, texts
 from vizlib.bring import answers as answers_file
-from vizlib.bring.answers import read_answers
+from vizlib.bring.answers import read_answers, table_of
 from vizlib.command_line import main
 from vizlib.errors import UserError
-from vizlib.run.predictions import NO_ANSWER
+from vizlib.run import folders
+from vizlib.run.certainty import calibration, log_loss
+from vizlib.run.predictions import NO_ANSWER, load_predictions
 
 # 12 answers: label, prediction; of three classes, the greatest in the middle
 PAIRS = [("cat", "cat")] * 5 + [("dog", "zebra"), ("dog", "dog")] + [("zebra", "cat")] * 2
@@ -189,6 +191,17 @@ def test_a_run_answers_another_data_set(data_folder, capsys):
     (data_folder / "mine" / "7").rename(data_folder / "mine" / "seven")
     assert main(["check", "digits_three_layer", "--data", "folder:mine"]) == 2
     assert "no class 'seven'" in capsys.readouterr().err
+
+
+def test_a_run_as_a_table_has_the_figures_of_the_run():
+    """Also of what it thought all but impossible: one such answer right is most of a log loss."""
+    run = folders.open_run("lenet")
+    stored = load_predictions(run.path("predictions.npz"), 10)
+    found = read_answers(table_of(stored, run.class_names)).predictions
+    assert found is not None
+    assert np.array_equal(found.confusion(), stored.confusion())
+    assert log_loss(found) == pytest.approx(log_loss(stored), rel=1e-4)
+    assert calibration(found).error == pytest.approx(calibration(stored).error, abs=1e-4)
 
 
 def test_the_page_from_a_pasted_table():

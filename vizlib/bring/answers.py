@@ -73,7 +73,7 @@ def table_of(predictions: Predictions, class_names: Sequence[str]) -> bytes:
     )
     true = (class_names[label] for label in predictions.labels)
     rows = (
-        (label, answer, *(f"{share:.4f}" for share in shares))
+        (label, answer, *(f"{share:.6g}" for share in shares))
         for label, answer, shares in zip(true, answered, predictions.probabilities, strict=True)
     )
     return as_csv(header, rows).encode()

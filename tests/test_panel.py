@@ -686,7 +686,7 @@ def test_ordinals():
 
 @pytest.mark.browser
 def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_server):
-    from playwright.sync_api import expect
+    from playwright.sync_api import TimeoutError, expect
 
     from tests.test_browser import no_error, settled
 
@@ -704,7 +704,11 @@ def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_serv
     expect(outlook).not_to_have_text(ten_epochs, timeout=60_000)
     settled(mine)
     mine.get_by_role("button", name="Train", exact=True).dblclick()  # twice: it must start once
-    mine.wait_for_url("**model=three_layer_module-digits*")
+    try:
+        mine.wait_for_url("**model=three_layer_module-digits*")
+    except TimeoutError as error:  # which half of it failed: the start, or what is in view
+        started = [folder.name for folder in root.iterdir()]
+        raise AssertionError(f"started: {started}, in view: {mine.url}") from error
     name = mine.url.partition("model=")[2].partition("&")[0]
     trainings = mine.locator(".st-key-trainings")
     trainings.get_by_text("of 30").wait_for()

@@ -63,6 +63,7 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
 
 def _run_in_view():
     """The run chosen, below which the panel of trainings stands, also where there is no run yet."""
+    trainings.keep_in_view()
     try:
         chosen_run = run_picker.pick_run()
     except UserError:

@@ -15,7 +15,7 @@ from vizlib.training.estimate import estimate
 from vizlib.training.order import Order
 from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
 from vizlib.ui.data import caches, start_up
-from vizlib.ui.frame.cut import not_seen
+from vizlib.ui.frame.cut import is_said, not_seen
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.train_panel import readout, trainings
@@ -73,6 +73,7 @@ def _form():
         _more_fields(architecture, name, facts)
     with sentences():
         if facts:
+            _whole_field(facts["cut"])
             st.caption(_outlook(architecture, dataset, facts))
     _train_button()
     if "train_problem" in st.session_state:
@@ -227,6 +228,17 @@ def _side_field(facts):
     return st.number_input(
         "Side of the pictures", own, usual, usual, 32, key=_key("side", _pair()), help=help, **_KEPT
     )
+
+
+def _whole_field(share):
+    """Whether pictures are seen whole, where a share of them would be cut off."""
+    if is_said(share):
+        st.toggle(
+            "Whole pictures",
+            key=_key("whole", _pair()),
+            help="Within a black border, each smaller than it would be. Without: their middle.",
+            **_KEPT,
+        )
 
 
 def _more_fields(architecture, name, facts):
@@ -415,7 +427,9 @@ def _outlook(architecture, dataset, facts):
         readout.device_name(device),
         f"{facts['images']:,} images of {height} × {width}",
         f"{facts['parameters']:,} parameters",
-        not_seen(facts["cut"], "each picture"),
+        "each within a black border"
+        if _field("whole", _pair())
+        else not_seen(facts["cut"], "each picture"),
     ]
     return f"{' · '.join(filter(None, words))}  \n{time_needed}"
 
@@ -460,6 +474,7 @@ def _order():
         start={kind: value} if kind else None,
         frozen=_field("frozen", architecture) or 0,
         side=_field("side", _pair()),
+        whole=bool(_field("whole", _pair())),
     )
 
 
@@ -473,8 +488,8 @@ def _train():
     run_id = _started()
     state["train_pressed"] = time.monotonic()
     if run_id is not None:
-        state[OPEN] = False  # what is of interest now is how it goes
-        trainings.view(run_id)
+        # closed: what is of interest now is how it goes
+        trainings.view(run_id, **{OPEN: False})
 
 
 def _started():

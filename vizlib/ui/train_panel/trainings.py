@@ -271,27 +271,39 @@ def _resume(run, key):
         view(run.run_id)
 
 
-def view(run_id):
-    """Put a run in view. Called by buttons before anything is drawn: afterwards the box of models
-    could not be changed any more.
+def view(run_id, **besides):
+    """Put a run in view, and what is given besides into other boxes, by their keys. Called by
+    buttons before anything is drawn: afterwards the boxes could not be changed any more.
     """
     caches.run_list.clear()  # a run made this second is not in it yet
     standing.clear()
-    st.session_state["model"] = run_id
-    st.session_state["train_elsewhere"] = True
+    asked = {"model": run_id, **besides}
+    st.session_state["asked_view"] = {
+        key: (st.session_state.get(key), value) for key, value in asked.items()
+    }
+    st.session_state.update(asked)
 
 
 def begin_anew_if_asked():
     """Redraw the whole page where a button of this fragment has put another run in view, and as
     long as that has not come to its end: the second press of a double click may have cut it off.
     """
-    if st.session_state.get("train_elsewhere") and draws_fragments():
+    if "asked_view" in st.session_state and draws_fragments():
         st.rerun()
+
+
+def keep_in_view():
+    """Fill the boxes again as view() was asked to, before they are drawn: what the browser sends
+    with the second press of a double click still names what was there before.
+    """
+    for key, (before, wanted) in st.session_state.get("asked_view", {}).items():
+        if st.session_state.get(key) == before:
+            st.session_state[key] = wanted
 
 
 def page_is_drawn():
     """The whole page stands, with the run in view that was asked for."""
-    st.session_state.pop("train_elsewhere", None)
+    st.session_state.pop("asked_view", None)
 
 
 def rate_field(rate, **given):

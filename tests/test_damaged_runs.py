@@ -215,6 +215,10 @@ def test_a_configuration_is_written_as_it_was_read(tmp_path):
         ("frozen", 1.5),
         ("system", {}),
         ("versions", "2.1"),
+        ("whole", 1),
+        ("levels", [5, 3]),
+        ("levels", [0, float("nan")]),
+        ("levels", "0-9"),
     ],
 )
 def test_a_field_that_can_be_done_without_is_left_out(name, value):

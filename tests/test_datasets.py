@@ -7,6 +7,7 @@ import dataclasses
 import io
 import tarfile
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -455,10 +456,11 @@ def test_numbers_that_begin_anew_in_each_class_are_no_rows(data_folder):
 
 def test_classes_that_are_not_the_run_s_are_refused():
     names = [str(digit) for digit in range(10)]
-    assert datasets.load_for(SimpleNamespace(dataset="digits", class_names=names)).name == "digits"
+    rest: dict[str, Any] = dict(dataset="digits", whole=False, levels=None)
+    assert datasets.load_for(SimpleNamespace(class_names=names, **rest)).name == "digits"
     for other in (names[:9], names[::-1], [*names, "10"]):
         with pytest.raises(UserError, match="10 classes"):
-            datasets.load_for(SimpleNamespace(dataset="digits", class_names=other))
+            datasets.load_for(SimpleNamespace(class_names=other, **rest))
 
 
 @pytest.mark.real_data

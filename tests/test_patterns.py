@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vizlib import architectures
+from vizlib.datasets import Split
 from vizlib.displays import units
 from vizlib.inside import patterns
 from vizlib.inside.layers import layer_table
@@ -78,15 +79,16 @@ def test_a_part_is_cut_out_where_it_is_and_grey_outside():
 
 def test_patches_are_of_the_strongest_image_and_place(lenet):
     pictures = np.stack([coordinates(), coordinates() + 100])
+    split = Split(pictures, np.zeros(2, np.int64), np.array(["a", "b"]))
     rows, places = np.array([[1, 0], [0, 1], *[[0, 1]] * 4]), np.zeros((6, 2, 2), np.int16)
     places[0, 0], places[1, 0] = (3, 4), (27, 0)
     found = patterns.patches(
-        pictures, named(lenet, "conv1"), Strongest(np.zeros((6, 2)), rows, places), (3, 32, 32)
+        split, named(lenet, "conv1"), Strongest(np.zeros((6, 2)), rows, places), (3, 32, 32)
     )
     assert np.array_equal(found[0], pictures[1][3:8, 4:9])
     assert np.array_equal(found[1], pictures[0][27:32, 0:5])
     whole = patterns.patches(
-        pictures,
+        split,
         named(lenet, "fc3"),
         Strongest(np.zeros((2, 2)), rows[:2], places[:2]),
         (3, 32, 32),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -243,17 +244,18 @@ def _photograph_paths() -> dict[str, Path]:
     return paths
 
 
-def fit(picture: np.ndarray, image_size: Sequence[int]) -> np.ndarray:
+def fit(picture: np.ndarray, image_size: Sequence[int], *, whole: bool = False) -> np.ndarray:
     """A picture cut and resized to what a network takes: uint8 (H, W, C) of the given size (C, H,
     W), with C 1 or 3.
 
-    The middle is cut out in the input's proportions and resized; a picture of the right size keeps
-    every bit.
+    The middle is cut out in the input's proportions and resized; or, where it is to be seen
+    `whole`, what those proportions lack is black. A picture of the right size keeps every bit.
     """
     channels, height, width = image_size
-    return np.ascontiguousarray(
-        _resized(_with_channels(picture, channels), height, width).reshape(height, width, channels)
-    )
+    picture = _with_channels(picture, channels)
+    if whole:
+        picture = _bordered(picture, height, width)
+    return np.ascontiguousarray(_resized(picture, height, width).reshape(height, width, channels))
 
 
 def shrunk(picture: np.ndarray, side: int) -> np.ndarray:
@@ -272,6 +274,8 @@ def to_network_input(
     input_size: tuple[int, int, int],
     mean: Sequence[float],
     std: Sequence[float],
+    *,
+    whole: bool = False,
 ) -> tuple[np.ndarray, torch.Tensor]:
     """What a network receives for a picture.
 
@@ -283,7 +287,7 @@ def to_network_input(
     import torch
 
     channels = input_size[0]
-    received = fit(picture, input_size)
+    received = fit(picture, input_size, whole=whole)
     scaled = torch.from_numpy(received.copy()).permute(2, 0, 1)[None].to(torch.float32) / 255
     means, stds = (
         torch.tensor(values, dtype=torch.float32).reshape(1, channels, 1, 1)
@@ -318,6 +322,17 @@ def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     # Lanczos averages over all pixels when shrinking and is smooth when enlarging; BOX would
     # enlarge to blocks, whose edges excite conv1.
     return np.array(cropped.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _bordered(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture (H, W, ...) in the middle of black, in the proportions of the last two."""
+    full_height, full_width = picture.shape[:2]
+    missing = (
+        max(0, math.ceil(full_width * height / width) - full_height),
+        max(0, math.ceil(full_height * width / height) - full_width),
+    )
+    borders = [(count // 2, count - count // 2) for count in missing]
+    return np.pad(picture, borders + [(0, 0)] * (picture.ndim - 2))
 
 
 def _middle(full_height: int, full_width: int, height: int, width: int) -> tuple[int, int]:

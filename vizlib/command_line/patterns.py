@@ -88,7 +88,7 @@ def _layer(model: nn.Module, run: Run, layer_name: str | None) -> Layer:
 def _patches(run: Run, note: str, split: Split, layer: Layer, best: Strongest) -> bytes:
     from vizlib.inside import patterns
 
-    tiles = patterns.patches(split.pictures, layer, best, run.input_size)
+    tiles = patterns.patches(split, layer, best, run.input_size)
     words = f"the part of an image that excites it most, of {note}"
     return _sheet(run, layer, tiles, best.values[:, 0], words)
 

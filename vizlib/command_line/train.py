@@ -103,6 +103,11 @@ def _add_rest(parser: argparse.ArgumentParser) -> None:
         "network 12 times faster than 224",
     )
     parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="let the network see pictures whole, within a black border, instead of their middle",
+    )
+    parser.add_argument(
         "--validation",
         type=int,
         help="training images held out to choose the best epoch, where the data set has none for "
@@ -182,6 +187,7 @@ def _order(options: argparse.Namespace) -> Order:
         start=_start(options),
         frozen=options.freeze,
         side=options.side,
+        whole=options.whole,
         name=options.name,
     )
 

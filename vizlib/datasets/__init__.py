@@ -48,13 +48,15 @@ class Split:
     pictures: uint8 arrays (H, W, C): one array (N, H, W, C), or files opened when asked for.
     labels: int64 (N,). image_ids: (N,) strings, the same for one picture wherever its data set is
     stored. digests: uint64 (N,) of the bytes of the files, by which a picture is known that got
-    another name; None where the pictures are no files.
+    another name; None where the pictures are no files. whole: whether a network gets them whole,
+    within a black border, or their middle.
     """
 
     pictures: np.ndarray | Pictures
     labels: np.ndarray
     image_ids: np.ndarray
     digests: np.ndarray | None = None
+    whole: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,7 +69,21 @@ class Split:
             else self.pictures.take(image_numbers)
         )
         digests = None if self.digests is None else self.digests[image_numbers]
-        return Split(pictures, self.labels[image_numbers], self.image_ids[image_numbers], digests)
+        return Split(
+            pictures,
+            self.labels[image_numbers],
+            self.image_ids[image_numbers],
+            digests,
+            self.whole,
+        )
+
+    def received(self, image_number: int, image_size: Sequence[int]) -> np.ndarray:
+        """A picture as the network gets it before normalisation: uint8 (H, W, C) of the given (C,
+        H, W).
+        """
+        from vizlib.images import fit
+
+        return fit(self.pictures[image_number], image_size, whole=self.whole)
 
     def images(self, image_size: Sequence[int]) -> np.ndarray:
         """All pictures as the network gets them before normalisation: uint8 (N, C, H, W) of the
@@ -82,8 +98,8 @@ class Split:
         ):
             return np.ascontiguousarray(self.pictures.transpose(0, 3, 1, 2))
         if isinstance(self.pictures, PictureFiles):
-            return decoded.fitted(self.pictures, image_size, data_root())
-        return decoded.decode(self.pictures, image_size)
+            return decoded.fitted(self.pictures, image_size, data_root(), whole=self.whole)
+        return decoded.decode(self.pictures, image_size, whole=self.whole)
 
     def in_chunks(self, image_size: Sequence[int], count: int = 250) -> Iterator[np.ndarray]:
         """The same, `count` pictures at a time, for a split that does not fit into memory as a
@@ -101,6 +117,12 @@ class TrainedOn(Protocol):
 
     @property
     def class_names(self) -> Sequence[str]: ...
+
+    @property
+    def whole(self) -> bool: ...
+
+    @property
+    def levels(self) -> Sequence[float] | None: ...
 
 
 @dataclass(frozen=True)
@@ -333,10 +355,11 @@ def load(name: str) -> Dataset:
 
 
 def load_for(config: TrainedOn) -> Dataset:
-    """The Dataset of a run's configuration, its classes in the run's order. UserError if this
-    machine's copy has other classes, or an order of them that no rule of names explains.
+    """The Dataset of a run's configuration as `seen_by` it, its classes in the run's order.
+    UserError if this machine's copy has other classes, or an order of them that no rule of names
+    explains.
     """
-    dataset, names = load(config.dataset), list(config.class_names)
+    dataset, names = seen_by(load(config.dataset), config), list(config.class_names)
     if names in (_by_letters(dataset), _counted_from_zero(dataset)):
         return _in_order(dataset, names)
     if list(dataset.class_names) != names:
@@ -348,6 +371,30 @@ def load_for(config: TrainedOn) -> Dataset:
             f"{config.class_names[0]!r}, in another order or of other names."
         )
     return dataset
+
+
+def seen_by(dataset: Dataset, config: TrainedOn) -> Dataset:
+    """A data set as a run's network sees it: whole or cut, and greys of more than 8 bits on the
+    scale that the run was trained on, whatever was added since.
+    """
+
+    def seen(split: Split) -> Split:
+        return replace(split, pictures=_on_scale(split.pictures, config), whole=config.whole)
+
+    return replace(
+        dataset,
+        splits={part: seen(split) for part, split in dataset.splits.items()},
+        elsewhere={part: seen(split) for part, split in dataset.elsewhere.items()},
+    )
+
+
+def _on_scale(pictures: np.ndarray | Pictures, config: TrainedOn) -> np.ndarray | Pictures:
+    from vizlib.datasets.picture_files import PictureFiles
+
+    if config.levels is None or not isinstance(pictures, PictureFiles):
+        return pictures
+    low, high = config.levels
+    return PictureFiles(pictures.paths, pictures.size, (low, high))
 
 
 def _by_letters(dataset: Dataset) -> list[str]:

@@ -31,22 +31,26 @@ LARGE = 20_000  # bytes of a file, from which on several threads pay
 AT_ONCE = 256  # pictures a thread takes
 
 
-def fitted(pictures: PictureFiles, image_size: Sequence[int], root: Path) -> np.ndarray:
+def fitted(
+    pictures: PictureFiles, image_size: Sequence[int], root: Path, *, whole: bool
+) -> np.ndarray:
     """All pictures as a network gets them before normalisation, uint8 (N, C, H, W), from what is
-    kept below a data root, or decoded and kept there where there is room. UserError for a picture
-    that cannot be read.
+    kept below a data root, or decoded and kept there where there is room. whole: as `images.fit`
+    takes it. UserError for a picture that cannot be read.
     """
-    path = _place(pictures, image_size, root) if len(pictures) >= FEWEST else None
+    path = _place(pictures, image_size, whole, root) if len(pictures) >= FEWEST else None
     kept = path and _kept(path, (len(pictures), *image_size))
     if kept is not None:
         return kept
-    images = decode(pictures, image_size, _threads(pictures))
+    images = decode(pictures, image_size, _threads(pictures), whole=whole)
     if path is not None:
         _keep(path, images, root)
     return images
 
 
-def decode(pictures: Pictures, image_size: Sequence[int], threads: int = 1) -> np.ndarray:
+def decode(
+    pictures: Pictures, image_size: Sequence[int], threads: int = 1, *, whole: bool
+) -> np.ndarray:
     """All pictures as a network gets them before normalisation, uint8 (N, C, H, W)."""
     from vizlib.images import fit
 
@@ -54,28 +58,30 @@ def decode(pictures: Pictures, image_size: Sequence[int], threads: int = 1) -> n
 
     def take(start: int) -> None:
         for number in range(start, min(start + AT_ONCE, len(pictures))):
-            images[number] = fit(pictures[number], image_size).transpose(2, 0, 1)
+            images[number] = fit(pictures[number], image_size, whole=whole).transpose(2, 0, 1)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(take, range(0, len(pictures), AT_ONCE)))
     return images
 
 
-def _place(pictures: PictureFiles, image_size: Sequence[int], root: Path) -> Path | None:
+def _place(
+    pictures: PictureFiles, image_size: Sequence[int], whole: bool, root: Path
+) -> Path | None:
     """Where these pictures are kept in this size; None for those that lie elsewhere, or are gone,
     which reading them says.
     """
     try:
         folder = root / pictures.paths[0].relative_to(root).parts[0]
-        return kept_beside(folder) / f"{_state(pictures, image_size)}.npy"
+        return kept_beside(folder) / f"{_state(pictures, image_size, whole)}.npy"
     except (OSError, ValueError):
         return None
 
 
-def _state(pictures: PictureFiles, image_size: Sequence[int]) -> str:
-    """What tells these pictures, in this size, from all others. OSError where one is gone."""
+def _state(pictures: PictureFiles, image_size: Sequence[int], whole: bool) -> str:
+    """What tells these pictures, fitted so, from all others. OSError where one is gone."""
     told = hashlib.blake2b(digest_size=16)
-    told.update(repr((tuple(image_size), pictures.levels)).encode())
+    told.update(repr((tuple(image_size), whole, pictures.levels)).encode())
     for path in pictures.paths:
         known = os.stat(path)
         told.update(os.fsencode(path) + b"\0")

@@ -56,6 +56,7 @@ def at(splits: Sequence[Split], places: np.ndarray) -> Split:
         _gathered([split.labels for split in splits], places),
         _gathered([split.image_ids for split in splits], places),
         _gathered(digests, places) if len(digests) == len(splits) else None,
+        whole=splits[0].whole,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vizlib.images import fit, shrunk
+from vizlib.images import shrunk
 from vizlib.tables import as_csv
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def cut(picture: np.ndarray, box: Box) -> np.ndarray:
 
 
 def patches(
-    pictures: Sequence[np.ndarray],
+    split: Split,
     layer: Layer,
     best: Strongest,
     input_size: Sequence[int],
@@ -100,14 +100,14 @@ def patches(
 ) -> np.ndarray:
     """The part of a held-out image that excites each unit of a Layer most: uint8 (units, h, w, C).
 
-    pictures: the test split's. best: the layer's Strongest. They are shrunk as `fitting` says.
+    split: the held-out pictures. best: the layer's Strongest. They are shrunk as `fitting` says.
     """
     parts = []
     for unit, (number, position) in enumerate(
         zip(best.image_numbers[:, 0], best.positions[:, 0], strict=True)
     ):
         say(unit / len(best.values))
-        received = fit(pictures[int(number)], input_size)
+        received = split.received(int(number), input_size)
         parts.append(cut(received, field(layer, tuple(map(int, position)), input_size)))
     return fitting(parts)
 

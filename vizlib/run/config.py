@@ -24,7 +24,9 @@ class RunConfig:
     mean, std: by channel, of pixels in [0, 1]. validation: how many training images are held out.
     recipe: the settings of a Recipe by name. start: None for a random network, {"run": id} or
     {"pretrained": "torchvision"}. frozen: how many of the first convolutions are not trained.
-    system: the id of the reports' system that it is a training of. unknown: what else its file
+    system: the id of the reports' system that it is a training of. whole: whether the network gets
+    pictures whole, within a black border, or their middle. levels: the values that are black and
+    white in greys of more than 8 bits, None where the data have none. unknown: what else its file
     holds, kept as it is.
     """
 
@@ -45,6 +47,8 @@ class RunConfig:
     system: str | None
     seed: int
     versions: dict[str, str]
+    whole: bool = False
+    levels: list[float] | None = None
     unknown: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -138,6 +142,14 @@ def _texts_by_name(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
+def _are_levels(value: Any) -> bool:
+    """Whether a value is [least, greatest] of greys."""
+    is_pair = isinstance(value, list) and len(value) == 2
+    if not is_pair or not all(_is(end, int) or _is(end, float) for end in value):
+        return False
+    return -LARGEST_WHOLE <= value[0] <= value[1] <= LARGEST_WHOLE
+
+
 # name -> (what it is where the file has none, whether a value fits)
 _OPTIONAL: dict[str, tuple[Any, Callable[[Any], bool]]] = {
     "title": ("", lambda value: isinstance(value, str)),
@@ -148,6 +160,8 @@ _OPTIONAL: dict[str, tuple[Any, Callable[[Any], bool]]] = {
     "frozen": (0, _count),
     "system": (None, _text_or_none),
     "versions": ({}, _texts_by_name),
+    "whole": (False, lambda value: isinstance(value, bool)),
+    "levels": (None, lambda value: value is None or _are_levels(value)),
 }
 
 

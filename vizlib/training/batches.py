@@ -18,7 +18,6 @@ from torch import Tensor
 
 from vizlib.datasets import Split
 from vizlib.errors import UserError
-from vizlib.images import fit
 from vizlib.training.recipes import Recipe
 
 CHUNK = 4096
@@ -100,7 +99,7 @@ class FittedPictures(torch.utils.data.Dataset):
 
     def __getitem__(self, image_number: int) -> Tensor | str:
         try:
-            picture = fit(self.split.pictures[image_number], self.image_size)
+            picture = self.split.received(image_number, self.image_size)
         except UserError as error:
             # an exception would come out of a worker with its whole trace as text
             return str(error)

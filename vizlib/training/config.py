@@ -53,6 +53,8 @@ def make_config(order: Order, dataset: Dataset) -> RunConfig:
         system=order.system,
         seed=order.seed,
         versions={"torch": torch.__version__, "python": platform.python_version()},
+        whole=order.whole,
+        levels=_levels(dataset),
     )
 
 
@@ -63,6 +65,12 @@ def _statistics(
     if order.start and "pretrained" in order.start:
         return _by_channel(IMAGENET_MEAN, input_size), _by_channel(IMAGENET_STD, input_size)
     return dataset.mean, dataset.std
+
+
+def _levels(dataset: Dataset) -> list[float] | None:
+    """The scale of the data's greys of more than 8 bits; None where there are none."""
+    levels = getattr(dataset.splits["train"].pictures, "levels", None)
+    return list(levels) if levels else None
 
 
 def _held_out(order: Order, dataset: Dataset) -> int:

@@ -59,7 +59,7 @@ def answers_to(run: Run, name: str) -> tuple[Predictions, str]:
     if name == run.config.dataset:
         dataset = datasets.load_for(run.config)
         return evaluate(run.folder, run.config, dataset), dataset.note
-    dataset = datasets.load(name)
+    dataset = datasets.seen_by(datasets.load(name), run.config)
     labels = _labels_of(run, dataset)
     splits = parts_of(dataset)
     split = chosen(splits, [~learned_from(run, dataset, split) for split in splits])

@@ -122,7 +122,7 @@ class Training:
     ) -> None:
         self.folder = folder
         self.config = config
-        self.dataset = dataset
+        self.dataset = datasets.seen_by(dataset, config)
         self.log = log
         self.requests = requests
         self.device = torch.device(device)

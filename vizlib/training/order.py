@@ -20,7 +20,8 @@ class Order:
     the architecture). start: None for a random network, {"run": id} for another run's weights,
     {"pretrained": "torchvision"}. frozen: how many of the first convolutions are left as they are.
     side: of the square pictures that the network gets (default: the pictures' own, or the network's
-    where that is made for large ones). name: of the run folder (default: architecture and data).
+    where that is made for large ones). whole: whether it gets them whole, within a black border, or
+    their middle. name: of the run folder (default: architecture and data).
     system: the id of the System that it is a training of.
 
     UserError for what is not possible whatever the data are.
@@ -36,6 +37,7 @@ class Order:
     start: dict[str, str] | None = None
     frozen: int = 0
     side: int | None = None
+    whole: bool = False
     name: str | None = None
     system: str | None = None
 

@@ -3,8 +3,11 @@
 LEAST = 0.01  # of a picture, or of some on average, that is said to be cut off
 
 
+def is_said(share: float) -> bool:
+    """Whether so much of a picture is cut off that it is said."""
+    return share >= LEAST
+
+
 def not_seen(share: float, what: str) -> str:
     """The words for a share in [0, 1) of `what` that is cut off; empty for next to nothing."""
-    if share < LEAST:
-        return ""
-    return f"the middle is cut out: {share:.0%} of {what} is not seen"
+    return f"the middle is cut out: {share:.0%} of {what} is not seen" if is_said(share) else ""

@@ -12,6 +12,7 @@ from vizlib.images import (
     cut_share,
     fit,
     inverted_suits,
+    look,
     open_image,
     photograph,
     photograph_names,
@@ -39,6 +40,7 @@ class Picture:
     received: np.ndarray
     title: str
     label: int | None = None  # the true class, where it is known
+    scale: str = ""  # a sentence on how its greys of more than 8 bits were made 8
 
     @property
     def key(self):
@@ -57,11 +59,11 @@ def pick_image(run):
         st.error(plain(error))
         return None
     if picture is not None:
-        _draw(picture)
+        _draw(picture, run)
     return picture
 
 
-def _draw(picture):
+def _draw(picture, run):
     """The picture as it came, and as the network gets it."""
     left, right = st.columns(2)
     left.image(
@@ -71,16 +73,17 @@ def _draw(picture):
         output_format="PNG",
     )
     size = " × ".join(map(str, picture.received.shape[:2]))
-    share = cut_share(*picture.original.shape[:2], (0, *picture.received.shape[:2]))
     right.image(
         _thumbnail(picture.key, picture.received),
         caption=f"what the network gets: {size}",
         alt="what the network receives",
         output_format="PNG",
     )
-    words = not_seen(share, "the picture")
-    if words:
+    words = not_seen(cut_share(*picture.original.shape[:2], run.input_size), "the picture")
+    if words and not run.config.whole:
         st.caption(f"{words.capitalize()}.")
+    if picture.scale:
+        st.caption(picture.scale)
 
 
 def ask_for_one() -> None:
@@ -91,7 +94,7 @@ def ask_for_one() -> None:
 def _from_photographs(run):
     name = chosen("Photograph", photograph_names(), key="photo")
     original = _photograph(name)
-    return Picture(original, fit(original, run.input_size), name)
+    return Picture(original, _received(original, run), name)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -114,7 +117,7 @@ def _from_data_set(run):
         f"Held-out image, of {len(image_numbers):,}", len(image_numbers) - 1, key="index"
     )
     original = split.pictures[int(image_numbers[index])]
-    return Picture(original, fit(original, run.input_size), f"{class_name} {index}", label)
+    return Picture(original, _received(original, run), f"{class_name} {index}", label)
 
 
 def offer_download(name: str, where: str) -> None:
@@ -162,12 +165,32 @@ def _brought(run, file, source):
     computer.
     """
     key = f"brought_{source}"
-    if file is not None and st.session_state.get(key, (None,))[0] != file.file_id:
-        st.session_state[key] = file.file_id, shrunk(open_image(file.getvalue()), LARGEST_KEPT)
+    levels = tuple(run.config.levels or ()) or None
+    known_by = file and (file.file_id, levels)
+    if known_by and st.session_state.get(key, (None,))[0] != known_by:
+        st.session_state[key] = known_by, *_opened(file.getvalue(), levels)
     if key not in st.session_state:
         return None
-    original = _inverted(st.session_state[key][1], run)
-    return Picture(original, fit(original, run.input_size), "your picture")
+    _, brought, scale = st.session_state[key]
+    original = _inverted(brought, run)
+    return Picture(original, _received(original, run), "your picture", scale=scale)
+
+
+def _opened(data, levels):
+    """The picture in a file, small enough to be kept, and on which scale its greys of more than 8
+    bits are; an empty text where it has none. levels: what was black and white in training.
+    """
+    looked = look(data)
+    picture = shrunk(open_image(data, levels), LARGEST_KEPT)
+    if looked.low is None:
+        return picture, ""
+    whose = "of the training pictures" if levels else "that it has itself"
+    low, high = levels or (looked.low, looked.high)
+    return picture, f"Black is {low:g} and white {high:g}: the scale {whose}."
+
+
+def _received(picture, run):
+    return fit(picture, run.input_size, whole=run.config.whole)
 
 
 def _inverted(original, run):

@@ -94,7 +94,7 @@ def sides_of(first, second, picture):
         second_name = f"{second.run_id} with the other's weights"
         second = first.in_form_of(second)
     label = picture.label if first.class_names == second.class_names else None
-    received = fit(picture.original, second.input_size)
+    received = fit(picture.original, second.input_size, whole=second.config.whole)
     return (
         (first, first.run_id, picture),
         (second, second_name, replace(picture, received=received, label=label)),

@@ -9,7 +9,7 @@ import streamlit as st
 
 from vizlib.displays.attribution import gradient_picture
 from vizlib.displays.units import marked
-from vizlib.images import fit, sharp_png, to_network_input
+from vizlib.images import sharp_png, to_network_input
 from vizlib.inside.evidence import unit_methods
 from vizlib.inside.patterns import cut, field, sees_part
 from vizlib.ui.data import caches, jobs
@@ -68,7 +68,7 @@ class Seen:
 def nine(run, layer, unit, index):
     """The unit's strongest images, a list of Seen, the strongest first."""
     strongest = index[layer.name]
-    pictures = caches.held_out(run).pictures
+    split = caches.held_out(run)
     best = []
     for image_number, value, map_position in zip(
         strongest.image_numbers[unit][:SHOWN],
@@ -76,7 +76,7 @@ def nine(run, layer, unit, index):
         strongest.positions[unit],
         strict=False,
     ):
-        received = fit(pictures[int(image_number)], run.input_size)
+        received = split.received(int(image_number), run.input_size)
         position = tuple(map(int, map_position))
         box = field(layer, position, run.input_size)
         best.append(Seen(int(image_number), received, float(value), position, box))

@@ -67,10 +67,10 @@ def patches(run, layer, index):
     """(Atlas of the part of an image that excites each unit most, what it is), or None as long as
     they are being cut out.
     """
-    pictures, best = caches.held_out(run).pictures, index[layer.name]
+    split, best = caches.held_out(run), index[layer.name]
     done = jobs.result(
         ("patches", *caches.state(run), layer.name),
-        lambda say: patterns.patches(pictures, layer, best, run.input_size, say),
+        lambda say: patterns.patches(split, layer, best, run.input_size, say),
         "Cutting out the strongest patches",
     )
     if done is None:

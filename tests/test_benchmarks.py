@@ -102,6 +102,14 @@ def test_patterns(capsys, threads):
     assert [texts[1] for texts, _ in figures(printed)] == index + sheet
 
 
+def test_folder(capsys):
+    from benchmarks import folder
+
+    folder.main(["--smallest"])
+    ours = ["listed", "the first start", "the second start"]
+    check(capsys.readouterr().out, ["ImageFolder and DataLoader", *ours])
+
+
 @pytest.mark.parametrize("part", TRAINING)
 def test_training(part, capsys):
     from benchmarks import training

@@ -1,12 +1,13 @@
 """Pictures are decoded once: kept beside the data, true to the files, and never in the way."""
 
 import os
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from vizlib.datasets import Split, decoded
+from vizlib.datasets import Split, at_once, decoded
 from vizlib.datasets.picture_files import PictureFiles
 from vizlib.errors import UserError
 
@@ -17,7 +18,7 @@ COUNT = 7
 def files(tmp_path, monkeypatch):
     """Seven pictures, few but worth keeping, in a data root."""
     monkeypatch.setattr(decoded, "FEWEST", 5)
-    monkeypatch.setattr(decoded, "AT_ONCE", 3)
+    monkeypatch.setattr(at_once, "TOGETHER", 3)
     monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path))
     (tmp_path / "set").mkdir()
     paths = []
@@ -117,3 +118,19 @@ def test_the_oldest_goes_first(files, tmp_path, monkeypatch):
             oldest = new
     assert not oldest.exists()
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 2 * each + 100
+
+
+@pytest.mark.parametrize("size", [10, 10 * at_once.LARGE])
+def test_files_come_in_their_order_however_many_threads_read_them(size, monkeypatch):
+    monkeypatch.setattr(at_once, "TOGETHER", 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    waits = np.random.default_rng(0).permutation(23) / 10_000
+
+    def work(number):
+        time.sleep(waits[number])
+        return number**2
+
+    assert list(at_once.with_each(work, range(23), [size])) == [n**2 for n in range(23)]
+    with pytest.raises(ZeroDivisionError):
+        list(at_once.with_each(lambda number: 1 / (number - 9), range(23), [size]))
+    assert list(at_once.with_each(work, [], [])) == []

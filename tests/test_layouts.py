@@ -375,7 +375,8 @@ def test_the_classes_keep_the_order_of_the_run(data_folder):
     from types import SimpleNamespace
 
     write(data_folder / "plants", ["1", "2", "10"], 5)
-    config = SimpleNamespace(dataset="folder:plants", class_names=["1", "10", "2"])
+    names = ["1", "10", "2"]
+    config = SimpleNamespace(dataset="folder:plants", class_names=names, whole=False, levels=None)
     dataset = datasets.load_for(config)
     assert dataset.class_names == ["1", "10", "2"]
     assert colours_by_class(dataset) == {

@@ -463,3 +463,12 @@ def test_mcnemar_is_the_binomial_test():
             == mcnemar(*split[::-1])
             == pytest.approx(binomtest(split[0], sum(split)).pvalue, rel=1e-8)
         )
+
+
+def test_answers_of_a_class_that_does_not_occur_are_said():
+    """The middle class has no image; a quarter of all answers name it."""
+    confusion = np.array([[30, 9, 1, 0], [0, 0, 0, 0], [0, 11, 28, 1], [0, 0, 0, 0]])
+    verdict = judge(confusion, ["cat", "dog", "horse", "frog"])
+    assert "26 % of the answers are dog, frog, of which no image here is." in verdict.sentence
+    assert "frog" not in judge(confusion[:3, :3], ["cat", "dog", "horse"]).sentence
+    assert "no image here" not in judge(np.eye(3, dtype=int) * 9, ["a", "b", "c"]).sentence

@@ -12,7 +12,8 @@ from PIL import Image
 
 from tests.test_form import Entered, fields, fill, opened, press, started  # noqa: F401
 from vizlib import datasets
-from vizlib.images import fit, to_network_input
+from vizlib.errors import UserError
+from vizlib.images import fit, open_image, to_network_input
 from vizlib.inside.held_out import held_out
 from vizlib.run.config import config_of
 from vizlib.run.folders import read_run
@@ -174,6 +175,14 @@ def test_a_picture_of_one_s_own_is_on_the_scale_of_the_training():
     file = io.BytesIO()
     Image.new("RGB", (4, 4)).save(file, "PNG")
     assert image_picker._opened(file.getvalue(), (1000.0, 5000.0))[1] == ""
+
+
+def test_values_that_are_no_numbers_are_refused_on_any_scale():
+    file = io.BytesIO()
+    Image.fromarray(np.array([[1, np.nan], [3, 4]], np.float32)).save(file, "TIFF")
+    for levels in (None, (0.0, 4.0)):
+        with pytest.raises(UserError, match="not numbers"):
+            open_image(file.getvalue(), levels)
 
 
 def test_an_order_of_the_command_line_is_whole(ends, tmp_path, capsys):

@@ -204,8 +204,9 @@ def _ends(picture: Image.Image) -> tuple[float, float] | tuple[None, None]:
 
 
 def _stretched(values: np.ndarray, levels: tuple[float, float] | None) -> np.ndarray:
-    low, high = levels or (float(values.min()), float(values.max()))
-    if not np.isfinite([low, high]).all():
+    own = float(values.min()), float(values.max())
+    low, high = levels or own
+    if not np.isfinite([low, high, *own]).all():
         raise UserError(
             "This picture holds values that are not numbers. Save it again as PNG or JPEG."
         )

@@ -11,13 +11,13 @@ import os
 import shutil
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vizlib.datasets.at_once import with_each
 from vizlib.datasets.places import kept_beside
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 FEWEST = 1000  # pictures that are worth it
 MOST_BYTES = 4_000_000_000  # of all that is kept, the oldest goes first
 SHARE_OF_FREE = 0.1  # of the disk
-LARGE = 20_000  # bytes of a file, from which on several threads pay
-AT_ONCE = 256  # pictures a thread takes
 
 
 def fitted(
@@ -42,26 +40,27 @@ def fitted(
     kept = path and _kept(path, (len(pictures), *image_size))
     if kept is not None:
         return kept
-    images = decode(pictures, image_size, _threads(pictures), whole=whole)
+    images = decode(pictures, image_size, _some_sizes(pictures), whole=whole)
     if path is not None:
         _keep(path, images, root)
     return images
 
 
 def decode(
-    pictures: Pictures, image_size: Sequence[int], threads: int = 1, *, whole: bool
+    pictures: Pictures, image_size: Sequence[int], sizes: Sequence[int] = (), *, whole: bool
 ) -> np.ndarray:
-    """All pictures as a network gets them before normalisation, uint8 (N, C, H, W)."""
+    """All pictures as a network gets them before normalisation, uint8 (N, C, H, W). sizes: as
+    `with_each` takes them.
+    """
     from vizlib.images import fit
 
     images = np.empty((len(pictures), *image_size), np.uint8)
 
-    def take(start: int) -> None:
-        for number in range(start, min(start + AT_ONCE, len(pictures))):
-            images[number] = fit(pictures[number], image_size, whole=whole).transpose(2, 0, 1)
+    def take(number: int) -> None:
+        images[number] = fit(pictures[number], image_size, whole=whole).transpose(2, 0, 1)
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(take, range(0, len(pictures), AT_ONCE)))
+    for _ in with_each(take, range(len(pictures)), sizes):
+        pass
     return images
 
 
@@ -90,22 +89,23 @@ def _state(pictures: PictureFiles, image_size: Sequence[int], whole: bool) -> st
 
 
 def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The array in a file; None if there is none, or it is no such array."""
+    """The array in a file, of which only what is used is read, and changes stay here; None if there
+    is none, or it is no such array.
+    """
     try:
-        images = np.load(path, allow_pickle=False)
+        images = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     fits = images.shape == shape and images.dtype == np.uint8
     return images if fits else None
 
 
-def _threads(pictures: PictureFiles) -> int:
-    """How many pay: of small files most of the work is Python's, which one thread does best."""
+def _some_sizes(pictures: PictureFiles) -> list[int]:
+    """The bytes of some of the files; none where they cannot be looked at, which reading says."""
     try:
-        some = [os.stat(path).st_size for path in pictures.paths[:: len(pictures) // 50 + 1]]
+        return [os.stat(path).st_size for path in pictures.paths[:: len(pictures) // 50 + 1]]
     except OSError:
-        return 1
-    return (os.cpu_count() or 1) if np.mean(some) >= LARGE else 1
+        return []
 
 
 def _keep(path: Path, images: np.ndarray, root: Path) -> None:

@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from vizlib.datasets.at_once import with_each
 from vizlib.datasets.places import kept_beside
 from vizlib.errors import UserError
 from vizlib.files import Irregular, check_regular, write_whole
@@ -24,7 +24,6 @@ from vizlib.files import Irregular, check_regular, write_whole
 FILE = "files.json"
 VERSION = 1  # of what is kept
 MOST_KEPT = 500_000_000  # bytes: over a million files
-THREADS = 4
 MOST_FOLDERS = 4  # that are kept in memory
 NOT_REGULAR = "not a regular file"
 TOO_MANY_BYTES = "more than can be opened"
@@ -73,12 +72,12 @@ def examined(
     }
     new = [number for number, name in enumerate(names) if name not in found]
     if new:
-        with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as threads:
-            looked = threads.map(_look, [paths[number] for number in new])
-            for done, (number, known) in enumerate(zip(new, looked, strict=True), 1):
-                found[names[number]] = known
-                if say is not None:
-                    say(done / len(new))
+        sizes = [states[number][0] for number in new if states[number]]
+        looked = with_each(_look, [paths[number] for number in new], sizes)
+        for done, (number, known) in enumerate(zip(new, looked, strict=True), 1):
+            found[names[number]] = known
+            if say is not None:
+                say(done / len(new))
         by_name = zip(names, states, strict=True)
         kept = kept | {name: (state, found[name]) for name, state in by_name if state}
         _keep(folder, kept)

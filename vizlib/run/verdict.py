@@ -135,8 +135,22 @@ def judge(
         cause, remedies = _cause(figures, level, train_accuracy, answers_commonest)
     if untrained:
         cause, remedies = _without_training(untrained, cause, remedies)
-    return Verdict(
-        level, _sentence(figures, level, total), cause=cause, remedies=remedies, **figures
+    sentence = f"{_sentence(figures, level, total)} {_of_absent(confusion, class_names)}".strip()
+    return Verdict(level, sentence, cause=cause, remedies=remedies, **figures)
+
+
+def _of_absent(confusion: np.ndarray, class_names: Sequence[str]) -> str:
+    """A sentence on classes that are answered and of which there is no image; empty where there are
+    none.
+    """
+    answers = np.where(confusion.sum(axis=1) == 0, confusion.sum(axis=0), 0)
+    if not answers.any():
+        return ""
+    names = [str(class_names[label]) for label in np.argsort(-answers, kind="stable")]
+    share = _percent(float(answers.sum() / confusion.sum()))
+    return (
+        f"{share} of the answers are {_names(names[: np.count_nonzero(answers)])}, of which no "
+        "image here is."
     )
 
 

@@ -470,3 +470,67 @@ def test_when_inverting_is_offered(edge, middle, mean, suits):
     picture = np.full((28, 28, 3), edge, np.uint8)
     picture[4:24, 6:22] = middle
     assert inverted_suits(picture, mean) == suits
+
+
+# What a file costs, whatever it says of itself
+
+
+def tiff_in_a_strip_of(rows):
+    """A grey TIFF of 16 x 16, its one deflated strip said to have so many rows."""
+    data = saved(Image.fromarray(noise(16, 16)[..., 0]), "TIFF", compression="tiff_deflate")
+    (at,) = struct.unpack("<I", data[4:8])
+    (count,) = struct.unpack("<H", data[at : at + 2])
+    tags = [at + 2 + 12 * number for number in range(count)]
+    where = next(tag for tag in tags if data[tag : tag + 2] == struct.pack("<H", 278))
+    return data[: where + 2] + struct.pack("<HII", 4, 1, rows) + data[where + 12 :]
+
+
+def gif_of_a_large_frame():
+    """A screen of 16 x 16 whose first frame says that it has 4,900 x 4,900 pixels."""
+    data = bytearray(saved(Image.fromarray(noise(16, 16)[..., 0]), "GIF"))
+    at = data.index(b"\x2c")
+    while data[at + 1 : at + 5] != bytes(4):
+        at = data.index(b"\x2c", at + 1)
+    data[at + 5 : at + 9] = struct.pack("<HH", 4900, 4900)
+    return bytes(data)
+
+
+def bmp_of(width, height):
+    data = bytearray(saved(Image.fromarray(noise(16, 16)), "BMP"))
+    data[18:26] = struct.pack("<ii", width, height)
+    return bytes(data)
+
+
+COSTLY = {
+    "strip": tiff_in_a_strip_of(2**31),
+    "gif": gif_of_a_large_frame(),
+    "bmp": bmp_of(60_000, 60_000),
+    "bmp just allowed": bmp_of(5_000, 5_000),
+    "ppm": b"P6 60000 60000 255\n" + bytes(300),
+    "ppm just allowed": b"P6 5000 5000 255\n" + bytes(300),
+    "png": huge_png(),
+}
+COST = """
+import resource, sys
+from vizlib.errors import UserError
+from vizlib.images import OF_FOLDERS, open_image, photograph
+photograph("cat")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    print(*open_image(sys.stdin.buffer.read(), formats=OF_FOLDERS).shape)
+except UserError as error:
+    print("refused:", error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts kilobytes as Linux does")
+@pytest.mark.parametrize("kind", COSTLY)
+def test_what_a_file_says_of_itself_costs_no_memory(kind):
+    """In a process of its own, which has read a picture before. Each is refused unread."""
+    ended = subprocess.run(
+        [sys.executable, "-c", COST], input=COSTLY[kind], capture_output=True, check=True
+    )
+    found, megabytes = ended.stdout.decode().splitlines()
+    assert found.startswith("refused:"), found
+    assert int(megabytes) < 20

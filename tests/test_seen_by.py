@@ -22,6 +22,7 @@ from vizlib.training.config import make_config
 from vizlib.training.loop import train
 from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
+from vizlib.ui.data import caches
 from vizlib.ui.frame import image_picker
 
 SIZE = (3, 12, 12)
@@ -104,6 +105,19 @@ def test_a_training_sees_what_was_ordered(ends, tmp_path, whole):
     assert np.array_equal(chunk[1].transpose(1, 2, 0), wanted)
     picked = image_picker._received(picture, run)
     assert np.array_equal(picked, wanted)
+
+
+def test_two_runs_on_one_data_set_each_see_it_their_way(ends, runs_root):
+    """Also where the app keeps what it has opened."""
+    dataset = datasets.load(ends)
+    seen = {}
+    for name, whole in (("cut", False), ("whole", True)):
+        config = make_config(order(ends, whole=whole), dataset)
+        run = train(runs_root / name, config, dataset, say=lambda text: None)
+        seen[whole] = caches.dataset(run), caches.held_out(run)
+    for whole, (data, held) in seen.items():
+        assert data.splits["test"].whole == whole
+        assert held.whole == whole
 
 
 def test_what_is_kept_decoded_is_of_one_kind(ends, monkeypatch):

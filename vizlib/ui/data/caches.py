@@ -93,8 +93,10 @@ def _state_of(file: str) -> dict[str | type, Callable[[Any], Any]]:
     }
 
 
-def _its_data(run: Run) -> tuple[str, tuple[str, ...]]:
-    return run.config.dataset, tuple(run.class_names)  # runs on one data set share it in memory
+def _its_data(run: Run) -> tuple[Any, ...]:
+    """What load_for() goes by: runs that see one data set in one way share it in memory."""
+    config = run.config
+    return config.dataset, tuple(run.class_names), config.whole, tuple(config.levels or ())
 
 
 @st.cache_resource(

@@ -1,6 +1,6 @@
 """A folder of many small pictures: until all of it lies in memory as a network takes it.
 
-    python -m benchmarks.folder               # 50,000 pictures, about three minutes
+    python -m benchmarks.folder               # 50,000 pictures, about a minute
     python -m benchmarks.folder --smallest    # a few pictures: whether it measures
 
 Beside torchvision's ImageFolder, read once by a DataLoader of two workers: what the usual training

@@ -103,7 +103,7 @@ def test_a_training_sees_what_was_ordered(ends, tmp_path, whole):
     assert np.array_equal(FittedPictures(split, config.input_size)[3].permute(1, 2, 0), wanted)
     [chunk] = split.take(np.array([5, 3])).in_chunks(config.input_size)
     assert np.array_equal(chunk[1].transpose(1, 2, 0), wanted)
-    picked = image_picker._received(picture, run)
+    picked = image_picker.received(picture, run)
     assert np.array_equal(picked, wanted)
 
 

@@ -51,8 +51,7 @@ def open_image(
     before any pixel is unpacked, and so is what a file would unpack besides. A JPEG of up to 100
     million pixels is read smaller, as `look` says.
     """
-    with _checked(data, formats) as (picture, _):
-        return _as_rgb(picture, levels)
+    return opened(data, levels, formats)[0]
 
 
 @dataclass(frozen=True)
@@ -73,10 +72,20 @@ def look(data: bytes, formats: Sequence[str] = FORMATS) -> Looked:
     """What there is to know of the picture that `open_image` gives of the same bytes, decoded once;
     the same UserErrors.
     """
+    return opened(data, None, formats)[1]
+
+
+def opened(
+    data: bytes,
+    levels: tuple[float, float] | None = None,
+    formats: Sequence[str] = FORMATS,
+) -> tuple[np.ndarray, Looked]:
+    """What `open_image` gives, and what `look` says of it, decoded once for both."""
     with _checked(data, formats) as (picture, is_reduced):
-        height, width, _ = _as_rgb(picture, None).shape
-        low, high = _ends(picture)
-        return Looked(height, width, low, high, is_reduced)
+        pixels = _as_rgb(picture, levels)
+        height, width, _ = pixels.shape
+        low, high = _ends(np.asarray(picture)) if _is_deep(picture) else (None, None)
+        return pixels, Looked(height, width, low, high, is_reduced)
 
 
 @contextmanager
@@ -195,16 +204,13 @@ def _is_deep(picture: Image.Image) -> bool:
     return picture.mode.startswith(("I", "F"))
 
 
-def _ends(picture: Image.Image) -> tuple[float, float] | tuple[None, None]:
-    """(least, greatest) value of a grey of more than 8 bits."""
-    if not _is_deep(picture):
-        return None, None
-    values = np.asarray(picture)
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    """(least, greatest) of a picture's values; NaN where one is none."""
     return float(values.min()), float(values.max())
 
 
 def _stretched(values: np.ndarray, levels: tuple[float, float] | None) -> np.ndarray:
-    own = float(values.min()), float(values.max())
+    own = _ends(values)
     low, high = levels or own
     if not np.isfinite([low, high, *own]).all():
         raise UserError(

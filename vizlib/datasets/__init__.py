@@ -69,12 +69,12 @@ class Split:
             else self.pictures.take(image_numbers)
         )
         digests = None if self.digests is None else self.digests[image_numbers]
-        return Split(
-            pictures,
-            self.labels[image_numbers],
-            self.image_ids[image_numbers],
-            digests,
-            self.whole,
+        return replace(
+            self,
+            pictures=pictures,
+            labels=self.labels[image_numbers],
+            image_ids=self.image_ids[image_numbers],
+            digests=digests,
         )
 
     def received(self, image_number: int, image_size: Sequence[int]) -> np.ndarray:

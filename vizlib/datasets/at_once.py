@@ -11,6 +11,7 @@ Given = TypeVar("Given")
 Found = TypeVar("Found")
 
 LARGE = 20_000  # bytes of a file, from which on several threads pay
+MOST_THREADS = 4  # each may hold a picture of the largest size, unpacked
 TOGETHER = 64  # files that a thread takes: handing on a small one takes as long as reading it
 
 
@@ -27,6 +28,7 @@ def with_each(
     def on_part(part: Sequence[Given]) -> list[Found]:
         return [work(one) for one in part]
 
-    with ThreadPoolExecutor((os.cpu_count() or 1) if are_large else 1) as threads:
+    count = min(MOST_THREADS, os.cpu_count() or 1) if are_large else 1
+    with ThreadPoolExecutor(count) as threads:
         for found in threads.map(on_part, parts):
             yield from found

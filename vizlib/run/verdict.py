@@ -146,12 +146,10 @@ def _of_absent(confusion: np.ndarray, class_names: Sequence[str]) -> str:
     answers = np.where(confusion.sum(axis=1) == 0, confusion.sum(axis=0), 0)
     if not answers.any():
         return ""
-    names = [str(class_names[label]) for label in np.argsort(-answers, kind="stable")]
+    order = np.argsort(-answers, kind="stable")[: np.count_nonzero(answers)]
+    names = [class_names[int(label)] for label in order]
     share = _percent(float(answers.sum() / confusion.sum()))
-    return (
-        f"{share} of the answers are {_names(names[: np.count_nonzero(answers)])}, of which no "
-        "image here is."
-    )
+    return f"{share} of the answers are {_names(names)}, of which no image here is."
 
 
 def _of_no_numbers(figures: dict[str, Any], count: int, total: int) -> Verdict:

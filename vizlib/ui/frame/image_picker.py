@@ -12,8 +12,7 @@ from vizlib.images import (
     cut_share,
     fit,
     inverted_suits,
-    look,
-    open_image,
+    opened,
     photograph,
     photograph_names,
     sharp_png,
@@ -94,7 +93,7 @@ def ask_for_one() -> None:
 def _from_photographs(run):
     name = chosen("Photograph", photograph_names(), key="photo")
     original = _photograph(name)
-    return Picture(original, _received(original, run), name)
+    return Picture(original, received(original, run), name)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
@@ -117,7 +116,7 @@ def _from_data_set(run):
         f"Held-out image, of {len(image_numbers):,}", len(image_numbers) - 1, key="index"
     )
     original = split.pictures[int(image_numbers[index])]
-    return Picture(original, _received(original, run), f"{class_name} {index}", label)
+    return Picture(original, received(original, run), f"{class_name} {index}", label)
 
 
 def offer_download(name: str, where: str) -> None:
@@ -173,15 +172,15 @@ def _brought(run, file, source):
         return None
     _, brought, scale = st.session_state[key]
     original = _inverted(brought, run)
-    return Picture(original, _received(original, run), "your picture", scale=scale)
+    return Picture(original, received(original, run), "your picture", scale=scale)
 
 
 def _opened(data, levels):
     """The picture in a file, small enough to be kept, and on which scale its greys of more than 8
     bits are; an empty text where it has none. levels: what was black and white in training.
     """
-    looked = look(data)
-    picture = shrunk(open_image(data, levels), LARGEST_KEPT)
+    pixels, looked = opened(data, levels)
+    picture = shrunk(pixels, LARGEST_KEPT)
     if looked.low is None:
         return picture, ""
     whose = "of the training pictures" if levels else "that it has itself"
@@ -189,7 +188,8 @@ def _opened(data, levels):
     return picture, f"Black is {low:g} and white {high:g}: the scale {whose}."
 
 
-def _received(picture, run):
+def received(picture, run):
+    """What the run's network gets of a picture, uint8 (H, W, C)."""
     return fit(picture, run.input_size, whole=run.config.whole)
 
 

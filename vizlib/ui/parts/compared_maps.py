@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from vizlib.displays.feature_maps import FeatureMapsDisplay, greatest_difference, on_one_scale
-from vizlib.images import fit, sharp_png
+from vizlib.images import sharp_png
 from vizlib.ui.data import caches
 from vizlib.ui.frame import guard, image_picker
 from vizlib.ui.frame.guard import sentences
@@ -94,7 +94,7 @@ def sides_of(first, second, picture):
         second_name = f"{second.run_id} with the other's weights"
         second = first.in_form_of(second)
     label = picture.label if first.class_names == second.class_names else None
-    received = fit(picture.original, second.input_size, whole=second.config.whole)
+    received = image_picker.received(picture.original, second)
     return (
         (first, first.run_id, picture),
         (second, second_name, replace(picture, received=received, label=label)),

@@ -49,7 +49,7 @@ def files(run, layers):
     """What the table is of, and its file."""
     size = " × ".join(map(str, run.input_size))
     text = (
-        f"{run.run_id}, trained on {run.config.dataset}, for one image of {size}. The "
+        f"{run.run_id}, {run.provenance}, for one image of {size}. The "
         "receptive field is what one value can depend on, in input pixels, not cut at the "
         "border."
     )

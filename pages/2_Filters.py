@@ -60,8 +60,8 @@ def all_filters(run, layer_name, display, unit, moment, container):
     took = status.took([run], "drawn", time.perf_counter() - start)
     text = (
         f"{run.run_id}, {layer_name}{seen}, {moment}: {units} filters, {channels} input channels, "
-        f"{kernel}; greatest absolute weight {display.limit:.3g}; trained on "
-        f"{run.config.dataset}{took}."
+        f"{kernel}; greatest absolute weight {display.limit:.3g}; {run.provenance}"
+        f"{took}."
     )
     files(display, atlas, text, f"{run.run_id}-{layer_name}{seen}-{moment}-filters")
 

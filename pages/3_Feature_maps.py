@@ -30,7 +30,7 @@ def show(run, picture):
     layer = layers[layer_name]
     unit = pick_unit("Unit", len(display.maps), container)
     all_maps(layer, display, atlas, unit)
-    provenance = f"image: {shown.title}; scale: {scale}; trained on {run.config.dataset}"
+    provenance = f"image: {shown.title}; scale: {scale}; {run.provenance}"
     files(run, layer, display, atlas, f"{provenance}{status.took([run], 'computed', seconds)}.")
     one_unit.show(run, shown, layer, display, unit, scale, is_stored=past is not None)
 

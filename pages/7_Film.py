@@ -101,7 +101,7 @@ def offer(run, display, made):
     if made:
         frames = len(moments.frames(display.steps))
         text = (
-            f"{run.run_id}, trained on {run.config.dataset}: {frames} steps, "
+            f"{run.run_id}, {run.provenance}: {frames} steps, "
             f"{moments.FRAME_SECONDS} s each; {len(made[0]) / 1e6:.1f} MB, made in {made[1]:.1f} "
             "s."
         )

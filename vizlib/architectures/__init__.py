@@ -131,12 +131,19 @@ def pretrained_by(source: str) -> list[str]:
 def names() -> list[str]:
     """All names, in alphabetical order."""
     for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+        if not module.ispkg:  # elsewhere/ has names of its own
+            importlib.import_module(f"{__name__}.{module.name}")
     return sorted(_registry)
 
 
 def get(name: str) -> Architecture:
-    """The Architecture of that name; UserError lists the possible ones."""
+    """The Architecture of that name; UserError lists the possible ones. A name with a slash is one
+    of those in elsewhere/.
+    """
+    if "/" in name:
+        from vizlib.architectures import elsewhere
+
+        return elsewhere.get(name)
     possible = names()
     if name not in possible:
         raise unknown("architecture", name, possible)

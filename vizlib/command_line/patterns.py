@@ -106,7 +106,7 @@ def _made_pictures(run: Run, model: nn.Module, layer: Layer, units: int) -> byte
         std=run.config.std,
         say=progress_of("pictures made"),
     )
-    words = f"the picture made to excite it most; trained on {run.config.dataset}"
+    words = f"the picture made to excite it most; {run.provenance}"
     return _sheet(run, layer, patterns.fitting(made.pictures), made.values, words)
 
 

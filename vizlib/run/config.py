@@ -26,8 +26,9 @@ class RunConfig:
     {"pretrained": "torchvision"}. frozen: how many of the first convolutions are not trained.
     system: the id of the reports' system that it is a training of. whole: whether the network gets
     pictures whole, within a black border, or their middle. levels: the values that are black and
-    white in greys of more than 8 bits, None where the data have none. unknown: what else its file
-    holds, kept as it is.
+    white in greys of more than 8 bits, None where the data have none. origin: where a network that
+    was trained elsewhere comes from, "file", "sha256" and more by name; None for one trained here.
+    A network without data has an empty `dataset`. unknown: what else its file holds, kept as it is.
     """
 
     title: str
@@ -49,6 +50,7 @@ class RunConfig:
     versions: dict[str, str]
     whole: bool = False
     levels: list[float] | None = None
+    origin: dict[str, str] | None = None
     unknown: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -162,6 +164,7 @@ _OPTIONAL: dict[str, tuple[Any, Callable[[Any], bool]]] = {
     "versions": ({}, _texts_by_name),
     "whole": (False, lambda value: isinstance(value, bool)),
     "levels": (None, lambda value: value is None or _are_levels(value)),
+    "origin": (None, lambda value: value is None or _texts_by_name(value)),
 }
 
 

@@ -176,6 +176,14 @@ EVENTS = {
         undone=LATER,
         mark="{height} × {width} pixels",
     ),
+    # a network that was trained elsewhere: what is written instead of a training
+    "imported": Declaration(
+        needed={"parameters": COUNT},
+        optional={"recognised": TEXT},
+        phase="imported",
+    ),
+    # how it answered pictures here, as often as it was asked
+    "answered": Declaration(needed={"test_accuracy": SHARE, "test_images": COUNT}),
     "paused": Declaration(optional=_MOMENT, phase="paused"),
     "continued": Declaration(optional=_MOMENT, phase="training"),
     "stopped": Declaration(optional={"reason": TEXT}, phase="stopped"),

@@ -38,7 +38,7 @@ except ImportError:  # Windows
 SHIPPED = Path(__file__).resolve().parents[2] / "checkpoints"
 # a process just started has this long to take the lock and write its first event
 STARTING_SECONDS = 20
-ENDS = ("finished", "stopped", "failed")
+ENDS = ("finished", "stopped", "failed", "imported")
 ACTIVE = ("queued", "training", "paused")
 _PHASES = phases()
 _latest_events: dict[Path, tuple[tuple[int, int], tuple[list[Event], str]]] = {}
@@ -131,8 +131,8 @@ class Run:
 
     @property
     def status(self) -> str:
-        """ "queued", "training", "paused", "finished", "stopped", "failed" or "interrupted", which
-        is: the process is gone without a word.
+        """ "queued", "training", "paused", "finished", "stopped", "failed", "imported" or
+        "interrupted", which is: the process is gone without a word.
 
         Derived from the events and from whether a process holds the run's lock, never stored.
         """
@@ -179,6 +179,19 @@ class Run:
     def ships(self) -> bool:
         """Whether it comes with the project, and was not trained here."""
         return self.folder.parent == SHIPPED
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it was trained elsewhere, and comes from a file."""
+        return self.config.origin is not None
+
+    @property
+    def provenance(self) -> str:
+        """What it learned from, or comes from, as the end of a caption: "trained on digits"."""
+        origin = self.config.origin
+        if origin is None:
+            return f"trained on {self.config.dataset}"
+        return f"imported from {origin.get('file', 'elsewhere')}"
 
     @property
     def can_resume(self) -> bool:

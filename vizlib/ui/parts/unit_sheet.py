@@ -29,7 +29,7 @@ def show(run, layer, unit, index):
         selected=unit,
         on_pick=lambda tile: st.session_state.update(unit=tile),
     )
-    text = f"{run.run_id}, {layer.name}: {words}; trained on {run.config.dataset}."
+    text = f"{run.run_id}, {layer.name}: {words}; {run.provenance}."
     files(atlas, text, f"{run.run_id}-{layer.name}-{kind}")
 
 

@@ -13,7 +13,7 @@ from vizlib.run.folders import read_run
 
 # of each kind some value fits, and another does not; none is what a reader falls back on
 CANDIDATES = (0.25, 3, "a short text", True, [0.5, 1.5], [2, 7], ["conv1", "fc"], None, {"a": 1})
-STATUSES = {"queued", "training", "paused", "stopped", "failed", "finished"}
+STATUSES = {"queued", "training", "paused", "stopped", "failed", "finished", "imported"}
 
 
 def declared(name: str) -> dict[str, Value]:

@@ -148,15 +148,13 @@ def network(run: Run) -> nn.Module:
 
 @st.cache_resource(max_entries=6, hash_funcs=_state_of("config.json"), show_spinner=False)
 def _shapes(run: Run) -> nn.Module:
-    import torch
-
     from vizlib import architectures
+    from vizlib.architectures.shapes import without_numbers
     from vizlib.inside import activations
 
-    with torch.device("meta"):
-        return activations.prepare(
-            architectures.create(run.config.architecture, **run.config.arguments)
-        )
+    with without_numbers():
+        network = architectures.create(run.config.architecture, **run.config.arguments)
+    return activations.prepare(network.to("meta"))
 
 
 def _load(run: Run) -> nn.Module:

@@ -153,12 +153,16 @@ def _sorted(candidates: Iterable[Candidate]) -> list[Candidate]:
 def _by_name(name: str, shapes: Shapes) -> Candidate | None:
     """A network whose tensors are told by their own names; None where it cannot be built."""
     architecture = architectures.get(name)
-    template = known.shapes_of(name)
-    for arguments in _arguments(architecture, template, shapes):
+    first = None
+    for arguments in _arguments(architecture, known.shapes_of(name), shapes):
         own = known.shapes_with(name, arguments)
-        if own is not None:
-            return _compared(architecture, arguments, own, shapes)
-    return None
+        if own is None:
+            continue
+        candidate = _compared(architecture, arguments, own, shapes)
+        if candidate.is_usable:
+            return candidate
+        first = first or candidate
+    return first
 
 
 def _compared(
@@ -166,7 +170,7 @@ def _compared(
 ) -> Candidate:
     candidate = Candidate(
         architecture.name,
-        arguments,
+        _worth_keeping(architecture, arguments),
         _input_size(architecture, arguments),
         BY_NAME,
         {name: name for name in own if shapes.get(name) == own[name]},
@@ -202,7 +206,8 @@ def _renamed(name: str, shapes: Shapes, ordered: bool) -> Candidate | None:
             names = align(own, shapes)
             if names is not None:
                 size = _input_size(architecture, arguments)
-                return Candidate(name, arguments, size, how, names)
+                kept = _worth_keeping(architecture, arguments)
+                return Candidate(name, kept, size, how, names)
     return None
 
 
@@ -212,7 +217,7 @@ def _arguments(
     """The arguments with which a network may have a file's shapes, read off the tensors that differ
     from those of its default form.
     """
-    values = dict(architecture.arguments)
+    values = {name: value for name, value in architecture.arguments.items() if value is not None}
     differing = [
         (template[name], shape)
         for name, shape in shapes.items()
@@ -242,6 +247,18 @@ def _read_off(default: int, differing: Sequence[tuple[Any, Any]], axis: int) -> 
         if len(wanted) > axis and wanted[axis] == default and shape[axis] != default
     ]
     return given[0] if given else default
+
+
+def _worth_keeping(architecture: Architecture, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that a run's configuration should hold: what is as ever goes without saying,
+    but for the classes.
+    """
+    usual = architecture.arguments
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name == "num_classes" or value != usual[name]
+    }
 
 
 def _possible(architecture: Architecture, values: Mapping[str, Any]) -> dict[str, Any]:

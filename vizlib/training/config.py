@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from vizlib import architectures, datasets
 from vizlib.datasets import Dataset, Split
+from vizlib.datasets.usual import IMAGENET_MEAN, IMAGENET_STD
 from vizlib.errors import UserError
 from vizlib.run import folders
 from vizlib.run.config import RunConfig
@@ -18,8 +19,6 @@ from vizlib.training import recipes
 from vizlib.training.order import Order
 from vizlib.training.schedules import picture_size
 from vizlib.training.start import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     check_start,
     freeze,
     load_all_but_head,

@@ -15,8 +15,6 @@ from vizlib.run import folders
 from vizlib.run.config import RunConfig
 from vizlib.run.weights import load_into, load_weights
 
-IMAGENET_MEAN = [0.485, 0.456, 0.406]
-IMAGENET_STD = [0.229, 0.224, 0.225]
 FITTED_ON = 2000  # pictures that a network which looks at the data before it is trained gets to see
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vizlib.architectures import Architecture
-from vizlib.errors import UserError, unknown
+from vizlib.errors import unknown
 
 if TYPE_CHECKING:
     from torch import nn

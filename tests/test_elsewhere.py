@@ -2,11 +2,13 @@
 size that its source gives it, and computes what its source computes.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torchvision import models
 
 from vizlib import architectures
 from vizlib.architectures import elsewhere
@@ -29,7 +31,7 @@ def parameters(model):
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-@lru_cache
+@lru_cache(maxsize=4)
 def trained(name):
     """A network that looks as if it had learned: no number is where it starts."""
     torch.manual_seed(3)
@@ -123,6 +125,12 @@ def test_is_ready_to_be_looked_into():
         ("akamaster/resnet20", 269_722),
         ("akamaster/resnet110", 1_727_962),
         ("akamaster/resnet1202", 19_421_274),
+        ("chenyaofo/resnet20", 272_474),
+        ("chenyaofo/vgg16_bn", 15_253_578),
+        ("chenyaofo/mobilenetv2_x0_75", 1_368_234),
+        ("chenyaofo/shufflenetv2_x1_5", 2_488_874),
+        ("chenyaofo/repvgg_a2", 26_815_690),
+        ("huyvnphan/vgg11_bn", 28_149_514),
         ("kuangliu/VGG16", 14_728_266),
         ("kuangliu/ResNet18", 11_173_962),
         ("kuangliu/ResNet50", 23_520_842),
@@ -152,6 +160,10 @@ BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
         ("yunjey/ConvNet", "layer1.0 layer1.1 layer2.0 layer2.1 fc"),
         ("morvan/CNN", "conv1.0 conv2.0 out"),
         ("kuangliu/VGG11", "features.0 features.1 features.4 features.5 *classifier"),
+        (
+            "chenyaofo/repvgg_a0",
+            "stage0.rbr_dense.conv stage0.rbr_dense.bn stage0.rbr_1x1.conv *linear",
+        ),
         (
             "kuangliu/PreActResNet18",
             "conv1 layer1.0.bn1 layer1.0.conv1 layer1.0.bn2 layer1.0.conv2 *linear",
@@ -258,3 +270,98 @@ def test_kuanglius_dense_layer_puts_the_new_maps_first():
     maps = torch.randn(1, 24, 8, 8)
     with torch.inference_mode():
         assert torch.equal(layer(maps)[:, 12:], maps)
+
+
+def test_a_repvgg_block():
+    block = trained("chenyaofo/repvgg_a0").get_submodule("stage1.1")
+    state, maps = block.state_dict(), torch.randn(2, 48, 8, 8)
+    large = F.conv2d(maps, state["rbr_dense.conv.weight"], padding=1)
+    small = F.conv2d(maps, state["rbr_1x1.conv.weight"])
+    total = norm(state, "rbr_dense.bn", large) + norm(state, "rbr_1x1.bn", small)
+    with torch.inference_mode():
+        torch.testing.assert_close(block(maps), F.relu(total + norm(state, "rbr_identity", maps)))
+
+
+# Torchvision's own, changed as the sources say that they changed them
+
+
+def keeping_the_size(in_channels, out_channels, **arguments):
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False, **arguments)
+
+
+def torchvisions_vgg(hidden, side):
+    model = models.vgg11_bn(num_classes=10)
+    model.avgpool = nn.AdaptiveAvgPool2d(side)
+    model.classifier[0] = nn.Linear(512 * side**2, hidden)
+    model.classifier[3] = nn.Linear(hidden, hidden)
+    model.classifier[6] = nn.Linear(hidden, 10)
+    return model
+
+
+def torchvisions_resnet(build):
+    model = build(num_classes=10)
+    model.conv1 = keeping_the_size(3, 64)
+    return model
+
+
+def torchvisions_mobilenet(width):
+    model = models.mobilenet_v2(num_classes=10, width_mult=width)
+    for convolution in (model.features[0][0], model.features[2].conv[1][0]):
+        convolution.stride = (1, 1)
+    return model
+
+
+def torchvisions_shufflenet():
+    model = models.shufflenet_v2_x0_5(num_classes=10)
+    model.conv1[0].stride = (1, 1)
+    model.maxpool = nn.Identity()
+    return model
+
+
+def torchvisions_densenet():
+    model = models.densenet121(num_classes=10)
+    model.features.conv0 = keeping_the_size(3, 64)
+    return model
+
+
+def torchvisions_googlenet():
+    model = models.googlenet(num_classes=10, aux_logits=False, init_weights=False)
+    model.conv1 = type(model.conv1)(3, 192, kernel_size=3, padding=1)
+    model.maxpool1 = model.conv2 = model.conv3 = model.maxpool2 = nn.Identity()
+    model.maxpool3 = model.maxpool4 = nn.MaxPool2d(3, 2, padding=1)
+    return model
+
+
+def torchvisions_inception():
+    model = models.inception_v3(num_classes=10, aux_logits=False, init_weights=False)
+    block = type(model.Conv2d_1a_3x3)
+    model.Conv2d_1a_3x3 = block(3, 192, kernel_size=3, padding=1)
+    for name in ("Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3"):
+        setattr(model, name, nn.Identity())
+    model.maxpool1 = model.maxpool2 = nn.Identity()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        ("chenyaofo/vgg11_bn", partial(torchvisions_vgg, 512, 1)),
+        ("chenyaofo/mobilenetv2_x1_4", partial(torchvisions_mobilenet, 1.4)),
+        ("chenyaofo/shufflenetv2_x0_5", torchvisions_shufflenet),
+        ("huyvnphan/vgg11_bn", partial(torchvisions_vgg, 4096, 1)),
+        ("huyvnphan/resnet18", partial(torchvisions_resnet, models.resnet18)),
+        ("huyvnphan/resnet50", partial(torchvisions_resnet, models.resnet50)),
+        ("huyvnphan/mobilenet_v2", partial(torchvisions_mobilenet, 1.0)),
+        ("huyvnphan/densenet121", torchvisions_densenet),
+        ("huyvnphan/googlenet", torchvisions_googlenet),
+        ("huyvnphan/inception_v3", torchvisions_inception),
+    ],
+)
+def test_computes_what_torchvisions_does(name, build):
+    state, images, logits = answers(name)
+    with torch.device("meta"):
+        model = build().eval()
+    model.load_state_dict(state, assign=True)
+    assert list(model.state_dict()) == list(state), "in the same order"
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images), logits, rtol=1e-4, atol=1e-5)

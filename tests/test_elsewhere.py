@@ -1,0 +1,367 @@
+"""Networks as others write them: every one keeps the registry's contract, has the names and the
+size that its source gives it, and computes what its source computes.
+"""
+
+from functools import lru_cache, partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision import models
+
+from vizlib import architectures
+from vizlib.architectures import elsewhere
+from vizlib.inside.activations import prepare
+from vizlib.inside.layers import layer_table
+
+NAMES = elsewhere.names()
+MANY_MODULES = 100  # a layer table of more takes long
+DEEPEST = ["akamaster/resnet1202"]
+
+
+@lru_cache
+def on_meta(name):
+    """A network of shapes alone."""
+    with torch.device("meta"):
+        return architectures.create(name).eval()
+
+
+def parameters(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@lru_cache(maxsize=4)
+def trained(name):
+    """A network that looks as if it had learned: no number is where it starts."""
+    torch.manual_seed(3)
+    model = architectures.create(name).eval()
+    with torch.no_grad():
+        for key, tensor in model.state_dict().items():
+            if key.endswith("running_var") or (tensor.dim() == 1 and key.endswith("weight")):
+                tensor.uniform_(0.5, 1.5)
+            elif tensor.dim() == 1:
+                tensor.uniform_(-0.3, 0.3)
+    return model
+
+
+def answers(name):
+    """(state dict, images, logits) of a network with random weights."""
+    model = trained(name)
+    images = torch.randn(2, *architectures.get(name).input_size)
+    with torch.inference_mode():
+        return model.state_dict(), images, model(images)
+
+
+# The contract
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(DEEPEST)))
+def test_keeps_the_contract(name):
+    architecture = architectures.get(name)
+    assert architecture.name == name
+    assert architecture.summary.endswith(".")
+    assert "num_classes" in architecture.arguments
+    assert set(architecture.arguments) <= {"num_classes", "in_channels", "image_size"}
+    source = elsewhere.source_of(name)
+    assert source.name == name.partition("/")[0]
+    assert len(source.mean) == len(source.std)
+    assert len(source.mean) in (1, architecture.input_size[0])
+    model = on_meta(name)
+    assert not [module for module in model.modules() if getattr(module, "inplace", False)]
+    if len(list(model.modules())) <= MANY_MODULES:
+        check_layers(model, architecture.input_size)
+        check_other_arguments(architecture)
+    else:
+        check_shape(model, architecture.input_size, architecture.arguments["num_classes"])
+
+
+def check_shape(model, input_size, num_classes):
+    with torch.inference_mode():
+        assert model(torch.zeros(1, *input_size, device="meta")).shape == (1, num_classes)
+
+
+def check_layers(model, input_size):
+    layers = layer_table(model, input_size)
+    assert sum(layer.reads_picture for layer in layers) >= 1
+    assert sum(layer.parameters for layer in layers if layer.depth == 0) == parameters(model)
+    assert all(layer.receptive_field for layer in layers), "every operation is understood"
+
+
+def check_other_arguments(architecture):
+    channels, side, _ = architecture.input_size
+    given = {"num_classes": 7}
+    if "in_channels" in architecture.arguments:
+        channels = given["in_channels"] = 2
+    with torch.device("meta"):
+        model = architectures.create(architecture.name, **given).eval()
+    check_shape(model, (channels, side, side), 7)
+
+
+def test_a_name_of_nobody():
+    with pytest.raises(architectures.UserError, match="kuangliu/ResNet19"):
+        architectures.get("kuangliu/ResNet19")
+
+
+def test_is_ready_to_be_looked_into():
+    model = prepare(architectures.create("kuangliu/LeNet"))
+    assert not model.training
+
+
+# What the sources say of their networks
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("tutorials/cifar10", 62_006),
+        ("fashion_tutorial/GarmentClassifier", 44_426),
+        ("mnist_example/Net", 1_199_882),
+        ("mnist_example/Net_2017", 21_840),
+        ("mnist_example/Net_2018", 431_080),
+        ("keras_like/images_cnn", 122_570),  # as TensorFlow's tutorial prints it
+        ("keras_like/cifar10_cnn", 1_250_858),  # as Keras's example printed it
+        ("yunjey/ResNet", 195_738),
+        ("akamaster/resnet20", 269_722),
+        ("akamaster/resnet110", 1_727_962),
+        ("akamaster/resnet1202", 19_421_274),
+        ("chenyaofo/resnet20", 272_474),
+        ("chenyaofo/vgg16_bn", 15_253_578),
+        ("chenyaofo/mobilenetv2_x0_75", 1_368_234),
+        ("chenyaofo/shufflenetv2_x1_5", 2_488_874),
+        ("chenyaofo/repvgg_a2", 26_815_690),
+        ("huyvnphan/vgg11_bn", 28_149_514),
+        ("kuangliu/VGG16", 14_728_266),
+        ("kuangliu/ResNet18", 11_173_962),
+        ("kuangliu/ResNet50", 23_520_842),
+        ("kuangliu/PreActResNet18", 11_171_146),
+        ("kuangliu/ResNeXt29_2x64d", 9_128_778),
+        ("kuangliu/DenseNet121", 6_956_298),
+        ("kuangliu/densenet_cifar", 1_000_618),
+        ("kuangliu/SENet18", 11_260_354),
+        ("kuangliu/MobileNet", 3_217_226),
+        ("kuangliu/MobileNetV2", 2_296_922),
+    ],
+)
+def test_has_as_many_parameters_as_its_source_says(name, count):
+    assert parameters(on_meta(name)) == count
+
+
+BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("tutorials/cifar10", "conv1 conv2 fc1 fc2 fc3"),
+        ("mnist_example/Net_2017", "conv1 conv2 fc1 fc2"),
+        ("nn_tutorial/sequential", "0 2 4"),
+        ("nn_tutorial/sequential_with_preprocessing", "1 3 5"),
+        ("yunjey/ConvNet", "layer1.0 layer1.1 layer2.0 layer2.1 fc"),
+        ("morvan/CNN", "conv1.0 conv2.0 out"),
+        ("kuangliu/VGG11", "features.0 features.1 features.4 features.5 *classifier"),
+        (
+            "chenyaofo/repvgg_a0",
+            "stage0.rbr_dense.conv stage0.rbr_dense.bn stage0.rbr_1x1.conv *linear",
+        ),
+        (
+            "kuangliu/PreActResNet18",
+            "conv1 layer1.0.bn1 layer1.0.conv1 layer1.0.bn2 layer1.0.conv2 *linear",
+        ),
+        (
+            "akamaster/resnet20",
+            "conv1 bn1 layer1.0.conv1 layer1.0.bn1 layer1.0.conv2 layer1.0.bn2 *linear",
+        ),
+    ],
+)
+def test_names_its_layers_as_its_source(name, keys):
+    """All of them in order; behind a star only the last."""
+    names = list(dict.fromkeys(key.rpartition(".")[0] for key in on_meta(name).state_dict()))
+    first, star, last = keys.partition("*")
+    assert names[: len(first.split())] == first.split()
+    assert names[-1] == last if star else len(names) == len(first.split())
+
+
+def test_a_batch_norm_has_all_its_keys():
+    keys = [key for key in on_meta("akamaster/resnet20").state_dict() if key.startswith("bn1.")]
+    assert keys == [f"bn1.{key}" for key in BN]
+
+
+# What they compute, once more by hand from the state dict
+
+
+def norm(state, name, maps):
+    weight, bias, mean, variance = (state[f"{name}.{key}"] for key in BN[:4])
+    scale = weight / (variance + 1e-5).sqrt()
+    return maps * scale[:, None, None] + (bias - mean * scale)[:, None, None]
+
+
+def test_the_tutorials_network():
+    state, images, logits = answers("tutorials/cifar10")
+
+    def layer(function, name, value):
+        return function(value, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    maps = F.max_pool2d(F.relu(layer(F.conv2d, "conv1", images)), 2, 2)
+    maps = F.max_pool2d(F.relu(layer(F.conv2d, "conv2", maps)), 2, 2)
+    vectors = F.relu(layer(F.linear, "fc1", maps.reshape(2, 16 * 5 * 5)))
+    vectors = F.relu(layer(F.linear, "fc2", vectors))
+    torch.testing.assert_close(logits, layer(F.linear, "fc3", vectors))
+
+
+def test_the_mnist_example_answers_logarithms():
+    _, _, answer = answers("mnist_example/Net")
+    torch.testing.assert_close(answer.exp().sum(dim=1), torch.ones(2))
+
+
+def test_akamasters_network():
+    """Option A: every second pixel, zeros for the channels that are missing, half on each side."""
+    state, images, logits = answers("akamaster/resnet20")
+    maps = F.relu(norm(state, "bn1", F.conv2d(images, state["conv1.weight"], padding=1)))
+    for stage in (1, 2, 3):
+        for block in range(3):
+            name = f"layer{stage}.{block}"
+            stride = 2 if stage > 1 and block == 0 else 1
+            branch = F.conv2d(maps, state[f"{name}.conv1.weight"], stride=stride, padding=1)
+            branch = F.relu(norm(state, f"{name}.bn1", branch))
+            branch = F.conv2d(branch, state[f"{name}.conv2.weight"], padding=1)
+            branch = norm(state, f"{name}.bn2", branch)
+            if stride == 2:
+                zeros = torch.zeros_like(branch)[:, : branch.shape[1] // 4]
+                maps = torch.cat([zeros, maps[:, :, 0::2, 0::2], zeros], dim=1)
+            maps = F.relu(branch + maps)
+    expected = F.linear(maps.mean(dim=(2, 3)), state["linear.weight"], state["linear.bias"])
+    torch.testing.assert_close(logits, expected)
+
+
+@pytest.mark.parametrize(("block", "stride"), [("layer1.1", 1), ("layer2.0", 2)])
+def test_kuanglius_preactivation_block(block, stride):
+    """A projection takes what the first norm and ReLU make, the identity what comes before."""
+    model = trained("kuangliu/PreActResNet18")
+    state = model.get_submodule(block).state_dict()
+    maps = torch.randn(2, 64, 8, 8)
+    active = F.relu(norm(state, "bn1", maps))
+    through = maps
+    if stride == 2:
+        through = F.conv2d(active, state["shortcut.0.weight"], stride=2)
+    branch = F.conv2d(active, state["conv1.weight"], stride=stride, padding=1)
+    branch = F.conv2d(F.relu(norm(state, "bn2", branch)), state["conv2.weight"], padding=1)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.get_submodule(block)(maps), branch + through)
+
+
+def test_kuanglius_squeeze_and_excitation():
+    model = trained("kuangliu/SENet18")
+    block = model.get_submodule("layer1.0")
+    state = block.state_dict()
+    maps = torch.randn(2, 64, 8, 8)
+    branch = F.relu(norm(state, "bn1", maps))
+    branch = F.conv2d(branch, state["conv1.weight"], padding=1)
+    branch = F.conv2d(F.relu(norm(state, "bn2", branch)), state["conv2.weight"], padding=1)
+    vectors = branch.mean(dim=(2, 3)) @ state["fc1.weight"][:, :, 0, 0].T + state["fc1.bias"]
+    vectors = vectors.relu() @ state["fc2.weight"][:, :, 0, 0].T + state["fc2.bias"]
+    with torch.inference_mode():
+        expected = branch * vectors.sigmoid()[:, :, None, None] + maps
+        torch.testing.assert_close(block(maps), expected)
+
+
+def test_kuanglius_dense_layer_puts_the_new_maps_first():
+    layer = trained("kuangliu/densenet_cifar").get_submodule("dense1.0")
+    maps = torch.randn(1, 24, 8, 8)
+    with torch.inference_mode():
+        assert torch.equal(layer(maps)[:, 12:], maps)
+
+
+def test_a_repvgg_block():
+    block = trained("chenyaofo/repvgg_a0").get_submodule("stage1.1")
+    state, maps = block.state_dict(), torch.randn(2, 48, 8, 8)
+    large = F.conv2d(maps, state["rbr_dense.conv.weight"], padding=1)
+    small = F.conv2d(maps, state["rbr_1x1.conv.weight"])
+    total = norm(state, "rbr_dense.bn", large) + norm(state, "rbr_1x1.bn", small)
+    with torch.inference_mode():
+        torch.testing.assert_close(block(maps), F.relu(total + norm(state, "rbr_identity", maps)))
+
+
+# Torchvision's own, changed as the sources say that they changed them
+
+
+def keeping_the_size(in_channels, out_channels, **arguments):
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False, **arguments)
+
+
+def torchvisions_vgg(hidden, side):
+    model = models.vgg11_bn(num_classes=10)
+    model.avgpool = nn.AdaptiveAvgPool2d(side)
+    model.classifier[0] = nn.Linear(512 * side**2, hidden)
+    model.classifier[3] = nn.Linear(hidden, hidden)
+    model.classifier[6] = nn.Linear(hidden, 10)
+    return model
+
+
+def torchvisions_resnet(build):
+    model = build(num_classes=10)
+    model.conv1 = keeping_the_size(3, 64)
+    return model
+
+
+def torchvisions_mobilenet(width):
+    model = models.mobilenet_v2(num_classes=10, width_mult=width)
+    for convolution in (model.features[0][0], model.features[2].conv[1][0]):
+        convolution.stride = (1, 1)
+    return model
+
+
+def torchvisions_shufflenet():
+    model = models.shufflenet_v2_x0_5(num_classes=10)
+    model.conv1[0].stride = (1, 1)
+    model.maxpool = nn.Identity()
+    return model
+
+
+def torchvisions_densenet():
+    model = models.densenet121(num_classes=10)
+    model.features.conv0 = keeping_the_size(3, 64)
+    return model
+
+
+def torchvisions_googlenet():
+    model = models.googlenet(num_classes=10, aux_logits=False, init_weights=False)
+    model.conv1 = type(model.conv1)(3, 192, kernel_size=3, padding=1)
+    model.maxpool1 = model.conv2 = model.conv3 = model.maxpool2 = nn.Identity()
+    model.maxpool3 = model.maxpool4 = nn.MaxPool2d(3, 2, padding=1)
+    return model
+
+
+def torchvisions_inception():
+    model = models.inception_v3(num_classes=10, aux_logits=False, init_weights=False)
+    block = type(model.Conv2d_1a_3x3)
+    model.Conv2d_1a_3x3 = block(3, 192, kernel_size=3, padding=1)
+    for name in ("Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3"):
+        setattr(model, name, nn.Identity())
+    model.maxpool1 = model.maxpool2 = nn.Identity()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        ("chenyaofo/vgg11_bn", partial(torchvisions_vgg, 512, 1)),
+        ("chenyaofo/mobilenetv2_x1_4", partial(torchvisions_mobilenet, 1.4)),
+        ("chenyaofo/shufflenetv2_x0_5", torchvisions_shufflenet),
+        ("huyvnphan/vgg11_bn", partial(torchvisions_vgg, 4096, 1)),
+        ("huyvnphan/resnet18", partial(torchvisions_resnet, models.resnet18)),
+        ("huyvnphan/resnet50", partial(torchvisions_resnet, models.resnet50)),
+        ("huyvnphan/mobilenet_v2", partial(torchvisions_mobilenet, 1.0)),
+        ("huyvnphan/densenet121", torchvisions_densenet),
+        ("huyvnphan/googlenet", torchvisions_googlenet),
+        ("huyvnphan/inception_v3", torchvisions_inception),
+    ],
+)
+def test_computes_what_torchvisions_does(name, build):
+    state, images, logits = answers(name)
+    with torch.device("meta"):
+        model = build().eval()
+    model.load_state_dict(state, assign=True)
+    assert list(model.state_dict()) == list(state), "in the same order"
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images), logits, rtol=1e-4, atol=1e-5)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from vizlib.errors import UserError
-from vizlib.run import weights
+from vizlib.run import checkpoints
 from vizlib.run.weights import load_into, load_weights, save_weights
 
 # torch warns of sparse tensors and of TorchScript, which these files are about
@@ -285,7 +285,7 @@ def test_bad_files_are_refused_in_a_sentence(data, words):
 
 
 def test_many_views_of_one_storage_are_refused(monkeypatch):
-    monkeypatch.setattr(weights, "MAX_BYTES", 1_000_000)
+    monkeypatch.setattr(checkpoints, "MAX_BYTES", 1_000_000)
     shared = torch.zeros(50_000)
     refusal(written({str(number): shared.view(-1) for number in range(20)}), "claim more values")
 
@@ -293,7 +293,7 @@ def test_many_views_of_one_storage_are_refused(monkeypatch):
 def test_size_limit_is_looked_at_before_reading(tmp_path, monkeypatch):
     path = tmp_path / "large.pt"
     with path.open("wb") as file:
-        file.truncate(weights.MAX_BYTES + 1)  # a hole: takes no room on the disk
+        file.truncate(checkpoints.MAX_BYTES + 1)  # a hole: takes no room on the disk
     monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: pytest.fail("was read"))
     refusal(path, "up to 1 GB")
 

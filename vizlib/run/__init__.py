@@ -1,1 +1,3 @@
-"""What a run keeps on disk, and how it is read. Torch only in weights.py."""
+"""What a run keeps on disk, and how it is read. Torch only where tensors are read: weights,
+checkpoints, tensor_files, besides.
+"""

@@ -1,0 +1,253 @@
+"""What a pickle would do, found out without doing any of it.
+
+A pickle is a program for a small machine with a stack. The walk goes through that program and
+keeps a name where the machine would import, and notes where it would call. So a file that wants to
+run something is refused by the name of what it wanted; and what PyTorch's weights-only reader lets
+through but should not meet, calls and keys that take memory or time without end, never gets there.
+"""
+
+from __future__ import annotations
+
+import _compat_pickle
+import pickletools
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+# a state dictionary of a thousand tensors takes forty thousand; each step may cost some seventy
+# bytes
+MAX_STEPS = 1_000_000
+PLAIN = (str, int, float, bytes, bytearray)
+
+
+class Damaged(ValueError):
+    """A pickle that no machine could carry out."""
+
+
+class TooLong(ValueError):
+    """A pickle of more than MAX_STEPS steps."""
+
+
+class Other:
+    """A value of which nothing is known."""
+
+
+OTHER = Other()
+
+
+@dataclass(frozen=True)
+class Name:
+    """Something that a pickle would import."""
+
+    module: str
+    name: str
+
+    @property
+    def full(self) -> str:
+        return f"{self.module}.{self.name}"
+
+    def __str__(self) -> str:
+        module = "os" if self.module in ("posix", "nt") else self.module
+        return f"{module}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """Something that a pickle would call, and with what, as far as both are known."""
+
+    function: Any
+    arguments: Any
+    makes_object: bool = False  # of a class, without calling it
+
+
+@dataclass
+class Walk:
+    """The way through one pickle: what it would import, call and fetch, each in its order."""
+
+    names: list[Name] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    fetched: list[Any] = field(default_factory=list)  # ids of what lies outside the pickle
+    keys: list[Any] = field(default_factory=list)  # of dictionaries, those that are no plain values
+    protocol: int = 0
+    holds_module: bool = False  # the inside of a torch.nn.Module
+    result: Any = None
+    _stack: list[Any] = field(default_factory=list)
+    _marks: list[list[Any]] = field(default_factory=list)
+    _memo: dict[int, Any] = field(default_factory=dict)
+
+    def step(self, operation: str, argument: Any) -> None:
+        """One step of the machine: an operation by its name in `pickletools`."""
+        do = getattr(self, f"_do_{operation.lower()}", None)
+        if do:
+            do(argument)
+        elif isinstance(argument, PLAIN):
+            self._stack.append(argument)
+            self.holds_module |= argument == "_parameters"
+        elif operation not in ("FRAME", "STOP"):
+            raise Damaged(operation)
+
+    # constants and containers
+
+    def _do_none(self, _: Any) -> None:
+        self._stack.append(None)
+
+    def _do_newtrue(self, _: Any) -> None:
+        self._stack.append(True)
+
+    def _do_newfalse(self, _: Any) -> None:
+        self._stack.append(False)
+
+    def _do_empty_dict(self, _: Any) -> None:
+        self._stack.append(OTHER)
+
+    _do_empty_set = _do_empty_dict
+
+    def _do_empty_list(self, _: Any) -> None:
+        self._stack.append([])
+
+    def _do_empty_tuple(self, _: Any) -> None:
+        self._stack.append(())
+
+    def _do_tuple(self, _: Any) -> None:
+        items = tuple(self._since_mark())
+        self._stack.append(items)
+
+    def _do_tuple1(self, _: Any) -> None:
+        self._tuple_of(1)
+
+    def _do_tuple2(self, _: Any) -> None:
+        self._tuple_of(2)
+
+    def _do_tuple3(self, _: Any) -> None:
+        self._tuple_of(3)
+
+    def _tuple_of(self, count: int) -> None:
+        self._stack[-count:] = [tuple(self._stack[-count:])]
+
+    def _do_list(self, _: Any) -> None:
+        items = self._since_mark()
+        self._stack.append(items)
+
+    def _do_dict(self, _: Any) -> None:
+        self._take_keys(self._since_mark())
+        self._stack.append(OTHER)
+
+    def _do_append(self, _: Any) -> None:
+        item = self._stack.pop()
+        if isinstance(self._stack[-1], list):
+            self._stack[-1].append(item)
+
+    def _do_appends(self, _: Any) -> None:
+        items = self._since_mark()
+        if isinstance(self._stack[-1], list):
+            self._stack[-1].extend(items)
+
+    def _do_setitem(self, _: Any) -> None:
+        self._take_keys(self._stack[-2:])
+        del self._stack[-2:]
+
+    def _do_setitems(self, _: Any) -> None:
+        self._take_keys(self._since_mark())
+
+    def _do_additems(self, _: Any) -> None:
+        self.keys += [item for item in self._since_mark() if not isinstance(item, PLAIN)]
+
+    def _take_keys(self, keys_and_values: list[Any]) -> None:
+        self.keys += [key for key in keys_and_values[::2] if not isinstance(key, PLAIN)]
+
+    # the stack and the memo
+
+    def _do_mark(self, _: Any) -> None:
+        self._marks.append(self._stack)
+        self._stack = []
+
+    def _since_mark(self) -> list[Any]:
+        items, self._stack = self._stack, self._marks.pop()
+        return items
+
+    def _do_pop(self, _: Any) -> None:
+        self._stack.pop()
+
+    def _do_pop_mark(self, _: Any) -> None:
+        self._since_mark()
+
+    def _do_dup(self, _: Any) -> None:
+        self._stack.append(self._stack[-1])
+
+    def _do_put(self, number: int) -> None:
+        self._memo[number] = self._stack[-1]
+
+    def _do_memoize(self, _: Any) -> None:
+        self._do_put(len(self._memo))
+
+    def _do_get(self, number: int) -> None:
+        self._stack.append(self._memo[number])
+
+    _do_binput = _do_long_binput = _do_put
+    _do_binget = _do_long_binget = _do_get
+
+    # what reaches outside
+
+    def _do_proto(self, version: int) -> None:
+        self.protocol = version
+
+    def _do_global(self, both: str) -> None:
+        self._import(*both.split(" ", 1))
+
+    def _do_stack_global(self, _: Any) -> None:
+        name = self._stack.pop()
+        self._import(self._stack.pop(), name)
+
+    def _import(self, module: Any, name: Any) -> None:
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise Damaged("a name that is no text")
+        if self.protocol <= 2:  # as Python 2 called them
+            module, name = _compat_pickle.NAME_MAPPING.get(
+                (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
+            )
+        self.names.append(Name(module, name))
+        self._stack.append(self.names[-1])
+
+    def _do_reduce(self, _: Any) -> None:
+        arguments = self._stack.pop()
+        self.calls.append(Call(self._stack.pop(), arguments))
+        self._stack.append(OTHER)
+
+    def _do_newobj(self, _: Any) -> None:
+        arguments = self._stack.pop()
+        self.calls.append(Call(self._stack.pop(), arguments, makes_object=True))
+        self._stack.append(OTHER)
+
+    def _do_newobj_ex(self, _: Any) -> None:
+        self._stack.pop()
+        self._do_newobj(None)
+
+    def _do_inst(self, both: str) -> None:
+        arguments = tuple(self._since_mark())
+        self._do_global(both)
+        self.calls.append(Call(self._stack.pop(), arguments, makes_object=True))
+        self._stack.append(OTHER)
+
+    def _do_obj(self, _: Any) -> None:
+        function, *arguments = self._since_mark()
+        self.calls.append(Call(function, tuple(arguments), makes_object=True))
+        self._stack.append(OTHER)
+
+    def _do_build(self, _: Any) -> None:
+        self._stack.pop()
+
+    def _do_binpersid(self, _: Any) -> None:
+        self.fetched.append(self._stack.pop())
+        self._stack.append(OTHER)
+
+
+def walk(file: BinaryIO, steps: int = MAX_STEPS) -> Walk:
+    """The way through the pickle that begins where a file stands, which then stands at its end.
+    TooLong after more steps; any other error where it is damaged.
+    """
+    way = Walk()
+    for number, (operation, argument, _) in enumerate(pickletools.genops(file)):
+        if number >= steps:
+            raise TooLong
+        way.step(operation.name, argument)
+    way.result = way._stack.pop()
+    return way

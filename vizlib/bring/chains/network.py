@@ -73,10 +73,13 @@ class Proposal:
         import torch
 
         from vizlib.architectures.elsewhere.chain import net
+        from vizlib.architectures.shapes import without_numbers
 
+        picture = torch.zeros(1, *self.input_size, device="meta")
         try:
-            with torch.device("meta"):
-                logits = net(self.layers).eval()(torch.zeros(1, *self.input_size))
+            with without_numbers():
+                chain = net(self.layers).to("meta").eval()
+            logits = chain(picture)
         except (ValueError, RuntimeError):
             return False
         return tuple(logits.shape) == (1, self.num_classes)

@@ -160,6 +160,8 @@ def create(name: str, **arguments: object) -> nn.Module:
             raise unknown(f"argument of {name}", argument, architecture.arguments)
     try:
         return architecture.build(**arguments)
+    except UserError:  # which says it all
+        raise
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{name} cannot be built with {arguments}: {str(error).splitlines()[0][:200]}"

@@ -162,7 +162,7 @@ def create(name: str, **arguments: object) -> nn.Module:
         return architecture.build(**arguments)
     except UserError:  # which says it all
         raise
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise UserError(
             f"{name} cannot be built with {arguments}: {str(error).splitlines()[0][:200]}"
         ) from error

@@ -60,8 +60,11 @@ def _built(name: str, arguments: tuple[tuple[str, Any], ...]) -> Shapes | None:
 
 
 def all_names() -> list[str]:
-    """Every architecture that can be recognised: those that can be trained here, then others'."""
-    return [*architectures.names(), *elsewhere.names()]
+    """Every architecture that can be recognised: those that can be trained here, then others'; not
+    those that are described by data, as chains are.
+    """
+    others = [name for name in elsewhere.names() if "num_classes" in elsewhere.get(name).arguments]
+    return [*architectures.names(), *others]
 
 
 def entry_of(shapes: Shapes) -> dict[str, Any]:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from vizlib.run.folders import Run
 
 RGB, BGR = "RGB", "BGR"
-SAME = 1e-4  # of the greatest logit: networks whose answers differ by less compute the same
 FILE = "model.safetensors"
 
 
@@ -79,45 +78,6 @@ def network(candidate: Candidate, tensors: Mapping[str, torch.Tensor]) -> nn.Mod
 
     model = architectures.create(candidate.architecture, **candidate.arguments)
     return prepare(load_into(model, fitted(candidate, tensors)))
-
-
-def told_apart(
-    candidates: Sequence[Candidate], tensors: Mapping[str, torch.Tensor]
-) -> list[Candidate]:
-    """The usable candidates that answer otherwise than those before them, by two pictures of noise;
-    each names those that answer as it does. Those that cannot take their own input are left out.
-    """
-    import torch
-
-    told: list[tuple[Candidate, torch.Tensor]] = []
-    for candidate in candidates:
-        if not candidate.is_usable:
-            continue
-        answer = _answer(candidate, tensors)
-        if answer is None:
-            continue
-        for number, (earlier, other) in enumerate(told):
-            scale = other.abs().max().clamp(min=1e-6)
-            if answer.shape == other.shape and (answer - other).abs().max() < SAME * scale:
-                aliases = (*earlier.aliases, candidate.architecture)
-                told[number] = replace(earlier, aliases=aliases), other
-                break
-        else:
-            told.append((candidate, answer))
-    return [candidate for candidate, _ in told]
-
-
-def _answer(candidate: Candidate, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
-    """The logits for two pictures of noise; None where the network does not take them."""
-    import torch
-
-    from vizlib.inside.activations import forward
-
-    noise = torch.rand(2, *candidate.input_size, generator=torch.Generator().manual_seed(0))
-    try:
-        return forward(network(candidate, tensors), noise)
-    except (RuntimeError, ValueError, UserError):
-        return None
 
 
 def guesses(

@@ -19,10 +19,14 @@ from vizlib.bring import alignment, known
 from vizlib.bring.alignment import Shapes
 
 BY_NAME, BY_ORDER, BY_SHAPE, PARTLY = "by name", "by order", "by shape", "partly"
+REBUILT, ALONE, BY_CODE = "rebuilt", "weights alone", "by its code"
 HOW_SURE = {
     BY_NAME: "certain: all names and shapes are its own",
     BY_ORDER: "likely: the names differ, and all shapes agree in their order",
     BY_SHAPE: "perhaps: the names differ, and shapes alone say which tensor is which",
+    REBUILT: "perhaps: a plain chain of layers, of which the tensors do not say all",
+    BY_CODE: "certain: traced from its own code",
+    ALONE: "not known: only the weights can be shown, not how they compute",
     PARTLY: "no: some tensors are missing, or have other shapes",
 }
 SIDES = (32, 28, 224, 64, 96, 128, 299, 16, 48, 160, 192, 256)  # of square pictures, usual first
@@ -34,21 +38,23 @@ MOST_CANDIDATES = 12
 class Candidate:
     """A network that a file may be of.
 
-    names: {the network's name of a tensor: the file's}, of all that fit. missing: names of the
+    num_classes: 0 where it is not known. names: {the network's name of a tensor: the file's}, of all that fit. missing: names of the
     network's tensors that the file lacks; unexpected: the file's that the network has no place for;
     misshapen: (network's name, its shape, the file's shape). aliases: other architectures that
-    compute the same.
+    compute the same. assumed: what the tensors do not say of it, in words.
     """
 
     architecture: str
     arguments: dict[str, Any]
     input_size: tuple[int, int, int]
+    num_classes: int
     how: str
     names: dict[str, str]
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
     aliases: tuple[str, ...] = ()
+    assumed: str = ""
 
     @property
     def is_usable(self) -> bool:
@@ -61,15 +67,11 @@ class Candidate:
         return {own: name for own, name in self.names.items() if own != name}
 
     @property
-    def num_classes(self) -> int:
-        """How many classes it tells apart."""
-        return int(self.arguments.get("num_classes", 0))
-
-    @property
     def sentence(self) -> str:
         """What was recognised, and how sure that is."""
         known_as = f" (as {', '.join(self.aliases)})" if self.aliases else ""
-        return f"{self.architecture}{known_as}; {HOW_SURE[self.how]}."
+        assumed = f" Assumed: {self.assumed}." if self.assumed else ""
+        return f"{self.architecture}{known_as}; {HOW_SURE[self.how]}.{assumed}"
 
     def table(self) -> list[tuple[str, str, str]]:
         """(file's name, network's name, what about it) of every tensor of both."""
@@ -172,6 +174,7 @@ def _compared(
         architecture.name,
         _worth_keeping(architecture, arguments),
         _input_size(architecture, arguments),
+        arguments["num_classes"],
         BY_NAME,
         {name: name for name in own if shapes.get(name) == own[name]},
         [name for name in own if name not in shapes],
@@ -207,7 +210,7 @@ def _renamed(name: str, shapes: Shapes, ordered: bool) -> Candidate | None:
             if names is not None:
                 size = _input_size(architecture, arguments)
                 kept = _worth_keeping(architecture, arguments)
-                return Candidate(name, kept, size, how, names)
+                return Candidate(name, kept, size, arguments["num_classes"], how, names)
     return None
 
 

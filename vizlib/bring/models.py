@@ -85,10 +85,14 @@ def guesses(
     *,
     class_names: Sequence[str] | None = None,
     dataset: Dataset | None = None,
+    given: Settings | None = None,
 ) -> Settings:
     """What is most likely, where nobody has said anything: the classes that the file names, or the
-    data set's, or numbers; the normalisation that is usual where the network comes from.
+    data set's, or numbers; the normalisation that is usual where the network comes from. given:
+    what its source says, which goes before.
     """
+    if given is not None:
+        return given
     channels = candidate.input_size[0]
     mean, std = usual(channels)["0 to 1"]
     if "/" in candidate.architecture:
@@ -96,8 +100,8 @@ def guesses(
         if len(source.mean) == channels:
             mean, std = list(source.mean), list(source.std)
     names = class_names or (dataset.class_names if dataset else None)
-    if names is None or len(names) != candidate.num_classes:
-        names = [f"class {number}" for number in range(candidate.num_classes)]
+    if names is None or (candidate.num_classes and len(names) != candidate.num_classes):
+        names = [f"class {number}" for number in range(max(1, candidate.num_classes))]
     return Settings(
         list(names), candidate.input_size, mean, std, dataset=dataset.name if dataset else ""
     )

@@ -38,10 +38,11 @@ MOST_CANDIDATES = 12
 class Candidate:
     """A network that a file may be of.
 
-    num_classes: 0 where it is not known. names: {the network's name of a tensor: the file's}, of all that fit. missing: names of the
-    network's tensors that the file lacks; unexpected: the file's that the network has no place for;
-    misshapen: (network's name, its shape, the file's shape). aliases: other architectures that
-    compute the same. assumed: what the tensors do not say of it, in words.
+    num_classes: 0 where it is not known. names: {the network's name of a tensor: the file's}, of
+    all that fit. missing: names of the network's tensors that the file lacks; unexpected: the
+    file's that the network has no place for; misshapen: (network's name, its shape, the file's
+    shape). aliases: other architectures that compute the same. assumed: what the tensors do not say
+    of it, in words.
     """
 
     architecture: str

@@ -91,8 +91,8 @@ def tried(
     results = []
     for number, candidate in enumerate(candidates):
         judge = _Judge(candidate, tensors, few)
-        for way in ways(candidate.input_size, dataset):
-            results.append(judge(replace(way, candidate=number)))
+        possible = ways(candidate.input_size, dataset)
+        results += [judge(replace(way, candidate=number)) for way in possible]
         say(0.5 * (number + 1) / len(candidates))
     results.sort(key=_order)
     if len(split) == len(few):

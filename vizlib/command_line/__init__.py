@@ -16,6 +16,7 @@ from vizlib.command_line import (
     download,
     evaluate,
     film,
+    import_,
     listing,
     pack,
     patterns,
@@ -35,6 +36,7 @@ COMMANDS = (
     patterns,
     film,
     pack,
+    import_,
     data,
     download,
 )
@@ -53,6 +55,7 @@ collapse.
   python -m vizlib film RUN                            how it learned, as an animation
   python -m vizlib pack RUN                            its weights in a quarter of the bytes
   python -m vizlib reproduce                           train the networks of the reports
+  python -m vizlib import FILE                         a checkpoint from elsewhere becomes a run
   python -m vizlib data NAME                           what is in a data set: classes, sizes
   python -m vizlib data add FILE                       a zip of pictures becomes a data set
   python -m vizlib data remove NAME                    delete one that was added so

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from vizlib.command_line.arguments import add_run, device_named, run_named
+from vizlib.command_line.output import progress_of
 from vizlib.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,12 +26,20 @@ def evaluate_run(options: argparse.Namespace) -> None:
     from vizlib import datasets
     from vizlib.inside.held_out import is_what_was_tested, set_aside
     from vizlib.run.predictions import save_predictions
-    from vizlib.training.evaluation import evaluate
+    from vizlib.training.evaluation import answer, evaluate
 
     run = run_named(options.run)
     if run.missing_weights:
         raise UserError(run.missing_weights)
+    if not run.config.dataset:
+        raise UserError(
+            f"{run.run_id!r} was imported without a data set: import it again with --data NAME."
+        )
     dataset = datasets.load_for(run.config)
+    if run.is_imported:
+        say = progress_of(f"{len(dataset.splits['test']):,} images")
+        _print_scores(run, answer(run, dataset, device_named(options.device), say))
+        return
     if aside := set_aside(run, dataset):
         print(aside)
     predictions = evaluate(run.folder, run.config, dataset, device_named(options.device))

@@ -1,6 +1,6 @@
 """How a network answers held-out images: after a training, and on the way."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +17,12 @@ from vizlib.errors import UserError
 from vizlib.inside.held_out import held_out, learned_from
 from vizlib.inside.passes import predict
 from vizlib.run.config import RunConfig
+from vizlib.run.events import add_to_ended
 from vizlib.run.folders import Run, read_run
-from vizlib.run.predictions import Predictions
+from vizlib.run.predictions import Predictions, save_predictions
 from vizlib.run.weights import Tensors, load_into, load_weights
+
+SOME = 250  # images between two words on how far it is
 
 
 def evaluate(
@@ -40,14 +43,57 @@ def answers_with(
     *,
     mirrors: bool,
     device: str | torch.device = "cpu",
+    say: Callable[[float], None] | None = None,
 ) -> Predictions:
     """The Predictions of a configuration's network with these weights on a split. mirrors: as
-    `answers` takes it.
+    `answers` takes it. say: told the share that is answered, in [0, 1].
     """
     model = architectures.create(config.architecture, **config.arguments)
     load_into(model, weights)
     images = reader(split, config.input_size)()
+    if say is not None:
+        images = _told(images, len(split), say)
     return answers(model.to(device), split, images, config, mirrors)
+
+
+def answer(
+    run: Run,
+    dataset: Dataset,
+    device: str | torch.device = "cpu",
+    say: Callable[[float], None] | None = None,
+) -> Predictions:
+    """Let a network from elsewhere answer the test images of its data set, and keep that in its
+    run: Predictions, and an "answered" event. say: told the share that is answered, in [0, 1].
+    UserError where there are none.
+
+    Whether it has learned from some of them, nobody here can know.
+    """
+    weights = load_weights(run.path("model.safetensors"))
+    split = held_out(run, dataset)
+    predictions = answers_with(
+        weights, split, run.config, mirrors=dataset.mirrors, device=device, say=say
+    )
+    save_predictions(run.path("predictions.npz"), predictions)
+    add_to_ended(
+        run.folder,
+        "answered",
+        test_accuracy=predictions.accuracy,
+        test_images=len(predictions.labels),
+    )
+    return predictions
+
+
+def _told(
+    images: np.ndarray | Iterable[np.ndarray], count: int, say: Callable[[float], None]
+) -> Iterator[np.ndarray]:
+    """The images in parts, each told when it is asked for."""
+    done = 0
+    for chunk in [images] if isinstance(images, np.ndarray) else images:
+        for start in range(0, len(chunk), SOME):
+            say(done / count)
+            part = chunk[start : start + SOME]
+            done += len(part)
+            yield part
 
 
 def answers_to(run: Run, name: str) -> tuple[Predictions, str]:

@@ -87,7 +87,6 @@ def told_apart(
     """The usable candidates that answer otherwise than those before them, by two pictures of noise;
     each names those that answer as it does. Those that cannot take their own input are left out.
     """
-    import torch
 
     told: list[tuple[Candidate, torch.Tensor]] = []
     for candidate in candidates:

@@ -13,7 +13,7 @@ from torch import nn
 
 from vizlib.architectures.elsewhere import Source, add
 from vizlib.architectures.elsewhere.blocks import named
-from vizlib.architectures.elsewhere.chains import (
+from vizlib.architectures.elsewhere.small import (
     features_and_classifier,
     features_of,
     lenet5_features,
@@ -108,13 +108,13 @@ def activatedgeek(num_classes: int = 10, in_channels: int = 1) -> nn.Module:
 
 
 def two_convolutions(
-    widths: tuple[int, int, int],
     padding: int,
     num_classes: int = 10,
     in_channels: int = 1,
     image_size: int = 28,
+    widths: tuple[int, ...] = (32, 64, 512),
 ) -> nn.Module:
-    """conv1, conv2, fc1, fc2."""
+    """conv1, conv2, fc1, fc2, of these widths."""
     first, second, hidden = widths
     layers = [
         *(nn.Conv2d(in_channels, first, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2)),
@@ -171,12 +171,12 @@ add(
     summary="LeNet-5 of three convolutions for 32 pixels, its layers named as in the paper.",
     input_size=GREY_32,
 )
-for widths, padding in (((20, 40, 100), 0), ((32, 64, 512), 0), ((32, 64, 512), 2)):
+for name, padding in (("bare", 0), ("padded", 2)):
     add(
         DIGITS,
-        f"{widths[0]}_{widths[1]}_{widths[2]}{'_padded' if padding else ''}",
-        partial(two_convolutions, widths, padding),
-        summary=f"Two 5x5 convolutions of {widths[0]} and {widths[1]} filters with pools, "
-        f"{widths[2]} hidden units.",
+        name,
+        partial(two_convolutions, padding),
+        summary=f"Two 5x5 convolutions with{'' if padding else 'out'} padding, a pool behind each, "
+        "and two linear layers.",
         input_size=GREY,
     )

@@ -22,8 +22,8 @@ from vizlib.architectures.elsewhere.blocks import (
     stage,
     stages,
 )
-from vizlib.architectures.elsewhere.chains import features_and_classifier, numbered
 from vizlib.architectures.elsewhere.kuangliu import MOBILENET, densenet
+from vizlib.architectures.elsewhere.small import features_and_classifier, numbered
 
 NORMALISED = ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
 WIDTHS = (64, 128, 256, 512)
@@ -55,10 +55,10 @@ LATE_POOL = Source(
 
 def three_layers(
     names: dict[str, str],
-    widths: tuple[int, int],
     num_classes: int = 10,
     in_channels: int = 3,
     image_size: int = 32,
+    widths: tuple[int, ...] = (32, 16),
 ) -> nn.Module:
     """5x5 and 3x3, both padded, and one linear layer on all that they make."""
     layers = [
@@ -110,7 +110,10 @@ def residual_bottleneck(in_channels: int, width: int, stride: int) -> Residual:
 
 
 def staged(
-    block: Block, widths: tuple[int, ...], num_classes: int = 10, in_channels: int = 3
+    block: Block,
+    num_classes: int = 10,
+    in_channels: int = 3,
+    widths: tuple[int, ...] = (8, 16, 32),
 ) -> nn.Module:
     """cnn.0 is the stem, cnn.1 to cnn.3 are stages of five blocks, each within its `net`."""
     channels = widths[0]
@@ -196,28 +199,30 @@ for name, names in (
     ("three_layers", {"conv1": "conv_1", "conv2": "conv_2", "fc1": "fc"}),
     ("three_layers_sequential", {"conv1": "0", "conv2": "2", "fc1": "5"}),
 ):
-    for widths in ((32, 16), (12, 8)):
-        add(
-            MICHIGAN,
-            f"{name}_{widths[0]}_{widths[1]}",
-            partial(three_layers, names, widths),
-            summary=f"Two convolutions of {widths[0]} and {widths[1]} filters and a linear layer.",
-        )
-for name, block, widths in (
-    ("plain32", plain_block, (8, 16, 32)),
-    ("plain32", plain_block, (16, 32, 64)),
-    ("resnet32", residual_block, (8, 16, 32)),
-    ("resnet32", residual_block, (16, 32, 64)),
-    ("resnet47", residual_bottleneck, (32, 64, 128)),
-    ("resnet47", residual_bottleneck, (64, 128, 256)),
-):
     add(
         MICHIGAN,
-        f"{name}_{widths[0]}",
-        partial(staged, block, widths),
-        summary=f"Three stages of five {'plain' if block is plain_block else 'residual'} blocks, "
-        f"{widths[0]} to {widths[2]} channels, norm and ReLU before each convolution.",
+        name,
+        partial(three_layers, names),
+        summary="Two convolutions and a linear layer on all that they make.",
     )
+add(
+    MICHIGAN,
+    "plain32",
+    partial(staged, plain_block),
+    summary="Three stages of five blocks without shortcuts, norm and ReLU before each convolution.",
+)
+add(
+    MICHIGAN,
+    "resnet32",
+    partial(staged, residual_block),
+    summary="Three stages of five residual blocks, norm and ReLU before each convolution.",
+)
+add(
+    MICHIGAN,
+    "resnet47",
+    partial(staged, residual_bottleneck, widths=(32, 64, 128)),
+    summary="Three stages of five residual bottlenecks, norm and ReLU before each convolution.",
+)
 add(
     REPORTS,
     "resnet18_left",

@@ -66,7 +66,8 @@ def xternalz(depth: int, wide: int, num_classes: int = 10, in_channels: int = 3)
                 f"block{number}": named({"layer": stage})
                 for number, stage in enumerate(blocks.values(), 1)
             },
-            "bn1": nn.BatchNorm2d(widths[-1]), "relu": nn.ReLU(),
+            "bn1": nn.BatchNorm2d(widths[-1]),
+            "relu": nn.ReLU(),
             **head(widths[-1], num_classes, "fc"),
         }
     )
@@ -90,7 +91,8 @@ def meliketoy(depth: int, wide: int, num_classes: int = 10, in_channels: int = 3
         {
             "conv1": conv(in_channels, 16, bias=True),
             **stages(meliketoy_block, 16, widths, ((depth - 4) // 6,) * 3),
-            "bn1": nn.BatchNorm2d(widths[-1]), "relu": nn.ReLU(),
+            "bn1": nn.BatchNorm2d(widths[-1]),
+            "relu": nn.ReLU(),
             **head(widths[-1], num_classes),
         }
     )

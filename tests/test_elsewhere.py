@@ -112,7 +112,6 @@ def check_other_arguments(architecture):
     ("name", "widths", "shapes"),
     [
         ("tutorials/cifar10", (8, 24, 100, 50), ["8x3x5x5", "24x8x5x5", "100x600", "50x100"]),
-        ("digits_cnn/bare", (20, 40, 100), ["20x1x5x5", "40x20x5x5", "100x640", "10x100"]),
         ("michigan/three_layers", (12, 8), ["12x3x5x5", "8x12x3x3", "10x8192"]),
     ],
 )

@@ -54,10 +54,10 @@ DIGITS = Source(
 )
 
 
-def padded(num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> nn.Module:
-    """conv1 pads 28 pixels to 32."""
-    layers = lenet5_features(in_channels, padding=2)
-    return numbered(with_linear_layers(layers, (120, 84), num_classes, image_size))
+def padded(num_classes: int = 10) -> nn.Module:
+    """For grey pictures of 28 pixels, which conv1 pads to 32."""
+    layers = lenet5_features(1, padding=2)
+    return numbered(with_linear_layers(layers, (120, 84), num_classes, 28))
 
 
 def in_two_parts(
@@ -108,13 +108,13 @@ def activatedgeek(num_classes: int = 10, in_channels: int = 1) -> nn.Module:
 
 
 def two_convolutions(
+    widths: tuple[int, int, int],
     padding: int,
     num_classes: int = 10,
     in_channels: int = 1,
     image_size: int = 28,
-    widths: tuple[int, ...] = (32, 64, 512),
 ) -> nn.Module:
-    """conv1, conv2, fc1, fc2, of these widths."""
+    """conv1, conv2, fc1, fc2."""
     first, second, hidden = widths
     layers = [
         *(nn.Conv2d(in_channels, first, 5, padding=padding), nn.ReLU(), nn.MaxPool2d(2)),
@@ -171,12 +171,12 @@ add(
     summary="LeNet-5 of three convolutions for 32 pixels, its layers named as in the paper.",
     input_size=GREY_32,
 )
-for name, padding in (("bare", 0), ("padded", 2)):
+for widths, padding in (((20, 40, 100), 0), ((32, 64, 512), 0), ((32, 64, 512), 2)):
     add(
         DIGITS,
-        name,
-        partial(two_convolutions, padding),
-        summary=f"Two 5x5 convolutions with{'' if padding else 'out'} padding, a pool behind each, "
-        "and two linear layers.",
+        f"{widths[0]}_{widths[1]}_{widths[2]}{'_padded' if padding else ''}",
+        partial(two_convolutions, widths, padding),
+        summary=f"Two 5x5 convolutions of {widths[0]} and {widths[1]} filters with pools, "
+        f"{widths[2]} hidden units.",
         input_size=GREY,
     )

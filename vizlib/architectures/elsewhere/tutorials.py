@@ -89,6 +89,11 @@ def tutorial_net(
     return numbered(with_linear_layers(layers, widths[2:], num_classes, image_size))
 
 
+def garment_classifier(num_classes: int = 10) -> nn.Module:
+    """The same for grey pictures of 28 pixels."""
+    return tutorial_net(num_classes, 1, 28)
+
+
 def mnist_now(num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> nn.Module:
     """Two 3x3 convolutions, one pool, two linear layers, and the logarithm of a softmax."""
     layers = [
@@ -213,7 +218,7 @@ add(
 add(
     GARMENTS,
     "GarmentClassifier",
-    partial(tutorial_net, in_channels=1, image_size=28),
+    garment_classifier,
     summary="The same network for grey pictures of 28 pixels, as PyTorch's tutorials train it on "
     "Fashion-MNIST.",
     input_size=GREY,

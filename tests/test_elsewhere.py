@@ -176,6 +176,31 @@ def test_has_as_many_parameters_as_its_source_says(name, count):
     assert parameters(on_meta(name)) == count
 
 
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("weiaicunzai/mobilenet", "3.3"),
+        ("weiaicunzai/mobilenetv2", "2.37"),
+        ("weiaicunzai/squeezenet", "0.78"),
+        ("weiaicunzai/vgg11_bn", "28.5"),
+        ("weiaicunzai/vgg16_bn", "34.0"),
+        ("weiaicunzai/resnet18", "11.2"),
+        ("weiaicunzai/resnet50", "23.7"),
+        ("weiaicunzai/resnext50", "14.8"),
+        ("weiaicunzai/densenet121", "7.0"),
+        ("weiaicunzai/wideresnet", "55.9"),
+        ("weiaicunzai/xception", "21.0"),
+        ("chenyaofo/mobilenetv2_x0_5", "0.70"),
+        ("chenyaofo/shufflenetv2_x2_0", "5.37"),
+        ("huyvnphan/densenet161", "26.483"),
+        ("huyvnphan/googlenet", "5.491"),
+    ],
+)
+def test_is_as_large_as_its_readme_says(name, millions):
+    digits = len(millions.partition(".")[2])
+    assert f"{parameters(on_meta(name)) / 1e6:.{digits}f}" == millions
+
+
 BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
@@ -212,6 +237,20 @@ BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
         (
             "xternalz/wrn_28_2",
             "conv1 block1.layer.0.bn1 block1.layer.0.conv1 block1.layer.0.bn2 *fc",
+        ),
+        (
+            "weiaicunzai/resnet18",
+            "conv1.0 conv1.1 conv2_x.0.residual_function.0 conv2_x.0.residual_function.1 *fc",
+        ),
+        ("weiaicunzai/seresnet18", "pre.0 pre.1 stage1.0.residual.0 stage1.0.residual.1 *linear"),
+        ("weiaicunzai/mobilenet", "stem.0.conv stem.0.bn stem.1.depthwise.0 *fc"),
+        (
+            "weiaicunzai/densenet121",
+            "conv1 features.dense_block_layer_0.bottle_neck_layer_0.bottle_neck.0 *linear",
+        ),
+        (
+            "weiaicunzai/xception",
+            "entry_flow.conv1.0 entry_flow.conv1.1 entry_flow.conv2.0 entry_flow.conv2.1 *fc",
         ),
         (
             "kuangliu/PreActResNet18",
@@ -366,6 +405,47 @@ def test_michigans_residual_network():
             maps = branch + (convolved(f"{block}.shortcut", maps, stride) if changes else maps)
     expected = F.linear(maps.mean(dim=(2, 3)), state["fc.weight"], state["fc.bias"])
     torch.testing.assert_close(logits, expected)
+
+
+def test_weiaicunzais_squeeze_and_excitation():
+    """A ReLU before the weighing, and one behind the sum."""
+    block = trained("weiaicunzai/seresnet18").get_submodule("stage1.0")
+    state, maps = block.state_dict(), torch.randn(2, 64, 8, 8)
+    branch = maps
+    for number in (0, 3):
+        weight, bias = (state[f"residual.{number}.{key}"] for key in ("weight", "bias"))
+        branch = F.conv2d(branch, weight, bias, padding=1)
+        branch = F.relu(norm(state, f"residual.{number + 1}", branch))
+    vectors = branch.mean(dim=(2, 3))
+    vectors = vectors @ state["excitation.0.weight"].T + state["excitation.0.bias"]
+    vectors = vectors.relu() @ state["excitation.2.weight"].T + state["excitation.2.bias"]
+    with torch.inference_mode():
+        expected = F.relu(branch * vectors.sigmoid()[:, :, None, None] + maps)
+        torch.testing.assert_close(block(maps), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "size"),
+    [
+        ("weiaicunzai/mobilenetv2", "pre", (32, 34, 34)),  # a 1x1 convolution that pads
+        ("weiaicunzai/googlenet", "a3", (256, 16, 16)),
+        ("weiaicunzai/xception", "entry_flow", (728, 8, 8)),
+        ("weiaicunzai/squeezenet", "conv10", (100, 4, 4)),
+        ("kuangliu/MobileNetV2", "layers", (320, 4, 4)),
+        ("kuangliu/ResNeXt29_2x64d", "layer3", (1024, 8, 8)),
+        ("huyvnphan/resnet18", "layer1", (64, 16, 16)),
+        ("huyvnphan/inception_v3", "Mixed_7a", (1280, 7, 7)),
+        ("chenyaofo/repvgg_a1", "stage1", (64, 32, 32)),
+    ],
+)
+def test_maps_have_the_size_they_have_there(name, layer, size):
+    sizes = {}
+    module = on_meta(name).get_submodule(layer)
+    hook = module.register_forward_hook(lambda m, i, output: sizes.update(size=output.shape[1:]))
+    with torch.inference_mode():
+        on_meta(name)(torch.zeros(1, 3, 32, 32, device="meta"))
+    hook.remove()
+    assert sizes["size"] == size
 
 
 def test_the_report_pools_late():

@@ -15,7 +15,12 @@ from vizlib.architectures import elsewhere
 from vizlib.inside.activations import prepare
 from vizlib.inside.layers import layer_table
 
-NAMES = elsewhere.names()
+# those of torchvision, of timm and of plain chains have tests of their own
+NAMES = [
+    name
+    for name in elsewhere.names()
+    if name.partition("/")[0] not in ("torchvision", "timm", "chain")
+]
 MANY_MODULES = 100  # a layer table of more takes long
 DEEPEST = ["akamaster/resnet1202"]
 
@@ -62,7 +67,12 @@ def test_keeps_the_contract(name):
     assert architecture.name == name
     assert architecture.summary.endswith(".")
     assert "num_classes" in architecture.arguments
-    assert set(architecture.arguments) <= {"num_classes", "in_channels", "image_size"}
+    assert set(architecture.arguments) <= {
+        "num_classes",
+        "in_channels",
+        "image_size",
+        "widths",
+    }
     source = elsewhere.source_of(name)
     assert source.name == name.partition("/")[0]
     assert len(source.mean) == len(source.std)
@@ -98,6 +108,20 @@ def check_other_arguments(architecture):
     check_shape(model, (channels, side, side), 7)
 
 
+@pytest.mark.parametrize(
+    ("name", "widths", "shapes"),
+    [
+        ("tutorials/cifar10", (8, 24, 100, 50), ["8x3x5x5", "24x8x5x5", "100x600", "50x100"]),
+        ("michigan/three_layers", (12, 8), ["12x3x5x5", "8x12x3x3", "10x8192"]),
+    ],
+)
+def test_takes_other_widths(name, widths, shapes):
+    with torch.device("meta"):
+        model = architectures.create(name, widths=widths)
+    weights = [tensor.shape for key, tensor in model.state_dict().items() if "weight" in key]
+    assert ["x".join(map(str, shape)) for shape in weights][: len(shapes)] == shapes
+
+
 def test_a_name_of_nobody():
     with pytest.raises(architectures.UserError, match="kuangliu/ResNet19"):
         architectures.get("kuangliu/ResNet19")
@@ -131,6 +155,11 @@ def test_is_ready_to_be_looked_into():
         ("chenyaofo/shufflenetv2_x1_5", 2_488_874),
         ("chenyaofo/repvgg_a2", 26_815_690),
         ("huyvnphan/vgg11_bn", 28_149_514),
+        ("reports/mobilenet", 3_207_306),
+        ("lenet5/features_tanh", 61_706),
+        ("xternalz/wrn_28_10", 36_479_194),
+        ("xternalz/wrn_40_2", 2_243_546),
+        ("meliketoy/wide_resnet_28x10", 36_489_290),
         ("kuangliu/VGG16", 14_728_266),
         ("kuangliu/ResNet18", 11_173_962),
         ("kuangliu/ResNet50", 23_520_842),
@@ -145,6 +174,31 @@ def test_is_ready_to_be_looked_into():
 )
 def test_has_as_many_parameters_as_its_source_says(name, count):
     assert parameters(on_meta(name)) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        ("weiaicunzai/mobilenet", "3.3"),
+        ("weiaicunzai/mobilenetv2", "2.37"),
+        ("weiaicunzai/squeezenet", "0.78"),
+        ("weiaicunzai/vgg11_bn", "28.5"),
+        ("weiaicunzai/vgg16_bn", "34.0"),
+        ("weiaicunzai/resnet18", "11.2"),
+        ("weiaicunzai/resnet50", "23.7"),
+        ("weiaicunzai/resnext50", "14.8"),
+        ("weiaicunzai/densenet121", "7.0"),
+        ("weiaicunzai/wideresnet", "55.9"),
+        ("weiaicunzai/xception", "21.0"),
+        ("chenyaofo/mobilenetv2_x0_5", "0.70"),
+        ("chenyaofo/shufflenetv2_x2_0", "5.37"),
+        ("huyvnphan/densenet161", "26.483"),
+        ("huyvnphan/googlenet", "5.491"),
+    ],
+)
+def test_is_as_large_as_its_readme_says(name, millions):
+    digits = len(millions.partition(".")[2])
+    assert f"{parameters(on_meta(name)) / 1e6:.{digits}f}" == millions
 
 
 BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -163,6 +217,40 @@ BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
         (
             "chenyaofo/repvgg_a0",
             "stage0.rbr_dense.conv stage0.rbr_dense.bn stage0.rbr_1x1.conv *linear",
+        ),
+        ("michigan/three_layers", "conv_1 conv_2 fc"),
+        ("michigan/three_layers_sequential", "0 2 5"),
+        (
+            "michigan/resnet32",
+            "cnn.0.net.0 cnn.1.net.0.block.net.0 cnn.1.net.0.block.net.2 *fc",
+        ),
+        ("michigan/plain32", "cnn.0.net.0 cnn.1.net.0.net.0 cnn.1.net.0.net.2 *fc"),
+        ("michigan/resnet47", "cnn.0.net.0 cnn.1.net.0.block.0 cnn.1.net.0.block.2 *fc"),
+        (
+            "reports/resnet18_left",
+            "conv1.0 conv1.1 layer1.0.left.0 layer1.0.left.1 layer1.0.left.3 *fc",
+        ),
+        ("reports/vgg16_slim", "features.0 features.2 features.5 features.7 *classifier.5"),
+        ("lenet5/features_relu", "features.0 features.3 classifier.0 classifier.2 classifier.4"),
+        ("d2l/LeNet", "0 3 7 9 11"),
+        ("activatedgeek/LeNet5", "convnet.c1 convnet.c3 convnet.c5 fc.f6 fc.f7"),
+        (
+            "xternalz/wrn_28_2",
+            "conv1 block1.layer.0.bn1 block1.layer.0.conv1 block1.layer.0.bn2 *fc",
+        ),
+        (
+            "weiaicunzai/resnet18",
+            "conv1.0 conv1.1 conv2_x.0.residual_function.0 conv2_x.0.residual_function.1 *fc",
+        ),
+        ("weiaicunzai/seresnet18", "pre.0 pre.1 stage1.0.residual.0 stage1.0.residual.1 *linear"),
+        ("weiaicunzai/mobilenet", "stem.0.conv stem.0.bn stem.1.depthwise.0 *fc"),
+        (
+            "weiaicunzai/densenet121",
+            "conv1 features.dense_block_layer_0.bottle_neck_layer_0.bottle_neck.0 *linear",
+        ),
+        (
+            "weiaicunzai/xception",
+            "entry_flow.conv1.0 entry_flow.conv1.1 entry_flow.conv2.0 entry_flow.conv2.1 *fc",
         ),
         (
             "kuangliu/PreActResNet18",
@@ -280,6 +368,143 @@ def test_a_repvgg_block():
     total = norm(state, "rbr_dense.bn", large) + norm(state, "rbr_1x1.bn", small)
     with torch.inference_mode():
         torch.testing.assert_close(block(maps), F.relu(total + norm(state, "rbr_identity", maps)))
+
+
+@pytest.mark.parametrize(("block", "stride"), [("layer1.1", 1), ("layer3.0", 2)])
+def test_a_block_of_left_and_shortcut(block, stride):
+    block = trained("reports/resnet18_left").get_submodule(block)
+    state, maps = block.state_dict(), torch.randn(2, 128 if stride == 2 else 64, 8, 8)
+    left = F.conv2d(maps, state["left.0.weight"], stride=stride, padding=1)
+    left = F.conv2d(F.relu(norm(state, "left.1", left)), state["left.3.weight"], padding=1)
+    through = maps
+    if stride == 2:
+        through = F.conv2d(maps, state["shortcut.0.weight"], stride=2)
+        through = norm(state, "shortcut.1", through)
+    with torch.inference_mode():
+        torch.testing.assert_close(block(maps), F.relu(norm(state, "left.4", left) + through))
+
+
+def test_michigans_residual_network():
+    """Stem, three stages of five blocks, means, one linear layer; nothing behind a sum."""
+    state, images, logits = answers("michigan/resnet32")
+
+    def convolved(name, maps, stride=1):
+        weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+        return F.conv2d(maps, weight, bias, stride=stride, padding=weight.shape[2] // 2)
+
+    maps = F.relu(convolved("cnn.0.net.0", images))
+    for stage in (1, 2, 3):
+        for number in range(5):
+            block = f"cnn.{stage}.net.{number}"
+            stride = 2 if stage > 1 and number == 0 else 1
+            branch = F.relu(norm(state, f"{block}.block.net.0", maps))
+            branch = convolved(f"{block}.block.net.2", branch, stride)
+            branch = F.relu(norm(state, f"{block}.block.net.3", branch))
+            branch = convolved(f"{block}.block.net.5", branch)
+            changes = f"{block}.shortcut.weight" in state
+            maps = branch + (convolved(f"{block}.shortcut", maps, stride) if changes else maps)
+    expected = F.linear(maps.mean(dim=(2, 3)), state["fc.weight"], state["fc.bias"])
+    torch.testing.assert_close(logits, expected)
+
+
+def test_weiaicunzais_squeeze_and_excitation():
+    """A ReLU before the weighing, and one behind the sum."""
+    block = trained("weiaicunzai/seresnet18").get_submodule("stage1.0")
+    state, maps = block.state_dict(), torch.randn(2, 64, 8, 8)
+    branch = maps
+    for number in (0, 3):
+        weight, bias = (state[f"residual.{number}.{key}"] for key in ("weight", "bias"))
+        branch = F.conv2d(branch, weight, bias, padding=1)
+        branch = F.relu(norm(state, f"residual.{number + 1}", branch))
+    vectors = branch.mean(dim=(2, 3))
+    vectors = vectors @ state["excitation.0.weight"].T + state["excitation.0.bias"]
+    vectors = vectors.relu() @ state["excitation.2.weight"].T + state["excitation.2.bias"]
+    with torch.inference_mode():
+        expected = F.relu(branch * vectors.sigmoid()[:, :, None, None] + maps)
+        torch.testing.assert_close(block(maps), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "size"),
+    [
+        ("weiaicunzai/mobilenetv2", "pre", (32, 34, 34)),  # a 1x1 convolution that pads
+        ("weiaicunzai/googlenet", "a3", (256, 16, 16)),
+        ("weiaicunzai/xception", "entry_flow", (728, 8, 8)),
+        ("weiaicunzai/squeezenet", "conv10", (100, 4, 4)),
+        ("kuangliu/MobileNetV2", "layers", (320, 4, 4)),
+        ("kuangliu/ResNeXt29_2x64d", "layer3", (1024, 8, 8)),
+        ("huyvnphan/resnet18", "layer1", (64, 16, 16)),
+        ("huyvnphan/inception_v3", "Mixed_7a", (1280, 7, 7)),
+        ("chenyaofo/repvgg_a1", "stage1", (64, 32, 32)),
+    ],
+)
+def test_maps_have_the_size_they_have_there(name, layer, size):
+    sizes = {}
+    module = on_meta(name).get_submodule(layer)
+    hook = module.register_forward_hook(lambda m, i, output: sizes.update(size=output.shape[1:]))
+    with torch.inference_mode():
+        on_meta(name)(torch.zeros(1, 3, 32, 32, device="meta"))
+    hook.remove()
+    assert sizes["size"] == size
+
+
+def test_the_report_pools_late():
+    model = on_meta("late_pool/resnet18_left")
+    sizes = {layer.name: layer.output_shape[1:] for layer in layer_table(model, (3, 224, 224))}
+    assert sizes["layer1.1"] == (112, 112)
+    assert sizes["maxpool"] == (56, 56)
+    assert sizes["layer4"] == (7, 7)
+
+
+def test_wide_blocks():
+    """xternalz's projection takes what the first ReLU makes, meliketoy's the maps themselves, and
+    its second convolution strides.
+    """
+    maps = torch.randn(2, 32, 8, 8)
+    block = trained("xternalz/wrn_16_2").get_submodule("block2.layer.0")
+    state = block.state_dict()
+    active = F.relu(norm(state, "bn1", maps))
+    branch = F.conv2d(active, state["conv1.weight"], stride=2, padding=1)
+    branch = F.conv2d(F.relu(norm(state, "bn2", branch)), state["conv2.weight"], padding=1)
+    through = F.conv2d(active, state["convShortcut.weight"], stride=2)
+    with torch.inference_mode():
+        torch.testing.assert_close(block(maps), branch + through)
+
+    block = trained("meliketoy/wide_resnet_28x2").get_submodule("layer2.0")
+    state = block.state_dict()
+    branch = F.relu(norm(state, "bn1", maps))
+    branch = F.conv2d(branch, state["conv1.weight"], state["conv1.bias"], padding=1)
+    branch = F.relu(norm(state, "bn2", branch))
+    branch = F.conv2d(branch, state["conv2.weight"], state["conv2.bias"], stride=2, padding=1)
+    through = F.conv2d(maps, state["shortcut.0.weight"], state["shortcut.0.bias"], stride=2)
+    with torch.inference_mode():
+        torch.testing.assert_close(block(maps), branch + through)
+
+
+def test_activations_and_pools_of_a_lenet():
+    """Three of one state dict compute three different things."""
+    model = trained("lenet5/features_relu")
+    state, images = model.state_dict(), torch.randn(1, 1, 32, 32)
+    results = []
+    for activation, pool in (
+        (F.relu, F.max_pool2d),
+        (torch.tanh, F.max_pool2d),
+        (torch.tanh, F.avg_pool2d),
+    ):
+        maps = images
+        for name in ("features.0", "features.3"):
+            maps = F.conv2d(maps, state[f"{name}.weight"], state[f"{name}.bias"])
+            maps = pool(activation(maps), 2)
+        vectors = maps.flatten(1)
+        for name in ("classifier.0", "classifier.2"):
+            linear = F.linear(vectors, state[f"{name}.weight"], state[f"{name}.bias"])
+            vectors = activation(linear)
+        results.append(F.linear(vectors, state["classifier.4.weight"], state["classifier.4.bias"]))
+    for expected, words in zip(results, ("relu", "tanh", "tanh_mean"), strict=True):
+        other = architectures.create(f"lenet5/features_{words}").eval()
+        other.load_state_dict(state)
+        with torch.inference_mode():
+            torch.testing.assert_close(other(images), expected)
 
 
 # Torchvision's own, changed as the sources say that they changed them

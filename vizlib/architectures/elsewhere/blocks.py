@@ -8,7 +8,7 @@ that its source gives them, in the order in which its source defines them.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -17,7 +17,7 @@ Layers = dict[str, nn.Module]  # in order, by the names that they have in a stat
 Block = Callable[[int, int, int], nn.Module]  # (in_channels, width, stride)
 
 
-def named(layers: Layers) -> nn.Sequential:
+def named(layers: Mapping[str, nn.Module]) -> nn.Sequential:
     """One after the other, by name."""
     return nn.Sequential(OrderedDict(layers))
 

@@ -23,7 +23,7 @@ from vizlib.architectures.elsewhere.blocks import (
     projection,
     stages,
 )
-from vizlib.architectures.elsewhere.chains import (
+from vizlib.architectures.elsewhere.small import (
     lenet5_features,
     numbered,
     vgg_features,

@@ -24,7 +24,7 @@ from vizlib.architectures.elsewhere.blocks import (
     norms_behind,
     stages,
 )
-from vizlib.architectures.elsewhere.chains import linear_layers, vgg_features
+from vizlib.architectures.elsewhere.small import linear_layers, vgg_features
 
 RESNET_DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 # (expansion, channels, blocks, stride); the second stage keeps its size

@@ -10,7 +10,7 @@ from torch import nn
 
 from vizlib.architectures.elsewhere import Source, add
 from vizlib.architectures.elsewhere.blocks import basic_block, conv, head, named, normed, stages
-from vizlib.architectures.elsewhere.chains import (
+from vizlib.architectures.elsewhere.small import (
     features_of,
     lenet5_features,
     numbered,
@@ -78,10 +78,20 @@ KERAS = Source(
 )
 
 
-def tutorial_net(num_classes: int = 10, in_channels: int = 3, image_size: int = 32) -> nn.Module:
-    """conv1, conv2, fc1, fc2, fc3: PyTorch's LeNet."""
-    layers = lenet5_features(in_channels)
-    return numbered(with_linear_layers(layers, (120, 84), num_classes, image_size))
+def tutorial_net(
+    num_classes: int = 10,
+    in_channels: int = 3,
+    image_size: int = 32,
+    widths: tuple[int, ...] = (6, 16, 120, 84),
+) -> nn.Module:
+    """conv1, conv2, fc1, fc2, fc3, of these widths."""
+    layers = lenet5_features(in_channels, widths=widths[:2])
+    return numbered(with_linear_layers(layers, widths[2:], num_classes, image_size))
+
+
+def garment_classifier(num_classes: int = 10) -> nn.Module:
+    """The same for grey pictures of 28 pixels."""
+    return tutorial_net(num_classes, 1, 28)
 
 
 def mnist_now(num_classes: int = 10, in_channels: int = 1, image_size: int = 28) -> nn.Module:
@@ -208,7 +218,7 @@ add(
 add(
     GARMENTS,
     "GarmentClassifier",
-    partial(tutorial_net, in_channels=1, image_size=28),
+    garment_classifier,
     summary="The same network for grey pictures of 28 pixels, as PyTorch's tutorials train it on "
     "Fashion-MNIST.",
     input_size=GREY,

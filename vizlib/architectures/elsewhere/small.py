@@ -104,13 +104,14 @@ def lenet5_features(
     padding: int = 0,
     activation: Callable[[], nn.Module] = nn.ReLU,
     pool: Callable[[int], nn.Module] = nn.MaxPool2d,
+    widths: Sequence[int] = (6, 16),
 ) -> list[nn.Module]:
-    """Two 5x5 convolutions of 6 and 16 filters, each with an activation and a pool."""
+    """Two 5x5 convolutions of these many filters, each with an activation and a pool."""
     return [
-        nn.Conv2d(in_channels, 6, 5, padding=padding),
+        nn.Conv2d(in_channels, widths[0], 5, padding=padding),
         activation(),
         pool(2),
-        nn.Conv2d(6, 16, 5),
+        nn.Conv2d(widths[0], widths[1], 5),
         activation(),
         pool(2),
     ]

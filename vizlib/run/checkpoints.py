@@ -188,13 +188,14 @@ class _Part:
     @property
     def beside(self) -> list[Held]:
         """What lies in those dictionaries beside the tensors, the innermost first."""
+        inside = (*self.around[1:], self.tensors)
         return [
             {
                 name: value
                 for name, value in held.items()
-                if name not in self.tensors and not OPTIMISER.search(shown(name))
+                if value is not inner and name not in self.tensors and not _is_of_training(name)
             }
-            for held in reversed(self.around)
+            for held, inner in reversed([*zip(self.around, inside, strict=True)])
         ]
 
     @property
@@ -240,8 +241,13 @@ def _dictionaries(content: Any) -> Iterator[tuple[KeyPath, tuple[Held, ...]]]:
             waiting += [
                 ((*path, shown(name)), (*around, inner))
                 for name, inner in held.items()
-                if isinstance(inner, dict) and not OPTIMISER.search(shown(name))
+                if isinstance(inner, dict) and not _is_of_training(name)
             ]
+
+
+def _is_of_training(name: Any) -> bool:
+    """Whether what is called so is needed only to train on."""
+    return bool(OPTIMISER.search(shown(name)))
 
 
 def _is_optimiser(held: Held) -> bool:

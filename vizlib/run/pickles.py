@@ -206,11 +206,9 @@ class Walk:
     def _import(self, module: Any, name: Any) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
             raise Damaged("a name that is no text")
-        if self.protocol <= 2:  # as Python 2 called them
-            module, name = _compat_pickle.NAME_MAPPING.get(
-                (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
-            )
-        wanted = Name(module, name)
+        # PyTorch's reader, too, takes the names of Python 2 in files of all ages
+        there = _compat_pickle.IMPORT_MAPPING.get(module, module)
+        wanted = Name(*_compat_pickle.NAME_MAPPING.get((module, name), (there, name)))
         self._stack.append(self.names.setdefault(wanted, wanted))
 
     def _do_reduce(self, _: Any) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import pickle
+import pickletools
 import random
 import struct
 import subprocess
@@ -292,3 +293,297 @@ def test_the_usual_wrappers(wrapper):
     assert_same(checkpoint, STATE)
     assert (checkpoint.wrapper, checkpoint.prefix) == (wrapper, "module.")
     assert checkpoint.besides == {"note": "x"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        compressed(STATE),
+        in_zip(STATE, pickle_protocol=3),
+        repacked(in_zip(STATE), lambda name: name.replace("archive/", "my weights.v2/")),
+        repacked(in_zip(STATE), extra=[("archive/notes.txt", b"x")]),
+        safetensors.torch.save(STATE),
+        safetensors.torch.save(STATE, {"format": "pt", "epoch": "7"}),
+        safetensors.torch.save(under("model.")),
+    ],
+    ids=["compressed", "protocol 3", "name", "more", "safetensors", "metadata", "prefix"],
+)
+def test_other_good_containers(data):
+    checkpoint = read_checkpoint(data)
+    assert_same(checkpoint, {name: STATE[name] for name in checkpoint.tensors})
+    assert len(checkpoint.tensors) == len(STATE)
+    assert checkpoint.besides in ({}, {"format": "pt", "epoch": "7"})
+
+
+def test_safetensors_of_every_kind_of_number():
+    tensors = {
+        str(number): torch.tensor([[1, 0], [0, 1]], dtype=dtype)
+        for number, dtype in enumerate(
+            (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32)
+            + (torch.int16, torch.int8, torch.uint8, torch.bool)
+        )
+    } | {"one": torch.tensor(2.5), "none": torch.empty(0, 3)}
+    read = read_checkpoint(safetensors.torch.save(tensors)).tensors
+    for name, tensor in tensors.items():
+        floating = tensor.is_floating_point()
+        assert read[name].dtype == (torch.float32 if floating else tensor.dtype)
+        assert torch.equal(read[name], tensor.float() if floating else tensor)
+        assert read[name].shape == tensor.shape
+
+
+def test_a_file_is_read_from_wherever_it_is(tmp_path):
+    data = in_zip(STATE)
+    path = tmp_path / "weights.pt"
+    path.write_bytes(data)
+    link = tmp_path / "link.pt"
+    link.symlink_to(path)
+    for source in (data, bytearray(data), memoryview(data), path, str(path), link):
+        assert_same(read_checkpoint(source), STATE)
+
+
+def test_another_part_can_be_asked_for():
+    data = in_zip({"net": {"state_dict": STATE}, "ema": TWICE})
+    assert read_checkpoint(data).has_several == ("ema",)
+    other = read_checkpoint(data, part="ema")
+    assert_same(other, TWICE)
+    assert (other.wrapper, other.has_several) == ("ema", ("net / state_dict",))
+    assert_same(read_checkpoint(data, part="net / state_dict"), STATE)
+    with pytest.raises(UserError, match="no part of this file named 'x'. Possible: net / st.*ema"):
+        read_checkpoint(data, part="x")
+
+
+LARGE = {str(number): torch.zeros(50_000) for number in range(20)}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [in_zip(LARGE), in_legacy(LARGE), safetensors.torch.save(LARGE)],
+    ids=["zip", "legacy", "safetensors"],
+)
+def test_progress_is_said_and_reading_can_be_ended(data):
+    shares = []
+    read_checkpoint(data, shares.append)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert len(shares) > 10
+    assert len([share for share in shares if 0.2 < share < 0.8]) > 4
+
+    class Ended(Exception):
+        pass
+
+    def end(share):
+        raise Ended
+
+    with pytest.raises(Ended):
+        read_checkpoint(data, end)
+
+
+# Bad files: pickles by hand
+
+
+def text(content):
+    content = content.encode("utf-8", "surrogatepass")
+    return b"X" + struct.pack("<I", len(content)) + content
+
+
+def number(value):
+    content = pickle.encode_long(value)
+    return b"\x8a" + bytes([len(content)]) + content
+
+
+def name(full):
+    module, _, last = full.rpartition(".")
+    return f"c{module}\n{last}\n".encode()
+
+
+def tuple_of(*parts):
+    return b"(" + b"".join(parts) + b"t"
+
+
+def call(full, *arguments):
+    return name(full) + tuple_of(*arguments) + b"R"
+
+
+def dictionary(**values):
+    return b"}(" + b"".join(text(key) + value for key, value in values.items()) + b"u"
+
+
+def storage(kind="torch.FloatStorage", key="0", count=6, location="cpu"):
+    return tuple_of(text("storage"), name(kind), text(key), text(location), number(count)) + b"Q"
+
+
+def tensor(size=(2, 3), stride=(3, 1), offset=0, stored=None):
+    return call(
+        "torch._utils._rebuild_tensor_v2",
+        stored or storage(),
+        number(offset),
+        tuple_of(*map(number, size)),
+        tuple_of(*map(number, stride)),
+        b"\x89",
+        call("collections.OrderedDict"),
+    )
+
+
+def program(content, protocol=2):
+    return b"\x80" + bytes([protocol]) + content + b"."
+
+
+def zip_of(pickled, values=bytes(24)):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        archive.writestr("archive/byteorder", "little")
+        archive.writestr("archive/data/0", values)
+        archive.writestr("archive/version", "3")
+    return file.getvalue()
+
+
+def legacy_of(pickled, values=bytes(24), keys=("0",), count=6):
+    heads = in_legacy({})
+    file = io.BytesIO(heads)
+    for _ in range(3):  # the magic number, the version, the machine
+        collections.deque(pickletools.genops(file), maxlen=0)
+    listed = program(b"](" + b"".join(map(text, keys)) + b"e")
+    pickled = pickled.replace(b"tQ", b"NtQ")  # nothing is said of a part that is seen
+    return heads[: file.tell()] + pickled + listed + struct.pack("<q", count) + values
+
+
+def test_pickles_by_hand_are_what_torch_writes():
+    """The oracle of the bad ones: made the same way, a good one opens."""
+    for data in (
+        zip_of(program(dictionary(w=tensor()))),
+        legacy_of(program(dictionary(w=tensor()))),
+    ):
+        assert torch.equal(torch.load(io.BytesIO(data), weights_only=True)["w"], torch.zeros(2, 3))
+        assert_same(read_checkpoint(data), {"w": torch.zeros(2, 3)})
+
+
+# Bad files: what wants to run code
+
+MARKER = pathlib.Path("/tmp") / f"convscope-canary-{os.getpid()}"
+COMMAND = f"touch '{MARKER}'"
+# what is called, with what, and the word for it in the sentence
+PAYLOADS = {
+    "os.system": ("posix.system", text(COMMAND)),
+    "nt.system": ("nt.system", text(COMMAND)),
+    "os.popen": ("os.popen", text(COMMAND)),
+    "os.mkdir": ("os.mkdir", text(str(MARKER))),
+    "subprocess.check_output": (
+        "subprocess.check_output",
+        b"](" + text("touch") + text(str(MARKER)) + b"e",
+    ),
+    "subprocess.Popen": ("subprocess.Popen", b"](" + text("touch") + text(str(MARKER)) + b"e"),
+    "builtins.eval": ("__builtin__.eval", text(f"open({str(MARKER)!r}, 'w')")),
+    "builtins.exec": ("builtins.exec", text(f"open({str(MARKER)!r}, 'w')")),
+    "builtins.open": ("builtins.open", text(str(MARKER)), text("w")),
+    "io.open": ("io.open", text(str(MARKER)), text("w")),
+    "builtins.getattr": ("builtins.getattr", name("os.path"), text("join")),
+    "builtins.__import__": ("builtins.__import__", text("antigravity")),
+    "builtins.print": ("builtins.print", text("x")),
+    "importlib.import_module": ("importlib.import_module", text("antigravity")),
+    "runpy.run_path": ("runpy.run_path", text("/tmp/x.py")),
+    "pickle.loads": ("pickle.loads", text("x")),
+    "pathlib.Path.touch": ("pathlib.Path.touch", call("pathlib.PosixPath", text(str(MARKER)))),
+    "shutil.rmtree": ("shutil.rmtree", text(str(MARKER))),
+    "webbrowser.open": ("webbrowser.open", text("http://127.0.0.1:9/")),
+    "ctypes.CDLL": ("ctypes.CDLL", text("libc.so.6")),
+    "code.interact": ("code.interact",),
+    "functools.partial": ("functools.partial", name("posix.system"), text(COMMAND)),
+    "operator.methodcaller": ("operator.methodcaller", text("x")),
+    "torch.load": ("torch.load", text(str(MARKER))),
+    "torch.save": ("torch.save", text("x"), text(str(MARKER))),
+    "torch.hub.load": ("torch.hub.load", text("x/y"), text("z")),
+    "torch.jit.load": ("torch.jit.load", text(str(MARKER))),
+    "torch.storage._load_from_bytes": ("torch.storage._load_from_bytes", text("x")),
+    "torch.Tensor": ("torch.Tensor", number(10**11)),
+    "torch.FloatStorage": ("torch.FloatStorage", number(10**11)),
+    "torch.empty": ("torch.empty", number(10**11)),
+    "numpy.load": ("numpy.load", text("/etc/passwd")),
+    "numpy.core.multiarray.fromstring": ("numpy.core.multiarray.fromstring", text("x")),
+    "builtins.bytearray": ("builtins.bytearray", number(10**11)),
+    "_codecs.encode": ("_codecs.encode", text("x"), text("punycode")),
+    "_codecs.decode": ("_codecs.decode", text("x"), text("zlib")),
+    "copyreg._reconstructor": (
+        "copy_reg._reconstructor",
+        name("__main__.Net"),
+        name("__builtin__.object"),
+        b"N",
+    ),
+    "__main__.Settings": ("__main__.Settings",),
+    "sklearn.svm.SVC": ("sklearn.svm.SVC",),
+}
+# how it comes: alone, beside weights, before or behind them, as an object, called later, cut off
+AROUND = {
+    "alone": lambda bad: program(bad),
+    "beside": lambda bad: program(dictionary(state_dict=dictionary(w=tensor()), args=bad)),
+    "instead of a tensor": lambda bad: program(dictionary(w=tensor(), x=bad)),
+    "thrown away": lambda bad: program(bad + b"0" + dictionary(w=tensor())),
+    "as a key": lambda bad: program(b"}" + bad + b"Ns"),
+    "made, not called": lambda bad: program(bad[:-1] + b"\x81"),
+}
+WRAPPED = {
+    "zip": zip_of,
+    "legacy": legacy_of,
+    "first in legacy": lambda pickled: in_legacy({})[:15] + pickled,
+    "pickle": lambda pickled: pickled,
+    "protocol 0": lambda pickled: pickled[2:],
+}
+CODE = {
+    f"{wanted}, {around}, {container}": (wrap(AROUND[around](call(*arguments))), wanted)
+    for wanted, arguments in PAYLOADS.items()
+    for around, container, wrap in (
+        *(("beside", container, wrap) for container, wrap in WRAPPED.items()),
+        *(
+            (around, "zip", zip_of)
+            for around in AROUND
+            if wanted in ("os.system", "builtins.eval", "builtins.bytearray")
+        ),
+    )
+}
+
+
+def refusal(data, word):
+    """The sentence that refuses a file. It is one, short, plain, and no cause is shown with it."""
+    with pytest.raises(UserError) as caught:
+        read_checkpoint(data)
+    sentence = str(caught.value)
+    assert word.lower() in sentence.lower(), sentence
+    assert len(sentence) < 300
+    assert sentence.isprintable()
+    assert "weights_only" not in sentence
+    assert sentence.endswith((".", ")."))
+    shown_cause = not caught.value.__suppress_context__ and caught.value.__context__
+    assert not shown_cause or isinstance(shown_cause, OSError)
+    assert not MARKER.exists()
+    return sentence
+
+
+def test_the_payload_works_where_somebody_is_careless():
+    try:
+        pickle.loads(program(call(*PAYLOADS["os.system"])))
+        assert MARKER.exists()
+    finally:
+        MARKER.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("case", CODE)
+def test_what_wants_to_run_code_is_refused_by_its_name(case):
+    data, wanted = CODE[case]
+    module = wanted.rpartition(".")[2] if wanted.startswith("nt.") else wanted
+    refusal(data, module)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize(
+    ("model", "word"),
+    [
+        (MODEL, "whole model (class Sequential of module torch.nn.modules.container)"),
+        (nn.DataParallel(MODEL), "whole model (class DataParallel"),
+        ({"net": MODEL, "epoch": 3}, "whole model (class Sequential"),
+        ([MODEL.fc], "whole model (class Linear of module torch.nn.modules.linear)"),
+        ({"state_dict": STATE, "loss": nn.CrossEntropyLoss()}, "whole model (class CrossEntropyL"),
+    ],
+)
+def test_a_whole_model_is_named_and_how_to_save_its_weights(container, model, word):
+    sentence = refusal(CONTAINERS[container](model), word)
+    assert "torch.save(model.state_dict(), 'weights.pt')" in sentence

@@ -47,14 +47,14 @@ def check(walk: Walk) -> None:
     wanted = [call.function for call in walk.wrong if isinstance(call.function, Name)] + names
     if wanted or walk.wrong:
         raise UserError(
-            f"This file wants to run {quoted(wanted)}: that could run code, so nothing of it was "
+            f"This file wants to run {_quoted(wanted)}: that could run code, so nothing of it was "
             f"used. {SAVE_AGAIN}"
         )
     if walk.has_deep_keys or not all(map(_is_storage, walk.fetched)):
         raise UserError(f"This weights file is damaged. Copy it again, or: {SAVE_AGAIN}")
 
 
-def quoted(wanted: list[Name]) -> str:
+def _quoted(wanted: list[Name]) -> str:
     """The first of some names for a message."""
     return f"`{shown(wanted[0])}`" if wanted else "something that it makes itself"
 

@@ -262,10 +262,12 @@ def walk(file: BinaryIO, may_call: Callable[[Call], bool], most_steps: int = MAX
     return way
 
 
-def names_in(data: bytes) -> list[Name]:
-    """What a pickle would import, up to where it is damaged or too long."""
-    way = Walk(lambda call: True)
+def survey(data: bytes, may_call: Callable[[Call], bool]) -> tuple[Walk, bool]:
+    """The way through a pickle as far as it can be gone, and whether that is to its end."""
+    way = Walk(may_call)
     with contextlib.suppress(Exception):  # damaged pickles raise anything
         for operation, argument, _ in itertools.islice(pickletools.genops(data), MAX_STEPS):
             way.step(operation.name, argument)
-    return list(way.names)
+            if operation.name == "STOP":
+                return way, True
+    return way, False

@@ -126,14 +126,14 @@ def _reader(data: bytes) -> tuple[str, Reader]:
 
 
 def _refuse_pickle(data: bytes) -> None:
-    """UserError for a pickle that torch.save did not write, if it would import anything."""
-    if not (data.startswith(b"\x80") or data.endswith(b".")):
-        return
-    if wanted := pickles.names_in(data):
-        raise UserError(
-            f"This is a Python pickle that wants to run {allowed.quoted(wanted)}: that could run "
-            f"code, so it was not opened. {SAVE_AGAIN}"
-        )
+    """UserError for a pickle that torch.save did not write, if it wants what it must not have. In
+    the first protocol a pickle is a text, so what is none is not taken for one.
+    """
+    is_pickle = data.startswith(b"\x80")
+    if is_pickle or data.endswith(b"."):
+        walk, is_whole = pickles.survey(data, allowed.may_call)
+        if is_pickle or is_whole:
+            allowed.check(walk)
 
 
 # What torch.save writes

@@ -91,4 +91,11 @@ def _pickle_among(names: list[str]) -> str:
     if pickles != [f"{names[0].partition('/')[0]}/data.pkl" if names else ""]:
         refuse_members(names)
         raise UserError(f"This archive holds no PyTorch weights. {SAVE_AGAIN}")
+    folder = pickles[0].removesuffix("data.pkl")
+    for name in names:
+        if not name.startswith(folder):
+            raise UserError(
+                f"This archive was packed again with other files ({shown(name)}), which PyTorch "
+                f"does not read. Take the file as it was saved, or: {SAVE_AGAIN}"
+            )
     return pickles[0]

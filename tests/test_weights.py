@@ -294,7 +294,7 @@ def test_size_limit_is_looked_at_before_reading(tmp_path, monkeypatch):
     path = tmp_path / "large.pt"
     with path.open("wb") as file:
         file.truncate(checkpoints.MAX_BYTES + 1)  # a hole: takes no room on the disk
-    monkeypatch.setattr("pathlib.Path.read_bytes", lambda self: pytest.fail("was read"))
+    monkeypatch.setattr(checkpoints, "open_regular", lambda path: pytest.fail("was read"))
     refusal(path, "up to 1 GB")
 
 

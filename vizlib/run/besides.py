@@ -25,7 +25,7 @@ def plain_values(dictionaries: Iterable[Mapping[Any, Any]]) -> dict[str, Any]:
         name: value
         for dictionary in dictionaries
         for name, value in dictionary.items()
-        if isinstance(name, str) and not (isinstance(value, dict) and _holds_tensors(value))
+        if isinstance(name, str)
     }
     return _Taken().dictionary(together, MAX_DEPTH, MAX_NAMES) or {}
 
@@ -54,7 +54,7 @@ class _Taken:
             return _plain_text(value)
         if depth and isinstance(value, (list, tuple, set)):
             return self.list(value, depth)
-        if depth and isinstance(value, dict):
+        if depth and isinstance(value, dict) and not _holds_tensors(value):
             return self.dictionary(value, depth, MAX_LENGTH)
         return None
 

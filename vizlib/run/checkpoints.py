@@ -17,11 +17,12 @@ from typing import Any
 import torch
 
 from vizlib.errors import UserError, unknown
-from vizlib.files import check_regular
+from vizlib.files import check_regular, open_regular
 from vizlib.run.besides import plain_values
 from vizlib.run.file_kinds import SAVE_AGAIN, shown
 from vizlib.run.stand_ins import Array
-from vizlib.run.tensor_files import MAX_BYTES, Say, read_content
+from vizlib.run.tensor_files import Say, read_content
+from vizlib.run.zip_directories import MAX_BYTES
 
 Tensors = dict[str, torch.Tensor]
 Bytes = bytes | bytearray | memoryview
@@ -128,13 +129,25 @@ def _checked_bytes(path_or_bytes: str | os.PathLike | Bytes) -> bytes:
         _check_size(len(path_or_bytes))
         return bytes(path_or_bytes)
     path = Path(path_or_bytes)
-    try:
-        _check_size(check_regular(path).st_size)
-        return path.read_bytes()
-    except OSError as error:
+    if path.is_dir():
         raise UserError(
-            f"The weights file {shown(path.name)!r} cannot be read: {error.strerror}."
-        ) from error
+            f"{shown(path.name)!r} cannot be read: it is a folder. Take the file in it."
+        )
+    try:
+        size = check_regular(path).st_size
+        _check_size(size)
+        with open_regular(path) as file:
+            content = file.read(size + 1)
+    except UserError:
+        raise
+    except (OSError, ValueError, MemoryError) as error:
+        why = getattr(error, "strerror", None) or "it is no file, or there is no memory for it"
+        raise UserError(f"The weights file {shown(path.name)!r} cannot be read: {why}.") from error
+    if len(content) != size:
+        raise UserError(
+            f"The weights file {shown(path.name)!r} changed while it was read. Try again."
+        )
+    return content
 
 
 def _check_size(size: int) -> None:
@@ -175,13 +188,14 @@ class _Part:
     @property
     def beside(self) -> list[Held]:
         """What lies in those dictionaries beside the tensors, the innermost first."""
+        inside = (*self.around[1:], self.tensors)
         return [
             {
                 name: value
                 for name, value in held.items()
-                if name not in self.tensors and not OPTIMISER.search(shown(name))
+                if value is not inner and name not in self.tensors and not _is_of_training(name)
             }
-            for held in reversed(self.around)
+            for held, inner in reversed([*zip(self.around, inside, strict=True)])
         ]
 
     @property
@@ -227,8 +241,13 @@ def _dictionaries(content: Any) -> Iterator[tuple[KeyPath, tuple[Held, ...]]]:
             waiting += [
                 ((*path, shown(name)), (*around, inner))
                 for name, inner in held.items()
-                if isinstance(inner, dict) and not OPTIMISER.search(shown(name))
+                if isinstance(inner, dict) and not _is_of_training(name)
             ]
+
+
+def _is_of_training(name: Any) -> bool:
+    """Whether what is called so is needed only to train on."""
+    return bool(OPTIMISER.search(shown(name)))
 
 
 def _is_optimiser(held: Held) -> bool:
@@ -297,21 +316,27 @@ def _checked(name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 def _check_kind(name: str, tensor: torch.Tensor) -> None:
     """UserError unless a tensor is plain numbers, all of which the file holds."""
-    if (
-        type(tensor) not in (torch.Tensor, torch.nn.Parameter)
-        or tensor.layout != torch.strided
-        or tensor.is_meta
-        or tensor.dtype not in DTYPES
-    ):
+    if fault := _fault_of(tensor):
         raise UserError(
-            f"The tensor {shown(name)} is sparse, complex, quantised or has no values; only "
-            f"plain numbers can be read. {SAVE_AGAIN}"
+            f"The tensor {shown(name)} is {fault}; only plain numbers can be read. {SAVE_AGAIN}"
         )
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise UserError(
             f"The tensor {shown(name)} claims more values than the file holds (an expanded "
             f"tensor). {SAVE_AGAIN}"
         )
+
+
+def _fault_of(tensor: torch.Tensor) -> str:
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+        return "of a class of its own"
+    if tensor.layout != torch.strided:
+        return "sparse"
+    if tensor.is_meta:
+        return "one that has no values"
+    if tensor.dtype not in DTYPES:
+        return f"of the kind {str(tensor.dtype).removeprefix('torch.')}"
+    return ""
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:

@@ -9,13 +9,17 @@ through but should not meet, calls and keys that take memory or time without end
 from __future__ import annotations
 
 import _compat_pickle
+import contextlib
+import itertools
 import pickletools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 # a state dictionary of a thousand tensors takes forty thousand; each step may cost some seventy
 # bytes
 MAX_STEPS = 1_000_000
+MAX_WRONG = 100  # are kept
 PLAIN = (str, int, float, bytes, bytearray)
 
 
@@ -34,7 +38,7 @@ class Other:
 OTHER = Other()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Name:
     """Something that a pickle would import."""
 
@@ -50,24 +54,26 @@ class Name:
         return f"{module}.{self.name}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Call:
-    """Something that a pickle would call, and with what, as far as both are known."""
+    """Something that a pickle would call, or of which it would make an object, and with what, as
+    far as both are known.
+    """
 
     function: Any
     arguments: Any
-    makes_object: bool = False  # of a class, without calling it
 
 
 @dataclass
 class Walk:
     """The way through one pickle: what it would import, call and fetch, each in its order."""
 
-    names: list[Name] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
+    may_call: Callable[[Call], bool]
+    names: dict[Name, Name] = field(default_factory=dict)
+    wrong: list[Call] = field(default_factory=list)  # some of those that it may not make
     fetched: list[Any] = field(default_factory=list)  # ids of what lies outside the pickle
-    keys: list[Any] = field(default_factory=list)  # of dictionaries, those that are no plain values
     protocol: int = 0
+    has_deep_keys: bool = False  # tuples of tuples, of which the hash may take for ever
     holds_module: bool = False  # the inside of a torch.nn.Module
     result: Any = None
     _stack: list[Any] = field(default_factory=list)
@@ -149,10 +155,10 @@ class Walk:
         self._take_keys(self._since_mark())
 
     def _do_additems(self, _: Any) -> None:
-        self.keys += [item for item in self._since_mark() if not isinstance(item, PLAIN)]
+        self.has_deep_keys |= not all(map(is_flat, self._since_mark()))
 
     def _take_keys(self, keys_and_values: list[Any]) -> None:
-        self.keys += [key for key in keys_and_values[::2] if not isinstance(key, PLAIN)]
+        self.has_deep_keys |= not all(map(is_flat, keys_and_values[::2]))
 
     # the stack and the memo
 
@@ -200,21 +206,21 @@ class Walk:
     def _import(self, module: Any, name: Any) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
             raise Damaged("a name that is no text")
-        if self.protocol <= 2:  # as Python 2 called them
-            module, name = _compat_pickle.NAME_MAPPING.get(
-                (module, name), (_compat_pickle.IMPORT_MAPPING.get(module, module), name)
-            )
-        self.names.append(Name(module, name))
-        self._stack.append(self.names[-1])
+        # PyTorch's reader, too, takes the names of Python 2 in files of all ages
+        there = _compat_pickle.IMPORT_MAPPING.get(module, module)
+        wanted = Name(*_compat_pickle.NAME_MAPPING.get((module, name), (there, name)))
+        self._stack.append(self.names.setdefault(wanted, wanted))
 
     def _do_reduce(self, _: Any) -> None:
         arguments = self._stack.pop()
-        self.calls.append(Call(self._stack.pop(), arguments))
-        self._stack.append(OTHER)
+        self._call(self._stack.pop(), arguments)
 
-    def _do_newobj(self, _: Any) -> None:
-        arguments = self._stack.pop()
-        self.calls.append(Call(self._stack.pop(), arguments, makes_object=True))
+    _do_newobj = _do_reduce
+
+    def _call(self, function: Any, arguments: Any) -> None:
+        call = Call(function, arguments)
+        if len(self.wrong) < MAX_WRONG and not self.may_call(call):
+            self.wrong.append(call)
         self._stack.append(OTHER)
 
     def _do_newobj_ex(self, _: Any) -> None:
@@ -224,13 +230,11 @@ class Walk:
     def _do_inst(self, both: str) -> None:
         arguments = tuple(self._since_mark())
         self._do_global(both)
-        self.calls.append(Call(self._stack.pop(), arguments, makes_object=True))
-        self._stack.append(OTHER)
+        self._call(self._stack.pop(), arguments)
 
     def _do_obj(self, _: Any) -> None:
         function, *arguments = self._since_mark()
-        self.calls.append(Call(function, tuple(arguments), makes_object=True))
-        self._stack.append(OTHER)
+        self._call(function, tuple(arguments))
 
     def _do_build(self, _: Any) -> None:
         self._stack.pop()
@@ -240,14 +244,30 @@ class Walk:
         self._stack.append(OTHER)
 
 
-def walk(file: BinaryIO, steps: int = MAX_STEPS) -> Walk:
+def is_flat(value: Any) -> bool:
+    """Whether this is no tuple that has a tuple in it."""
+    return not isinstance(value, tuple) or not any(isinstance(part, tuple) for part in value)
+
+
+def walk(file: BinaryIO, may_call: Callable[[Call], bool], most_steps: int = MAX_STEPS) -> Walk:
     """The way through the pickle that begins where a file stands, which then stands at its end.
     TooLong after more steps; any other error where it is damaged.
     """
-    way = Walk()
+    way = Walk(may_call)
     for number, (operation, argument, _) in enumerate(pickletools.genops(file)):
-        if number >= steps:
+        if number >= most_steps:
             raise TooLong
         way.step(operation.name, argument)
     way.result = way._stack.pop()
     return way
+
+
+def survey(data: bytes, may_call: Callable[[Call], bool]) -> tuple[Walk, bool]:
+    """The way through a pickle as far as it can be gone, and whether that is to its end."""
+    way = Walk(may_call)
+    with contextlib.suppress(Exception):  # damaged pickles raise anything
+        for operation, argument, _ in itertools.islice(pickletools.genops(data), MAX_STEPS):
+            way.step(operation.name, argument)
+            if operation.name == "STOP":
+                return way, True
+    return way, False

@@ -176,6 +176,18 @@ class CurvesDisplay(Display):
         )
         return figure
 
+    def without(self, quantity: str, axis: str) -> list[str]:
+        """The names of those that have nothing to draw of a quantity over an axis."""
+        return [
+            name
+            for name, history in self.histories.items()
+            if not any(
+                AXES[axis] in event
+                for line in _lines(history, quantity, "")
+                for event in line.events
+            )
+        ]
+
     def _mark(self, figure: go.Figure, x_key: str) -> None:
         """Draw what was done to each run on the way."""
         for number, (name, history) in enumerate(self.histories.items()):

@@ -13,12 +13,13 @@ import numpy as np
 
 from vizlib.bring.logs.names import ACCURACY, ERROR, RATE, TEST, TRAIN, VAL, Role, role_of
 from vizlib.bring.logs.positions import placed
-from vizlib.bring.logs.series import AXES, EPOCH, STEP, Recorded, Series, some
+from vizlib.bring.logs.series import AXES, EPOCH, SECONDS, STEP, Recorded, Series, some
 from vizlib.errors import UserError
 
 Event = dict[str, Any]
 
 MOST_POINTS = 10_000  # of a line; more are drawn by the least and greatest of each part
+LONGEST_NAME = 200  # letters of a metric's
 MANY = 100  # values of a training without evaluations, from which on they are of its steps
 PER_EVALUATION = 3  # values of a training, above which they are of its steps
 ABOVE_A_SHARE = 1.5
@@ -77,16 +78,37 @@ class Logged:
         return best_of(events, key=lambda event: event[key]) if events else None
 
     @property
+    def summary(self) -> str:
+        """What it is and where it was best, as a sentence without its subject and stop."""
+        axes = [axis if axis == SECONDS else f"{axis}s" for axis in self.axes]
+        text = f"{self.kind}, {some(len(self.metrics), 'metric')} over {', '.join(axes)}"
+        best = self.best
+        if best is None:
+            return text
+        axis = next((axis for axis in (EPOCH, STEP) if axis in best), SECONDS)
+        value = best[self.chosen_by]
+        figure = f"{value:.1%}" if self.chosen_by.endswith(ACCURACY) else f"{value:.4g}"
+        words = f"{words_of(self.chosen_by)} of {figure}"
+        if self.chosen_by.startswith(TEST):
+            words += ", as it has no validation"
+        return f"{text}; best at {axis} {best.get(axis, 0):,.6g}, by its {words}"
+
+    @property
     def chosen_by(self) -> str:
         """What the best event was chosen by, as by_epoch calls it; empty where there is none."""
         known = (key for key, _ in BEST if key in self.by_epoch)
         return next((key for key in known if np.isfinite(self.by_epoch[key].values).any()), "")
 
 
+def words_of(key: str) -> str:
+    """A key of by_epoch as it is said: validation accuracy."""
+    return key.replace("train_", "training ").replace("val_", "validation ").replace("_", " ")
+
+
 def logged(name: str, kind: str, recorded: Recorded) -> Logged:
     """What was recorded, understood. UserError where there is nothing to draw."""
     series, remarks = placed(recorded.series)
-    series = {metric: each for metric, each in series.items() if len(each)}
+    series = {_printable(metric): each for metric, each in series.items() if len(each)}
     if not series:
         raise UserError(f"{name} is {kind}, and has no figures to draw.")
     remarks = [*recorded.remarks, *remarks, *_on_what_is_no_number(series)]
@@ -94,7 +116,7 @@ def logged(name: str, kind: str, recorded: Recorded) -> Logged:
     chosen = _chosen(series, _roles(series, remarks))
     metrics, taken = _as_shares(series, chosen, remarks)
     return Logged(
-        name,
+        _printable(name),
         kind,
         {key: each for (key, by_step), each in taken.items() if not by_step},
         {key: each for (key, by_step), each in taken.items() if by_step},
@@ -102,6 +124,11 @@ def logged(name: str, kind: str, recorded: Recorded) -> Logged:
         {metric: metrics.get(metric, "") for metric in series},
         remarks,
     )
+
+
+def _printable(name: str) -> str:
+    """A name without what would restyle a terminal."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in name[:LONGEST_NAME])
 
 
 def _on_what_is_no_number(series: Mapping[str, Series]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -46,14 +45,14 @@ class Logged:
     metrics: dict[str, str]
     remarks: list[str] = field(default_factory=list)
 
-    @cached_property
+    @property
     def epochs(self) -> list[Event]:
         """Events as those of our runs, with what the log has of epoch, step and seconds; None where
         a value is no number.
         """
         return _events(self.by_epoch)
 
-    @cached_property
+    @property
     def steps(self) -> list[Event]:
         """The same of what was logged step by step."""
         return _events(self.by_step)

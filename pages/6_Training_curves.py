@@ -12,6 +12,7 @@ from vizlib.ui import page
 from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import film_slider, status
 from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts import logs_brought
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
 
@@ -19,17 +20,22 @@ from vizlib.ui.widgets import charts
 def show(run, picture):
     status.title("Training curves")
     runs = [run, *pick_others(run)]
+    logs, alone = logs_brought.pick()
     # on a narrow screen they go on in a second line
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        quantity, axis = pick_axes()
+        quantity, axis = pick_axes(logs)
+        other = logs_brought.pick_other(logs)
         smoothing = pick_smoothing()
         log_scale = st.toggle(
             "Log scale", key="log", bind="query-params", disabled=quantity == "accuracy"
         )
+    until = film_slider.pick(run)
+    if alone:
+        runs, until = [], None
     status.say_problems(runs)
-    draw(
-        runs, quantity, axis, smoothing, log_scale and quantity != "accuracy", film_slider.pick(run)
-    )
+    logs = logs_brought.beside(logs, runs)
+    log_scale = log_scale and (bool(other) or quantity != "accuracy")
+    draw(runs, logs, (other or quantity, axis, smoothing, log_scale, until), other)
 
 
 def pick_others(run):
@@ -50,13 +56,16 @@ def pick_others(run):
     return [by_id[name] for name in compared]
 
 
-def pick_axes():
-    """(What is drawn, over what)."""
+def pick_axes(logs):
+    """(What is drawn, over what): with logs over what one of them has."""
     kept = dict(bind="query-params", persist_state="session", required=True)
     quantity = st.segmented_control(
         "Quantity", list(QUANTITIES), default="accuracy", key="quantity", **kept
     )
-    axis = st.segmented_control("Over", list(AXES), default="epochs", key="axis", **kept)
+    axes = [axis for axis, key in AXES.items() if not logs or any(key in log.axes for log in logs)]
+    if st.session_state.get("axis", axes[0]) not in axes:
+        st.session_state["axis"] = axes[0]
+    axis = st.segmented_control("Over", axes, default=axes[0], key="axis", **kept)
     return quantity, axis
 
 
@@ -67,23 +76,36 @@ def pick_smoothing():
     )
 
 
-def draw(runs, quantity, axis, smoothing, log_scale, until):
-    if not any(run.events_of("step") or run.events_of("epoch") for run in runs):
+def draw(runs, logs, shown, other):
+    """shown: quantity, axis, smoothing, log_scale and until, as CurvesDisplay.plot takes them.
+    other: the metric of the logs that is drawn instead of a quantity, or "".
+    """
+    quantity, axis, *_ = shown
+    if not logs and not any(run.events_of("step") or run.events_of("epoch") for run in runs):
         raise not_yet.without(runs[0], "step")
     start = time.perf_counter()
-    display = CurvesDisplay.from_runs(runs)
-    figure = display.plot(quantity, axis, smoothing, log_scale, until)
+    display = CurvesDisplay.from_runs(runs) | CurvesDisplay.from_logs(logs, other)
+    figure = display.plot(*shown)
     seconds = time.perf_counter() - start
     charts.steady(figure, key="curves", config=charts.CAMERA)
+    for log in display.without(quantity, axis):
+        st.caption(plain(f"{log} has no {quantity} over {axis}."))
     for run in runs:
         st.markdown(summary(run))
-    names = ", ".join(f"{run.run_id} on {run.config.dataset}" for run in runs)
+    for log in logs:
+        logs_brought.show(log)
+    names = [f"{run.run_id} on {run.config.dataset}" for run in runs]
+    names += [f"{log.name} ({log.kind})" for log in logs]
     text = (
-        f"{names}: {quantity} over {axis}{status.took(runs, 'drawn', seconds)}. Dotted: training "
-        "images, full: held-out validation images, star: the best checkpoint, "
+        f"{', '.join(names)}: {quantity} over {axis}{status.took(runs, 'drawn', seconds)}. "
+        "Dotted: training images, full: held-out validation images, star: the best checkpoint, "
     )
-    text += "chosen on them. The camera above the chart saves it as PNG."
-    caption(text, "-".join([run.run_id for run in runs][:4]) + "-curves", csv=display.csv)
+    text += "chosen on them. "
+    if logs:
+        text += "Of a log: dashed what it calls test, star the best epoch that it tells of. "
+    text += "The camera above the chart saves it as PNG."
+    file_name = "-".join([*(run.run_id for run in runs), *(log.name for log in logs)][:4])
+    caption(text, f"{file_name}-curves", csv=display.csv)
 
 
 def summary(run):

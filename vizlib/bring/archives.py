@@ -11,7 +11,7 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -127,8 +127,16 @@ def _check_overlaps(archive: zipfile.ZipFile) -> None:
         free = entry.header_offset + 30 + entry.compress_size
 
 
-def members(archive: zipfile.ZipFile) -> tuple[list[Member], Reasons]:
-    """The members to take, and what is left out."""
+def is_picture_or_table(file_name: str) -> bool:
+    return is_picture(file_name) or _is_table(file_name)
+
+
+def members(
+    archive: zipfile.ZipFile, is_wanted: Callable[[str], bool] = is_picture_or_table
+) -> tuple[list[Member], Reasons]:
+    """The members to take, and what is left out. is_wanted: of the name of a file, without its
+    folders.
+    """
     taken, reasons = [], Reasons()
     seen = _Seen()
     for entry in archive.infolist():
@@ -136,7 +144,7 @@ def members(archive: zipfile.ZipFile) -> tuple[list[Member], Reasons]:
         if name.endswith("/"):
             continue  # a folder: it is made when a file lies in it
         parts = tuple(unicodedata.normalize("NFC", part) for part in name.split("/") if part != "")
-        reason = _reason(name, parts, entry) or seen.reason(parts)
+        reason = _reason(name, parts, entry, is_wanted) or seen.reason(parts)
         if reason:
             reasons.add(reason, _shown(name))
         else:
@@ -173,9 +181,11 @@ def _shown(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + "..."
 
 
-def _reason(name: str, parts: tuple[str, ...], entry: zipfile.ZipInfo) -> str:
+def _reason(
+    name: str, parts: tuple[str, ...], entry: zipfile.ZipInfo, is_wanted: Callable[[str], bool]
+) -> str:
     """Why a member is left out, in a few words; empty where it is taken."""
-    return _reason_of_path(name, parts) or _reason_of_kind(parts[-1], entry)
+    return _reason_of_path(name, parts) or _reason_of_kind(parts[-1], entry, is_wanted)
 
 
 def _reason_of_path(name: str, parts: tuple[str, ...]) -> str:
@@ -197,14 +207,16 @@ def _can_be_a_name(part: str) -> bool:
     return all(unicodedata.category(letter) not in ("Cc", "Cs", "Cn") for letter in part)
 
 
-def _reason_of_kind(file_name: str, entry: zipfile.ZipInfo) -> str:
+def _reason_of_kind(
+    file_name: str, entry: zipfile.ZipInfo, is_wanted: Callable[[str], bool]
+) -> str:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind and kind != stat.S_IFREG:
         return NOT_A_FILE
     ending = PurePosixPath(file_name).suffix.lower()
     if ending in ARCHIVES:
         return INNER_ARCHIVE
-    if not is_picture(file_name) and not _is_table(file_name):
+    if not is_wanted(file_name):
         return NOT_WANTED
     if entry.compress_type not in PACKINGS:
         return UNKNOWN_PACKING

@@ -18,6 +18,7 @@ from vizlib.command_line import (
     film,
     import_,
     listing,
+    logs,
     pack,
     patterns,
     reproduce,
@@ -35,6 +36,7 @@ COMMANDS = (
     check,
     patterns,
     film,
+    logs,
     pack,
     import_,
     data,
@@ -53,6 +55,7 @@ collapse.
   python -m vizlib check ANSWERS.csv                   the same of label,prediction of any model
   python -m vizlib patterns RUN --layer L              what each unit of a layer looks for
   python -m vizlib film RUN                            how it learned, as an animation
+  python -m vizlib logs FILE|FOLDER                    the curves of a training elsewhere
   python -m vizlib pack RUN                            its weights in a quarter of the bytes
   python -m vizlib reproduce                           train the networks of the reports
   python -m vizlib import FILE                         a checkpoint from elsewhere becomes a run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from vizlib.displays import Display
 from vizlib.displays.texts import untagged
@@ -21,6 +21,7 @@ QUANTITIES = {
     "accuracy": ("train_accuracy", "val_accuracy"),
     "learning rate": ("learning_rate", None),
 }
+OF_TEST = {"val_loss": "test_loss", "val_accuracy": "test_accuracy"}  # which logs may have
 AXES = {"epochs": "epoch", "steps": "step", "seconds": "seconds"}
 COLOURS = (
     "#0891b2",
@@ -46,20 +47,41 @@ COLUMNS = (
     "learning_rate",
 )
 FULL = 600  # steps that a long training notes
+MOST_TOLD_APART = 100  # points of a line that are drawn as such
 PALE = 0.35  # how much is left of what comes after the moment of the film
 # events drawn as a vertical line, and what it says
 MARKS = marks()
 
 
+class Log(Protocol):
+    """What is read of a log from elsewhere, a bring.logs.Logged. epochs, steps: events that may
+    lack values, and one of which is the best; other: those of a metric by its own name, with their
+    "value".
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def epochs(self) -> list[dict]: ...
+    @property
+    def steps(self) -> list[dict]: ...
+    @property
+    def best(self) -> dict | None: ...
+    def other(self, name: str, /) -> list[dict]: ...
+
+
 class History(NamedTuple):
     """What is drawn of a run: its epoch and step events, the event of its best checkpoint or None,
-    and the events of MARKS.
+    and the events of MARKS. is_log: whether it is a log from elsewhere, whose events may lack
+    values; others: events of one more of its metrics, with their "value".
     """
 
     epochs: list[dict]
     steps: list[dict]
     best: dict | None
     marks: Sequence[dict] = ()
+    is_log: bool = False
+    others: Sequence[dict] = ()
 
     @classmethod
     def example(cls) -> Self:
@@ -73,9 +95,12 @@ class History(NamedTuple):
 
 @dataclass(frozen=True)
 class CurvesDisplay(Display):
-    """histories: run name -> History."""
+    """histories: run name -> History. other: a metric of logs by its own name, drawn as a quantity
+    of that name.
+    """
 
     histories: dict[str, History]
+    other: str = ""
 
     @classmethod
     def example(cls, names: Sequence[str]) -> Self:
@@ -96,6 +121,23 @@ class CurvesDisplay(Display):
             }
         )
 
+    @classmethod
+    def from_logs(cls, logs: Iterable[Log], other: str = "") -> Self:
+        """Of logs from elsewhere. other: a metric by its own name that is to be drawn as well."""
+        return cls(
+            {
+                log.name: History(
+                    log.epochs, log.steps, log.best, is_log=True, others=log.other(other)
+                )
+                for log in logs
+            },
+            other,
+        )
+
+    def __or__(self, beside: CurvesDisplay) -> CurvesDisplay:
+        """Both, on the same axes."""
+        return CurvesDisplay(self.histories | beside.histories, self.other or beside.other)
+
     def plot(
         self,
         quantity: str = "loss",
@@ -105,10 +147,12 @@ class CurvesDisplay(Display):
         until: int | None = None,
         narrow: bool = False,
     ) -> go.Figure:
-        """A Plotly figure of one of QUANTITIES over one of AXES.
+        """A Plotly figure of one of QUANTITIES, or of the other metric by its name, over one of
+        AXES.
 
-        Validation is drawn full, training dotted; the thin line is the training's step-by-step
-        course. smoothing: the weight in [0, 1) of an exponential moving average over FULL values,
+        Validation is drawn full, training dotted, what a log has of a test dashed; the thin line is
+        the training's step-by-step course. smoothing: the weight in [0, 1) of an exponential moving
+        average over FULL values,
         with its start corrected as in Kingma and Ba 2015, on the step-by-step course only. until:
         the step from which on everything is pale, or None. narrow: whether it has half a page, so
         that the legend has one entry a run, and MARKS, whose words would lie on one another, are
@@ -126,11 +170,23 @@ class CurvesDisplay(Display):
         self._lay_out(figure, narrow)
         figure.update_xaxes(title=axis, rangemode="tozero")
         figure.update_yaxes(
-            title=quantity,
+            title=untagged(quantity),
             tickformat=".0%" if quantity == "accuracy" else None,
             type="log" if log_scale else "linear",
         )
         return figure
+
+    def without(self, quantity: str, axis: str) -> list[str]:
+        """The names of those that have nothing to draw of a quantity over an axis."""
+        return [
+            name
+            for name, history in self.histories.items()
+            if not any(
+                AXES[axis] in event
+                for line in _lines(history, quantity, "")
+                for event in line.events
+            )
+        ]
 
     def _mark(self, figure: go.Figure, x_key: str) -> None:
         """Draw what was done to each run on the way."""
@@ -156,14 +212,29 @@ class CurvesDisplay(Display):
 
     def csv(self) -> str:
         """One row an epoch: run, epoch, step, seconds, train_loss, train_accuracy, val_loss,
-        val_accuracy, learning_rate, best (0 or 1).
+        val_accuracy, learning_rate, best (0 or 1). Of logs from elsewhere also one for each step
+        and each value of the other metric, and their test_loss, test_accuracy and that metric
+        before "best".
         """
-        rows = (
-            (name, *(event.get(column) for column in COLUMNS), int(is_best(event, history)))
+        rows = [
+            (name, event, int(is_best(event, History(*history))))
             for name, history in self.histories.items()
-            for event in History(*history).epochs
+            for event in _in_table(History(*history))
+        ]
+        of_logs = [key for key in OF_TEST.values() if any(key in event for _, event, _ in rows)]
+        if any("value" in event for _, event, _ in rows):
+            of_logs.append("value")
+        keys = (*COLUMNS, *of_logs)
+        names = [self.other if key == "value" else key for key in keys]
+        return as_csv(
+            ("run", *names, "best"),
+            ((name, *(event.get(key) for key in keys), best) for name, event, best in rows),
         )
-        return as_csv(("run", *COLUMNS, "best"), rows)
+
+
+def _in_table(history: History) -> Sequence[dict]:
+    """The events that a table has a row of."""
+    return [*history.epochs, *history.steps, *history.others] if history.is_log else history.epochs
 
 
 def _colour(number: int) -> str:
@@ -175,9 +246,12 @@ def is_best(event: dict, history: History) -> bool:
     """Whether an epoch event is the evaluation that the best checkpoint of a history came from: by
     its step, which is exact, where both have one.
     """
-    best = History(*history).best
+    history = History(*history)
+    best = history.best
     if not best:
         return False
+    if history.is_log:
+        return event == best
     key = "step" if "step" in best else "epoch"
     return event[key] == best[key]
 
@@ -198,6 +272,13 @@ def smoothed(values: Iterable[float], weight: float) -> list[float]:
     return result
 
 
+def _smoothed_over_gaps(values: Sequence[float | None], smoothing: float) -> list[float | None]:
+    """The same of values some of which are gaps: they stay, and the average goes on behind them."""
+    known = [value for value in values if value is not None]
+    averages = iter(smoothed(known, weight_for(smoothing, len(known))))
+    return [None if value is None else next(averages) for value in values]
+
+
 class Line(NamedTuple):
     """One line of a run: what it is, its events, the key of its values in them, how it is drawn.
     is_course: whether it goes from step to step.
@@ -213,9 +294,14 @@ class Line(NamedTuple):
 def _lines(history: History, quantity: str, colour: str) -> Iterator[Line]:
     """What is drawn of a run, the best checkpoint last."""
     history = History(*history)
+    if quantity not in QUANTITIES:
+        yield _line_of_other(history, quantity, colour)
+        return
     train_key, val_key = QUANTITIES[quantity]
     # older runs noted no accuracy by step
     steps = [event for event in history.steps if isinstance(event.get(train_key), (int, float))]
+    if history.is_log:  # where one that is no number is a gap
+        steps = [event for event in history.steps if train_key in event]
     if steps:
         thin = dict(color=colour, width=1 if val_key else 2)
         style = dict(line=thin, opacity=0.55, mode="lines")
@@ -224,30 +310,49 @@ def _lines(history: History, quantity: str, colour: str) -> Iterator[Line]:
         yield from _lines_by_epoch(history, train_key, val_key, colour)
 
 
+def _line_of_other(history: History, name: str, colour: str) -> Line:
+    """A metric of a log by its own name: with points where they can be told apart."""
+    events = list(history.others)
+    is_course = len(events) > MOST_TOLD_APART
+    style = dict(line=dict(color=colour, width=2), mode="lines" if is_course else "lines+markers")
+    return Line(untagged(name), events, "value", style, is_course)
+
+
 def _lines_by_epoch(history: History, train_key: str, val_key: str, colour: str) -> Iterator[Line]:
-    epochs = history.epochs
-    dotted = dict(color=colour, dash="dot", width=2)
-    full = dict(color=colour, width=2.5)
     points = dict(mode="lines+markers")
-    yield Line("training", epochs, train_key, dict(points, line=dotted, marker_size=4))
-    yield Line("validation", epochs, val_key, dict(points, line=full, marker_size=5))
-    best = next((event for event in epochs if is_best(event, history)), None)
-    if best:
+    dotted = dict(points, line=dict(color=colour, dash="dot", width=2), marker_size=4)
+    full = dict(points, line=dict(color=colour, width=2.5), marker_size=5)
+    dashed = dict(points, line=dict(color=colour, dash="dash", width=2), marker_size=4)
+    test_key = OF_TEST[val_key]
+    lines = [
+        Line("training", history.epochs, train_key, dotted),
+        Line("validation", history.epochs, val_key, full),
+        Line("test", history.epochs, test_key, dashed),
+    ]
+    for line in lines:
+        events = [event for event in line.events if line.key in event]
+        if events or (line.key != test_key and not history.is_log):
+            yield line._replace(events=events)
+    best = next((event for event in history.epochs if is_best(event, history)), None)
+    key = next((key for key in (val_key, test_key) if best and best.get(key) is not None), None)
+    if best and key:
         star = dict(symbol="star", size=15, color=colour, line=dict(color="white", width=1))
-        yield Line("best checkpoint", [best], val_key, dict(mode="markers", marker=star))
+        words = "best epoch" if history.is_log else "best checkpoint"
+        yield Line(words, [best], key, dict(mode="markers", marker=star))
 
 
 def _add_line(
     figure: go.Figure, name: str, line: Line, x_key: str, smoothing: float, until: int | None
 ) -> None:
     """Draw a run's line, what comes after the step `until` pale."""
-    x = [event[x_key] for event in line.events]
-    y = [event[line.key] for event in line.events]
+    events = [event for event in line.events if x_key in event]  # logs may lack an axis
+    x = [event[x_key] for event in events]
+    y = [event[line.key] for event in events]
     if smoothing:
-        y = smoothed(y, weight_for(smoothing, len(y)))
+        y = _smoothed_over_gaps(y, smoothing)
     entry = f"{untagged(name)}, {line.words}"
     common = dict(name=entry, legendgroup=entry, **line.style)
-    shown = sum(until is None or event["step"] <= until for event in line.events)
+    shown = sum(until is None or event.get("step", 0) <= until for event in events)
     if shown < len(x):
         # the rest stays on the axes and begins where the shown part ends
         rest = max(0, shown - 1)

@@ -19,6 +19,7 @@ from vizlib.command_line import (
     listing,
     pack,
     patterns,
+    report,
     reproduce,
     resume,
     train,
@@ -34,6 +35,7 @@ COMMANDS = (
     check,
     patterns,
     film,
+    report,
     pack,
     data,
     download,
@@ -51,6 +53,7 @@ collapse.
   python -m vizlib check ANSWERS.csv                   the same of label,prediction of any model
   python -m vizlib patterns RUN --layer L              what each unit of a layer looks for
   python -m vizlib film RUN                            how it learned, as an animation
+  python -m vizlib report RUN [RUN]                    one page of HTML to hand in
   python -m vizlib pack RUN                            its weights in a quarter of the bytes
   python -m vizlib reproduce                           train the networks of the reports
   python -m vizlib data NAME                           what is in a data set: classes, sizes

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vizlib.displays.confusion import ConfusionDifference
+from vizlib.hand_in.arrays import counted_together
 from vizlib.hand_in.markup import Html, joined, table, tag
-from vizlib.run.predictions import agreement, mcnemar
+from vizlib.run.predictions import mcnemar
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vizlib.hand_in.figures import Figures
     from vizlib.hand_in.gathered import Gathered
 
@@ -37,7 +36,7 @@ def difference(figures: Figures, first: Gathered, second: Gathered) -> Html:
 
 def image_by_image(first: Gathered, second: Gathered) -> Html:
     """How many images both, one or none gets right."""
-    counts = _counted(first, second)
+    counts = counted_together(first, second)
     if counts is None:
         said = (
             "Nothing can be counted image by image: that takes the stored answers of both to the "
@@ -60,18 +59,6 @@ def image_by_image(first: Gathered, second: Gathered) -> Html:
         "test)."
     )
     return joined((shown, tag("p", words, cls="caption")))
-
-
-def _counted(first: Gathered, second: Gathered) -> np.ndarray | None:
-    answers = first.answers, second.answers
-    if answers[0] is None or answers[1] is None:
-        return None
-    predictions = answers[0].predictions, answers[1].predictions
-    if predictions[0] is None or predictions[1] is None:
-        return None
-    if first.run.config.dataset != second.run.config.dataset:
-        return None
-    return agreement(*predictions)
 
 
 def tested_otherwise(gathered: Sequence[Gathered]) -> str:

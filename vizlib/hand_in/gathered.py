@@ -20,7 +20,7 @@ from vizlib.run.predictions import Predictions, load_predictions
 from vizlib.run.verdict import Verdict, judge, judge_run
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from vizlib.inside.layers import Layer
     from vizlib.run.folders import Run
@@ -44,20 +44,20 @@ class Picture:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a run answered to labelled pictures. of: which ones, in words; predictions: None where
-    only the counts are kept.
+    """What was answered to labelled pictures. of: which ones, in words. predictions: None where
+    only the counts are kept. unanswered: how many were answered by what is no number.
     """
 
     display: ConfusionDisplay
     verdict: Verdict
     of: str
     predictions: Predictions | None = None
+    unanswered: int = 0
 
     @property
     def images(self) -> int:
-        """How many; also those that were answered by what is no number."""
-        counted = int(self.display.counts.sum())
-        return counted if self.predictions is None else len(self.predictions.labels)
+        """How many there are."""
+        return int(self.display.counts.sum()) + self.unanswered
 
 
 @dataclass
@@ -85,36 +85,51 @@ class Gathered:
 
 
 def gather(
-    run: Run,
+    runs: Sequence[Run],
     picture: Picture | None = None,
     layer_names: Sequence[str] = (),
     *,
     load: Callable[[Run], nn.Module] | None = None,
     say: Say = lambda share: None,
-) -> Gathered:
-    """The Gathered of a run. UserError for a layer that it does not have.
+) -> list[Gathered]:
+    """The Gathered of each run. UserError for a layer that none of them has.
 
-    picture: the one to show to the network; `usual_picture` if left out. layer_names: whose maps
-    are shown; three, at three depths, if left out. load: how its network is loaded, prepared.
+    picture: the one to show to the networks; `usual_picture` of the first run if left out.
+    layer_names: whose maps are shown, of each run those that it has; three, at three depths, if
+    there is none of them. load: how a network is loaded, prepared.
     """
+    picture = picture or usual_picture(runs[0])
+    gathered = []
+    for number, run in enumerate(runs):
+        gathered.append(_gathered(run, picture, layer_names, load or _load))
+        say((number + 1) / len(runs))
+    tables = [[layer.name for layer in of_run.layers] for of_run in gathered if of_run.layers]
+    for name in layer_names if tables else ():
+        if not any(name in table for table in tables):
+            raise unknown("layer", name, tables[0])
+    return gathered
+
+
+def _gathered(
+    run: Run,
+    picture: Picture | None,
+    layer_names: Sequence[str],
+    load: Callable[[Run], nn.Module],
+) -> Gathered:
     of_run = Gathered(run)
     _add_answers(of_run)
     _add_curves(of_run)
-    say(0.1)
     if run.is_weightless:
         _add_stored(of_run, layer_names)
         return of_run
     try:
-        model = (load or _load)(run)
+        model = load(run)
+        _add_layers(of_run, model)
     except UserError as error:
         of_run.lacks |= dict.fromkeys(("layers", "filters", "picture", "maps"), str(error))
         return of_run
-    say(0.3)
-    _add_layers(of_run, model)
     _add_filters(of_run, model)
-    say(0.5)
-    _add_maps(of_run, model, picture or usual_picture(run), layer_names)
-    say(1.0)
+    _add_maps(of_run, model, picture, layer_names)
     return of_run
 
 
@@ -164,6 +179,7 @@ def _tested(run: Run) -> Answers | None:
         judge_run(run, predictions),
         run.config.dataset_note or run.config.dataset or "the pictures it was asked",
         predictions,
+        int(predictions.unanswered().sum()),
     )
 
 
@@ -209,12 +225,10 @@ def _add_stored(of_run: Gathered, layer_names: Sequence[str]) -> None:
     of_run.picture, of_run.received = Picture(probe, "the picture shown along its training"), probe
     of_run.lacks["probabilities"] = missing
     step = max(stored)
-    for name in moments.in_order(run, stored[step]):
-        if not layer_names or name in layer_names:
-            maps = FeatureMapsDisplay.from_activation(*moments.probe_maps(run, step, name))
-            of_run.maps[name] = maps
-    if not of_run.maps:
-        of_run.lacks["maps"] = f"Of these layers no maps are stored. {missing}"
+    kept = moments.in_order(run, stored[step])
+    for name in [name for name in kept if name in layer_names] or kept:
+        maps = moments.probe_maps(run, step, name)
+        of_run.maps[name] = FeatureMapsDisplay.from_activation(*maps)
 
 
 def _shapes(run: Run) -> nn.Module:
@@ -254,8 +268,7 @@ def _add_maps(
     from vizlib.images import to_network_input
     from vizlib.inside.activations import capture, forward
 
-    run, names = of_run.run, layer_names or layers_at_depths(of_run.layers)
-    _check_names(names, of_run.layers)
+    run = of_run.run
     if picture is None:
         sentence = f"The data set {run.config.dataset!r} is not on this machine: no picture of it."
         of_run.lacks |= dict(picture=sentence, maps=sentence)
@@ -264,30 +277,29 @@ def _add_maps(
     of_run.received = fit(picture.original, run.input_size, whole=run.config.whole)
     image = to_network_input(of_run.received, run.input_size, run.config.mean, run.config.std)[1]
     ends: list[tuple[float, float]] = []
-    logits = forward(
-        model, image, lambda name, module, output: ends.append(_ends(output.float().numpy()))
-    )
+
+    def widen(name: str, module: nn.Module, output: Tensor) -> None:
+        ends.append((float(output.min()), float(output.max())))
+
+    logits = forward(model, image, widen)
     of_run.probabilities = logits.float().softmax(1)[0].numpy()
     network_range = min(low for low, _ in ends), max(high for _, high in ends)
-    _, found = capture(model, image, names)
-    for name in names:
-        values = found[name][0].float().numpy()
-        if values.ndim in (1, 3):
-            of_run.maps[name] = FeatureMapsDisplay.from_activation(values, network_range)
-        else:
-            size = " × ".join(map(str, values.shape))
-            of_run.lacks[f"maps of {name}"] = f"{name} gives {size} numbers, which are no maps."
+    possible = {layer.name for layer in of_run.layers}
+    names = [name for name in layer_names if name in possible]
+    _, found = capture(model, image, names or layers_at_depths(of_run.layers))
+    for name, values in found.items():
+        _add_maps_of(of_run, name, values[0].float().numpy(), network_range)
 
 
-def _ends(values: np.ndarray) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
-
-
-def _check_names(names: Sequence[str], layers: list[Layer]) -> None:
-    possible = [layer.name for layer in layers]
-    for name in names:
-        if name not in possible:
-            raise unknown("layer", name, possible)
+def _add_maps_of(
+    of_run: Gathered, name: str, values: np.ndarray, network_range: tuple[float, float]
+) -> None:
+    """Those of one layer (C, h, w) or (C,), or a sentence on what else it gives."""
+    if values.ndim in (1, 3):
+        of_run.maps[name] = FeatureMapsDisplay.from_activation(values, network_range)
+    else:
+        size = " × ".join(map(str, values.shape))
+        of_run.lacks[f"maps of {name}"] = f"{name} gives {size} numbers, which are no maps."
 
 
 def layers_at_depths(layers: list[Layer]) -> list[str]:

@@ -35,6 +35,7 @@
       modeBarButtons: [['toImage']],
       toImageButtonOptions: {scale: 2, filename: plot.dataset.figure},
     });
+    plot.style.minHeight = `${layout.height}px`;
     plot.style.setProperty('--shape', `${width} / ${layout.height}`);
     // so that paper scales the drawing
     for (const svg of plot.querySelectorAll('.main-svg'))

@@ -60,10 +60,10 @@ def report(gathered: Sequence[Gathered]) -> str:
     return _page(title, what, verdicts, parts, figures)
 
 
-def report_of_table(name: str, answers: Answers, ordered: bool, remarks: Sequence[str]) -> str:
-    """The page of a table of anybody's answers: verdict, figures, matrix, mistakes.
+def report_of_answers(name: str, answers: Answers, ordered: bool, remarks: Sequence[str]) -> str:
+    """The page of answers alone: verdict, figures, matrix, mistakes.
 
-    ordered: whether the classes are grades. remarks: on how the table was understood.
+    ordered: whether the classes are grades. remarks: on how they were understood.
     """
     figures = Figures()
     parts = [
@@ -168,10 +168,11 @@ def _between(figures: Figures, first: Gathered, second: Gathered) -> list[Sectio
 
 def _layers(figures: Figures, gathered: Sequence[Gathered]) -> Section:
     see = (
-        "Every layer in order, with its output for one picture, its cost, and how many input "
-        "pixels one of its values sees."
+        "Every layer in order, a block as one line, with its output for one picture, its cost, and "
+        "how many input pixels one of its values sees."
     )
-    return Section("layers", "Layers", see, beside(gathered, partial(sections.layers, figures)))
+    content = beside(gathered, partial(sections.layers, figures), "below")
+    return Section("layers", "Layers", see, content)
 
 
 def _page(

@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 MOST_ANSWERS = 5  # likeliest classes of the picture
 MOST_MISTAKES = 10
-MOST_LAYERS = 400  # lines of the layer table
+MOST_LAYERS = 200  # lines of the layer table
 SMOOTHING = 0.8  # of the step-by-step line, as on the page of curves
 COLOURS = {HEALTHY: "good", COLLAPSED: "bad", NOT_NUMBERS: "bad", UNJUDGED: ""}
 Part = Callable[[Gathered], object]
 
 
-def beside(gathered: Sequence[Gathered], part: Part) -> object:
+def beside(gathered: Sequence[Gathered], part: Part, cls: str = "beside") -> object:
     """A part of one run, or of two beside one another under their names."""
     if len(gathered) == 1:
         return part(gathered[0])
     columns = (tag("div", tag("h3", of_run.run.run_id), part(of_run)) for of_run in gathered)
-    return tag("div", *columns, cls="beside")
+    return tag("div", *columns, cls=cls)
 
 
 def lacking(of_run: Gathered, name: str) -> Html:
@@ -205,9 +205,10 @@ def curves(figures: Figures, gathered: Sequence[Gathered]) -> Html:
     if not runs:
         return joined(sentences)
     display = CurvesDisplay.from_runs(runs)
+    is_bare = len(runs) > 1  # the words of both at their marks would lie on one another
     drawn = [
         figures.plot(
-            display.plot(quantity, smoothing=SMOOTHING),
+            display.plot(quantity, smoothing=SMOOTHING, narrow=is_bare),
             narrow=display.plot(quantity, smoothing=SMOOTHING, narrow=True),
         )
         for quantity in ("accuracy", "loss")
@@ -252,26 +253,30 @@ def mistakes_of(display: ConfusionDisplay) -> Html:
 
 
 def layers(figures: Figures, of_run: Gathered) -> Html:
+    """Drawn, and as a table in which a block of layers is one line."""
+    from vizlib.inside.layers import folded
+
     if not of_run.layers:
         return lacking(of_run, "layers")
-    innermost = [layer for layer in of_run.layers if not layer.is_block]
-    drawn = figures.plot(ArchitectureDisplay(innermost).plot())
+    shown = folded(of_run.layers)
+    drawn = figures.plot(ArchitectureDisplay(shown).plot())
     words = (
         "Height: the size of the maps; width: how many; both logarithmic. Blue: convolution, "
-        "orange: pool, violet: linear, +: residual sum."
+        "green: block, orange: pool, violet: linear, +: residual sum."
     )
     header = ("layer", "kind", "output", "parameters", "multiply-adds", "sees", "sum")
-    rows = [_layer_row(layer) for layer in of_run.layers[:MOST_LAYERS]]
-    more = len(of_run.layers) - MOST_LAYERS
+    lines = table(
+        header, [_layer_row(layer) for layer in shown[:MOST_LAYERS]], numbers=(3, 4), cls="layers"
+    )
+    more = len(shown) - MOST_LAYERS
     rest = tag("p", f"And {more:,} more.", cls="caption") if more > 0 else ""
-    lines = table(header, rows, numbers=(3, 4), cls="layers")
     return joined((drawn, tag("p", words, cls="caption"), lines, rest))
 
 
 def _layer_row(layer: Layer) -> tuple[str, ...]:
     field = layer.receptive_field
     return (
-        "\u2003" * layer.depth + layer.name,
+        layer.name,
         layer.kind,
         " × ".join(map(str, layer.output_shape)),
         f"{layer.parameters:,}",

@@ -88,4 +88,4 @@ def left_out(name, dataset):
     st.markdown("\n".join(f"- {plain(each.sentence)}" for each in everything))
 
 
-page.run(show, "Data", keeps=(KEY, "split", "of", "picture"), follows=False)
+page.run(show, "Data", keeps=(KEY, "split", "of", "picture"), follows=False, hands_in=None)

@@ -13,7 +13,7 @@ from vizlib.ui.data import caches
 from vizlib.ui.frame import status
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.parts import confused, verdict_box
+from vizlib.ui.parts import confused, hand_in, verdict_box
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
 
@@ -48,21 +48,36 @@ def show(run, picture):
 
 def brought(run):
     """(The bytes of a table, what it is called), or (None, "")."""
-    file = st.file_uploader(
+    st.file_uploader(
         f"A table of answers (CSV, up to {MAX_BYTES // 1_000_000} MB)",
         type=["csv", "tsv", "txt"],
         key="answers_file",
     )
-    text = st.text_area("or paste it", key="answers_text", height=110, placeholder="cat,dog")
+    st.text_area("or paste it", key="answers_text", height=110, placeholder="cat,dog")
+    has_own = st.session_state.answers_file is not None or st.session_state.answers_text.strip()
+    if not has_own and run.has("predictions.npz"):
+        st.toggle(f"Show it with the answers of {plain(run.run_id)}", key="answers_example")
+    return in_view(run)
+
+
+def in_view(run):
+    """The same, by what the boxes hold."""
+    file, text = st.session_state.get("answers_file"), st.session_state.get("answers_text", "")
     if file is not None:
         return file.getvalue(), file.name
     if text.strip():
         return text.encode(errors="replace"), "pasted"
-    if run.has("predictions.npz") and st.toggle(
-        f"Show it with the answers of {plain(run.run_id)}", key="answers_example"
-    ):
+    if st.session_state.get("answers_example") and run.has("predictions.npz"):
         return caches.answers_table(run), f"{run.run_id}.csv"
     return None, ""
+
+
+def handed_in(run):
+    """The report of the table, or a sentence where there is none."""
+    data, name = in_view(run)
+    if data is None:
+        return "Drop a table here, or paste one: its report can be handed in then."
+    return hand_in.of_table(read(data), name, bool(st.session_state.get("ordered")))
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading the table")
@@ -130,4 +145,4 @@ def lines(answers, numbers, taken, figures, word):
     st.caption(f"{len(numbers):,} in all; answers are counted from 1, without the header.")
 
 
-page.run(show, "Check", keeps=("ordered",))
+page.run(show, "Check", keeps=("ordered",), hands_in=handed_in)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from vizlib import architectures
 from vizlib.displays.architecture import ArchitectureDisplay
+from vizlib.inside.layers import folded
 from vizlib.inside.receptive_fields import WHY_NOT_KNOWN
 from vizlib.ui import page
 from vizlib.ui.data import caches
@@ -106,26 +107,6 @@ def in_words(receptive_field):
     if receptive_field is None:
         return "not known"
     return " × ".join(map(str, receptive_field))
-
-
-def folded(layers):
-    """The layers a reader sees first: what lies at the top, with stages, blocks that hold nothing
-    but blocks, opened.
-    """
-    children = {
-        layer.name: [child for child in layers if child.name.rpartition(".")[0] == layer.name]
-        for layer in layers
-        if layer.is_block
-    }
-    stages = {
-        name for name, below in children.items() if below and all(child.is_block for child in below)
-    }
-    return [
-        layer
-        for layer in layers
-        if layer.name not in stages
-        and (layer.depth == 0 or layer.name.rpartition(".")[0] in stages)
-    ]
 
 
 page.run(show, "Architecture", keeps=("depth",))

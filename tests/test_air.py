@@ -25,6 +25,7 @@ TYPED = (
     "inside",
     "displays",
     "datasets",
+    "hand_in",
     "architectures",
     "training",
     "ui/data",

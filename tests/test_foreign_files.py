@@ -5,16 +5,11 @@ ones one sentence each, and nothing in them is ever run.
 import argparse
 import collections
 import io
-import json
 import os
 import pathlib
 import pickle
 import pickletools
-import random
 import struct
-import subprocess
-import sys
-import tarfile
 import zipfile
 
 import numpy as np
@@ -24,7 +19,7 @@ import torch
 from torch import nn
 
 from vizlib.errors import UserError
-from vizlib.run.checkpoints import Checkpoint, read_checkpoint
+from vizlib.run.checkpoints import read_checkpoint
 
 # torch warns of sparse tensors and of TorchScript, which these files are about
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -20,7 +20,7 @@ ROOMS = [
     {"vizlib.run", "vizlib.datasets", "vizlib.architectures"},
     {"vizlib.inside"},
     {"vizlib.displays", "vizlib.training", "vizlib.bring"},
-    {"vizlib.reports"},
+    {"vizlib.reports", "vizlib.hand_in"},
     {"vizlib.command_line", "vizlib.ui"},
     {"vizlib.__main__", "app", "pages"},
 ]

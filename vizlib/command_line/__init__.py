@@ -21,6 +21,7 @@ from vizlib.command_line import (
     logs,
     pack,
     patterns,
+    report,
     reproduce,
     resume,
     train,
@@ -37,6 +38,7 @@ COMMANDS = (
     patterns,
     film,
     logs,
+    report,
     pack,
     import_,
     data,
@@ -56,6 +58,7 @@ collapse.
   python -m vizlib patterns RUN --layer L              what each unit of a layer looks for
   python -m vizlib film RUN                            how it learned, as an animation
   python -m vizlib logs FILE|FOLDER                    the curves of a training elsewhere
+  python -m vizlib report RUN [RUN]                    one page of HTML to hand in
   python -m vizlib pack RUN                            its weights in a quarter of the bytes
   python -m vizlib reproduce                           train the networks of the reports
   python -m vizlib import FILE                         a checkpoint from elsewhere becomes a run

@@ -102,6 +102,26 @@ def convolutions(
     ]
 
 
+def folded(layers: Sequence[Layer]) -> list[Layer]:
+    """The Layers that a reader sees first: what lies at the top, with stages, blocks that hold
+    nothing but blocks, opened.
+    """
+    children = {
+        layer.name: [child for child in layers if child.name.rpartition(".")[0] == layer.name]
+        for layer in layers
+        if layer.is_block
+    }
+    stages = {
+        name for name, below in children.items() if below and all(child.is_block for child in below)
+    }
+    return [
+        layer
+        for layer in layers
+        if layer.name not in stages
+        and (layer.depth == 0 or layer.name.rpartition(".")[0] in stages)
+    ]
+
+
 def default_layer(layers: Sequence[Layer]) -> str:
     """The layer to open on: the first convolution. Its filters can be read as small pictures, and
     its maps still look like the image.

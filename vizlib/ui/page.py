@@ -13,11 +13,13 @@ from vizlib.ui import widgets
 from vizlib.ui.data import caches, jobs, start_up
 from vizlib.ui.frame import address, film_slider, guard, image_picker, links, run_picker
 from vizlib.ui.frame.guard import sentences
+from vizlib.ui.parts import hand_in
 from vizlib.ui.streamlit_internals import of_all_pages
 from vizlib.ui.train_panel import panel, trainings
 from vizlib.ui.widgets import charts
 
 FOLLOW_SECONDS = 1.0
+OF_RUN = object()  # what a page hands in unless it says otherwise
 _STYLE = widgets.WIDGETS / "page.css"
 # Streamlit adds a step to the browser's history whenever it writes an address anew, and writes the
 # next page's choices into the address of the page that is left. Back then leads through the same
@@ -26,14 +28,15 @@ _STYLE = widgets.WIDGETS / "page.css"
 _ONE_STEP_A_PAGE = f"<script>{widgets.text('history.js')}</script>"
 
 
-def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
+def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_in=OF_RUN):
     """Draw a page: show(run, picture) fills it, with the run and the Picture chosen in the sidebar,
     None where none is chosen.
 
     keeps: the keys of this page's own widgets that are in its address, so that links lead back to
     the page as it was left. beside: the key of the widget that names further runs in view. follows:
     whether the whole page follows a training, see follow(). has_film: whether it shows the film's
-    slider.
+    slider. hands_in: hands_in(run) is the hand_in.Offer of what this page shows, or a sentence
+    where there is none yet; the run in view if left out, None for a page that hands in nothing.
     """
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
     before, st.session_state.page_in_view = st.session_state.get("page_in_view", title), title
@@ -52,6 +55,7 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
         with st.sidebar, of_all_pages():
             chosen_run = _run_in_view()
             picture = image_picker.pick_image(chosen_run)
+        _bar(hands_in, chosen_run, picture, beside)
         if follows:
             follow(lambda: show(chosen_run, picture), lambda: [chosen_run, *_beside(beside)])
         else:
@@ -59,6 +63,19 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False):
     trainings.page_is_drawn()
     start_up.freeze()
     start_up.warm_up()
+
+
+def _bar(hands_in, chosen_run, picture, beside):
+    """What is on top of every page: the way to hand in what is in view, and its link."""
+
+    def offer():
+        if hands_in is not OF_RUN:
+            return hands_in(chosen_run)
+        runs = [chosen_run, *_beside(beside)][:2]
+        return hand_in.of_runs(runs, picture, st.session_state.get("layer"))
+
+    is_own = st.session_state.get("source") in hand_in.OWN
+    hand_in.bar(None if hands_in is None else offer, is_own)
 
 
 def _run_in_view():

@@ -93,18 +93,27 @@ def guesses(
     """
     if given is not None:
         return given
-    channels = candidate.input_size[0]
-    mean, std = usual(channels)["0 to 1"]
-    if "/" in candidate.architecture:
-        source = elsewhere.source_of(candidate.architecture)
-        if len(source.mean) == channels:
-            mean, std = list(source.mean), list(source.std)
+    mean, std = _likely_normalisation(candidate)
     names = class_names or (dataset.class_names if dataset else None)
     if names is None or (candidate.num_classes and len(names) != candidate.num_classes):
         names = [f"class {number}" for number in range(max(1, candidate.num_classes))]
     return Settings(
         list(names), candidate.input_size, mean, std, dataset=dataset.name if dataset else ""
     )
+
+
+def _likely_normalisation(candidate: Candidate) -> tuple[list[float], list[float]]:
+    """That of the scripts which the network comes from, or of the data that have as many classes
+    and such pictures.
+    """
+    channels = candidate.input_size[0]
+    if "/" in candidate.architecture:
+        source = elsewhere.source_of(candidate.architecture)
+        if len(source.mean) == channels:
+            return list(source.mean), list(source.std)
+    likely = {(3, 10): "CIFAR-10", (3, 100): "CIFAR-100", (3, 1000): "ImageNet", (1, 10): "MNIST"}
+    name = likely.get((channels, candidate.num_classes), "0 to 1")
+    return usual(channels)[name]
 
 
 def check(settings: Settings, candidate: Candidate) -> None:

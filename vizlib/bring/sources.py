@@ -30,7 +30,8 @@ class Brought:
 
     name: of what it came from. candidates: as `ways_to_open` gives them. origin: what its run will
     say of that. class_names: where they are known. settings: all of them, where the source says so.
-    remarks: sentences for whoever brings it.
+    remarks: sentences for whoever brings it. parts: the dictionaries of weights in its file, the one
+    that was taken first.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Brought:
     class_names: list[str] | None = None
     settings: Settings | None = None
     remarks: list[str] = field(default_factory=list)
+    parts: tuple[str, ...] = ()
 
 
 def from_file(
@@ -69,6 +71,7 @@ def from_file(
         origin,
         class_names_in(checkpoint.besides),
         remarks=remarks_on(checkpoint),
+        parts=(checkpoint.wrapper, *checkpoint.has_several),
     )
 
 

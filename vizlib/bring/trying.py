@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FEW, MANY = 60, 400  # pictures: all are tried on a few of them, the best on many
 BEST = 4  # of those tried on a few
 SEED = 0
+NEARLY = 0.001  # of a mean or a deviation: that makes no difference
 OWN = "the data set's own"
 
 
@@ -64,11 +65,22 @@ def sample(dataset: Dataset, class_names: Sequence[str], count: int = MANY) -> t
     return replace(taken, labels=labels[taken.labels]), f"{len(taken):,} {part} images"
 
 
+def normalisations(
+    channels: int, dataset: Dataset | None
+) -> dict[str, tuple[list[float], list[float]]]:
+    """The usual ones by name, and the data set's own where it is none of them."""
+    pairs = usual(channels)
+    if dataset is None or len(dataset.mean) != channels:
+        return pairs
+    own = dataset.mean, dataset.std
+    if not any(np.allclose(own, pair, atol=NEARLY) for pair in pairs.values()):
+        pairs[OWN] = list(dataset.mean), list(dataset.std)
+    return pairs
+
+
 def ways(input_size: Sequence[int], dataset: Dataset | None) -> list[Tried]:
     """Every usual way to read a picture, none tried yet."""
-    pairs = usual(input_size[0])
-    if dataset is not None and len(dataset.mean) == input_size[0]:
-        pairs[OWN] = list(dataset.mean), list(dataset.std)
+    pairs = normalisations(input_size[0], dataset)
     orders = (RGB, BGR) if input_size[0] == 3 else (RGB,)
     return [
         Tried(0, name, mean, std, order, 0, 1)

@@ -139,6 +139,14 @@ def asked_for() -> Iterator[None]:
             job.waiting.discard(st.session_state.who_waits)
 
 
+def forget(key: Hashable) -> None:
+    """Do not keep what the computation of that key returned: it is large, and somebody has it."""
+    with _lock:
+        job = _jobs.get(key)
+        if job is not None and job.has_ended:
+            del _jobs[key]
+
+
 def ready(key: Hashable) -> Any:
     """What the computation of that key returned, or None where it has not been asked for, or is not
     there yet.

@@ -1,0 +1,66 @@
+"""What has become of a network that was brought: the run, where to look at it, and how it answers
+the test images.
+"""
+
+import streamlit as st
+
+from vizlib.bring import models
+from vizlib.errors import UserError
+from vizlib.run import folders
+from vizlib.ui.data import caches, jobs
+from vizlib.ui.frame import links
+from vizlib.ui.frame.guard import sentences
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.train_panel import trainings
+
+_CAME = "import_came"  # (the id of the run that was made, or None; a sentence)
+
+
+def take(brought, candidate, settings, name, dataset):
+    """Make it a run, and put that in view. Called by a button, before anything is drawn."""
+    try:
+        run = models.add(candidate, brought.tensors, settings, name, brought.origin, dataset)
+    except UserError as error:
+        st.session_state[_CAME] = None, str(error)
+        return
+    st.session_state[_CAME] = run.run_id, f"{run.run_id} is open: {candidate.sentence}"
+    trainings.view(run.run_id)
+
+
+def say_what_came():
+    """The last one that was made here, with the ways to look at it."""
+    run_id, sentence = st.session_state.get(_CAME, (None, ""))
+    if not sentence:
+        return
+    if run_id is None:
+        st.error(plain(sentence))
+        return
+    st.success(plain(sentence))
+    with st.container(horizontal=True):
+        for title in ("Filters", "Feature maps", "Unit", "Architecture", "Confusion matrix"):
+            links.link(title, title, model=run_id)
+    with sentences("the test"):
+        answer(folders.open_run(run_id))
+
+
+def answer(run):
+    """Let a network from elsewhere answer the test images of its data set, with its progress in
+    sight; nothing where it has none, or has answered.
+    """
+    if not run.config.dataset or run.has("predictions.npz"):
+        return
+    dataset = caches.dataset(run)
+
+    def work(say):
+        from vizlib.training.evaluation import answer as answered
+
+        return answered(run, dataset, say=say).accuracy
+
+    count = len(dataset.splits["test"])
+    words = f"Answering {count:,} test images"
+    result = jobs.result(("answer", caches.state(run)), work, words, to_the_end=True)
+    if result is not None:
+        st.markdown(
+            f"**{result[0]:.1%}** of the {count:,} test images of {plain(run.config.dataset)} are "
+            "right."
+        )

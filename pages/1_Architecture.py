@@ -7,10 +7,11 @@ from vizlib.displays.architecture import ArchitectureDisplay
 from vizlib.inside.layers import folded
 from vizlib.inside.receptive_fields import WHY_NOT_KNOWN
 from vizlib.ui import page
-from vizlib.ui.data import caches
+from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import status
 from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.plain import plain
+from vizlib.ui.parts import weight_views
 from vizlib.ui.parts.downloads import caption
 
 DEPTHS = ("blocks folded", "every layer")
@@ -18,6 +19,9 @@ DEPTHS = ("blocks folded", "every layer")
 
 def show(run, picture):
     status.title(f"Architecture of {run.run_id}", run, of_weights=True)
+    if run.is_bare:
+        weights_alone(run)
+        return
     layers = caches.layers(run)
     st.markdown(plain(architectures.get(run.config.architecture).summary))
     figures(layers)
@@ -34,6 +38,17 @@ def show(run, picture):
     slabs([layer for layer in shown if is_folded or not layer.is_block])
     table(shown, is_folded)
     files(run, layers)
+
+
+def weights_alone(run):
+    """All there is of a network of which only the weights are known."""
+    st.info(
+        f"Only the weights of {plain(repr(run.run_id))} are here, not how its network computes "
+        "with them: which layer follows which, how large maps are and how far each layer sees is "
+        "not known.",
+        icon=not_yet.NotHere.icon,
+    )
+    weight_views.all_tensors(run)
 
 
 def slabs(layers):

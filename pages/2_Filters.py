@@ -8,7 +8,6 @@ import numpy as np
 import streamlit as st
 
 from vizlib.displays.filters import FiltersDisplay
-from vizlib.inside.layers import convolutions
 from vizlib.run import moments
 from vizlib.ui import page
 from vizlib.ui.data import caches, not_yet
@@ -16,31 +15,57 @@ from vizlib.ui.frame import film_slider, links, status
 from vizlib.ui.frame.address import whole_number
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
+from vizlib.ui.parts import weight_views
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
 
 def show(run, picture):
     status.title(f"Filters of {run.run_id}", run, of_weights=True)
-    weights = dict(convolutions(caches.network(run), caches.layers(run)))
+    banks = caches.filter_banks(run)
+    if not banks:
+        st.info(plain(no_filters(run)), icon=not_yet.NotHere.icon)
+        weight_views.all_tensors(run)
+        return
     notes = st.container()
     pick, number, beside = st.columns([2, 1, 2], gap="medium", vertical_alignment="bottom")
     with pick:
         layer_name = pick_layer(
             run,
-            list(weights),
-            default=next(iter(weights)),
+            list(banks),
+            default=next(iter(banks)),
             notes=notes,
             lacks="there are no filters",
             help="Every convolution of the network, in order.",
         )
+    bank = banks[layer_name]
+    weights = {name: bank.weight for name, bank in banks.items()}
     weight, moment, note = at_step(run, layer_name, weights, film_slider.pick(run))
-    [layer] = [layer for layer in caches.layers(run) if layer.name == layer_name]
-    display = FiltersDisplay.from_weight(weight, reads_picture=layer.reads_picture)
+    display = FiltersDisplay.from_weight(weight, reads_picture=bank.reads_picture)
     unit = pick_unit("Filter", len(display.weight), number)
-    st.caption(note)
+    st.caption(f"{note} {what_is_known(run, bank)}")
     all_filters(run, layer_name, display, unit, moment, beside)
     one_filter(run, layer_name, display, unit)
+    weight_views.show(run, layer_name, display.weight, moment)
+
+
+def no_filters(run):
+    """Why there is no picture of a filter, in a sentence."""
+    kinds = "tensor of four dimensions" if run.is_bare else "convolution"
+    return (
+        f"{run.run_id!r} has no filters: no {kinds}, and no first linear layer whose weights are "
+        "as many as the values of a picture. How large its tensors are is below."
+    )
+
+
+def what_is_known(run, bank):
+    """What else is to be said of the filters in view, as sentences."""
+    sentences = []
+    if bank.is_linear:
+        sentences.append("A linear layer: what each of its units weighs, laid out as the picture.")
+    if run.is_bare:
+        sentences.append("Only the weights are known, not how the network computes with them.")
+    return " ".join(sentences)
 
 
 def all_filters(run, layer_name, display, unit, moment, container):
@@ -141,6 +166,8 @@ def as_stored(run, stored, step):
 
 def end_in_words(run, saved):
     """What the weights in view are. saved: the step they are of, None where it is not known."""
+    if run.is_imported:
+        return "weights of the file"
     if run.status == "finished":
         return "best weights"
     return "best weights so far" if saved is None else f"weights of step {saved:,}, the best so far"
@@ -156,12 +183,18 @@ def one_filter(run, layer_name, display, unit):
     left, right = st.columns([1, 1], gap="large")
     with left:
         its_channels(layer_name, display, unit)
-        links.link(
-            "Feature maps", "What this filter answers to the image →", layer=layer_name, unit=unit
-        )
-        links.link("Unit", "What it looks for →", layer=layer_name, unit=unit)
+        if not run.is_bare:
+            links_on(layer_name, unit)
     with right:
         its_numbers(display, unit)
+
+
+def links_on(layer_name, unit):
+    """To what a filter does, on other pages."""
+    links.link(
+        "Feature maps", "What this filter answers to the image →", layer=layer_name, unit=unit
+    )
+    links.link("Unit", "What it looks for →", layer=layer_name, unit=unit)
 
 
 def its_channels(layer_name, display, unit):
@@ -195,4 +228,4 @@ def its_numbers(display, unit):
     )
 
 
-page.run(show, "Filters", keeps=("channel",), has_film=True)
+page.run(show, "Filters", keeps=("channel", *weight_views.KEEPS), has_film=True)

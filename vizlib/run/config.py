@@ -14,6 +14,7 @@ from vizlib.files import legible, open_regular, write_whole
 LONGEST = 20_000_000  # bytes of a config.json: a hundred thousand classes with long names
 MOST_CLASSES, LARGEST_SIDE = 100_000, 1024
 LARGEST_WHOLE = 2**63 - 1
+WEIGHTS_ALONE = "bare/weights"  # the architecture of a network that no other fits
 
 
 @dataclass(frozen=True)

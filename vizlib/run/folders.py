@@ -27,7 +27,7 @@ from typing import BinaryIO
 
 from vizlib.errors import UserError, unknown
 from vizlib.files import open_regular
-from vizlib.run.config import RunConfig, read_config, write_config
+from vizlib.run.config import WEIGHTS_ALONE, RunConfig, read_config, write_config
 from vizlib.run.events import LOCK, Event, phases, read_events
 
 try:
@@ -184,6 +184,11 @@ class Run:
     def is_imported(self) -> bool:
         """Whether it was trained elsewhere, and comes from a file."""
         return self.config.origin is not None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether only its weights are known, and not how its network computes with them."""
+        return self.config.architecture == WEIGHTS_ALONE
 
     @property
     def provenance(self) -> str:

@@ -54,7 +54,8 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_
     with sentences(*guard.IN_PAGE), jobs.asked_for():
         with st.sidebar, of_all_pages():
             chosen_run = _run_in_view()
-            picture = image_picker.pick_image(chosen_run)
+            # through weights alone no picture goes
+            picture = None if chosen_run.is_bare else image_picker.pick_image(chosen_run)
         _bar(hands_in, chosen_run, picture, beside)
         if follows:
             follow(lambda: show(chosen_run, picture), lambda: [chosen_run, *_beside(beside)])

@@ -18,7 +18,7 @@ from vizlib import datasets
 from vizlib.datasets.places import folder_of
 from vizlib.run import folders, moments
 from vizlib.run.folders import Run
-from vizlib.ui.data.not_yet import without
+from vizlib.ui.data.not_yet import weights_alone, without
 from vizlib.ui.data.start_up import one_thread_each
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vizlib.displays.feature_maps import FeatureMapsDisplay
     from vizlib.displays.picture_sizes import PictureSizesDisplay
     from vizlib.inside.attribution import Evidence
+    from vizlib.inside.filter_banks import FilterBank
     from vizlib.inside.layers import Layer
     from vizlib.inside.relus import Rectifiers
     from vizlib.inside.strongest import Index
@@ -132,17 +133,22 @@ def held_out(run: Run) -> Split:
 
 def model(run: Run) -> nn.Module:
     """The run's network with its best weights, prepared to be looked into. UserError if it cannot
-    be rebuilt, NotYet where there are no weights.
+    be rebuilt, NotYet where there are no weights, or nothing but weights.
     """
     if not run.has("model.safetensors"):
         raise without(run, "weights")
+    if run.is_bare:
+        raise weights_alone(run)
     return (_model_followed if run.is_active else _model)(run)
 
 
 def network(run: Run) -> nn.Module:
     """model(run); of a run that comes without its weights the shapes alone, on the meta device,
-    where there are no values to show or to compute with.
+    where there are no values to show or to compute with; of weights alone what holds them, which
+    computes nothing.
     """
+    if run.is_bare and run.has("model.safetensors"):
+        return _model(run)
     return _shapes(run) if run.is_weightless else model(run)
 
 
@@ -173,10 +179,31 @@ _model_followed = st.cache_resource(show_spinner=False, **_OF_MODELS)(_load)
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def layers(run: Run) -> list[Layer]:
-    """The Layers of the run's network, in order of execution."""
+    """The Layers of the run's network, in order of execution. NotYet where it has but weights."""
     from vizlib.inside.layers import layer_table
 
+    if run.is_bare:
+        raise weights_alone(run)
     return layer_table(network(run), run.input_size)
+
+
+def tensors(run: Run) -> dict[str, torch.Tensor]:
+    """The tensors of the run's network by name, in its order; of weights alone in the file's."""
+    held = network(run).state_dict()
+    in_order = run.config.arguments["shapes"] if run.is_bare else held
+    return {name: held[name] for name in in_order}
+
+
+@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def filter_banks(run: Run) -> dict[str, FilterBank]:
+    """The FilterBanks of the run by the name of their layer, in order."""
+    from vizlib.inside import filter_banks
+
+    if run.is_bare:
+        banks = filter_banks.banks_of_tensors(tensors(run))
+    else:
+        banks = filter_banks.filter_banks(network(run), layers(run), run.input_size)
+    return {bank.layer_name: bank for bank in banks}
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("predictions.npz"), show_spinner=False)

@@ -2,7 +2,8 @@
 tree that the names make, or by shapes alone.
 
 Each function takes (the network's shapes, the file's shapes), both by name and in order, and
-returns {the network's name: the file's name} of all tensors, or None where it cannot tell.
+returns {the network's name: the file's name} of all tensors, or None where it cannot tell. Of a
+file that has no order of its own, the names are sorted before, by `natural`.
 """
 
 from __future__ import annotations
@@ -88,17 +89,13 @@ def _name(module: str, last: str) -> str:
 
 
 def by_shape(own: Shapes, shapes: Shapes) -> Names | None:
-    """Modules of one form in their order, or that of their numbers, whatever stands between."""
+    """Modules of one form in their order, whatever stands between."""
     mine, theirs = _by_form(modules(own)), _by_form(modules(shapes))
     if {form: len(names) for form, names in mine.items()} != {
         form: len(names) for form, names in theirs.items()
     }:
         return None
-    pairs = [
-        pair
-        for form, names in mine.items()
-        for pair in zip(names, sorted(theirs[form], key=natural), strict=True)
-    ]
+    pairs = [pair for form, names in mine.items() for pair in zip(names, theirs[form], strict=True)]
     return _joined(pairs, modules(own))
 
 
@@ -122,6 +119,11 @@ class _Node:
         self.inside: Counter[Module] = Counter()
 
     @property
+    def is_module(self) -> bool:
+        """Whether it has tensors and nothing else inside."""
+        return not self.children
+
+    @property
     def form(self) -> tuple[Any, ...]:
         """What is inside, whatever its names: equal forms may be one another's."""
         return tuple(sorted(self.inside.items()))
@@ -141,47 +143,63 @@ def _tree(shapes: Shapes) -> _Node:
 
 
 def by_tree(own: Shapes, shapes: Shapes) -> Names | None:
-    """Block by block: parts of the names that hold the same are one another's, in their order or
-    that of their numbers where several do. So a block may name its shortcut before its
-    convolutions, or all its norms after them.
+    """Block by block: parts of the names that hold the same are one another's, in their order where
+    several do. So a block may name its shortcut before its convolutions, or all its norms after
+    them, and a list may stand around blocks.
     """
-    pairs = _paired(_tree(own), _tree(shapes))
+    pairs = _paired([_tree(own)], [_tree(shapes)])
     return None if pairs is None else _joined(pairs, modules(own))
 
 
-def _paired(mine: _Node, theirs: _Node) -> list[tuple[str, str]] | None:
-    """The modules of two parts of the trees, pair by pair; None where they do not fit."""
-    if mine.form != theirs.form:
-        return None
-    mine, theirs = _to_a_branching(mine), _to_a_branching(theirs)
-    if not mine.children and not theirs.children:
-        return [(mine.name, theirs.name)]
-    if mine.tensors or theirs.tensors:
-        return None
-    groups = _groups(mine), _groups(theirs)
-    if {form: len(nodes) for form, nodes in groups[0].items()} != {
-        form: len(nodes) for form, nodes in groups[1].items()
-    }:
-        return None
+def _paired(mine: list[_Node], theirs: list[_Node]) -> list[tuple[str, str]] | None:
+    """The modules below some parts of both trees, pair by pair; None where they do not fit."""
+    while True:
+        groups = _groups(mine), _groups(theirs)
+        counts = [Counter({form: len(nodes) for form, nodes in each.items()}) for each in groups]
+        odd = (counts[0] - counts[1]) + (counts[1] - counts[0])
+        if not odd:
+            break
+        if not _open_largest((mine, theirs), odd):
+            return None
     pairs: list[tuple[str, str]] = []
     for form, nodes in groups[0].items():
-        others = sorted(groups[1][form], key=lambda node: natural(node.name))
-        for node, other in zip(nodes, others, strict=True):
-            inner = _paired(node, other)
+        for node, other in zip(nodes, groups[1][form], strict=True):
+            inner = _pair(node, other)
             if inner is None:
                 return None
             pairs += inner
     return pairs
 
 
-def _to_a_branching(node: _Node) -> _Node:
-    while len(node.children) == 1 and not node.tensors:
-        node = next(iter(node.children.values()))
-    return node
+def _pair(node: _Node, other: _Node) -> list[tuple[str, str]] | None:
+    """The same of two parts that hold the same."""
+    if node.is_module and other.is_module:
+        return [(node.name, other.name)]
+    if node.tensors or other.tensors:
+        return None  # a module with tensors of its own and others inside: nothing tells them apart
+    return _paired(list(node.children.values()) or [node], list(other.children.values()) or [other])
 
 
-def _groups(node: _Node) -> dict[tuple[Any, ...], list[_Node]]:
+def _open_largest(sides: tuple[list[_Node], list[_Node]], odd: Counter[tuple[Any, ...]]) -> bool:
+    """Put the parts inside the largest of those that have no partner, on either side, in its place;
+    whether there was one.
+    """
+    possible = [
+        (node.inside.total(), side, number)
+        for side, nodes in enumerate(sides)
+        for number, node in enumerate(nodes)
+        if odd[node.form] and not node.is_module and not node.tensors
+    ]
+    if not possible:
+        return False
+    _, side, number = max(possible)
+    nodes = sides[side]
+    nodes[number : number + 1] = nodes[number].children.values()
+    return True
+
+
+def _groups(nodes: Iterable[_Node]) -> dict[tuple[Any, ...], list[_Node]]:
     groups: dict[tuple[Any, ...], list[_Node]] = defaultdict(list)
-    for child in node.children.values():
-        groups[child.form].append(child)
+    for node in nodes:
+        groups[node.form].append(node)
     return groups

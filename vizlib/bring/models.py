@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib import architectures
 from vizlib.architectures import elsewhere
-from vizlib.bring.recognition import Candidate
+from vizlib.bring.recognition import ALONE, Candidate
 from vizlib.datasets.usual import usual
 from vizlib.errors import UserError
 from vizlib.run import folders
@@ -154,9 +154,12 @@ def add(
     origin: {"file": ..., "sha256": ...}, what the run says of where it comes from.
     """
     check(settings, candidate)
-    model = network(candidate, tensors)
-    _check_input(model, settings.input_size)
-    weights, settings = _in_rgb(model, settings)
+    if candidate.how == ALONE:
+        weights = dict(tensors)
+    else:
+        model = network(candidate, tensors)
+        _check_input(model, settings.input_size)
+        weights, settings = _in_rgb(model, settings)
     folder = folders.claim_folder(name, _config(candidate, settings, origin, dataset))
     _write(folder, weights, candidate.sentence)
     return folders.read_run(folder)

@@ -21,15 +21,22 @@ Say = Callable[[float], None]
 
 
 def ways_to_open(
-    tensors: Mapping[str, torch.Tensor], *, ordered: bool = True, say: Say | None = None
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    ordered: bool = True,
+    is_finite: bool = True,
+    say: Say | None = None,
 ) -> list[Candidate]:
     """The Candidates, the most likely first; those at the end that are not `is_usable` are only
     named, as a file that nearly fits has most in common with them. At least one can be used.
 
-    ordered: whether the tensors are in the order in which the network defines them. say: told the
-    share of the work that is done, in [0, 1].
+    ordered: whether the tensors are in the order in which the network defines them. is_finite:
+    whether all of their values are numbers; a network with others computes nothing, and only its
+    weights can be seen. say: told the share of the work that is done, in [0, 1].
     """
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if not is_finite:
+        return [_alone(shapes)]
     recognised = recognise(shapes, ordered=ordered, say=say)
     near = [candidate for candidate in recognised if not candidate.is_usable]
     usable = told_apart(recognised, tensors) or told_apart(_rebuilt(shapes), tensors)

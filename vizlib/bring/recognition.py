@@ -103,13 +103,15 @@ def recognise(
     has them and safetensors has not. say: told the share of the work done, in [0, 1].
     """
     shapes = known.without_counters(shapes)
+    if not ordered:
+        shapes = {name: shapes[name] for name in sorted(shapes, key=alignment.natural)}
     say = say or (lambda share: None)
     usable = [candidate for name in known.of_names(shapes) if (candidate := _by_name(name, shapes))]
     usable = [candidate for candidate in usable if candidate.is_usable]
     if usable:
         return _sorted(usable)
     say(0.1)
-    usable = list(_each(known.of_kinds(shapes), lambda name: _renamed(name, shapes, ordered), say))
+    usable = list(_each(known.of_kinds(shapes), lambda name: _renamed(name, shapes), say))
     if usable:
         return _sorted(usable)
     near = _each(known.of_size(shapes), lambda name: _by_name(name, shapes), say)
@@ -191,7 +193,7 @@ def _compared(
     return Candidate(**{**vars(candidate), "how": PARTLY})
 
 
-def _renamed(name: str, shapes: Shapes, ordered: bool) -> Candidate | None:
+def _renamed(name: str, shapes: Shapes) -> Candidate | None:
     """A network of the same shapes, whose tensors have other names; None where they do not fit."""
     architecture = architectures.get(name)
     head, first = alignment.head(shapes), alignment.first_convolution(shapes)
@@ -203,7 +205,7 @@ def _renamed(name: str, shapes: Shapes, ordered: bool) -> Candidate | None:
         if own is None or Counter(own.values()) != Counter(shapes.values()):
             continue
         for how, align in (
-            (BY_ORDER, alignment.by_order if ordered else alignment.by_tree),
+            (BY_ORDER, alignment.by_order),
             (BY_ORDER, alignment.by_tree),
             (BY_SHAPE, alignment.by_shape),
         ):

@@ -29,9 +29,9 @@ class Brought:
     """A network that can be settled and added.
 
     name: of what it came from. candidates: as `ways_to_open` gives them. origin: what its run will
-    say of that. class_names: where they are known. settings: all of them, where the source says so.
-    remarks: sentences for whoever brings it. parts: the dictionaries of weights in its file, the one
-    that was taken first.
+    say of that. class_names: where they are known. settings: all of them, where the source says
+    so. remarks: sentences for whoever brings it. parts: the dictionaries of weights in its file,
+    the one that was taken first.
     """
 
     name: str
@@ -59,6 +59,7 @@ def from_file(
     candidates = ways_to_open(
         checkpoint.tensors,
         ordered=checkpoint.kind != "safetensors",
+        is_finite=not checkpoint.non_finite,
         say=lambda share: say(0.4 + 0.5 * share),
     )
     name = source.name if isinstance(source, Path) else name
@@ -114,7 +115,8 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
     if checkpoint.non_finite:
         remarks.append(
             f"{len(checkpoint.non_finite):,} tensors hold NaN or infinite values, as "
-            f"{checkpoint.non_finite[0]!r}: that training failed. Take an earlier checkpoint."
+            f"{checkpoint.non_finite[0]!r}: that training failed, and only its weights can be "
+            "seen. Take an earlier checkpoint to open it whole."
         )
     figures = [
         f"{name} {value:g}"

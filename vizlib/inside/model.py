@@ -30,7 +30,10 @@ def load_model(run: Run, content: bytes | None = None) -> nn.Module:
     if content is None and not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
     network = architectures.create(run.config.architecture, **run.config.arguments)
-    weights = load_weights(run.path("model.safetensors") if content is None else content)
+    weights = load_weights(
+        run.path("model.safetensors") if content is None else content,
+        only_finite=not run.is_bare,
+    )
     return prepare(load_into(network, weights))
 
 

@@ -61,16 +61,17 @@ def _as_integers(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return (tensor / along(scales, tensor)).round().to(torch.int8), scales
 
 
-def load_weights(path_or_bytes: str | os.PathLike | Bytes) -> Tensors:
+def load_weights(path_or_bytes: str | os.PathLike | Bytes, *, only_finite: bool = True) -> Tensors:
     """The tensors of a weights file by name, on the CPU: floating ones as float32, integers as they
     are.
 
     Takes what `read_checkpoint` takes, also as `packed_weights` makes it, and removes "module.",
     "model." and "_orig_mod." if all names begin so. UserError, saying what to do, for anything
-    else and where a value is not finite; nothing in a file is ever run.
+    else, and where a value is not finite unless that does not matter, as where nothing is computed
+    with them; nothing in a file is ever run.
     """
     checkpoint = read_leniently(path_or_bytes, prefixes=PREFIXES)
-    for name in checkpoint.non_finite:
+    for name in checkpoint.non_finite if only_finite else ():
         raise UserError(
             f"The tensor {shown(name)} holds NaN or infinite values: that training failed. "
             "Take an earlier checkpoint."

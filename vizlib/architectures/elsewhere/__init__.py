@@ -19,6 +19,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from vizlib.architectures import Architecture
@@ -27,6 +28,7 @@ from vizlib.errors import unknown
 if TYPE_CHECKING:
     from torch import nn
 
+MOST_NAMED = 5  # in a sentence
 _registry: dict[str, Architecture] = {}
 _sources: dict[str, Source] = {}
 
@@ -76,10 +78,11 @@ def names() -> list[str]:
 
 
 def get(name: str) -> Architecture:
-    """The Architecture of that name; UserError lists the possible ones."""
+    """The Architecture of that name; UserError lists those that are called most like it."""
     possible = names()
     if name not in possible:
-        raise unknown("architecture", name, possible)
+        near = get_close_matches(name, possible, n=MOST_NAMED, cutoff=0)
+        raise unknown("architecture", name, [*near, f"and {len(possible) - len(near)} more"])
     return _registry[name]
 
 

@@ -6,6 +6,7 @@ from vizlib.ui import page
 from vizlib.ui.frame import status
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.parts import import_file, import_settings, import_test
+from vizlib.ui.train_panel import trainings
 
 
 def show(run, picture):
@@ -22,7 +23,7 @@ def show(run, picture):
     with sentences("the filters"):
         import_file.first_filters(brought)
     with sentences("the settings"):
-        import_settings.show(brought, picture)
+        import_settings.show(brought, picture, trainings.view)
 
 
 page.run(show, "Import", follows=False, hands_in=None)

@@ -5,6 +5,7 @@ it becomes. The oracle is the network that the file was saved from.
 import json
 from collections import OrderedDict
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -150,7 +151,7 @@ class _Otherwise(nn.Module):
                 _ShortcutFirst(before, after, 1 + (before != after)),
                 _ShortcutFirst(after, after, 1),
             )
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in pairwise(widths)
         )
 
     def forward(self, images):

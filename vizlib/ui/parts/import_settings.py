@@ -20,8 +20,8 @@ MOST_LISTED = 10
 LIKELY = {(3, 10): "cifar10", (1, 10): "digits"}  # by channels and classes
 
 
-def show(brought, picture):
-    """Ask, preview, and the button that makes it a run."""
+def show(brought, picture, view):
+    """Ask, preview, and the button that makes it a run and calls view(its id)."""
     usable = [candidate for candidate in brought.candidates if candidate.is_usable]
     near = [candidate for candidate in brought.candidates if not candidate.is_usable]
     for candidate in near:
@@ -44,7 +44,7 @@ def show(brought, picture):
         type="primary",
         key="import_open",
         on_click=import_test.take,
-        args=(brought, candidate, settings, name, dataset),
+        args=(view, brought, candidate, settings, name, dataset),
     )
 
 

@@ -11,20 +11,19 @@ from vizlib.ui.data import caches, jobs
 from vizlib.ui.frame import links
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.train_panel import trainings
 
 _CAME = "import_came"  # (the id of the run that was made, or None; a sentence)
 
 
-def take(brought, candidate, settings, name, dataset):
-    """Make it a run, and put that in view. Called by a button, before anything is drawn."""
+def take(view, brought, candidate, settings, name, dataset):
+    """Make it a run, and view(its id). Called by a button, before anything is drawn."""
     try:
         run = models.add(candidate, brought.tensors, settings, name, brought.origin, dataset)
     except UserError as error:
         st.session_state[_CAME] = None, str(error)
         return
     st.session_state[_CAME] = run.run_id, f"{run.run_id} is open: {candidate.sentence}"
-    trainings.view(run.run_id)
+    view(run.run_id)
 
 
 def say_what_came():

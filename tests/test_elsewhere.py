@@ -162,6 +162,8 @@ def test_is_ready_to_be_looked_into():
         ("xternalz/wrn_28_10", 36_479_194),
         ("xternalz/wrn_40_2", 2_243_546),
         ("meliketoy/wide_resnet_28x10", 36_489_290),
+        ("jovian/ResNet9", 6_575_370),
+        ("jovian_cnn/Cifar10CnnModel", 5_851_338),
         ("kuangliu/VGG16", 14_728_266),
         ("kuangliu/ResNet18", 11_173_962),
         ("kuangliu/ResNet50", 23_520_842),
@@ -242,6 +244,12 @@ BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
             "chenyaofo/repvgg_a0",
             "stage0.rbr_dense.conv stage0.rbr_dense.bn stage0.rbr_1x1.conv *linear",
         ),
+        (
+            "jovian/ResNet9",
+            "conv1.0 conv1.1 conv2.0 conv2.1 res1.0.0 res1.0.1 res1.1.0 *classifier.2",
+        ),
+        ("jovian_cnn/Cifar10CnnModel", "network.0 network.2 network.5 network.7 *network.20"),
+        ("chengyangfu/vgg11", "features.0 features.3 features.6 features.8 *classifier.6"),
         ("michigan/three_layers", "conv_1 conv_2 fc"),
         ("michigan/three_layers_sequential", "0 2 5"),
         (
@@ -529,6 +537,21 @@ def test_maps_have_the_size_they_have_there(name, layer, size):
         on_meta(name)(torch.zeros(1, 3, 32, 32, device="meta"))
     hook.remove()
     assert sizes["size"] == size
+
+
+def test_jovians_residual_pairs():
+    """The second pair's sum is not rectified again, and the last pool takes the greatest."""
+    model = trained("jovian/ResNet9")
+    images = torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        maps = model.conv2(model.conv1(images))
+        for pair, behind in (("res1", nn.Sequential(model.conv3, model.conv4)), ("res2", None)):
+            first, second = (model.get_submodule(f"{pair}.{number}") for number in (0, 1))
+            maps = maps + second(first(maps))
+            maps = behind(maps) if behind else maps
+        vectors = maps.amax(dim=(2, 3))
+        expected = F.linear(vectors, model.classifier[2].weight, model.classifier[2].bias)
+        torch.testing.assert_close(model(images), expected)
 
 
 def test_the_report_pools_late():

@@ -23,7 +23,7 @@ NAMES = [
     if name.partition("/")[0] not in ("torchvision", "timm", "chain")
 ]
 # Of networks that differ in depth alone the shallow ones are looked into: of how many modules
-SHALLOW, DEEP = 80, 300
+SHALLOW, DEEP = 60, 220
 
 
 @cache
@@ -206,6 +206,12 @@ def test_has_as_many_parameters_as_its_source_says(name, count):
         ("weiaicunzai/densenet121", "7.0"),
         ("weiaicunzai/wideresnet", "55.9"),
         ("weiaicunzai/xception", "21.0"),
+        ("bearpaw/alexnet", "2.47"),
+        ("bearpaw/resnet164_bottleneck", "1.70"),
+        ("bearpaw/preresnet164_bottleneck", "1.70"),
+        ("bearpaw/resnext29_8x64d", "34.43"),
+        ("bearpaw/densenet_bc_100_12", "0.77"),
+        ("bearpaw/densenet_bc_190_40", "25.62"),
         ("chenyaofo/mobilenetv2_x0_5", "0.70"),
         ("chenyaofo/shufflenetv2_x2_0", "5.37"),
         ("huyvnphan/densenet161", "26.483"),
@@ -250,6 +256,11 @@ BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
         ),
         ("jovian_cnn/Cifar10CnnModel", "network.0 network.2 network.5 network.7 *network.20"),
         ("chengyangfu/vgg11", "features.0 features.3 features.6 features.8 *classifier.6"),
+        (
+            "bearpaw/resnext29_8x64d",
+            "conv_1_3x3 bn_1 stage_1.stage_1_bottleneck_0.conv_reduce *classifier",
+        ),
+        ("bearpaw/preresnet20", "conv1 layer1.0.bn1 layer1.0.conv1 layer1.0.bn2 *fc"),
         ("michigan/three_layers", "conv_1 conv_2 fc"),
         ("michigan/three_layers_sequential", "0 2 5"),
         (
@@ -537,6 +548,16 @@ def test_maps_have_the_size_they_have_there(name, layer, size):
         on_meta(name)(torch.zeros(1, 3, 32, 32, device="meta"))
     hook.remove()
     assert sizes["size"] == size
+
+
+def test_bearpaws_shortcut_takes_the_maps_themselves():
+    block = trained("bearpaw/preresnet20").get_submodule("layer2.0")
+    state, maps = block.state_dict(), torch.randn(1, 16, 8, 8)
+    branch = F.conv2d(F.relu(norm(state, "bn1", maps)), state["conv1.weight"], None, 2, 1)
+    branch = F.conv2d(F.relu(norm(state, "bn2", branch)), state["conv2.weight"], padding=1)
+    through = F.conv2d(maps, state["downsample.0.weight"], stride=2)
+    with torch.inference_mode():
+        torch.testing.assert_close(block(maps), branch + through)
 
 
 def test_jovians_residual_pairs():

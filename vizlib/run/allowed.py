@@ -44,7 +44,9 @@ def check(walk: Walk) -> None:
             f"{shown(names[0].module)}), not its weights, and opening that could run code. "
             f"{SAVE_AGAIN}"
         )
-    wanted = [call.function for call in walk.wrong if isinstance(call.function, Name)] + names
+    called = [call.function for call in walk.wrong if isinstance(call.function, Name)]
+    # first what is called and not known at all
+    wanted = sorted((*called, *names), key=is_of_torch)
     if wanted or walk.wrong:
         raise UserError(
             f"This file wants to run {_quoted(wanted)}: that could run code, so nothing of it was "

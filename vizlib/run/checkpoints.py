@@ -21,7 +21,7 @@ from vizlib.files import check_regular, open_regular
 from vizlib.run.besides import plain_values
 from vizlib.run.file_kinds import SAVE_AGAIN, shown
 from vizlib.run.stand_ins import Array
-from vizlib.run.tensor_files import Say, read_content
+from vizlib.run.tensor_files import MAX_AXES, Say, read_content
 from vizlib.run.zip_directories import MAX_BYTES
 
 Tensors = dict[str, torch.Tensor]
@@ -129,7 +129,7 @@ def _checked_bytes(path_or_bytes: str | os.PathLike | Bytes) -> bytes:
         _check_size(len(path_or_bytes))
         return bytes(path_or_bytes)
     path = Path(path_or_bytes)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(
             f"{shown(path.name)!r} cannot be read: it is a folder. Take the file in it."
         )
@@ -334,6 +334,8 @@ def _fault_of(tensor: torch.Tensor) -> str:
         return "sparse"
     if tensor.is_meta:
         return "one that has no values"
+    if tensor.ndim > MAX_AXES:
+        return f"of {tensor.ndim} axes"
     if tensor.dtype not in DTYPES:
         return f"of the kind {str(tensor.dtype).removeprefix('torch.')}"
     return ""

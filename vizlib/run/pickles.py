@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 # a state dictionary of a thousand tensors takes forty thousand; each step may cost some seventy
 # bytes
 MAX_STEPS = 1_000_000
+MAX_BYTES = 50_000_000
 MAX_WRONG = 100  # are kept
 PLAIN = (str, int, float, bytes, bytearray)
 
@@ -249,7 +250,7 @@ def is_flat(value: Any) -> bool:
     return not isinstance(value, tuple) or not any(isinstance(part, tuple) for part in value)
 
 
-def walk(file: BinaryIO, may_call: Callable[[Call], bool], most_steps: int = MAX_STEPS) -> Walk:
+def walk(file: BinaryIO, may_call: Callable[[Call], bool], most_steps: int) -> Walk:
     """The way through the pickle that begins where a file stands, which then stands at its end.
     TooLong after more steps; any other error where it is damaged.
     """
@@ -266,7 +267,8 @@ def survey(data: bytes, may_call: Callable[[Call], bool]) -> tuple[Walk, bool]:
     """The way through a pickle as far as it can be gone, and whether that is to its end."""
     way = Walk(may_call)
     with contextlib.suppress(Exception):  # damaged pickles raise anything
-        for operation, argument, _ in itertools.islice(pickletools.genops(data), MAX_STEPS):
+        steps = pickletools.genops(data[:MAX_BYTES])
+        for operation, argument, _ in itertools.islice(steps, MAX_STEPS):
             way.step(operation.name, argument)
             if operation.name == "STOP":
                 return way, True

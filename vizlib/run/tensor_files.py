@@ -167,7 +167,7 @@ def _read_legacy(data: bytes, told: _Told) -> tuple[Any, dict[str, str]]:
     """A magic number, the version, the machine, the content, the keys of the storages: a pickle
     each; then the storages, each with its size before it.
     """
-    file = io.BytesIO(data)
+    file = io.BytesIO(data[: pickles.MAX_BYTES])
     walks = [_checked_walk(file, pickles.MAX_STEPS // 5) for _ in range(3)]
     content, keys = (_checked_walk(file, pickles.MAX_STEPS) for _ in range(2))
     _check_storages(content, keys.result, len(data) - file.tell())

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from vizlib.errors import UserError
+from vizlib.run import pickles
 from vizlib.run.file_kinds import SAVE_AGAIN, refuse_members, refuse_programs, shown
 
 MAX_BYTES = 1_000_000_000
@@ -45,7 +46,13 @@ def pickle_in(data: bytes) -> bytes:
         _check_names(entries)
         _check_entries(entries)
         _check_sizes(entries, len(data))
-        return archive.read(_pickle_among([entry.filename for entry in entries]))
+        name = _pickle_among([entry.filename for entry in entries])
+        if (size := archive.getinfo(name).file_size) > pickles.MAX_BYTES:
+            raise UserError(
+                f"This file has a pickle of {size / 1e6:.0f} MB beside the weights; up to "
+                f"{pickles.MAX_BYTES / 1e6:.0f} MB are read. {SAVE_AGAIN}"
+            )
+        return archive.read(name)
 
 
 def _check_names(entries: Iterable[zipfile.ZipInfo]) -> None:

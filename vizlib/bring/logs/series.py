@@ -14,7 +14,7 @@ from vizlib.errors import UserError
 
 EPOCH, STEP, SECONDS = AXES = ("epoch", "step", "seconds")
 MOST_METRICS = 2_000
-MOST_VALUES = 5_000_000
+MOST_VALUES = 2_000_000
 # what a column is called that says where a row belongs, the most telling name first
 AXIS_NAMES = {
     EPOCH: ("epoch", "epochs", "current_epoch", "train_epoch", "ep"),

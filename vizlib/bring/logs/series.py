@@ -28,13 +28,11 @@ AXIS_NAMES = {
         "iter",
         "train_global_step",
         "itr",
-        "_step",
     ),
     SECONDS: (
         "wall_time",
         "walltime",
         "timestamp",
-        "_timestamp",
         "seconds",
         "elapsed",
         "elapsed_time",
@@ -154,9 +152,11 @@ class Columns:
 
     def _column_of(self, axis: str) -> str | None:
         """The column that has the positions along an axis, or None."""
-        plain = {re.sub(r"\W+", "_", name.lower()): name for name in reversed(self._values)}
+        plain = {
+            re.sub(r"[\W_]+", "_", f" {name} ".lower()): name for name in reversed(self._values)
+        }
         for wanted in AXIS_NAMES[axis]:
-            name = plain.get(wanted)
+            name = plain.get(f"_{wanted}_")
             if name and (axis != SECONDS or _is_clock(np.array(self._values[name]))):
                 return name
         return None

@@ -29,9 +29,10 @@ def show(run, picture):
         log_scale = st.toggle(
             "Log scale", key="log", bind="query-params", disabled=quantity == "accuracy"
         )
-    until = film_slider.pick(run)
     if alone:
-        runs, until = [], None
+        runs = []
+        film_slider.stop()
+    until = None if alone else film_slider.pick(run)
     status.say_problems(runs)
     logs = logs_brought.beside(logs, runs)
     log_scale = log_scale and (bool(other) or quantity != "accuracy")

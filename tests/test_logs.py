@@ -721,7 +721,11 @@ BAD = {
     "json_list": (b"[1, 2, 3]", "is a text, and no log"),
     "no_history": (b'{"log_history": []}', "has no figures to draw"),
     "deep": (b'{"loss":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "is a text, and no log"),
-    "parts": (b'{"loss":[' + b"[]," * 600_000 + b"0]}", "more than 500,000 parts"),
+    "parts": (
+        b'{"loss":[' + b"[]," * 600_000 + b"0]}",
+        "600,001 items: up to|lists and objects and",
+    ),
+    "items": (b'{"loss": [' + b"1," * 5_100_000 + b"1]}", "5,100,000 items: up to"),
     "long_number": (b'{"loss": [' + b"9" * 5000 + b"]}", "is a text, and no log"),
     "wide": (b"a," * 3000 + b"b\n" + b"1," * 3000 + b"1\n", "3,001 columns"),
     "long_line": (b"a," * 600_000, "a line of more than 1,000,000 letters"),

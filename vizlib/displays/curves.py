@@ -295,7 +295,8 @@ def _lines(history: History, quantity: str, colour: str) -> Iterator[Line]:
     """What is drawn of a run, the best checkpoint last."""
     history = History(*history)
     if quantity not in QUANTITIES:
-        yield _line_of_other(history, quantity, colour)
+        if history.others:
+            yield _line_of_other(history, quantity, colour)
         return
     train_key, val_key = QUANTITIES[quantity]
     # older runs noted no accuracy by step

@@ -6,8 +6,6 @@ import html
 import io
 from typing import TYPE_CHECKING, Any
 
-from vizlib.errors import UserError
-
 if TYPE_CHECKING:
     import plotly.graph_objects as go
     from matplotlib.axes import Axes
@@ -19,15 +17,11 @@ MARKERS = {"star": "*"}
 
 
 def still(figure: go.Figure, kind: str) -> bytes:
-    """A figure of lines, as CurvesDisplay.plot() makes it, as "png" or "svg". UserError where
-    matplotlib, which Captum brings along, is not installed.
-    """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import PercentFormatter
-    except ImportError:
-        raise UserError("A picture needs matplotlib: pip install matplotlib.") from None
+    """A figure of lines, as CurvesDisplay.plot() makes it, as "png" or "svg"."""
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
     drawn: dict[str, Any] = figure.to_plotly_json()
     # a name with dollars is no formula
     with matplotlib.rc_context({"text.parse_math": False}):

@@ -13,7 +13,10 @@ from vizlib.errors import UserError
 from vizlib.files import legible
 
 LONGEST_LINE = 1_000_000  # letters
-MOST_PARTS = 500_000  # lists and objects in one JSON text: each costs memory before it is looked at
+MOST_LINES = 2_500_000
+# of one JSON text, which is in memory as a whole before it is looked at
+MOST_PARTS = 500_000  # lists and objects
+MOST_ITEMS = 5_000_000
 MOST_CONTROL = 8  # letters in its beginning that no text has
 _LINE = re.compile(r"[^\r\n]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
@@ -48,7 +51,11 @@ class Content:
 
     def lines(self) -> Iterator[str]:
         """Its lines that are not empty. UserError at one that no log has."""
-        for match in _LINE.finditer(self.text):
+        for number, match in enumerate(_LINE.finditer(self.text)):
+            if number >= MOST_LINES:
+                raise UserError(
+                    f"{self.name} has more than {MOST_LINES:,} lines: too many to read."
+                )
             if match.end() - match.start() > LONGEST_LINE:
                 raise UserError(
                     f"{self.name} has a line of more than {LONGEST_LINE:,} letters: that is no log."
@@ -66,12 +73,14 @@ class Content:
 
     @cached_property
     def json(self) -> Any:
-        """The whole as JSON, None where it is none. UserError where it has too many parts."""
+        """The whole as JSON, None where it is none. UserError where that would fill the memory."""
         if self.text.lstrip()[:1] not in ("{", "[") or self.is_json_lines:
             return None
-        if self.text.count("{") + self.text.count("[") > MOST_PARTS:
+        parts, items = self.text.count("{") + self.text.count("["), self.text.count(",")
+        if parts > MOST_PARTS or items > MOST_ITEMS:
             raise UserError(
-                f"{self.name} is JSON of more than {MOST_PARTS:,} parts: that is no log."
+                f"{self.name} is JSON of {parts:,} lists and objects and {items:,} items: up to "
+                f"{MOST_PARTS:,} and {MOST_ITEMS:,} can be read."
             )
         return parsed(self.text)
 

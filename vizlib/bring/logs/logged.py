@@ -18,6 +18,7 @@ from vizlib.errors import UserError
 Event = dict[str, Any]
 
 MOST_POINTS = 10_000  # of a line; more are drawn by the least and greatest of each part
+LARGEST = 2**53  # below it whole numbers are exact
 LONGEST_NAME = 200  # letters of a metric's
 MANY = 100  # values of a training without evaluations, from which on they are of its steps
 PER_EVALUATION = 3  # values of a training, above which they are of its steps
@@ -288,7 +289,9 @@ def _events(parts: Mapping[str, Series]) -> list[Event]:
         known = np.isfinite(each.values)
         for *positions, value, is_known in zip(*columns, each.values.tolist(), known, strict=True):
             moment = {
-                axis: int(position) if position.is_integer() else position
+                axis: int(position)
+                if abs(position) < LARGEST and position.is_integer()
+                else position
                 for axis, position in zip(AXES, positions, strict=True)
                 if math.isfinite(position)
             }

@@ -65,7 +65,7 @@ def _apart_from_epochs(series: dict[str, Series], remarks: list[str]) -> dict[st
     anew = [each.positions for each in series.values() if _begins_anew(each)]
     if not anew:
         return series
-    longest = max(np.nanmax(positions[STEP]) for positions in anew)
+    longest = max(1, *(np.nanmax(positions[STEP]) for positions in anew))
     first = min(1, min(np.nanmin(positions[EPOCH]) for positions in anew))
     remarks.append("Its iterations begin anew with each epoch: they are drawn as parts of epochs.")
 

@@ -14,7 +14,7 @@ from vizlib.errors import UserError
 
 EPOCH, STEP, SECONDS = AXES = ("epoch", "step", "seconds")
 MOST_METRICS = 2_000
-MOST_VALUES = 5_000_000
+MOST_VALUES = 2_000_000
 # what a column is called that says where a row belongs, the most telling name first
 AXIS_NAMES = {
     EPOCH: ("epoch", "epochs", "current_epoch", "train_epoch", "ep"),
@@ -28,13 +28,11 @@ AXIS_NAMES = {
         "iter",
         "train_global_step",
         "itr",
-        "_step",
     ),
     SECONDS: (
         "wall_time",
         "walltime",
         "timestamp",
-        "_timestamp",
         "seconds",
         "elapsed",
         "elapsed_time",
@@ -154,9 +152,11 @@ class Columns:
 
     def _column_of(self, axis: str) -> str | None:
         """The column that has the positions along an axis, or None."""
-        plain = {re.sub(r"\W+", "_", name.lower()): name for name in reversed(self._values)}
+        plain = {
+            re.sub(r"[\W_]+", "_", f" {name} ".lower()): name for name in reversed(self._values)
+        }
         for wanted in AXIS_NAMES[axis]:
-            name = plain.get(wanted)
+            name = plain.get(f"_{wanted}_")
             if name and (axis != SECONDS or _is_clock(np.array(self._values[name]))):
                 return name
         return None

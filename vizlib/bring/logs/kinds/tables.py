@@ -16,6 +16,7 @@ from vizlib.errors import UserError
 
 SEPARATORS = (",", ";", "\t", "|")
 WIDE, SPACE = "wide", "space"  # gaps of two spaces and more, of one and more
+MOST_CELLS = 2 * MOST_METRICS
 FIRST_LINES = 30  # in which the names must come: a log.txt may begin with other words
 
 
@@ -82,7 +83,11 @@ def _body_cells(line: str, separator: str) -> list[str]:
 
 
 def _separated(line: str, separator: str) -> list[str]:
-    """A line's cells. A quoted line end would make one row of a whole file: none is needed here."""
+    """A line's cells, none of one that has too many. A quoted line end would make one row of a
+    whole file: none is needed here.
+    """
+    if line.count(separator) > MOST_CELLS:
+        return []
     try:
         return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
     except csv.Error:

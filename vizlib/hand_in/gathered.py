@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -284,11 +284,10 @@ def _add_maps(
     logits = forward(model, image, widen)
     of_run.probabilities = logits.float().softmax(1)[0].numpy()
     network_range = min(low for low, _ in ends), max(high for _, high in ends)
-    possible = {layer.name for layer in of_run.layers}
-    names = [name for name in layer_names if name in possible]
-    _, found = capture(model, image, names or layers_at_depths(of_run.layers))
-    for name, values in found.items():
-        _add_maps_of(of_run, name, values[0].float().numpy(), network_range)
+    names = in_order(of_run.layers, layer_names) or layers_at_depths(of_run.layers)
+    _, found = capture(model, image, names)
+    for name in names:
+        _add_maps_of(of_run, name, found[name][0].float().numpy(), network_range)
 
 
 def _add_maps_of(
@@ -300,6 +299,11 @@ def _add_maps_of(
     else:
         size = " × ".join(map(str, values.shape))
         of_run.lacks[f"maps of {name}"] = f"{name} gives {size} numbers, which are no maps."
+
+
+def in_order(layers: list[Layer], names: Collection[str]) -> list[str]:
+    """Those of the names that there are, in the network's order."""
+    return list(dict.fromkeys(layer.name for layer in layers if layer.name in names))
 
 
 def layers_at_depths(layers: list[Layer]) -> list[str]:

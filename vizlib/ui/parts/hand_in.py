@@ -17,7 +17,7 @@ from vizlib.errors import UserError
 from vizlib.hand_in import onnx_file
 from vizlib.hand_in.archive import write_zip
 from vizlib.hand_in.arrays import file_name
-from vizlib.hand_in.gathered import Picture, gather, layers_at_depths
+from vizlib.hand_in.gathered import Picture, gather, in_order, layers_at_depths
 from vizlib.hand_in.report import report
 from vizlib.hand_in.tables import report_of
 from vizlib.ui.data import caches, jobs
@@ -70,9 +70,8 @@ def of_runs(runs, picture, layer_name):
 def _layer_names(run, layer_name):
     """The layer in view among those at three depths, in the network's order."""
     with suppress(UserError):
-        in_order = [layer.name for layer in caches.layers(run)]
-        wanted = {layer_name, *layers_at_depths(caches.layers(run))}
-        return tuple(dict.fromkeys(name for name in in_order if name in wanted))
+        layers = caches.layers(run)
+        return tuple(in_order(layers, {layer_name, *layers_at_depths(layers)}))
     return ()
 
 

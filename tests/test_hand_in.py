@@ -15,11 +15,13 @@ from streamlit.testing.v1 import AppTest
 from tests import facts
 from tests.html_of import Parsed
 from tests.test_browser import no_error, settled
+from tests.test_live_pages import STATES, alive, fabricate, step_row
 from tests.test_pages import fine, fresh_caches  # noqa: F401
 from vizlib import architectures
 from vizlib.command_line import main
 from vizlib.hand_in import onnx_file
 from vizlib.hand_in.archive import write_zip
+from vizlib.hand_in.arrays import entries
 from vizlib.hand_in.gathered import Picture, gather
 from vizlib.hand_in.report import report
 from vizlib.run import folders
@@ -259,6 +261,45 @@ def test_a_table_of_answers_is_handed_in_once_there_is_one():
     app.text_area(key="answers_text").set_value("cat,dog\ndog,dog\ndog,cat\ncat,cat").run()
     assert [label.partition(" ")[0] for label in offered(app)] == ["Report"]
     assert "On 4 images" in Parsed(newest("html").read_text()).section("figures")
+
+
+def test_of_a_training_the_report_is_made_once_an_opening(root, monkeypatch):
+    """Its files change every second: made anew whenever they do it would never be there."""
+    folder = fabricate(root, "growing", STATES["training"][0])
+    monkeypatch.setattr(hand_in.st, "session_state", {"hand_in_opened": "a moment"})
+    with alive(folder):
+        run = folders.read_run(folder)
+        assert run.is_active
+        before = hand_in.of_runs([run], None, None).key
+        with open(folder / "events.jsonl", "a") as file:
+            file.write(json.dumps(step_row(61)) + "\n")
+        assert hand_in.of_runs([run], None, None).key == before
+        hand_in.st.session_state["hand_in_opened"] = "another moment"
+        assert hand_in.of_runs([run], None, None).key != before
+    # once it has ended, its files count
+    ended = hand_in.of_runs([run], None, None).key
+    with open(folder / "events.jsonl", "a") as file:
+        file.write(json.dumps({"event": "stopped"}) + "\n")
+    assert hand_in.of_runs([run], None, None).key != ended
+
+
+def test_a_large_zip_is_left_to_the_command(monkeypatch):
+    monkeypatch.setattr(hand_in.st, "session_state", {})
+    assert hand_in.of_runs([folders.open_run(RUN)], None, None).endings == ("html", "zip")
+    monkeypatch.setattr(hand_in, "MOST_WEIGHTS", 1000)
+    offer = hand_in.of_runs([folders.open_run(RUN)], None, None)
+    assert offer.endings == ("html",)
+    assert f"python -m vizlib report {RUN} --zip" in offer.note
+
+
+def test_probabilities_of_very_many_classes_are_in_the_logits_alone(monkeypatch):
+    monkeypatch.setattr("vizlib.hand_in.arrays.MOST_PROBABILITIES", 1000)
+    tables = {entry.name: entry.csv for entry in entries(gather([folders.open_run(RUN)])[0])}
+    lines = tables["predictions"].splitlines()
+    assert lines[0] == "label,prediction"
+    with np.load(facts.SHIPPED / RUN / "predictions.npz") as file:
+        pairs = zip(file["labels"], file["logits"].argmax(1), strict=True)
+        assert lines[1:] == [f"{label},{answer}" for label, answer in pairs]
 
 
 def test_made_files_do_not_pile_up(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vizlib.run.folders import Run
 
 MOST_CLASSES = 30  # whose names are listed
+LONGEST = 600  # letters
 Facts = list[tuple[str, str]]
 
 
@@ -29,7 +30,12 @@ def facts(of_run: Gathered) -> Facts:
         *_origin(run),
         *_files(run),
     ]
-    return [(word, text) for word, text in every if text]
+    return [(word, shorten(text)) for word, text in every if text]
+
+
+def shorten(text: str) -> str:
+    """At most LONGEST letters of it."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
 def _what_it_is(of_run: Gathered) -> Facts:
@@ -147,7 +153,7 @@ def sha256(run: Run) -> str:
 def recipe(run: Run) -> Facts:
     """The settings that it was trained by; none of one trained elsewhere."""
     return [
-        (name.replace("_", " "), _said(value))
+        (name.replace("_", " "), shorten(_said(value)))
         for name, value in run.config.recipe.items()
         if name != "summary"
     ]

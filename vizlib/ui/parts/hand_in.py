@@ -30,6 +30,7 @@ OWN = ("upload", "camera")  # sources of pictures that no address holds
 OWN_PICTURE = (
     "The picture in view is your own and is not in the link: whoever opens it is asked for another."
 )
+OWN_TABLE = "A table that was dropped or pasted here is not in the link."
 MOST_FILES = 16  # that are kept for those who have not downloaded them yet
 MOST_WEIGHTS = 100_000_000  # bytes, beyond which the zip is made on the command line only
 _again: dict[tuple, int] = {}  # how often what was made had been thrown away, and was asked for
@@ -38,7 +39,8 @@ _again: dict[tuple, int] = {}  # how often what was made had been thrown away, a
 @dataclass(frozen=True)
 class Offer:
     """What can be handed in. name: of the files, without their endings. words: what it is of. key:
-    tells it from all others. make(ending, path, say): writes it as one of the endings.
+    tells it from all others. make(ending, path, say): writes it as one of the endings. note: what
+    else there is to know.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Offer:
     key: tuple
     make: Callable[[str, Path, Callable[[float], None]], None]
     endings: tuple = ("html", "zip")
+    note: str = ""
 
 
 def of_runs(runs, picture, layer_name):
@@ -54,17 +57,32 @@ def of_runs(runs, picture, layer_name):
     """
     with_onnx = bool(st.session_state.get("hand_in_onnx"))
     names = _layer_names(runs[0], layer_name)
-    states = tuple((*caches.state(run), run.changed("events.jsonl")) for run in runs)
     shown = picture and Picture(picture.original, picture.title, _truth(runs[0], picture))
     weights = [run.path("model.safetensors") for run in runs if run.has("model.safetensors")]
-    is_small = sum(path.stat().st_size for path in weights) <= MOST_WEIGHTS
+    is_large = sum(path.stat().st_size for path in weights) > MOST_WEIGHTS
+    ids = [run.run_id for run in runs]
+    by_command = f"The zip is large: python -m vizlib report {' '.join(ids)} --zip writes it."
     return Offer(
-        f"{'-'.join(run.run_id for run in runs)}-report",
-        " and ".join(run.run_id for run in runs),
-        (states, picture and picture.key, names, with_onnx),
+        f"{'-'.join(ids)}-report",
+        " and ".join(ids),
+        (tuple(map(_state, runs)), picture and picture.key, names, with_onnx),
         partial(_make, runs, shown, names, with_onnx),
-        ("html", "zip") if is_small else ("html",),
+        ("html",) if is_large else ("html", "zip"),
+        by_command if is_large else "",
     )
+
+
+def _state(run):
+    """What tells a run from all others: its files, or while it trains and they change all the time
+    the moment that somebody asked.
+    """
+    moment = st.session_state.get("hand_in_opened")
+    files = moment if run.is_active else (run.changed("events.jsonl"), run.changed("config.json"))
+    return str(run.folder), files, None if run.is_active else caches.state(run)
+
+
+def _opened():
+    st.session_state.hand_in_opened = uuid.uuid4().hex
 
 
 def _layer_names(run, layer_name):
@@ -105,22 +123,28 @@ def of_table(table, name, ordered):
     return Offer(f"{file_name(Path(name).stem)}-report", name, key, make, ("html",))
 
 
-def bar(offer, picture_is_own):
+def bar(offer, warning):
     """Draw both. offer(): the Offer, or a sentence where there is nothing to hand in yet; None for
-    a page that has nothing of the kind. picture_is_own: whether an address would lack the picture.
+    a page that has nothing of the kind. warning: what of this page its address does not hold.
     """
     with st.container(key="of_page", horizontal=True, horizontal_alignment="right", gap="small"):
         if offer is not None:
             _popover(offer)
         host, local = served.for_others()
-        warning = OWN_PICTURE if picture_is_own else ""
         copy_link.show(key="copy_link", host=host, local=local, warning=warning)
+
+
+def not_in_link(has_table):
+    """The warning for what is in view and in no address; empty where all is."""
+    if has_table:
+        return OWN_TABLE
+    return OWN_PICTURE if st.session_state.get("source") in OWN else ""
 
 
 @st.fragment
 def _popover(offer):
     """Nothing is made before it is opened."""
-    popover = st.popover("Hand in", key="hand_in", on_change="rerun", width="content")
+    popover = st.popover("Hand in", key="hand_in", on_change=_opened, width="content")
     with popover, sentences(*guard.IN_PAGE):
         if not popover.open:
             return
@@ -133,6 +157,8 @@ def _popover(offer):
             _download(offered, ending)
         if "zip" in offered.endings:
             _onnx_toggle()
+        if offered.note:
+            st.caption(plain(offered.note))
 
 
 def _onnx_toggle():

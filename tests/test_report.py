@@ -259,6 +259,10 @@ def test_an_imported_run_says_what_it_lacks(runs_root):
     page = shown(run)
     assert "It has answered no labelled pictures here" in page.section("figures")
     assert "It was trained elsewhere." in page.section("curves")
+    assert "Dotted: training images" not in page.section("curves"), "there is no figure"
+    assert "Crossed: dead for this picture" in page.section("maps")
+    assert "imported from mine <b>.pth" in page.section("filters")
+    assert "61,000" in page.section("what")
     assert "mine <b>.pth" in page.section("what")
     assert "Nothing is known of the settings" in page.section("what")
     assert "conv2 (Conv2d): 16 maps of 10 × 10" in page.section("maps")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 30  # whose names are listed
 LONGEST = 600  # letters
+ORIGIN = {"file": "Comes from", "sha256": "That file, SHA-256"}
 Facts = list[tuple[str, str]]
 
 
@@ -65,10 +66,14 @@ def summary(run: Run) -> str:
 
 
 def _parameters(of_run: Gathered) -> str:
-    if of_run.layers:
-        return f"{sum(layer.parameters for layer in of_run.layers if layer.depth == 0):,}"
+    """As they were counted when the run began; a layer table may miss what no module of its own
+    holds.
+    """
     began = of_run.run.events_of("started") + of_run.run.events_of("imported")
-    return f"{began[-1]['parameters']:,}" if began else ""
+    if began:
+        return f"{began[-1]['parameters']:,}"
+    top = [layer for layer in of_run.layers if layer.depth == 0]
+    return f"{sum(layer.parameters for layer in top):,}" if top else ""
 
 
 def _input(run: Run) -> str:
@@ -131,7 +136,7 @@ def _origin(run: Run) -> Facts:
     origin = run.config.origin or {}
     recognised = [event.get("recognised", "") for event in run.events_of("imported")]
     return [
-        *((f"Origin: {name}", text) for name, text in origin.items()),
+        *((ORIGIN.get(name, f"Origin, {name}"), text) for name, text in origin.items()),
         ("Recognised as", recognised[-1] if recognised else ""),
     ]
 

@@ -74,7 +74,7 @@ class Gathered:
     layers: list[Layer] = field(default_factory=list)
     filters: FiltersDisplay | None = None
     filters_of: str = ""
-    moment: str = "best weights"
+    moment: str = ""
     picture: Picture | None = None
     received: np.ndarray | None = None
     probabilities: np.ndarray | None = None
@@ -215,7 +215,7 @@ def _add_stored(of_run: Gathered, layer_names: Sequence[str]) -> None:
     weights = moments.filters(run)
     if weights:
         of_run.filters = FiltersDisplay.from_weight(weights[max(weights)])
-        of_run.filters_of, of_run.moment = "conv1", f"step {max(weights):,}, the last stored"
+        of_run.filters_of, of_run.moment = "conv1", f"as at step {max(weights):,}, the last stored"
     else:
         of_run.lacks["filters"] = missing
     stored, probe = moments.probe_layers(run), moments.probe_picture(run)
@@ -258,7 +258,18 @@ def _add_filters(of_run: Gathered, model: nn.Module) -> None:
     name, weight = found[0]
     reads_picture = any(layer.name == name and layer.reads_picture for layer in of_run.layers)
     of_run.filters_of = name
+    of_run.moment = f"the weights {_moment(of_run.run)}"
     of_run.filters = FiltersDisplay.from_weight(weight.float().numpy(), reads_picture=reads_picture)
+
+
+def _moment(run: Run) -> str:
+    """Of which moment the weights in its folder are."""
+    if run.is_imported:
+        return f"that were {run.provenance}"
+    best = run.best
+    if best is None:
+        return "as they began"
+    return f"of epoch {best['epoch']:.3g}, the best{'' if run.status == 'finished' else ' so far'}"
 
 
 def _add_maps(

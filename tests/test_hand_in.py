@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -303,14 +305,29 @@ def test_probabilities_of_very_many_classes_are_in_the_logits_alone(monkeypatch)
 
 
 def test_made_files_do_not_pile_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(hand_in, "_folder", lambda: tmp_path_folder)
-    tmp_path_folder = type("Folder", (), {"name": str(tmp_path)})
-    for number in range(hand_in.MOST_FILES + 3):
+    monkeypatch.setattr(hand_in, "_folder", lambda: SimpleNamespace(name=str(tmp_path)))
+    sizes = [100] * hand_in.MOST_FILES + [300, 200, 100]
+    for number, size in enumerate(sizes):
         made = hand_in._write(
-            lambda ending, path, say, n=number: path.write_text(str(n)), "html", None
+            lambda ending, path, say, n=size: path.write_bytes(bytes(n)), "zip", 0
         )
-        assert made.read_text() == str(number)
+        os.utime(made, (number, number))
     assert len(list(tmp_path.iterdir())) == hand_in.MOST_FILES
+    monkeypatch.setattr(hand_in, "MOST_BYTES", 650)
+    hand_in._tidy(tmp_path)
+    assert sorted(file.stat().st_size for file in tmp_path.iterdir()) == [100, 200, 300]
+    monkeypatch.setattr(hand_in, "MOST_BYTES", 50)
+    hand_in._tidy(tmp_path)
+    assert [file.stat().st_size for file in tmp_path.iterdir()] == [100], "the newest stays"
+
+
+def test_what_was_thrown_away_is_made_again():
+    app = opened(ROOT / "pages/1_Architecture.py").run()
+    assert len(offered(app)) == 2
+    for file in Path(hand_in._folder().name).iterdir():
+        file.unlink()
+    assert len(offered(app)) == 2
+    assert newest("html").stat().st_size > 4e6
 
 
 ELSEWHERE = "192.168.7.9"

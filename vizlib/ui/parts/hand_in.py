@@ -4,6 +4,7 @@ or as an address.
 
 import hashlib
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,8 +32,10 @@ OWN_PICTURE = (
     "The picture in view is your own and is not in the link: whoever opens it is asked for another."
 )
 OWN_TABLE = "A table that was dropped or pasted here is not in the link."
-MOST_FILES = 16  # that are kept for those who have not downloaded them yet
-MOST_WEIGHTS = 100_000_000  # bytes, beyond which the zip is made on the command line only
+# what is kept for those who have not downloaded it yet
+MOST_FILES, MOST_BYTES = 16, 500_000_000
+MOST_WEIGHTS = 50_000_000  # bytes, beyond which the zip is made on the command line only
+_tidying = threading.Lock()
 _again: dict[tuple, int] = {}  # how often what was made had been thrown away, and was asked for
 
 
@@ -62,11 +65,12 @@ def of_runs(runs, picture, layer_name):
     is_large = sum(path.stat().st_size for path in weights) > MOST_WEIGHTS
     ids = [run.run_id for run in runs]
     by_command = f"The zip is large: python -m vizlib report {' '.join(ids)} --zip writes it."
+    key = (tuple(map(_state, runs)), picture and picture.key, names)
     return Offer(
         f"{'-'.join(ids)}-report",
         " and ".join(ids),
-        (tuple(map(_state, runs)), picture and picture.key, names, with_onnx),
-        partial(_make, runs, shown, names, with_onnx),
+        (*key, with_onnx),
+        partial(_make, key, runs, shown, with_onnx),
         ("html",) if is_large else ("html", "zip"),
         by_command if is_large else "",
     )
@@ -97,15 +101,23 @@ def _truth(run, picture):
     return "" if picture.label is None else run.class_names[picture.label]
 
 
-def _make(runs, picture, layer_names, with_onnx, ending, path, say):
+def _make(key, runs, picture, with_onnx, ending, path, say):
     """Write the report of runs, or the zip of it and of all numbers."""
-    gathered = gather(runs, picture, layer_names, load=caches.model, say=lambda s: say(s * 0.6))
-    page = report(gathered)
+    gathered, page = _content(key, runs, picture, lambda share: say(share * 0.6))
     if ending == "html":
         path.write_text(page, encoding="utf-8")
         return
     with open(path, "wb") as file:
         write_zip(file, gathered, page, with_onnx=with_onnx, say=lambda s: say(0.6 + 0.4 * s))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _content(key, _runs, _picture, _say):
+    """(What is gathered, the page), once for the report and the zip. key: ends with the names of
+    the layers.
+    """
+    gathered = gather(_runs, _picture, key[-1], load=caches.model, say=_say)
+    return gathered, report(gathered)
 
 
 def of_table(table, name, ordered):
@@ -208,10 +220,19 @@ def _write(make, ending, say):
     folder = Path(_folder().name)
     path = folder / f"{uuid.uuid4().hex}.{ending}"
     make(ending, path, say)
-    others = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)
-    for old in others[:-MOST_FILES]:
-        old.unlink(missing_ok=True)
+    with _tidying:
+        _tidy(folder)
     return path
+
+
+def _tidy(folder):
+    """Remove all but the newest files, of which the very newest stays."""
+    files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
+    room = MOST_BYTES
+    for number, file in enumerate(files):
+        room -= file.stat().st_size
+        if number >= MOST_FILES or (number and room < 0):
+            file.unlink(missing_ok=True)
 
 
 @cache

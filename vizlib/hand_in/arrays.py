@@ -12,7 +12,7 @@ from vizlib.bring.answers import table_of
 from vizlib.displays.architecture import ArchitectureDisplay
 from vizlib.displays.confusion import ConfusionDifference
 from vizlib.displays.curves import COLUMNS
-from vizlib.run.predictions import agreement
+from vizlib.run.predictions import NO_ANSWER, Predictions, agreement
 from vizlib.tables import as_csv
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vizlib.hand_in.gathered import Gathered
     from vizlib.run.events import Event
 
+MOST_PROBABILITIES = 3_000_000  # that are written into a table
 MOST_VALUES = 300_000  # of maps that are written as a table of all values, and not of each map
 
 
@@ -74,10 +75,22 @@ def _of_predictions(of_run: Gathered) -> Iterator[Entry]:
     predictions = of_run.answers.predictions if of_run.answers else None
     if predictions is None:
         return
-    yield Entry("predictions", None, table_of(predictions, of_run.run.class_names).decode())
+    yield Entry("predictions", None, _predictions_csv(predictions, of_run.run.class_names))
     yield Entry("labels", predictions.labels)
     yield Entry("logits", predictions.logits)
     yield Entry("image_ids", predictions.image_ids)
+
+
+def _predictions_csv(predictions: Predictions, class_names: Sequence[str]) -> str:
+    """A table of answers; of very many probabilities without these, which the logits give."""
+    if predictions.logits.size <= MOST_PROBABILITIES:
+        return table_of(predictions, class_names).decode()
+    pairs = zip(predictions.labels, predictions.predicted_labels, strict=True)
+    rows = (
+        (class_names[label], "" if answer == NO_ANSWER else class_names[answer])
+        for label, answer in pairs
+    )
+    return as_csv(("label", "prediction"), rows)
 
 
 def _columns(events: Sequence[Event]) -> np.ndarray:

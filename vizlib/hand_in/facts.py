@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from vizlib.run.folders import Run
 
 MOST_CLASSES = 30  # whose names are listed
+LONGEST = 600  # letters
+ORIGIN = {"file": "Comes from", "sha256": "That file, SHA-256"}
 Facts = list[tuple[str, str]]
 
 
@@ -29,7 +31,12 @@ def facts(of_run: Gathered) -> Facts:
         *_origin(run),
         *_files(run),
     ]
-    return [(word, text) for word, text in every if text]
+    return [(word, shorten(text)) for word, text in every if text]
+
+
+def shorten(text: str) -> str:
+    """At most LONGEST letters of it."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
 
 
 def _what_it_is(of_run: Gathered) -> Facts:
@@ -59,10 +66,14 @@ def summary(run: Run) -> str:
 
 
 def _parameters(of_run: Gathered) -> str:
-    if of_run.layers:
-        return f"{sum(layer.parameters for layer in of_run.layers if layer.depth == 0):,}"
+    """As they were counted when the run began; a layer table may miss what no module of its own
+    holds.
+    """
     began = of_run.run.events_of("started") + of_run.run.events_of("imported")
-    return f"{began[-1]['parameters']:,}" if began else ""
+    if began:
+        return f"{began[-1]['parameters']:,}"
+    top = [layer for layer in of_run.layers if layer.depth == 0]
+    return f"{sum(layer.parameters for layer in top):,}" if top else ""
 
 
 def _input(run: Run) -> str:
@@ -125,7 +136,7 @@ def _origin(run: Run) -> Facts:
     origin = run.config.origin or {}
     recognised = [event.get("recognised", "") for event in run.events_of("imported")]
     return [
-        *((f"Origin: {name}", text) for name, text in origin.items()),
+        *((ORIGIN.get(name, f"Origin, {name}"), text) for name, text in origin.items()),
         ("Recognised as", recognised[-1] if recognised else ""),
     ]
 
@@ -147,7 +158,7 @@ def sha256(run: Run) -> str:
 def recipe(run: Run) -> Facts:
     """The settings that it was trained by; none of one trained elsewhere."""
     return [
-        (name.replace("_", " "), _said(value))
+        (name.replace("_", " "), shorten(_said(value)))
         for name, value in run.config.recipe.items()
         if name != "summary"
     ]

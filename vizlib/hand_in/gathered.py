@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -74,7 +74,7 @@ class Gathered:
     layers: list[Layer] = field(default_factory=list)
     filters: FiltersDisplay | None = None
     filters_of: str = ""
-    moment: str = "best weights"
+    moment: str = ""
     picture: Picture | None = None
     received: np.ndarray | None = None
     probabilities: np.ndarray | None = None
@@ -215,7 +215,7 @@ def _add_stored(of_run: Gathered, layer_names: Sequence[str]) -> None:
     weights = moments.filters(run)
     if weights:
         of_run.filters = FiltersDisplay.from_weight(weights[max(weights)])
-        of_run.filters_of, of_run.moment = "conv1", f"step {max(weights):,}, the last stored"
+        of_run.filters_of, of_run.moment = "conv1", f"as at step {max(weights):,}, the last stored"
     else:
         of_run.lacks["filters"] = missing
     stored, probe = moments.probe_layers(run), moments.probe_picture(run)
@@ -258,7 +258,18 @@ def _add_filters(of_run: Gathered, model: nn.Module) -> None:
     name, weight = found[0]
     reads_picture = any(layer.name == name and layer.reads_picture for layer in of_run.layers)
     of_run.filters_of = name
+    of_run.moment = f"the weights {_moment(of_run.run)}"
     of_run.filters = FiltersDisplay.from_weight(weight.float().numpy(), reads_picture=reads_picture)
+
+
+def _moment(run: Run) -> str:
+    """Of which moment the weights in its folder are."""
+    if run.is_imported:
+        return f"that were {run.provenance}"
+    best = run.best
+    if best is None:
+        return "as they began"
+    return f"of epoch {best['epoch']:.3g}, the best{'' if run.status == 'finished' else ' so far'}"
 
 
 def _add_maps(
@@ -284,11 +295,10 @@ def _add_maps(
     logits = forward(model, image, widen)
     of_run.probabilities = logits.float().softmax(1)[0].numpy()
     network_range = min(low for low, _ in ends), max(high for _, high in ends)
-    possible = {layer.name for layer in of_run.layers}
-    names = [name for name in layer_names if name in possible]
-    _, found = capture(model, image, names or layers_at_depths(of_run.layers))
-    for name, values in found.items():
-        _add_maps_of(of_run, name, values[0].float().numpy(), network_range)
+    names = in_order(of_run.layers, layer_names) or layers_at_depths(of_run.layers)
+    _, found = capture(model, image, names)
+    for name in names:
+        _add_maps_of(of_run, name, found[name][0].float().numpy(), network_range)
 
 
 def _add_maps_of(
@@ -300,6 +310,11 @@ def _add_maps_of(
     else:
         size = " × ".join(map(str, values.shape))
         of_run.lacks[f"maps of {name}"] = f"{name} gives {size} numbers, which are no maps."
+
+
+def in_order(layers: list[Layer], names: Collection[str]) -> list[str]:
+    """Those of the names that there are, in the network's order."""
+    return list(dict.fromkeys(layer.name for layer in layers if layer.name in names))
 
 
 def layers_at_depths(layers: list[Layer]) -> list[str]:

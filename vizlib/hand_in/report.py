@@ -26,7 +26,9 @@ HERE = Path(__file__).parent
 
 
 class Section(NamedTuple):
-    """name: what a link calls it. see: what there is to see in it, in a sentence."""
+    """name: what a link calls it. see: what there is to see in it, in a sentence, which is left out
+    where there is nothing but a sentence on why.
+    """
 
     name: str
     title: str
@@ -34,13 +36,9 @@ class Section(NamedTuple):
     content: object
 
     def html(self) -> Html:
-        return tag(
-            "section",
-            tag("h2", self.title),
-            tag("p", self.see, cls="see"),
-            self.content,
-            id=self.name,
-        )
+        has_figure = not str(self.content).startswith(sections.LACKS)
+        see = tag("p", self.see, cls="see") if has_figure else ""
+        return tag("section", tag("h2", self.title), see, self.content, id=self.name)
 
 
 def report(gathered: Sequence[Gathered]) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MOST_ANSWERS = 5  # likeliest classes of the picture
 MOST_MISTAKES = 10
 MOST_LAYERS = 200  # lines of the layer table
+LACKS = '<p class="lacks">'  # how a sentence on what is not there begins
 SMOOTHING = 0.8  # of the step-by-step line, as on the page of curves
 COLOURS = {HEALTHY: "good", COLLAPSED: "bad", NOT_NUMBERS: "bad", UNJUDGED: ""}
 Part = Callable[[Gathered], object]

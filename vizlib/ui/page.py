@@ -75,8 +75,8 @@ def _bar(hands_in, chosen_run, picture, beside):
         runs = [chosen_run, *_beside(beside)][:2]
         return hand_in.of_runs(runs, picture, st.session_state.get("layer"))
 
-    is_own = st.session_state.get("source") in hand_in.OWN
-    hand_in.bar(None if hands_in is None else offer, is_own)
+    warning = hand_in.not_in_link(has_table=hands_in not in (OF_RUN, None))
+    hand_in.bar(None if hands_in is None else offer, warning)
 
 
 def _run_in_view():

@@ -4,6 +4,7 @@ or as an address.
 
 import hashlib
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from vizlib.errors import UserError
 from vizlib.hand_in import onnx_file
 from vizlib.hand_in.archive import write_zip
 from vizlib.hand_in.arrays import file_name
-from vizlib.hand_in.gathered import Picture, gather, layers_at_depths
+from vizlib.hand_in.gathered import Picture, gather, in_order, layers_at_depths
 from vizlib.hand_in.report import report
 from vizlib.hand_in.tables import report_of
 from vizlib.ui.data import caches, jobs
@@ -30,15 +31,19 @@ OWN = ("upload", "camera")  # sources of pictures that no address holds
 OWN_PICTURE = (
     "The picture in view is your own and is not in the link: whoever opens it is asked for another."
 )
-MOST_FILES = 16  # that are kept for those who have not downloaded them yet
-MOST_WEIGHTS = 100_000_000  # bytes, beyond which the zip is made on the command line only
+OWN_TABLE = "A table that was dropped or pasted here is not in the link."
+# what is kept for those who have not downloaded it yet
+MOST_FILES, MOST_BYTES = 16, 500_000_000
+MOST_WEIGHTS = 50_000_000  # bytes, beyond which the zip is made on the command line only
+_tidying = threading.Lock()
 _again: dict[tuple, int] = {}  # how often what was made had been thrown away, and was asked for
 
 
 @dataclass(frozen=True)
 class Offer:
     """What can be handed in. name: of the files, without their endings. words: what it is of. key:
-    tells it from all others. make(ending, path, say): writes it as one of the endings.
+    tells it from all others. make(ending, path, say): writes it as one of the endings. note: what
+    else there is to know.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Offer:
     key: tuple
     make: Callable[[str, Path, Callable[[float], None]], None]
     endings: tuple = ("html", "zip")
+    note: str = ""
 
 
 def of_runs(runs, picture, layer_name):
@@ -54,25 +60,40 @@ def of_runs(runs, picture, layer_name):
     """
     with_onnx = bool(st.session_state.get("hand_in_onnx"))
     names = _layer_names(runs[0], layer_name)
-    states = tuple((*caches.state(run), run.changed("events.jsonl")) for run in runs)
     shown = picture and Picture(picture.original, picture.title, _truth(runs[0], picture))
     weights = [run.path("model.safetensors") for run in runs if run.has("model.safetensors")]
-    is_small = sum(path.stat().st_size for path in weights) <= MOST_WEIGHTS
+    is_large = sum(path.stat().st_size for path in weights) > MOST_WEIGHTS
+    ids = [run.run_id for run in runs]
+    by_command = f"The zip is large: python -m vizlib report {' '.join(ids)} --zip writes it."
+    key = (tuple(map(_state, runs)), picture and picture.key, names)
     return Offer(
-        f"{'-'.join(run.run_id for run in runs)}-report",
-        " and ".join(run.run_id for run in runs),
-        (states, picture and picture.key, names, with_onnx),
-        partial(_make, runs, shown, names, with_onnx),
-        ("html", "zip") if is_small else ("html",),
+        f"{'-'.join(ids)}-report",
+        " and ".join(ids),
+        (*key, with_onnx),
+        partial(_make, key, runs, shown, with_onnx),
+        ("html",) if is_large else ("html", "zip"),
+        by_command if is_large else "",
     )
+
+
+def _state(run):
+    """What tells a run from all others: its files, or while it trains and they change all the time
+    the moment that somebody asked.
+    """
+    moment = st.session_state.get("hand_in_opened")
+    files = moment if run.is_active else (run.changed("events.jsonl"), run.changed("config.json"))
+    return str(run.folder), files, None if run.is_active else caches.state(run)
+
+
+def _opened():
+    st.session_state.hand_in_opened = uuid.uuid4().hex
 
 
 def _layer_names(run, layer_name):
     """The layer in view among those at three depths, in the network's order."""
     with suppress(UserError):
-        in_order = [layer.name for layer in caches.layers(run)]
-        wanted = {layer_name, *layers_at_depths(caches.layers(run))}
-        return tuple(dict.fromkeys(name for name in in_order if name in wanted))
+        layers = caches.layers(run)
+        return tuple(in_order(layers, {layer_name, *layers_at_depths(layers)}))
     return ()
 
 
@@ -80,15 +101,23 @@ def _truth(run, picture):
     return "" if picture.label is None else run.class_names[picture.label]
 
 
-def _make(runs, picture, layer_names, with_onnx, ending, path, say):
+def _make(key, runs, picture, with_onnx, ending, path, say):
     """Write the report of runs, or the zip of it and of all numbers."""
-    gathered = gather(runs, picture, layer_names, load=caches.model, say=lambda s: say(s * 0.6))
-    page = report(gathered)
+    gathered, page = _content(key, runs, picture, lambda share: say(share * 0.6))
     if ending == "html":
         path.write_text(page, encoding="utf-8")
         return
     with open(path, "wb") as file:
         write_zip(file, gathered, page, with_onnx=with_onnx, say=lambda s: say(0.6 + 0.4 * s))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _content(key, _runs, _picture, _say):
+    """(What is gathered, the page), once for the report and the zip. key: ends with the names of
+    the layers.
+    """
+    gathered = gather(_runs, _picture, key[-1], load=caches.model, say=_say)
+    return gathered, report(gathered)
 
 
 def of_table(table, name, ordered):
@@ -106,22 +135,28 @@ def of_table(table, name, ordered):
     return Offer(f"{file_name(Path(name).stem)}-report", name, key, make, ("html",))
 
 
-def bar(offer, picture_is_own):
+def bar(offer, warning):
     """Draw both. offer(): the Offer, or a sentence where there is nothing to hand in yet; None for
-    a page that has nothing of the kind. picture_is_own: whether an address would lack the picture.
+    a page that has nothing of the kind. warning: what of this page its address does not hold.
     """
     with st.container(key="of_page", horizontal=True, horizontal_alignment="right", gap="small"):
         if offer is not None:
             _popover(offer)
         host, local = served.for_others()
-        warning = OWN_PICTURE if picture_is_own else ""
         copy_link.show(key="copy_link", host=host, local=local, warning=warning)
+
+
+def not_in_link(has_table):
+    """The warning for what is in view and in no address; empty where all is."""
+    if has_table:
+        return OWN_TABLE
+    return OWN_PICTURE if st.session_state.get("source") in OWN else ""
 
 
 @st.fragment
 def _popover(offer):
     """Nothing is made before it is opened."""
-    popover = st.popover("Hand in", key="hand_in", on_change="rerun", width="content")
+    popover = st.popover("Hand in", key="hand_in", on_change=_opened, width="content")
     with popover, sentences(*guard.IN_PAGE):
         if not popover.open:
             return
@@ -134,6 +169,8 @@ def _popover(offer):
             _download(offered, ending)
         if "zip" in offered.endings:
             _onnx_toggle()
+        if offered.note:
+            st.caption(plain(offered.note))
 
 
 def _onnx_toggle():
@@ -183,10 +220,19 @@ def _write(make, ending, say):
     folder = Path(_folder().name)
     path = folder / f"{uuid.uuid4().hex}.{ending}"
     make(ending, path, say)
-    others = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime)
-    for old in others[:-MOST_FILES]:
-        old.unlink(missing_ok=True)
+    with _tidying:
+        _tidy(folder)
     return path
+
+
+def _tidy(folder):
+    """Remove all but the newest files, of which the very newest stays."""
+    files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
+    room = MOST_BYTES
+    for number, file in enumerate(files):
+        room -= file.stat().st_size
+        if number >= MOST_FILES or (number and room < 0):
+            file.unlink(missing_ok=True)
 
 
 @cache

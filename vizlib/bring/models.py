@@ -15,7 +15,7 @@ from vizlib.bring.recognition import Candidate
 from vizlib.datasets.usual import usual
 from vizlib.errors import UserError
 from vizlib.run import folders
-from vizlib.run.config import MOST_CLASSES, RunConfig
+from vizlib.run.config import MOST_CLASSES, WEIGHTS_ALONE, RunConfig
 from vizlib.run.events import add_to_ended
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ def add(
     """
     check(settings, candidate)
     model = network(candidate, tensors)
-    _check_input(model, settings.input_size)
+    if candidate.architecture != WEIGHTS_ALONE:
+        _check_input(model, settings.input_size)
     weights, settings = _in_rgb(model, settings)
     folder = folders.claim_folder(name, _config(candidate, settings, origin, dataset))
     _write(folder, weights, candidate.sentence)

@@ -68,7 +68,7 @@ def test_a_sound_bank_is_called_so():
     display = FilterCheckDisplay.from_weight(random_bank(64, 16, 3, 3))
     assert display.flagged == []
     assert display.sentence == (
-        "None of 64 filters is nearly zero, a copy of another, or not finite."
+        "All 64 filters are finite, none is nearly zero or a copy of another."
     )
 
 

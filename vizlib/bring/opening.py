@@ -12,6 +12,7 @@ from vizlib.bring import chains
 from vizlib.bring.models import network
 from vizlib.bring.recognition import ALONE, REBUILT, Candidate, recognise
 from vizlib.errors import UserError
+from vizlib.run.config import WEIGHTS_ALONE
 
 if TYPE_CHECKING:
     import torch
@@ -103,7 +104,7 @@ def _rebuilt(shapes: Mapping[str, tuple[int, ...]]) -> list[Candidate]:
 def _alone(shapes: Mapping[str, tuple[int, ...]]) -> Candidate:
     """The weights alone; the size of a picture, which a run has to have, means nothing."""
     return Candidate(
-        "bare/weights",
+        WEIGHTS_ALONE,
         {"shapes": {name: list(shape) for name, shape in shapes.items()}},
         (3, 32, 32),
         0,

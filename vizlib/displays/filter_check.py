@@ -101,8 +101,8 @@ class FilterCheckDisplay(Display):
         ]
         if parts:
             return f"Of {count:,} filters {_joined(parts)}.{self._not_compared}"
-        words = "nearly zero, a copy of another, or" if self.are_compared else "nearly zero or"
-        return f"None of {count:,} filters is {words} not finite.{self._not_compared}"
+        copies = " or a copy of another" if self.are_compared else ""
+        return f"All {count:,} filters are finite, none is nearly zero{copies}.{self._not_compared}"
 
     @property
     def _not_compared(self) -> str:

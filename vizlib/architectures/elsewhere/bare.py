@@ -69,8 +69,8 @@ add(
         "bare",
         "weights alone",
         "",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
+        mean=(),  # nobody knows
+        std=(),
     ),
     "weights",
     weights,

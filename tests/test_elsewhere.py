@@ -15,11 +15,11 @@ from vizlib.architectures import elsewhere
 from vizlib.inside.activations import prepare
 from vizlib.inside.layers import layer_table
 
-# those of torchvision, of timm and of plain chains have tests of their own
+# those of torchvision and of timm, and what a file describes itself, have tests of their own
 NAMES = [
     name
     for name in elsewhere.names()
-    if name.partition("/")[0] not in ("torchvision", "timm", "chain")
+    if name.partition("/")[0] not in ("torchvision", "timm", "chain", "bare", "graph")
 ]
 MANY_MODULES = 100  # a layer table of more takes long
 DEEPEST = ["akamaster/resnet1202"]

@@ -16,11 +16,11 @@ from vizlib.architectures import elsewhere
 from vizlib.inside.activations import prepare
 from vizlib.inside.layers import layer_table
 
-# those of torchvision and timm, and what is described by data, have tests of their own
+# those of torchvision and of timm, and what a file describes itself, have tests of their own
 NAMES = [
     name
     for name in elsewhere.names()
-    if name.partition("/")[0] not in ("torchvision", "timm", "chain", "bare")
+    if name.partition("/")[0] not in ("torchvision", "timm", "chain", "bare", "graph")
 ]
 # Of networks that differ in depth alone the shallow ones are looked into: of how many modules
 SHALLOW, DEEP = 60, 220

@@ -4,4 +4,45 @@ Everything a page or a command shows is computed here, on PyTorch and NumPy. Onl
 Streamlit.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vizlib.run.folders import Run
+
 __version__ = "0.1.0"
+
+
+def open_model(
+    module: nn.Module,
+    *,
+    name: str,
+    input_size: Sequence[int],
+    class_names: Sequence[str] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    dataset: str = "",
+) -> Run:
+    """Make a run of a module of your own, of this name or of it and a number, that the app opens
+    like any other: its forward is followed once, here, and what it computes is stored as data.
+
+    input_size: (channels, height, width). class_names: in the order of the logits; numbers where
+    there are none. mean, std: by channel, of pixels in [0, 1]; 0 and 1 where there are none.
+    dataset: the name of a data set with these classes, whose test images it is asked about.
+    UserError, with the line, where the forward cannot be described.
+    """
+    from vizlib.bring.own_code import open_module
+
+    return open_module(
+        module,
+        name=name,
+        input_size=input_size,
+        class_names=class_names,
+        mean=mean,
+        std=std,
+        dataset=dataset,
+    )

@@ -197,7 +197,7 @@ def _config(
     dataset: Dataset | None,
 ) -> RunConfig:
     return RunConfig(
-        title=candidate.architecture,
+        title=origin.get("class", candidate.architecture),
         architecture=candidate.architecture,
         arguments=dict(candidate.arguments),
         dataset=dataset.name if dataset else "",

@@ -138,5 +138,22 @@ def from_torchvision(name: str, say: Say | None = None) -> Brought:
 def from_code(
     weights: Path, specification: str, arguments: dict[str, Any], side: int | None
 ) -> Brought:
-    """A network of somebody's own class, "my_net.py:Net", whose code is run, once, here."""
-    raise NotImplementedError
+    """A network of somebody's own class, "my_net.py:Net", whose code is run, once, here.
+
+    arguments: of that class. side: of the pictures it takes, where the code does not say. UserError
+    for what does not fit, in the code or between it and the weights.
+    """
+    from vizlib.bring.own_code import of_class
+    from vizlib.run.checkpoints import read_leniently
+
+    checkpoint = read_leniently(weights, prefixes=())  # the code says what the names begin with
+    network = of_class(specification, arguments, checkpoint.tensors, side)
+    remarks = remarks_on(checkpoint) + ([network.note] if network.note else [])
+    return Brought(
+        weights.name,
+        network.tensors,
+        [network.candidate],
+        {"file": weights.name[:200], "sha256": _digest(weights), "class": network.title[:200]},
+        class_names_in(checkpoint.besides),
+        remarks=remarks,
+    )

@@ -160,7 +160,7 @@ def create(name: str, **arguments: object) -> nn.Module:
             raise unknown(f"argument of {name}", argument, architecture.arguments)
     try:
         return architecture.build(**arguments)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise UserError(
             f"{name} cannot be built with {arguments}: {str(error).splitlines()[0][:200]}"
         ) from error

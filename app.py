@@ -12,6 +12,7 @@ from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 
 COLUMNS = 4
+MOST_FILTERS = 64  # on a card; more would be dots
 COLLAPSED_RUN = "collapsed_lenet"  # ships as the example of an accuracy that hides a collapse
 BADGES = {
     COLLAPSED: ("red", ":material/error:"),
@@ -92,13 +93,16 @@ def card(run):
 
 
 def first_filters(run):
-    """The filters of the first layer as they were stored last, if they were."""
-    weights = caches.snapshots(run)
-    if not weights:
+    """The filters of the first layer as they were stored last; of a network from elsewhere as they
+    are, where it is plain which they are.
+    """
+    stored = caches.snapshots(run)
+    weight = stored[max(stored)] if stored else caches.colour_filters(run)
+    if weight is None:
         return
     from vizlib.displays.filters import FiltersDisplay
 
-    display = FiltersDisplay.from_weight(weights[max(weights)])
+    display = FiltersDisplay.from_weight(weight[:MOST_FILTERS])
     atlas = display.colour_atlas() if display.is_colour else display.channel_atlas(0)
     st.image(
         atlas.card(),
@@ -110,10 +114,11 @@ def first_filters(run):
 
 def figures(run):
     """How well it does, what it learned from, how large it is, and what a report reached."""
-    started = run.events_of("started")
-    size = f"{started[-1]['parameters']:,} parameters" if started else "size unknown"
+    began = run.events_of("started") or run.events_of("imported")
+    size = f"{began[-1]['parameters']:,} parameters" if began else "size unknown"
+    learned_from = run.config.dataset or f"{len(run.class_names):,} classes"
     st.markdown(
-        f"{accuracy(run)}  \n:small[:gray[{plain(run.config.dataset)}, {size}]]  "
+        f"{accuracy(run)}  \n:small[:gray[{plain(learned_from)}, {size}]]  "
         f"\n:small[:gray[{reported(run)}]]"
     )
 
@@ -121,6 +126,11 @@ def figures(run):
 def accuracy(run):
     """On the test images; of a run that is not finished how it stands, and that so far."""
     finished, scores = run.events_of("finished"), run.events_of("epoch")
+    answered = run.events_of("answered")
+    if answered and not finished:
+        reached = answered[-1]
+        on = f"accuracy on {reached['test_images']:,} images"
+        return f"{status.badge(run)} **{reached['test_accuracy']:.1%}** {on}"
     if finished:
         return f"**{finished[-1]['test_accuracy']:.1%}** held-out accuracy"
     if scores:

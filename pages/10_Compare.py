@@ -93,7 +93,7 @@ def partner(run, runs):
 def say_tested(runs):
     """What stands against comparing the figures of runs, if anything does."""
     tested = [(run.config.dataset, run.config.dataset_note or run.config.dataset) for run in runs]
-    if tested[0] != tested[1]:
+    if all(name for name, _ in tested) and tested[0] != tested[1]:
         each = "; ".join(
             f"**{plain(run.run_id)}** on {plain(note)}"
             for run, (_, note) in zip(runs, tested, strict=True)
@@ -115,7 +115,8 @@ def figures(runs):
 
 def cells(run):
     """The FIGURES of a run; a dash for what it does not have yet."""
-    started, finished = run.events_of("started"), run.events_of("finished")
+    started = run.events_of("started") or run.events_of("imported")
+    finished = run.events_of("finished")
     last = status.latest(run)
     try:
         verdict = answers.at(run).verdict.level
@@ -123,7 +124,7 @@ def cells(run):
         verdict = "–"
     return (
         run.config.title or run.config.architecture,
-        run.config.dataset,
+        run.config.dataset or "–",
         f"{started[-1]['parameters']:,}" if started else "–",
         f"{last['epoch']:.3g}" if last else "–",
         f"{(finished or [last])[-1]['seconds']:,.0f} s" if last else "–",

@@ -24,7 +24,7 @@ def show(run, picture):
         return
     layers = caches.layers(run)
     st.markdown(plain(architectures.get(run.config.architecture).summary))
-    figures(layers)
+    figures(run, layers)
     depth = chosen(
         "Show",
         DEPTHS,
@@ -74,7 +74,7 @@ def files(run, layers):
     caption(text, f"{run.run_id}-architecture", csv=ArchitectureDisplay(layers).csv)
 
 
-def figures(layers):
+def figures(run, layers):
     """What the whole network is made of, in four numbers."""
     innermost = [layer for layer in layers if not layer.is_block]
     top = [layer for layer in layers if layer.depth == 0]
@@ -84,7 +84,9 @@ def figures(layers):
         sum(layer.multiply_adds > 0 for layer in innermost),
         help="Convolutions in shortcuts included.",
     )
-    columns[1].metric("Parameters", f"{sum(layer.parameters for layer in top):,}")
+    # also those of no layer, as a vision transformer's token of the class
+    parameters = sum(each.numel() for each in caches.network(run).parameters())
+    columns[1].metric("Parameters", f"{parameters:,}")
     columns[2].metric("Multiply-adds an image", f"{sum(layer.multiply_adds for layer in top):,}")
     columns[3].metric("Residual sums", sum(layer.is_sum for layer in layers))
 

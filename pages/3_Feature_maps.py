@@ -86,8 +86,8 @@ def pick_scale():
 
 def all_maps(layer, display, atlas, unit):
     """Every map of the layer in one picture, with what is to be known of them above it."""
-    count, shape = len(display.maps), " × ".join(map(str, layer.output_shape))
-    is_map = len(layer.output_shape) == 3
+    count, shape = len(display.maps), " × ".join(map(str, layer.layout.shape))
+    is_map = layer.has_maps
     dead = "none dead for this image"
     if len(display.dead):
         mark = "crossed" if is_map else "zero"
@@ -96,6 +96,8 @@ def all_maps(layer, display, atlas, unit):
         f"**{count} {'maps' if is_map else 'values, one a unit'}**, {shape}; {dead}. Click "
         "one, or move with the arrow keys; J and K change the layer."
     )
+    if layer.layout.words:
+        st.caption(layer.layout.words)
     atlas_view.show(
         atlas,
         alt=f"{count} feature maps of {layer.name}",

@@ -6,7 +6,7 @@ import streamlit as st
 
 from vizlib.displays.gradients import SIZES, GradientsDisplay
 from vizlib.ui import page
-from vizlib.ui.data import caches
+from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import film_slider, status
 from vizlib.ui.frame.address import chosen_beside
 from vizlib.ui.frame.plain import plain
@@ -108,6 +108,10 @@ def partner(run, runs):
 
 
 def say_missing(run):
+    if run.is_imported:
+        error = not_yet.without(run, "gradients")
+        st.info(plain(error), icon=error.icon)
+        return
     if run.is_active:
         st.info(
             f"**{plain(run.run_id)}** has noted no gradients yet: they come with its first steps.",

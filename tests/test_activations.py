@@ -233,24 +233,3 @@ def test_the_value_of_a_unit():
     ):
         with pytest.raises(UserError, match=words):
             value_of(*wrong)
-
-
-def test_an_output_kept_to_the_end_is_as_it_was_when_the_layer_ended():
-    """A function behind the layer may rewrite it in place: torchvision's DenseNets do."""
-
-    class Rewriting(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv = torch.nn.Conv2d(1, 2, 1)
-
-        def forward(self, images):
-            return torch.nn.functional.relu(self.conv(images), inplace=True).flatten(1)
-
-    torch.manual_seed(0)
-    model, images = prepare(Rewriting()), torch.randn(1, 1, 3, 3, requires_grad=True)
-    before = output_of(model, images, "conv")
-    kept = output_of(model, images, "conv", to_the_end=True)
-    assert before.min() < 0
-    assert torch.equal(kept, before)
-    (gradient,) = torch.autograd.grad(kept[0, 1].sum(), images)
-    assert torch.allclose(gradient, model.conv.weight[1, 0].expand(1, 1, 3, 3))

@@ -123,6 +123,14 @@ def other_shapes(folder, seed):
     safetensors.numpy.save_file([tensors, turned][seed - 1], folder / "model.safetensors")
 
 
+def in_colour(folder, seed):
+    """Weights of which one tensor alone can be filters of a picture in colour."""
+    random = np.random.default_rng(seed)
+    shapes = {"a": (4, 8, 3, 3), "b": (2, 3, 3, 3), "c": (5, 3, 1, 1)}
+    drawn = {name: random.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
+    safetensors.numpy.save_file(drawn, folder / "model.safetensors")
+
+
 WRITERS = {
     "model.safetensors": random_weights,
     "predictions.npz": random_predictions,
@@ -198,6 +206,10 @@ def stored_shapes(run):
     return {name: tensor.shape for name, tensor in tensors.items()}
 
 
+def true_filters(run):
+    return safetensors.numpy.load_file(run.path("model.safetensors"))["b"].astype(np.float32)
+
+
 def stored_step(run):
     [step] = moments.filters(run)
     return step, moments.probe_layers(run)[step][0]
@@ -239,6 +251,7 @@ WATCHED = {
     "weight_shapes": Watched(
         "model.safetensors", caches.weight_shapes, stored_shapes, other_shapes
     ),
+    "colour_filters": Watched("model.safetensors", caches.colour_filters, true_filters, in_colour),
     "control": Watched(
         "config.json",
         lambda run: last_weight(caches.control(run)),

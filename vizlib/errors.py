@@ -11,6 +11,10 @@ class UserError(ValueError):
     """
 
 
+class NothingToShow(UserError):
+    """What is asked for does not exist of such a network or layer: no fault of anybody's."""
+
+
 def unknown(kind: str, name: object, allowed: Iterable[object]) -> UserError:
     """A UserError for a name that is not among the allowed ones; `kind` is the word for it
     ("architecture", "layer").

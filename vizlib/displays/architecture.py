@@ -109,7 +109,7 @@ def _family(layer: Layer) -> str:
 
 def _add_slab(figure: go.Figure, layer: Layer, x: float) -> float:
     """Draw a layer, its left edge at `x`, with a plus above a residual sum; returns its width."""
-    shape = layer.output_shape
+    shape = layer.layout.shape or layer.output_shape[-1:]
     height = log2(shape[1] + 1) if len(shape) == 3 else 0.6
     width = 0.25 + log2(shape[0] + 1) / 8
     figure.add_scatter(
@@ -122,7 +122,7 @@ def _add_slab(figure: go.Figure, layer: Layer, x: float) -> float:
         hoveron="fills",
         hoverinfo="text",
         text=f"{untagged(layer.name)} · {untagged(layer.kind)}<br>"
-        f"{' × '.join(map(str, shape))}<br>{layer.parameters:,} parameters<br>"
+        f"{' × '.join(map(str, layer.output_shape))}<br>{layer.parameters:,} parameters<br>"
         f"{layer.multiply_adds:,} multiply-adds",
     )
     if layer.is_sum:

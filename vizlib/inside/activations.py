@@ -67,7 +67,11 @@ def _out_of_place(module: Any) -> None:
 
 def _after_forward(name: str, module: nn.Module, arguments: tuple, output: object) -> None:
     observer = _observer.get()
-    if observer is not None and isinstance(output, torch.Tensor):
+    if observer is None:
+        return
+    if isinstance(output, tuple) and output:  # as of attention, which gives its weights too
+        output = output[0]
+    if isinstance(output, torch.Tensor):
         observer(name, module, output)
 
 
@@ -156,8 +160,7 @@ class _Reached(Exception):
 
 class _Stop:
     """The observer of one pass that keeps a layer's output, and unless it is to go `to_the_end`
-    ends it there: else it keeps a copy, as a function behind the layer may work in place.
-    see(output) is given each output.
+    ends it there. see(output) is given each output.
     """
 
     def __init__(self, layer_name: str, to_the_end: bool, see: Callable[[Tensor], object]) -> None:
@@ -172,7 +175,7 @@ class _Stop:
         self._see(output)
         self._reached.append(self._called(name))
         if self._reached[-1] == self._layer_name:
-            self._output = output.clone() if self._to_the_end else output
+            self._output = output
             if not self._to_the_end:
                 raise _Reached
 
@@ -191,8 +194,8 @@ def output_of(
     to_the_end: bool = False,
     see: Callable[[Tensor], object] = lambda output: None,
 ) -> Tensor:
-    """One layer's output (N, ...) for images (N, C, H, W), so that a gradient goes through it to
-    the images where the caller takes gradients.
+    """One layer's output (N, ...) for images (N, C, H, W), the very tensor, so that a gradient goes
+    through it where the caller takes gradients.
 
     model: prepared. The pass ends at the layer, unless it is to go `to_the_end`. see(output) is
     given each output on the way. UserError if a layer does not exist or is not reached.

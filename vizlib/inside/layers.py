@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from vizlib.errors import UserError
 from vizlib.inside.activations import CallNames, forward, prepare
-from vizlib.inside.tracing import MAP_AXES, NOT_KNOWN, WHOLE, Operations, Seen
+from vizlib.inside.layouts import FIRST, LAST, UNKNOWN, Layout, Layouts
+from vizlib.inside.tracing import NOT_KNOWN, WHOLE, Operations, Seen
 
 # a dispatch mode belongs to its thread, yet entering one also sets flags of the whole process
 _one_at_a_time = threading.Lock()
@@ -54,6 +55,12 @@ class Layer:
     is_convolution: bool
     # a convolution of the picture itself, whose input channels are the picture's
     reads_picture: bool = False
+    layout: Layout = UNKNOWN
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether its units answer place by place of the picture."""
+        return len(self.layout.shape) == 3
 
 
 def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
@@ -74,7 +81,7 @@ def layer_table(model: nn.Module, input_size: Sequence[int]) -> list[Layer]:
         try:
             with operations:
                 forward(model, image, table.module_ended)
-        except (RuntimeError, ValueError, IndexError) as error:
+        except (RuntimeError, ValueError, IndexError, AssertionError) as error:
             size = " x ".join(map(str, input_size))
             raise UserError(
                 f"This network cannot take images of {size} (channels x height x width): "
@@ -131,7 +138,7 @@ def default_layer(layers: Sequence[Layer]) -> str:
     leaves = [layer for layer in layers if not layer.is_block]
     for choice in (
         [layer for layer in leaves if layer.is_convolution],
-        [layer for layer in leaves if len(layer.output_shape) == 3],
+        [layer for layer in leaves if layer.has_maps],
         layers,
     ):
         if choice:
@@ -157,6 +164,7 @@ class _Table:
         self.layers: list[Layer] = []
         self._operations = operations
         self._called = CallNames()
+        self._layouts = Layouts()
         self._counted: set[int] = set()  # ids of the parameters in the table
         # (output, how many layers there were) of sums that no layer has claimed
         self._sums: list[tuple[Tensor, int]] = []
@@ -174,21 +182,23 @@ class _Table:
             depth=0,
             is_block=bool(children),
             output_shape=tuple(output.shape[1:]),
-            parameters=self._count(module.parameters(recurse=not children))
-            + sum(child.parameters for child in direct),
+            parameters=self._count(module.parameters()) + sum(child.parameters for child in direct),
             multiply_adds=done.multiply_adds + sum(child.multiply_adds for child in direct),
             **self._field(output),
             is_sum=self._claim_sum(start, output, is_block=bool(children)),
             geometry="" if children else done.geometry,
             is_convolution=done.is_convolution and not children,
             reads_picture=done.reads_picture and not children,
+            layout=self._layouts.of(tuple(output.shape[1:]), self._operations.seen(output)),
         )
         for child in children:
             child.depth += 1
         self.layers.insert(start, layer)
 
     def _count(self, parameters: Iterable[nn.Parameter]) -> int:
-        """How many numbers there are in those that no layer has counted yet."""
+        """How many numbers there are in those that no layer has counted yet: of a block its own,
+        and those of modules inside whose weights it uses without calling them, as attention does.
+        """
         own = [parameter for parameter in parameters if id(parameter) not in self._counted]
         self._counted.update(map(id, own))
         return sum(parameter.numel() for parameter in own)
@@ -204,12 +214,12 @@ class _Table:
         )
 
     def _seen(self, output: Tensor) -> Seen:
-        """What a layer's output has seen; not known where its last two axes are not those of its
-        maps, or their edges show what lies elsewhere.
+        """What a layer's output has seen; not known where it is not known which of its axes are
+        those of its maps, or their edges show what lies elsewhere.
         """
         seen = self._operations.seen(output) or NOT_KNOWN
-        is_map = output.dim() == 4 and seen.axes == MAP_AXES and not any(seen.mirrored)
-        if is_map or seen.axes is None:
+        is_map = output.dim() == 4 and seen.axes in (FIRST, LAST) and not any(seen.mirrored)
+        if is_map or seen.axes is None or not seen.is_known:
             return seen
         return WHOLE if seen.start is None else NOT_KNOWN
 

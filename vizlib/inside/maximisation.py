@@ -30,6 +30,7 @@ from torch.optim.adam import (
 from vizlib.errors import UserError, unknown
 from vizlib.inside.activations import no_such_unit, output_of, prepare, slots, twin
 from vizlib.inside.layers import Layer, layer_table
+from vizlib.inside.layouts import MAPS, VALUES
 
 STEPS, RATE = 160, 0.05
 DEVIATION = 0.01  # of the first amplitudes or pixels, before the sigmoid
@@ -161,7 +162,7 @@ class _Network:
         if self._name not in layers:
             raise unknown("layer", self._name, layers)
         layer = layers[self._name]
-        if len(layer.output_shape) not in (1, 3):
+        if layer.layout.kind not in (MAPS, VALUES):
             raise UserError(
                 f"The layer {self._name!r} has no units: it gives neither maps nor a vector."
             )
@@ -218,7 +219,7 @@ def _canvas(
     position sees all it ever does, with room around.
 
     And what it sees of it. It answers there as it would inside the whole input, which is taken
-    where nothing smaller will do.
+    where nothing smaller will do, as in a network that takes pictures of one size alone.
     """
     channels, *whole = input_size
     fields, strides = layer.receptive_field, layer.stride
@@ -232,7 +233,10 @@ def _canvas(
             min(side, (-(-(field + 2 * room) // stride) + more) * stride)
             for side, field, stride in zip(whole, fields, strides, strict=True)
         ]
-        seen = network.seen((channels, *size))
+        try:
+            seen = network.seen((channels, *size))
+        except (RuntimeError, AssertionError):
+            return input_size, network.seen(input_size)
         fits = _has_room(seen, size, fields, room)
         if all(fit or side == most for fit, side, most in zip(fits, size, whole, strict=True)):
             return (channels, *size), seen

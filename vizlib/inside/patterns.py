@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vizlib.images import shrunk
+from vizlib.inside.layouts import MAPS, VALUES
 from vizlib.tables import as_csv
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def unit_layer(layers: Sequence[Layer], name: str, unit_layers: Sequence[str]) -
     ]
     if name in unit_layers:
         return name
+    if layers[own].layout.kind not in (MAPS, VALUES):
+        return None  # what mixes units in another way, as attention does
     return fitting[-1] if fitting else None
 
 
@@ -54,7 +57,7 @@ def sees_part(layer: Layer, input_size: Sequence[int]) -> bool:
     """Whether a unit of this Layer is known to see less than the whole image of (channels, height,
     width).
     """
-    if layer.receptive_field is None or len(layer.output_shape) != 3:
+    if layer.receptive_field is None or not layer.has_maps:
         return False
     return any(
         seen < side for seen, side in zip(layer.receptive_field, input_size[1:], strict=True)

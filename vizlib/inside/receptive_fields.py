@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from vizlib.inside.layers import Layer
+    from vizlib.inside.layouts import Layout
 
 Box = tuple[int, int, int, int]  # (top, left, bottom, right)
 Spans = list[tuple[int, int]]
@@ -46,7 +47,7 @@ def box(layer: Layer, position: Sequence[int], input_size: Sequence[int]) -> Box
     if both is None:
         return None
     rows, columns = both
-    row, column = position if len(layer.output_shape) == 3 else (0, 0)
+    row, column = position if layer.has_maps else (0, 0)
     if not (0 <= row < len(rows) and 0 <= column < len(columns)):
         raise UserError(
             f"There is no position {row}, {column} in {layer.name}: its map has {len(rows)} rows "
@@ -66,7 +67,7 @@ def spans(
     """
     if layer.receptive_field is None:
         return None
-    full = layer.output_shape[1:] if len(layer.output_shape) == 3 else (1, 1)
+    full = layer.layout.shape[1:] if layer.has_maps else (1, 1)
     rows, columns = (
         _axis(layer, axis, input_size[axis + 1], full[axis], (shape or full)[axis])
         for axis in (0, 1)
@@ -91,14 +92,20 @@ def _axis(layer: Layer, axis: int, pixels: int, positions: int, cells: int) -> S
 
 
 def effective(
-    model: nn.Module, image: Tensor, layer_name: str, unit: int, position: Sequence[int]
+    model: nn.Module,
+    image: Tensor,
+    layer_name: str,
+    unit: int,
+    position: Sequence[int],
+    layout: Layout | None = None,
 ) -> np.ndarray:
     """How much each pixel of one image moves one value of a layer: the absolute gradient, summed
     over channels, float32 array (H, W).
 
     image: (1, C, H, W), normalised, on the model's device. position: (row, column), or () in a
-    layer of plain values. "name#2" is the second call of a module. All zero where the value is,
-    behind a ReLU. UserError if there is no such layer, unit or position.
+    layer of plain values. "name#2" is the second call of a module. layout: the layer's, where its
+    units are not its first axis. All zero where the value is, behind a ReLU. UserError if there is
+    no such layer, unit or position.
     """
     import torch
 
@@ -107,6 +114,8 @@ def effective(
     pixels = image.detach().clone().requires_grad_(True)
     with slots, torch.enable_grad():
         output = output_of(prepare(twin(model)), pixels, layer_name)
+        if layout is not None:
+            output = layout.units_first(output)
         value = value_of(output[0], layer_name, unit, position)
         gradient = torch.autograd.grad(value, pixels)[0]
     return gradient[0].abs().sum(0).float().cpu().numpy()

@@ -33,7 +33,8 @@ class Seen:
     start, end: where the field of the first position, (0, 0), begins and ends, both None where it
     is the whole image. jump: how far the field moves from one position to the next, None without
     maps. Fractions where maps are enlarged. axes: which axes of the tensor, counted from its end,
-    are the map's, None without maps. is_known: False where an operation has no rule. mirrored: how
+    are the map's, None without maps or where they are not known; they may be known of values whose
+    fields are not. is_known: False where an operation has no rule. mirrored: how
     many positions a window must reach over for this to hold of what it gives: at an edge that was
     mirrored or repeated a position sees another one's pixels. is_picture: whether the values are
     the picture's own pixels, each by itself, however scaled.
@@ -111,11 +112,13 @@ def _together(inputs: Sequence[Any], output: Tensor) -> Seen:
     """
     all_seen = [tensor.seen for tensor in inputs]
     all_axes = {seen.axes for seen in all_seen if seen.axes}
-    if len(all_axes) != 1 or not all(seen.is_known for seen in all_seen):
+    if len(all_axes) != 1:
         return _lost(all_seen)
     axes = all_axes.pop()
+    if not all(seen.is_known for seen in all_seen):
+        return replace(_lost(all_seen), axes=axes)
     jumps = {seen.jump for seen in all_seen if seen.jump}
-    jump = _each(max, jumps)
+    jump = _each(max, jumps) if jumps else None
     if _is_stretched(inputs, output, axes) or any(seen.start is None for seen in all_seen):
         return Seen(None, None, jump, axes)
     if len(jumps) > 1 and any(output.shape[axis] > 1 for axis in axes):
@@ -289,7 +292,11 @@ Rule = Callable[[_Call], Seen | None]
 
 
 def _not_known(call: _Call) -> Seen:
-    return _lost([tensor.seen for tensor in call.inputs])
+    """Where what comes out has the shape of what went in, its map lies as it did."""
+    shape = call.output.shape
+    all_axes = {tensor.seen.axes for tensor in call.inputs if tensor.shape == shape}
+    axes = all_axes.pop() if len(all_axes) == 1 else None
+    return replace(_lost([tensor.seen for tensor in call.inputs]), axes=axes)
 
 
 def _by_value(call: _Call) -> Seen:
@@ -315,8 +322,12 @@ def _of_maps(rule: Rule) -> Rule:
     def checked(call: _Call) -> Seen | None:
         is_alone = len(call.inputs) == 1 and call.inputs[0] is call.args[0]
         if is_alone and call.seen.axes in (MAP_AXES, None):
-            return rule(call)
-        return _not_known(call)
+            seen = rule(call)
+        else:
+            seen = _lost([tensor.seen for tensor in call.inputs])
+        if seen is not None and seen.axes is None and call.output.dim() == 4:
+            return replace(seen, axes=MAP_AXES)  # whatever went in, maps come out
+        return seen
 
     return checked
 
@@ -620,6 +631,23 @@ def _matrix_product(call: _Call) -> Seen:
     return _lost([tensor.seen for tensor in call.inputs]) if is_of_map else seen
 
 
+def _product_of_two(call: _Call) -> Seen:
+    """Of matrices made of the image both, as in attention."""
+    call.done.multiply_adds += call.output.numel() * call.args[0].shape[-1]
+    return _lost([tensor.seen for tensor in call.inputs])
+
+
+def _attention(call: _Call) -> Seen:
+    """All of it in one operation: its products with weights, and those of queries with keys and of
+    that with values.
+    """
+    queries, keys = call.args[0], call.args[1]
+    width = call.named["embed_dim"]
+    of_weights = 2 * (queries.numel() + keys.numel()) * width
+    call.done.multiply_adds += of_weights + 2 * queries.numel() * keys.shape[-2]
+    return _lost([tensor.seen for tensor in call.inputs])
+
+
 _RULES: dict[Any, Rule] = {
     aten.add: _sum,
     aten.add_: _sum,
@@ -652,6 +680,8 @@ _RULES: dict[Any, Rule] = {
     aten.linear: _matrix_product,
     aten.addmm: _matrix_product,
     aten.mm: _matrix_product,
+    aten.bmm: _product_of_two,
+    aten._native_multi_head_attention: _attention,
 }
 _RULES |= dict.fromkeys(
     (aten.view, aten._unsafe_view, aten.squeeze, aten.unsqueeze, aten.t), _reshape

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vizlib.errors import UserError
+from vizlib.errors import NothingToShow
 from vizlib.inside.evidence import for_classes
+from vizlib.inside.layouts import TOKENS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,52 +38,100 @@ def grad_cam(
     model: nn.Module, image: Tensor, target: int, say: Callable[[float], None]
 ) -> tuple[Tensor, dict[str, Any]]:
     """facts: layer; whether its maps are taken rectified; their size (height, width). Their mean
-    gradients, and not logits, say how large it is. UserError for a network without maps.
+    gradients, and not logits, say how large it is. NothingToShow for a network without maps.
     """
-    import torch
     import torch.nn.functional as F
 
     from vizlib.inside.activations import slots
     from vizlib.inside.layers import layer_table
 
-    layer = last_maps(layer_table(model, tuple(image.shape[1:])))
+    layers = layer_table(model, tuple(image.shape[1:]))
+    layer, is_rectified = last_maps(layers), False
     with slots:
-        logits, maps, is_rectified = _rectified_maps(model, image.requires_grad_(), layer.name)
-        (gradient,) = torch.autograd.grad(logits[0, target], maps)
-        summed = (gradient.mean((2, 3), keepdim=True) * maps.detach()).sum(1, keepdim=True)
+        image.requires_grad_()
+        if layer.layout.kind == TOKENS:
+            layer, maps, gradient = _token_maps(model, image, target, layers)
+        else:
+            maps, gradient, is_rectified = _rectified_maps(model, image, target, layer)
+        summed = (gradient.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True)
         values = F.interpolate(F.relu(summed), tuple(image.shape[2:]), mode="bilinear")
     size = tuple(maps.shape[2:])
     return values[0, 0], {"layer": layer.name, "rectified": is_rectified, "size": size}
 
 
 def _rectified_maps(
-    model: nn.Module, image: Tensor, layer_name: str
+    model: nn.Module, image: Tensor, target: int, layer: Layer
 ) -> tuple[Tensor, Tensor, bool]:
-    """Logits (1, K), the layer's maps (1, C, h, w) as they are rectified after it, if they are, and
-    whether that is so.
+    """The layer's maps (1, C, h, w) as they are rectified after it, if they are, the gradient of
+    the class's logit by them, and whether that is so.
 
     Followed from function to function: a normalisation or a dropout on the way is gone through,
     anything else, as a pool, ends it.
     """
+    import torch
+
     from vizlib.inside.activations import CallNames, observing
     from vizlib.inside.following import Following
 
     called, following = CallNames(), Following()
 
     def look(name: str, module: nn.Module, output: Tensor) -> None:
-        if called(name) == layer_name:
+        if called(name) == layer.name:
             following.begin(output)
 
     with following, observing(look):
         logits = model(image)
-    return logits, following.maps(), following.is_rectified
+    maps, first = following.maps(), layer.layout.units_first
+    (gradient,) = torch.autograd.grad(logits[0, target], maps)
+    return first(maps.detach()), first(gradient), following.is_rectified
+
+
+def _token_maps(
+    model: nn.Module, image: Tensor, target: int, layers: Sequence[Layer]
+) -> tuple[Layer, Tensor, Tensor]:
+    """The last block of tokens whose places still have a say in the class's logit, its maps (1, C,
+    h, w) and their gradient. Behind the last attention a vision transformer goes on with the token
+    of the class alone. NothingToShow where none has a way to the logit.
+    """
+    import torch
+
+    from vizlib.inside.activations import CallNames, observing
+
+    blocks = {layer.name: layer for layer in layers if _is_block_of_tokens(layer)}
+    called, outputs = CallNames(), {}
+
+    def keep(name: str, module: nn.Module, output: Tensor) -> None:
+        name = called(name)
+        if name in blocks:
+            outputs[name] = output
+
+    with observing(keep):
+        logits = model(image)
+    gradients = torch.autograd.grad(logits[0, target], list(outputs.values()), allow_unused=True)
+    kept = [
+        (blocks[name], blocks[name].layout.units_first(gradient))
+        for name, gradient in zip(outputs, gradients, strict=True)
+        if gradient is not None
+    ]
+    if not kept:
+        raise _nothing()
+    layer, gradient = next((each for each in reversed(kept) if each[1].any()), kept[-1])
+    return layer, layer.layout.units_first(outputs[layer.name].detach()), gradient
+
+
+def _is_block_of_tokens(layer: Layer) -> bool:
+    return layer.layout.kind == TOKENS and layer.is_block
+
+
+def _nothing() -> NothingToShow:
+    return NothingToShow("This network has no layer with maps, so there is no Grad-CAM of it.")
 
 
 def last_maps(layers: Sequence[Layer]) -> Layer:
     """Of a layer table, the convolution, block or sum with maps larger than 1x1 that ends last; of
     several that end together the outermost.
 
-    UserError if there is none.
+    NothingToShow if there is none.
     """
     ends, candidates = {}, []
     for number, layer in enumerate(layers):
@@ -90,9 +139,9 @@ def last_maps(layers: Sequence[Layer]) -> Layer:
             (end for end in range(number + 1, len(layers)) if layers[end].depth <= layer.depth),
             len(layers),
         )
-        has_maps = len(layer.output_shape) == 3 and max(layer.output_shape[1:]) > 1
+        has_maps = layer.has_maps and max(layer.layout.shape[1:]) > 1
         if has_maps and (layer.is_convolution or layer.is_block or layer.is_sum):
             candidates.append(number)
     if not candidates:
-        raise UserError("This network has no layer with maps, so there is no Grad-CAM of it.")
+        raise _nothing()
     return layers[max(candidates, key=lambda number: (ends[number], -number))]

@@ -16,9 +16,10 @@ import streamlit as st
 
 from vizlib import datasets
 from vizlib.datasets.places import folder_of
+from vizlib.errors import unknown
 from vizlib.run import folders, moments
 from vizlib.run.folders import Run
-from vizlib.ui.data.not_yet import weights_alone, without
+from vizlib.ui.data.not_yet import no_maps, weights_alone, without
 from vizlib.ui.data.start_up import one_thread_each
 
 if TYPE_CHECKING:
@@ -206,6 +207,14 @@ def filter_banks(run: Run) -> dict[str, FilterBank]:
     return {bank.layer_name: bank for bank in banks}
 
 
+def layer_named(run: Run, layer_name: str) -> Layer:
+    """The run's Layer of that name. UserError if it has none."""
+    for layer in layers(run):
+        if layer.name == layer_name:
+            return layer
+    raise unknown("layer", layer_name, [layer.name for layer in layers(run)])
+
+
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
 def predictions(run: Run) -> Predictions:
     """The Predictions of a run: its file is unpacked here alone, once for all that show them."""
@@ -250,15 +259,19 @@ def answer(run: Run, picture: Picture) -> tuple[np.ndarray, tuple[float, float]]
 
 @st.cache_resource(max_entries=48, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def feature_maps(run: Run, picture: Picture, layer_name: str) -> tuple[FeatureMapsDisplay, float]:
-    """(FeatureMapsDisplay of one layer for one picture, seconds it took)."""
+    """(FeatureMapsDisplay of one layer for one picture, seconds it took). NotHere for a layer that
+    gives no maps.
+    """
     from vizlib.displays.feature_maps import FeatureMapsDisplay
     from vizlib.inside.activations import capture
 
+    layout = layer_named(run, layer_name).layout
+    if not layout.shape:
+        raise no_maps(layer_named(run, layer_name))
     start = time.perf_counter()
     _, found = capture(model(run), tensor(run, picture), [layer_name])
-    display = FeatureMapsDisplay.from_activation(
-        found[layer_name][0].numpy(), answer(run, picture)[1]
-    )
+    maps = layout.units_first(found[layer_name])[0].numpy()
+    display = FeatureMapsDisplay.from_activation(maps, answer(run, picture)[1])
     return display, time.perf_counter() - start
 
 
@@ -271,7 +284,8 @@ def effective_field(
     """
     from vizlib.inside.receptive_fields import effective, tight_box
 
-    influence = effective(model(run), tensor(run, picture), layer_name, unit, position)
+    layout = layer_named(run, layer_name).layout
+    influence = effective(model(run), tensor(run, picture), layer_name, unit, position, layout)
     return influence, tight_box(influence)
 
 
@@ -396,6 +410,22 @@ def weight_shapes(run: Run) -> dict[str, tuple[int, ...]]:
             if tensors
             else {}
         )
+
+
+@st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def colour_filters(run: Run) -> np.ndarray | None:
+    """The first filters of a network that takes colours, float32 (out, 3, h, w), read without
+    torch: its only tensor that can be filters of the picture; None where that is not plain.
+    """
+    fitting = [
+        name
+        for name, shape in weight_shapes(run).items()
+        if len(shape) == 4 and shape[1] == 3 and min(shape[2:]) > 1
+    ]
+    if len(fitting) != 1:
+        return None
+    with moments.opened(run.path("model.safetensors")) as tensors:
+        return tensors.get_tensor(fitting[0]).astype(np.float32) if tensors else None
 
 
 # The Data page. A data set is told from another state of itself by its folder's time of change.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from vizlib.errors import UserError
+from vizlib.errors import NothingToShow, UserError
 from vizlib.ui.data import not_yet
 from vizlib.ui.frame.plain import plain
 
@@ -23,6 +23,8 @@ def sentences(what="the panel", advice=""):
         yield
     except not_yet.NotYet as error:
         st.info(plain(error), icon=error.icon)
+    except NothingToShow as error:
+        st.info(plain(error), icon=":material/info:")
     except UserError as error:
         st.error(plain(error))
     except Exception:  # Streamlit's own signals to stop or begin anew are no Exceptions

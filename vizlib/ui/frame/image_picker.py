@@ -18,7 +18,7 @@ from vizlib.images import (
     sharp_png,
     shrunk,
 )
-from vizlib.ui.data import caches
+from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame.address import chosen, whole_number
 from vizlib.ui.frame.cut import not_seen
 from vizlib.ui.frame.plain import plain
@@ -103,6 +103,10 @@ def _photograph(name):
 
 def _from_data_set(run):
     name = run.config.dataset
+    if not name:
+        error = not_yet.without(run, "data")
+        st.info(plain(error), icon=error.icon)
+        return None
     if name not in caches.dataset_names():
         return offer_download(name, "sidebar")
     data = caches.dataset(run)

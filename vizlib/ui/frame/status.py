@@ -11,6 +11,7 @@ _WORDS = {
     "stopped": "Stopped",
     "failed": "Failed",
     "interrupted": "Interrupted",
+    "imported": "Imported",
 }
 COLOURS = {
     "queued": "gray",
@@ -19,6 +20,7 @@ COLOURS = {
     "stopped": "orange",
     "failed": "red",
     "interrupted": "red",
+    "imported": "violet",
 }
 
 
@@ -58,6 +60,8 @@ def sentence(run):
         return f"{badge(run)} It waits for its turn to train; this page fills by itself."
     if status not in _WORDS:
         return ""
+    if run.is_imported:
+        return f"{badge(run)} {plain(came_from(run))}"
     last, scores = latest(run), run.events_of("epoch")
     far = f"step {last['step']:,}, epoch {last['epoch']:.3g}" if last else ""
     if scores:
@@ -65,8 +69,21 @@ def sentence(run):
     return " ".join(filter(None, (badge(run), far and f"{far}.", plain(why_ended(run)))))
 
 
+def came_from(run):
+    """Where the weights of an imported run are from, as a sentence."""
+    recognised = [
+        event["recognised"] for event in run.events_of("imported") if "recognised" in event
+    ]
+    name = run.config.origin.get("file", "elsewhere")
+    return f"Its weights are from {name}.{''.join(f' {text}' for text in recognised[-1:])}"
+
+
 def weights_in_view(run):
-    """Which moment of the training the saved weights are of, as a sentence."""
+    """Which moment of the training the saved weights are of, as a sentence; empty where they are
+    from elsewhere.
+    """
+    if run.is_imported:
+        return ""
     best = run.best
     if best is None:
         return "Its weights are still the random start." if run.has("model.safetensors") else ""

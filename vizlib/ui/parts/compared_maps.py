@@ -114,7 +114,7 @@ def draw_maps(drawn, atlas, key, picture):
     dead = ""
     if len(display.dead) and display.maps[0].size > 1:
         dead = f", {len(display.dead)} dead (crossed)"
-    shape = " × ".join(map(str, layer.output_shape))
+    shape = " × ".join(map(str, layer.layout.shape))
     st.markdown(f"**{plain(layer.name)}**, {drawn.which}: {shape}{dead}")
     atlas_view.show(atlas, alt=f"{len(display.maps)} maps of {layer.name} of {drawn.name}", key=key)
     ends = " to ".join(atlas.bar_ends())

@@ -25,6 +25,15 @@ def look_up(run):
     """The Index of the run's strongest images; None as long as there is none, with what is missing
     or how far it is.
     """
+    if not run.config.dataset:
+        st.info(
+            plain(
+                f"{run.run_id!r} comes without a data set, so there are no images to look its "
+                "units' strongest up in. The pictures made to excite them need none."
+            ),
+            icon=":material/info:",
+        )
+        return None
     if run.config.dataset not in caches.dataset_names():
         st.info(
             "The images that excite its units most are looked up among the held-out ones, so "
@@ -124,7 +133,7 @@ def marked_pictures(layer, best, fields, is_part):
     """(The images with a part marked where there is one to mark, what that part is in words)."""
     if is_part:
         return [marked(seen.received, seen.box) for seen in best], "; marked: what it sees"
-    if fields and len(layer.output_shape) == 3:
+    if fields and layer.has_maps:
         pictures = [
             marked(seen.received, box or seen.box) for seen, box in zip(best, fields, strict=True)
         ]
@@ -159,7 +168,7 @@ def line(words, pictures, alt):
 def ways_on(run, layer, unit, best):
     """Under each image the true class and the unit's value, as a link to the image's maps."""
     split = caches.held_out(run)
-    has_map = len(layer.output_shape) == 3
+    has_map = layer.has_maps
     for column, seen in zip(st.columns(SHOWN, gap="small"), best, strict=False):
         place = {"place": ",".join(map(str, seen.position))} if has_map else {}
         with column:
@@ -244,7 +253,7 @@ class ExcitedBy:
 def finder(run, layer, unit, best, control):
     """The computation of ExcitedBy."""
     networks = [(False, caches.model(run)), (True, caches.control(run))][: 1 + control]
-    has_map = len(layer.output_shape) == 3
+    has_map = layer.has_maps
     positions = [seen.position if has_map else () for seen in best]
 
     def work(say):

@@ -96,7 +96,7 @@ def what_it_sees(run, layer):
     field = " × ".join(map(str, layer.receptive_field))
     if sees_part(layer, run.input_size):
         return f"{field} pixels"
-    could = f", and could see {field} pixels" if len(layer.output_shape) == 3 else ""
+    could = f", and could see {field} pixels" if layer.has_maps else ""
     return f"the whole image{could}"
 
 

@@ -29,7 +29,7 @@ from vizlib.architectures.elsewhere import graph
 from vizlib.architectures.shapes import without_numbers
 from vizlib.bring import models
 from vizlib.bring.forward import DependsOnValuesError, followed, in_words, where
-from vizlib.bring.recognition import BY_NAME, SIDES, Candidate
+from vizlib.bring.recognition import BY_CODE, SIDES, Candidate
 from vizlib.bring.steps import description
 from vizlib.datasets import load
 from vizlib.errors import UserError
@@ -63,7 +63,7 @@ class Traced:
         """As what recognition gives for a file."""
         names = {name: name for name in self.tensors}
         classes = self.arguments["num_classes"]
-        return Candidate(graph.NAME, self.arguments, self.input_size, classes, BY_NAME, names)
+        return Candidate(graph.NAME, self.arguments, self.input_size, classes, BY_CODE, names)
 
 
 def of_class(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib.bring.models import Settings
 from vizlib.bring.opening import ways_to_open
-from vizlib.bring.recognition import Candidate
+from vizlib.bring.recognition import BY_NAME, Candidate
 
 if TYPE_CHECKING:
     import torch
@@ -129,31 +129,56 @@ def remarks_on(checkpoint: Checkpoint) -> list[str]:
 
 
 def from_torchvision(name: str, say: Say | None = None) -> Brought:
-    """Torchvision's weights of a network, from this machine or fetched. UserError for a name of
-    none, or where they cannot be had.
+    """Torchvision's weights of a network, from this machine, or else fetched. UserError for a name
+    of none, or where they cannot be had.
     """
-    raise NotImplementedError
+    from vizlib.bring import pretrained
+
+    say = say or (lambda share: None)
+    if not pretrained.is_cached(name):
+        pretrained.fetch(name, lambda share: say(0.9 * share))
+    arranged = pretrained.arrange(name)
+    candidate = Candidate(
+        arranged.architecture,
+        arranged.arguments,
+        arranged.input_size,
+        len(arranged.class_names),
+        BY_NAME,
+        {own: own for own in arranged.tensors},
+    )
+    prepared = arranged.preparation
+    settings = Settings(
+        arranged.class_names, arranged.input_size, list(prepared.mean), list(prepared.std)
+    )
+    say(1)
+    return Brought(
+        name.replace("/", "-"),
+        arranged.tensors,
+        [candidate],
+        arranged.origin,
+        arranged.class_names,
+        settings,
+        [prepared.words],
+    )
 
 
 def from_code(
     weights: Path, specification: str, arguments: dict[str, Any], side: int | None
 ) -> Brought:
-    """A network of somebody's own class, "my_net.py:Net", whose code is run, once, here.
-
-    arguments: of that class. side: of the pictures it takes, where the code does not say. UserError
-    for what does not fit, in the code or between it and the weights.
+    """A network of somebody's own class, "my_net.py:Net", whose code is run, once, here; of it only
+    what it computes is kept. UserError, in a sentence, for anything that does not fit.
     """
     from vizlib.bring.own_code import of_class
-    from vizlib.run.checkpoints import read_leniently
+    from vizlib.run.checkpoints import read_checkpoint
 
-    checkpoint = read_leniently(weights, prefixes=())  # the code says what the names begin with
+    checkpoint = read_checkpoint(weights)
     network = of_class(specification, arguments, checkpoint.tensors, side)
-    remarks = remarks_on(checkpoint) + ([network.note] if network.note else [])
+    remarks = [*remarks_on(checkpoint), network.note] if network.note else remarks_on(checkpoint)
     return Brought(
         weights.name,
         network.tensors,
         [network.candidate],
-        {"file": weights.name[:200], "sha256": _digest(weights), "class": network.title[:200]},
+        {"file": weights.name[:200], "sha256": _digest(weights), "class": network.title},
         class_names_in(checkpoint.besides),
         remarks=remarks,
     )

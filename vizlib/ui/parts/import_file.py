@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from vizlib.bring import sources
+from vizlib.bring import pretrained, sources
 from vizlib.ui.data import jobs
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
@@ -18,7 +18,12 @@ _BROUGHT = (
 
 def pick():
     """What is brought, or None where nothing is, or it is not read yet."""
-    asked = _dropped()
+    from_file, from_torchvision = st.tabs(["A file", "torchvision's, by name"])
+    with from_file, sentences("the file"):
+        dropped = _dropped()
+    with from_torchvision, sentences("torchvision's weights"):
+        named = _named()
+    asked = dropped or named
     if asked is None:
         st.session_state.pop(_BROUGHT, None)
         return None
@@ -48,6 +53,29 @@ def _dropped():
         ("import", file.file_id, part),
         lambda say: sources.from_file(file.getvalue(), part, say, file.name),
         words,
+    )
+
+
+def _named():
+    """The same of torchvision's weights by name, once they are asked for."""
+    name = st.selectbox(
+        "Trained on ImageNet by torchvision",
+        pretrained.names(),
+        index=None,
+        key="import_torchvision",
+        placeholder="resnet18, vgg16, vit_b_16 ...",
+    )
+    if name is None:
+        return None
+    if not pretrained.is_cached(name):
+        size = pretrained.download_bytes(name) / 1e6
+        st.info(f"The weights of {name} are not on this machine: {size:,.0f} MB to fetch.")
+        if not st.toggle("Fetch them from PyTorch's site", key=f"import_fetch_{name}"):
+            return None
+    return (
+        ("import", "torchvision", name),
+        lambda say: sources.from_torchvision(name, say),
+        f"Opening {name}",
     )
 
 

@@ -171,6 +171,7 @@ def questions():
         ("What does a unit look for?", "Unit", {}),
         *question_of_collapse(),
         ("Did it overfit?", "Training curves", {}),
+        ("What does my own model see?", "Import", {}),
     ]
     for column, (question, target, parameters) in zip(st.columns(len(asked)), asked, strict=True):
         with column:

@@ -14,7 +14,7 @@ from vizlib.ui.data import caches
 from vizlib.ui.frame import film_slider, guard, status
 from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.guard import sentences
-from vizlib.ui.parts import cell_images, confused, verdict_box
+from vizlib.ui.parts import cell_images, confused, import_test, verdict_box
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
 
@@ -41,6 +41,8 @@ def show(run, picture):
 
 def one_run(run, which, step, wide):
     """The verdict, matrix, table and images of one run. which: "first" or "second"."""
+    if not import_test.answered(run):
+        return
     answers = answers_of.at(run, step)
     say_verdict(run, answers)
     display = ConfusionDisplay(answers.counts, list(run.class_names))

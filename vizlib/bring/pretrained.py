@@ -217,7 +217,7 @@ def _read(name: str) -> tuple[bytes, str]:
 
 
 def _refuse_too_large(name: str) -> None:
-    from vizlib.run.weights import MAX_BYTES
+    from vizlib.run.zip_directories import MAX_BYTES
 
     if download_bytes(name) > MAX_BYTES:
         raise UserError(

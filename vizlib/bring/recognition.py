@@ -29,7 +29,30 @@ HOW_SURE = {
     ALONE: "not known: only the weights can be shown, not how they compute",
     PARTLY: "no: some tensors are missing, or have other shapes",
 }
-SIDES = (32, 28, 224, 64, 96, 128, 299, 16, 48, 160, 192, 256)  # of square pictures, usual first
+# of square pictures, the usual ones first
+SIDES = (
+    32,
+    28,
+    224,
+    64,
+    96,
+    128,
+    299,
+    16,
+    8,
+    48,
+    160,
+    192,
+    256,
+    24,
+    40,
+    56,
+    80,
+    100,
+    112,
+    150,
+    200,
+)
 FEWEST_IN_COMMON = 0.6  # of the names, for a network to be worth naming although it does not fit
 MOST_CANDIDATES = 12
 

@@ -131,11 +131,15 @@ def _settled(
     """
     from vizlib.bring import models
 
-    names = _class_names(options.classes) or brought.class_names
+    asked = _class_names(options.classes)
+    names = asked or brought.class_names
     if options.size:
         candidates = [_of_size(candidate, options.size) for candidate in candidates]
     candidate = candidates[0]
     settings = models.guesses(candidate, class_names=names, dataset=dataset, given=brought.settings)
+    if asked is not None:
+        settings = replace(settings, class_names=asked)
+        models.check(settings, candidate)
     if dataset is not None and candidate.num_classes:
         result = _try_out(candidates, brought, settings, dataset)
         candidate = candidates[result.candidate]

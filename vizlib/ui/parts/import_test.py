@@ -39,27 +39,33 @@ def say_what_came():
         for title in ("Filters", "Feature maps", "Unit", "Architecture", "Confusion matrix"):
             links.link(title, title, model=run_id)
     with sentences("the test"):
-        answer(folders.open_run(run_id))
+        _say_accuracy(folders.open_run(run_id))
 
 
-def answer(run):
-    """Let a network from elsewhere answer the test images of its data set, with its progress in
-    sight; nothing where it has none, or has answered.
+def answered(run):
+    """Whether a network from elsewhere has answered the test images of its data set, or has none to
+    answer. Else it begins to, with its progress in sight; what it answers stays in its run.
     """
-    if not run.config.dataset or run.has("predictions.npz"):
-        return
+    if not run.is_imported or not run.config.dataset or run.has("predictions.npz"):
+        return True
     dataset = caches.dataset(run)
 
     def work(say):
-        from vizlib.training.evaluation import answer as answered
+        from vizlib.training.evaluation import answer
 
-        return answered(run, dataset, say=say).accuracy
+        return answer(run, dataset, say=say)
 
-    count = len(dataset.splits["test"])
-    words = f"Answering {count:,} test images"
-    result = jobs.result(("answer", caches.state(run)), work, words, to_the_end=True)
-    if result is not None:
-        st.markdown(
-            f"**{result[0]:.1%}** of the {count:,} test images of {plain(run.config.dataset)} are "
-            "right."
-        )
+    words = f"Answering the {len(dataset.splits['test']):,} test images of {plain(dataset.name)}"
+    return jobs.result(("answer", caches.state(run)), work, words, to_the_end=True) is not None
+
+
+def _say_accuracy(run):
+    """How many of the test images are right, once that is known."""
+    if not answered(run) or not run.events_of("answered"):
+        return
+    reached = run.events_of("answered")[-1]
+    st.markdown(
+        f"**{reached['test_accuracy']:.1%}** of the {reached['test_images']:,} test images of "
+        f"{plain(run.config.dataset)} are right. Whether it learned from some of them, nobody here "
+        "can know."
+    )

@@ -16,11 +16,11 @@ from vizlib.architectures import elsewhere
 from vizlib.inside.activations import prepare
 from vizlib.inside.layers import layer_table
 
-# those of torchvision, of timm and of plain chains have tests of their own
+# those of torchvision and timm, plain chains and weights alone have tests of their own
 NAMES = [
     name
     for name in elsewhere.names()
-    if name.partition("/")[0] not in ("torchvision", "timm", "chain")
+    if name.partition("/")[0] not in ("torchvision", "timm", "chain", "bare")
 ]
 # Of networks that differ in depth alone the shallow ones are looked into: of how many modules
 SHALLOW, DEEP = 60, 220

@@ -218,6 +218,13 @@ GOOD = {
             }
         },
     ),
+    "its random state": (
+        {"mine": STATE, "rng_state": torch.get_rng_state(), "torch_rng": torch.get_rng_state()},
+        STATE, {"wrapper": "mine", "has_several": ()},
+    ),
+    "what it answered": (
+        {"mine": STATE, "answers": torch.ones(1000)}, STATE, {"wrapper": "mine"},
+    ),
     "sorts of values": (
         {
             "net": STATE, "device": torch.device("cpu"), "dtype": torch.float16, "bytes": b"\xff",
@@ -1190,6 +1197,32 @@ def test_bombs_take_little_memory_and_time(tmp_path):
         size = path.stat().st_size / 2**20
         assert megabytes < 150 + 2 * size, (path.name, megabytes)
         assert seconds < 20, (path.name, seconds)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ("yacs.config.CfgNode", {"lr": 3}),
+        ("easydict.EasyDict", {"lr": 3}),
+        ("pytorch_lightning.utilities.parsing.AttributeDict", {"lr": 3}),
+        ("lightning.fabric.utilities.data.AttributeDict", {"lr": 3}),
+    ],
+)
+def test_settings_of_other_classes_are_plain(made, expected):
+    settings = (
+        name(made) + b")\x81" + dictionary(lr=number(3))[1:] + dictionary(note=text("x")) + b"b"
+    )
+    checkpoint = read_checkpoint(zip_of(program(dictionary(w=tensor(), settings=settings))))
+    assert list(checkpoint.tensors) == ["w"]
+    assert checkpoint.besides == {"settings": expected}
+
+
+def test_settings_of_omegaconf_are_no_matter():
+    value = name("omegaconf.nodes.AnyNode") + b")\x81" + dictionary(_val=number(3)) + b"b"
+    content = dictionary(_content=dictionary(lr=value), kind=name("typing.Any"))
+    settings = name("omegaconf.dictconfig.DictConfig") + b")\x81" + content + b"b"
+    data = zip_of(program(dictionary(w=tensor(), hyper_parameters=settings)))
+    assert list(read_checkpoint(data).tensors) == ["w"]
 
 
 def test_a_deep_tuple_is_no_matter():

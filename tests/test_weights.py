@@ -3,6 +3,7 @@ nothing.
 """
 
 import contextlib
+import copy
 import io
 import os
 import pickle
@@ -365,6 +366,19 @@ def test_load_into_fills_the_network():
     nn.init.zeros_(model.fc.weight)
     assert load_into(model, load_weights(written(PARALLEL))) is model
     assert same(STATE, model)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "module.", "model.module."])
+def test_a_network_of_which_all_names_begin_so_comes_back(tmp_path, prefix):
+    model = network()
+    for part in reversed(prefix[:-1].split(".")):
+        model = nn.Sequential(OrderedDict({part: model}))
+    save_weights(model.state_dict(), tmp_path / "model.safetensors", dtype=None)
+    other = copy.deepcopy(model)
+    for parameter in other.parameters():
+        nn.init.zeros_(parameter)
+    load_into(other, load_weights(tmp_path / "model.safetensors"))
+    assert same(other.state_dict(), model)
 
 
 def test_old_files_without_step_counts_fit():

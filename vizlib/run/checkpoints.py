@@ -43,6 +43,8 @@ NO_LAYER = re.compile(
     re.IGNORECASE,
 )
 OPTIMISER = re.compile(r"optim|sched|scaler|callbacks|loops|rng", re.IGNORECASE)
+RANDOM_STATE = re.compile(r"(^|_)rng(_|$)", re.IGNORECASE)
+OF_A_LAYER = ("weight", "bias", "running_mean")
 OPTIMISER_STATE = {
     "step",
     "exp_avg",
@@ -108,7 +110,7 @@ def read_leniently(
     content = read_content(_checked_bytes(path_or_bytes), say)
     parts = _parts_of(content.values)
     chosen = _chosen(parts, part)
-    tensors, prefix, left_out = _without_prefixes(
+    tensors, prefix, left_out = without_prefixes(
         _unpacked(_checked_tensors(chosen.tensors)), prefixes
     )
     return Checkpoint(
@@ -199,10 +201,14 @@ class _Part:
         ]
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """The smallest is the likeliest: as the name says, else the largest."""
+    def rank(self) -> tuple[int, bool, int]:
+        """The smallest is the likeliest: as the name says, else one with names as layers give them,
+        else the largest.
+        """
         last = self.path[-1] if self.path else ""
-        return WRAPPERS.index(last) if last in WRAPPERS else len(WRAPPERS), -self.count
+        place = WRAPPERS.index(last) if last in WRAPPERS else len(WRAPPERS)
+        has_layers = any(shown(name, MAX_NAME).endswith(OF_A_LAYER) for name in self.tensors)
+        return place, not has_layers, -self.count
 
 
 def _parts_of(content: Any) -> list[_Part]:
@@ -263,7 +269,9 @@ def _is_or_has_optimiser(held: Held) -> bool:
 def _tensors_of(held: Held) -> Held:
     """The tensors in a dictionary; nothing if it is an optimiser's, or has only single numbers."""
     tensors = {
-        name: value for name, value in held.items() if isinstance(value, (torch.Tensor, Array))
+        name: value
+        for name, value in held.items()
+        if isinstance(value, (torch.Tensor, Array)) and not RANDOM_STATE.search(shown(name))
     }
     if _is_optimiser(held) or not any(map(_has_size, tensors.values())):
         return {}
@@ -342,7 +350,12 @@ def _fault_of(tensor: torch.Tensor) -> str:
 
 
 def _is_finite(tensor: torch.Tensor) -> bool:
-    return not tensor.is_floating_point() or bool(tensor.isfinite().all())
+    # a sum is several times quicker than looking at each; one that overflows decides nothing
+    return (
+        not tensor.is_floating_point()
+        or bool(tensor.sum().isfinite())
+        or bool(tensor.isfinite().all())
+    )
 
 
 def _usual_dtype(tensors: Iterable[Any]) -> str:
@@ -357,9 +370,7 @@ def _usual_dtype(tensors: Iterable[Any]) -> str:
 # Their names
 
 
-def _without_prefixes(
-    tensors: Tensors, prefixes: tuple[str, ...]
-) -> tuple[Tensors, str, list[str]]:
+def without_prefixes(tensors: Tensors, prefixes: tuple[str, ...]) -> tuple[Tensors, str, list[str]]:
     """The tensors by the names that they have within the network, the prefix that was removed, and
     the names of what does not belong to the network.
     """

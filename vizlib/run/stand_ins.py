@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,11 @@ class Fields:
 
 
 class Mapping:
-    """Makes a plain dictionary in place of a dictionary of whatever class."""
+    """Makes a plain dictionary in place of one of whatever class."""
 
     def __new__(cls, *arguments: Any) -> dict[Any, Any]:
-        return dict(arguments[0]) if arguments and isinstance(arguments[0], dict) else {}
+        # an ordered one may have attributes, which some of those classes bring
+        return OrderedDict(arguments[0] if arguments and isinstance(arguments[0], dict) else {})
 
 
 class Path(Fields):
@@ -130,7 +132,10 @@ _STAND_INS = {
     r"argparse\.Namespace|types\.SimpleNamespace": Fields,
     r"pathlib(\._local)?\.(Pure)?(Posix|Windows)?Path": Path,
     r"torch\.optim\.[\w.]+": Fields,
+    r"omegaconf\.[\w.]+": Fields,
+    r"typing\.Any": _nothing,
     r"collections\.defaultdict": Mapping,
+    r"yacs\.config\.CfgNode|easydict\.EasyDict|munch\.Munch|addict\.addict\.Dict": Mapping,
     r"(pytorch_)?lightning(\.pytorch|\.fabric)?\.utilities\.(\w+\.)?AttributeDict": Mapping,
     r"builtins\.(list|dict|int|float|str|tuple|bool|slice|range)": _nothing,
 }

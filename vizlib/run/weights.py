@@ -11,7 +11,7 @@ import torch
 
 from vizlib.errors import UserError
 from vizlib.files import write_whole
-from vizlib.run.checkpoints import SCALE, Bytes, Tensors, along, read_leniently
+from vizlib.run.checkpoints import SCALE, Bytes, Tensors, along, read_leniently, without_prefixes
 from vizlib.run.file_kinds import shown
 
 PREFIXES = ("module.", "model.", "_orig_mod.")
@@ -85,6 +85,7 @@ def load_into(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]) ->
 
     Only batch normalisation's step counts, which files of old PyTorch lack, may be missing.
     """
+    state_dict = _as_named_in(model, state_dict)
     faults = [
         f"{word}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if names[3:] else ''}."
         for word, names in _misfits(model.state_dict(), state_dict).items()
@@ -94,6 +95,15 @@ def load_into(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]) ->
         raise UserError(f"These weights do not fit this network. {' '.join(faults)}")
     model.load_state_dict(dict(state_dict))
     return model
+
+
+def _as_named_in(model: torch.nn.Module, state_dict: Mapping[str, torch.Tensor]) -> Tensors:
+    """Tensors by name, with the prefix that all names of a network have and that `load_weights`
+    takes for a wrapping.
+    """
+    _, prefix, _ = without_prefixes(model.state_dict(), PREFIXES)
+    lacks = not any(name.startswith(prefix) for name in state_dict)
+    return {prefix + name if lacks else name: tensor for name, tensor in state_dict.items()}
 
 
 def _misfits(

@@ -30,17 +30,7 @@ def pickle_in(data: bytes) -> bytes:
     """The pickle in an archive of torch.save, which says what its tensors are. UserError if it is
     no such archive, or none that is sound.
     """
-    ends = data.count(_END, max(len(data) - _LONGEST_END, 0))
-    if ends == 0:
-        raise UserError(
-            f"This weights file is damaged or incomplete: it breaks off after {len(data):,} bytes. "
-            "Copy or download it again."
-        )
-    if ends > 1 or data.count(_ENTRY) > MAX_ENTRIES:
-        raise UserError(
-            f"This zip archive has two directories or one of over {MAX_ENTRIES:,} entries, so it "
-            f"was not opened. {SAVE_AGAIN}"
-        )
+    _check_end(data)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         _check_names(entries)
@@ -53,6 +43,26 @@ def pickle_in(data: bytes) -> bytes:
                 f"{pickles.MAX_BYTES / 1e6:.0f} MB are read. {SAVE_AGAIN}"
             )
         return archive.read(name)
+
+
+def _check_end(data: bytes) -> None:
+    """UserError unless the archive has one end, which every reader finds, and a directory before
+    it that can be read.
+    """
+    ends = data.count(_END, max(len(data) - _LONGEST_END, 0))
+    if ends == 0:
+        raise UserError(
+            f"This weights file is damaged or incomplete: it breaks off after {len(data):,} bytes. "
+            "Copy or download it again."
+        )
+    # an archive may lie in an archive, but behind the last end there is nothing
+    is_last = data.startswith(_END, len(data) - 22) and data.endswith(b"\0\0")
+    if ends > 1 and not is_last:
+        raise UserError(f"This zip archive has two directories, so it was not opened. {SAVE_AGAIN}")
+    if data.count(_ENTRY) > MAX_ENTRIES:
+        raise UserError(
+            f"This zip archive has over {MAX_ENTRIES:,} entries, so it was not opened. {SAVE_AGAIN}"
+        )
 
 
 def _check_names(entries: Iterable[zipfile.ZipInfo]) -> None:

@@ -83,7 +83,7 @@ def draw(runs, logs, shown, other):
     """
     quantity, axis, *_ = shown
     if not logs and not any(run.events_of("step") or run.events_of("epoch") for run in runs):
-        raise not_yet.without(runs[0], "step")
+        raise without_curves(runs[0])
     start = time.perf_counter()
     display = CurvesDisplay.from_runs(runs) | CurvesDisplay.from_logs(logs, other)
     figure = display.plot(*shown)
@@ -95,7 +95,10 @@ def draw(runs, logs, shown, other):
         st.markdown(summary(run))
     for log in logs:
         logs_brought.show(log)
-    names = [f"{run.run_id} on {run.config.dataset}" for run in runs]
+    names = [
+        f"{run.run_id} on {run.config.dataset}" if run.config.dataset else run.run_id
+        for run in runs
+    ]
     names += [f"{log.name} ({log.kind})" for log in logs]
     text = (
         f"{', '.join(names)}: {quantity} over {axis}{status.took(runs, 'drawn', seconds)}. "
@@ -107,6 +110,16 @@ def draw(runs, logs, shown, other):
     text += "The camera above the chart saves it as PNG."
     file_name = "-".join([*(run.run_id for run in runs), *(log.name for log in logs)][:4])
     caption(text, f"{file_name}-curves", csv=display.csv)
+
+
+def without_curves(run):
+    """The NotYet that says why a run has none, and what to do."""
+    if run.is_imported and not run.is_bare:
+        return not_yet.NotHere(
+            f"{run.run_id!r} was trained elsewhere, and its weights hold no curves: drop the log "
+            "of its training under 'A log from elsewhere', above."
+        )
+    return not_yet.without(run, "step")
 
 
 def summary(run):

@@ -55,6 +55,8 @@ LIGHT = [
     "vizlib.tables",
     "vizlib.command_line",
     "vizlib.command_line.train",
+    "vizlib.command_line.logs",
+    "vizlib.bring.logs",
     "vizlib.reports.systems",
     "vizlib.training.recipes",
     "vizlib.training.requests",

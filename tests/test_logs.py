@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.test_live_pages import fabricate
 from tests.test_pages import fine, texts
 from vizlib.bring.logs import files as log_files
 from vizlib.bring.logs import logged as log_module
@@ -901,6 +902,20 @@ def test_what_was_dropped_stays_for_the_session_until_it_is_forgotten():
     assert "pasted, validation" in drawn(app)
     [forget] = [button for button in app.button if button.label == "Forget these logs"]
     assert not any("pasted" in name for name in drawn(fine(forget.click().run())))
+
+
+def test_an_imported_run_asks_for_its_log(root):
+    folder = fabricate(root, "mine", [{"event": "imported", "parameters": 62006}], snapshots=False)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"dataset": "", "recipe": {}, "origin": {"file": "mine.pth"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    app = AppTest.from_file(str(ROOT / "pages/6_Training_curves.py"), default_timeout=TIMEOUT)
+    app.query_params["model"] = "mine"
+    [box] = fine(app.run()).info
+    assert "drop the log of its training" in box.value
+    app.text_area(key="logs_text").set_value(KERAS).run()
+    assert drawn(fine(app)) >= {"pasted, validation"}
+    assert "pasted (a table of figures): accuracy" in texts(app).replace("\\", "")
 
 
 # The command

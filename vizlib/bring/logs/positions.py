@@ -31,12 +31,12 @@ def _with_epochs(series: dict[str, Series]) -> dict[str, Series]:
     name = next((name for name in series if name.rpartition("/")[2] == "epoch"), None)
     if name is None or STEP not in series[name].positions:
         return series
-    known = series[name]
+    known = series[name].take(np.isfinite(series[name].values))
     order = np.argsort(known.positions[STEP], kind="stable")
     steps, epochs = known.positions[STEP][order], known.values[order]
 
     def with_epochs(each: Series) -> Series:
-        if EPOCH in each.positions or STEP not in each.positions:
+        if EPOCH in each.positions or STEP not in each.positions or not len(known):
             return each
         last = np.searchsorted(steps, each.positions[STEP], side="right") - 1
         return each.moved(EPOCH, np.where(last >= 0, epochs[np.maximum(last, 0)], np.nan))

@@ -273,7 +273,8 @@ class _Scalars:
         values, steps = np.array(self.values), np.array(self.steps)
         undone = whole & _is_undone(steps, self.restarts)
         numbers = np.array(self.numbers)
-        positions = {STEP: steps, SECONDS: np.array(self.times)}
+        times = np.array(self.times)
+        positions = {STEP: steps, SECONDS: np.where(np.isfinite(times), times, np.nan)}
         everything = Series(values, positions)
         series = {
             tag: everything.take((numbers == number) & whole & ~undone)

@@ -65,12 +65,12 @@ def of_runs(runs, picture, layer_name):
     is_large = sum(path.stat().st_size for path in weights) > MOST_WEIGHTS
     ids = [run.run_id for run in runs]
     by_command = f"The zip is large: python -m vizlib report {' '.join(ids)} --zip writes it."
-    key = (tuple(map(_state, runs)), picture and picture.key, names)
+    key = tuple(map(_state, runs)), picture and picture.key
     return Offer(
         f"{'-'.join(ids)}-report",
         " and ".join(ids),
-        (*key, with_onnx),
-        partial(_make, key, runs, shown, with_onnx),
+        (*key, names, with_onnx),
+        partial(_make, key, names, runs, shown, with_onnx),
         ("html",) if is_large else ("html", "zip"),
         by_command if is_large else "",
     )
@@ -101,9 +101,9 @@ def _truth(run, picture):
     return "" if picture.label is None else run.class_names[picture.label]
 
 
-def _make(key, runs, picture, with_onnx, ending, path, say):
+def _make(key, layer_names, runs, picture, with_onnx, ending, path, say):
     """Write the report of runs, or the zip of it and of all numbers."""
-    gathered, page = _content(key, runs, picture, lambda share: say(share * 0.6))
+    gathered, page = _content(key, layer_names, runs, picture, lambda s: say(0.6 * s))
     if ending == "html":
         path.write_text(page, encoding="utf-8")
         return
@@ -112,11 +112,9 @@ def _make(key, runs, picture, with_onnx, ending, path, say):
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _content(key, _runs, _picture, _say):
-    """(What is gathered, the page), once for the report and the zip. key: ends with the names of
-    the layers.
-    """
-    gathered = gather(_runs, _picture, key[-1], load=caches.model, say=_say)
+def _content(key, layer_names, _runs, _picture, _say):
+    """(What is gathered, the page), once for the report and the zip."""
+    gathered = gather(_runs, _picture, layer_names, load=caches.model, say=_say)
     return gathered, report(gathered)
 
 

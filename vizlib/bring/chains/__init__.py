@@ -10,6 +10,7 @@ another of other answers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -29,6 +30,7 @@ __all__ = [
     "rebuild",
 ]
 MOST_PROPOSALS = 8
+MOST_OF_A_PLACEMENT = 2
 
 
 def propose(shapes: Shapes, input_size: tuple[int, int] | int | None = None) -> list[Proposal]:
@@ -78,14 +80,20 @@ def _variants(chain: Chain, best: Proposal) -> Iterator[Proposal]:
 
 
 def _distinct(chain: Chain, candidates: Iterable[Assumed]) -> Iterator[Proposal]:
-    """The proposals that differ, of those that a picture goes through."""
-    seen: list[tuple] = []
+    """The proposals that differ in more than the size of their pictures, of those that a picture
+    goes through; few of them with the same placement.
+    """
+    seen: list[list] = []
+    placements: Counter[tuple] = Counter()
     for assumed in candidates:
+        placement = assumed.by, assumed.reduced
+        if placements[placement] == MOST_OF_A_PLACEMENT:
+            continue
         try:
             proposal = network(chain, assumed)
         except UserError:
             continue
-        key = proposal.input_size, proposal.layers
-        if key not in seen and proposal.fits():
-            seen.append(key)
+        if proposal.layers not in seen and proposal.fits():
+            seen.append(proposal.layers)
+            placements[placement] += 1
             yield proposal

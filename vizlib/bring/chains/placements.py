@@ -22,12 +22,13 @@ REDUCTIONS = {
 PADDINGS = {"same": 0.0, "none": 0.3, "first only": 1.2}
 FIRST_STRIDES = (1, 2, 4)
 LARGE_FILTER = 7  # pixels: such first convolutions stride
-MOST_SEARCHED = 12  # convolutions: of more only the usual placements are tried
+MOST_SEARCHED = 8  # convolutions: of more only the usual placements are tried
 MOST_PLACEMENTS = 100  # of one size, padding and kind
 IRREGULAR = 4.0  # a placement that follows no pattern
 AVERAGED, FORCED = 0.5, 6.0  # an average pool to one pixel, and to more, which is rare
 ALIKE = 1.5  # not at all, where each convolution has a container of its own: these are alike
 WHOLE_MAP = -1.2  # a last convolution that covers its whole map, as in LeNet-5
+SMALLEST_WHOLE = 4  # pixels a side of such a convolution: smaller ones may cover it by chance
 Ranked = tuple[float, Assumed]
 
 
@@ -105,7 +106,7 @@ def _covers_map(chain: Chain, assumed: Assumed) -> bool:
         sides = _after(chain, assumed, stage, sides)
     is_padded = padding_of(assumed.padding, 3, not before) > 0
     kernel = chain.items[last.first].shape[2:]
-    return not is_padded and max(kernel) > 1 and tuple(kernel) == sides
+    return not is_padded and min(kernel) >= SMALLEST_WHOLE and tuple(kernel) == sides
 
 
 def _left(chain: Chain, assumed: Assumed) -> int:
@@ -168,10 +169,10 @@ def _patterns(chain: Chain, scheme: Assumed) -> dict[tuple[str, ...], float]:
     widened, ends = _widened(chain), _ends(names)
     usual = [
         (names, 0.1),
-        ([*widened, names[-1]], 0.3),
-        (ends, 0.4),
+        ([*widened, names[-1]] if widened else names, 0.3),
+        (ends if len(ends) > 1 else names, 0.4),
         (names[1::2], 0.5),
-        (widened, 0.6),
+        (widened or names, 0.6),
         (names[:-1], 0.7),
         (names[-1:], 0.8),
         (names[:1], 0.9),

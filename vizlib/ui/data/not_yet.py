@@ -62,7 +62,7 @@ def without(run: Run, what: str) -> NotYet:
     """
     if what == "weights" and run.is_weightless:
         return NotHere(run.missing_weights)
-    if run.is_bare:
+    if run.is_bare and what != "weights":
         return weights_alone(run)
     name = f"{run.run_id!r}"
     if run.is_imported and what in _ELSEWHERE:

@@ -15,6 +15,7 @@ from torchvision import models
 
 import vizlib
 from vizlib import architectures
+from vizlib.architectures import elsewhere
 from vizlib.architectures.elsewhere import graph
 from vizlib.bring import models as models_of
 from vizlib.bring import sources
@@ -237,6 +238,32 @@ def doubling(count):
     return other(steps=steps, output=count)
 
 
+def keeping(count):
+    """A spoiler: many large tensors, none of which can be let go."""
+    steps = [
+        {"op": "method", "target": "repeat", "args": [{"result": 0}, 1, 1, 600, 600]}
+        for _ in range(count)
+    ]
+    put = {
+        "op": "function",
+        "target": "torch.cat",
+        "args": [[{"result": n + 1} for n in range(count)]],
+    }
+    return other(steps=[*steps, put], output=count + 1)
+
+
+def attending():
+    """A spoiler: all pixels attend to all."""
+    steps = [
+        {"op": "method", "target": "flatten", "args": [{"result": 0}, 2]},
+        {"op": "method", "target": "transpose", "args": [{"result": 1}, 1, 2]},
+        {"op": "module", "target": "m", "args": [{"result": 2}, {"result": 2}, {"result": 2}]},
+    ]
+    module = {"kind": "MultiheadAttention", "embed_dim": 3, "num_heads": 1, "batch_first": True}
+    return other(steps=steps, modules={"m": module}, blocks={}, parameters={}, output=3,
+                 input_size=[3, 512, 512])  # fmt: skip
+
+
 def nested(depth):
     inner = []
     for _ in range(depth):
@@ -279,6 +306,8 @@ def nested(depth):
         (doubling(40), "would have"),
         (doubling(20_001), "would have|up to 20,000 steps"),
         (nested(40), "blocks deep"),
+        (keeping(20), "more would be kept"),
+        (attending(), "weights of attention"),
         (module(kind="LSTM"), "'LSTM'"),
         (module(kind="__import__"), "'__import__'"),
         (module(kind=None), "kind of module"),
@@ -319,9 +348,17 @@ def test_a_description_of_anybodys_is_refused_in_a_sentence(spoil, words):
     assert len(str(error.value)) < 3000
 
 
-def test_names_and_registry():
-    assert graph.NAME == "graph/net"
-    assert graph.NAME in architectures.elsewhere.names()
+def test_larger_pictures_than_it_was_tried_with_are_refused():
+    network = architectures.create("graph/net", **small())
+    assert network(torch.zeros(3, 3, 5, 8)).shape == (3, 2)
+    with pytest.raises(UserError, match="pictures of 3 x 8 x 8, and takes no larger"):
+        network(torch.zeros(1, 3, 9, 8))
+
+
+def test_it_is_known_by_its_name():
+    assert graph.NAME in elsewhere.names()
+    with pytest.raises(UserError, match="have .channels, height, width."):
+        architectures.create(graph.NAME)
 
 
 # Somebody's file

@@ -5,6 +5,7 @@ and nothing of the code is run again.
 import copy
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import own_networks as own
@@ -12,6 +13,8 @@ import pytest
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.convnext import CNBlockConfig
+from torchvision.models.resnet import BasicBlock
 
 import vizlib
 from vizlib import architectures
@@ -35,7 +38,16 @@ OWN = {
     own.Shared: (1, 8, 8),
     own.Attention: (3, 16, 16),
 }
-TORCHVISION = {"resnet18": 32, "mobilenet_v2": 32, "shufflenet_v2_x0_5": 32, "googlenet": 32}
+TORCHVISION = [
+    partial(models.ResNet, BasicBlock, [1, 2, 1, 1]),
+    partial(models.MobileNetV2, width_mult=0.25),
+    partial(models.ShuffleNetV2, [2, 2, 2], [8, 16, 32, 64, 64]),
+    partial(models.GoogLeNet, init_weights=False, num_classes=7),
+    partial(
+        models.ConvNeXt, [CNBlockConfig(8, 16, 2), CNBlockConfig(16, None, 1)], 0.1, num_classes=7
+    ),
+    partial(models.VisionTransformer, 32, 8, 2, 2, 16, 32, num_classes=7),
+]
 HERE = own.__file__
 
 
@@ -78,11 +90,10 @@ def test_what_is_built_from_data_gives_the_same_logits(kind):
     assert_same_logits(module, twin(prepare(built)), size)
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
-def test_torchvisions_are_followed(name):
-    options = {"init_weights": False} if name == "googlenet" else {}
-    size = (3, TORCHVISION[name], TORCHVISION[name])
-    module = models.get_model(name, weights=None, num_classes=7, **options).eval()
+@pytest.mark.parametrize("build", TORCHVISION)
+def test_torchvisions_are_followed(build):
+    size = (3, 32, 32)
+    module = build().eval()
     network = traced(module, size)
     assert_same_logits(module, rebuilt(network), size)
     assert set(network.tensors) == set(module.state_dict())

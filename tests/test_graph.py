@@ -129,6 +129,17 @@ def test_functions_become_layers_and_containers_stay_blocks():
     ]
 
 
+def test_convolutions_that_are_functions_are_layers():
+    built = rebuilt(traced(module_of(own.Scaled), (3, 8, 8)))
+    layers = layer_table(built, (3, 8, 8))
+    assert [(layer.name, layer.kind, layer.is_convolution) for layer in layers] == [
+        ("standardised", "Standardised", True),
+        ("conv1", "conv2d", True),
+        ("block", "Module", True),
+    ]
+    assert [name for name, _ in convolutions(built, layers)] == ["standardised", "block"]
+
+
 def test_a_block_called_twice_is_two_calls_of_one():
     network = traced(module_of(own.Shared), (1, 8, 8))
     names = [layer.name for layer in layer_table(rebuilt(network), (1, 8, 8))]

@@ -111,6 +111,12 @@ class Mobile(nn.Module):
         return self.classifier(F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1))
 
 
+class Standardised(nn.Conv2d):
+    def forward(self, x):
+        mean = self.weight.mean(dim=(1, 2, 3), keepdim=True)
+        return F.conv2d(x, self.weight - mean, self.bias, self.stride, self.padding)
+
+
 class Scaled(nn.Module):
     """Tensors of its own: learned, fixed, and written in the code."""
 
@@ -121,11 +127,14 @@ class Scaled(nn.Module):
         self.register_buffer("mean", torch.rand(1, 3, 1, 1))
         self.block = nn.Module()
         self.block.shift = nn.Parameter(torch.randn(5))
+        self.block.weight = nn.Parameter(torch.randn(5, 5, 3, 3))
+        self.standardised = Standardised(3, 3, 3, padding=1)
         self.unused = nn.Linear(3, 3)
 
     def forward(self, x):
-        x = (x - self.mean) * self.scale
-        x = F.conv2d(x, self.filters, padding=1)
+        x -= 0.25  # into the pictures themselves
+        x = self.standardised((x - self.mean) * self.scale)
+        x = F.conv2d(F.conv2d(x, self.filters, padding=1), self.block.weight)
         x = x.clamp(min=0).amax(dim=(2, 3)) + self.block.shift
         return x / torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0])
 

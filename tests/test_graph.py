@@ -5,6 +5,7 @@ and nothing of the code is run again.
 import copy
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import own_networks as own
@@ -12,9 +13,12 @@ import pytest
 import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.convnext import CNBlockConfig
+from torchvision.models.resnet import BasicBlock
 
 import vizlib
 from vizlib import architectures
+from vizlib.architectures import elsewhere
 from vizlib.architectures.elsewhere import graph
 from vizlib.bring import models as models_of
 from vizlib.bring import sources
@@ -34,7 +38,16 @@ OWN = {
     own.Shared: (1, 8, 8),
     own.Attention: (3, 16, 16),
 }
-TORCHVISION = {"resnet18": 32, "mobilenet_v2": 32, "shufflenet_v2_x0_5": 32, "googlenet": 32}
+TORCHVISION = [
+    partial(models.ResNet, BasicBlock, [1, 2, 1, 1]),
+    partial(models.MobileNetV2, width_mult=0.25),
+    partial(models.ShuffleNetV2, [2, 2, 2], [8, 16, 32, 64, 64]),
+    partial(models.GoogLeNet, init_weights=False, num_classes=7),
+    partial(
+        models.ConvNeXt, [CNBlockConfig(8, 16, 2), CNBlockConfig(16, None, 1)], 0.1, num_classes=7
+    ),
+    partial(models.VisionTransformer, 32, 8, 2, 2, 16, 32, num_classes=7),
+]
 HERE = own.__file__
 
 
@@ -77,11 +90,10 @@ def test_what_is_built_from_data_gives_the_same_logits(kind):
     assert_same_logits(module, twin(prepare(built)), size)
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
-def test_torchvisions_are_followed(name):
-    options = {"init_weights": False} if name == "googlenet" else {}
-    size = (3, TORCHVISION[name], TORCHVISION[name])
-    module = models.get_model(name, weights=None, num_classes=7, **options).eval()
+@pytest.mark.parametrize("build", TORCHVISION)
+def test_torchvisions_are_followed(build):
+    size = (3, 32, 32)
+    module = build().eval()
     network = traced(module, size)
     assert_same_logits(module, rebuilt(network), size)
     assert set(network.tensors) == set(module.state_dict())
@@ -115,6 +127,17 @@ def test_functions_become_layers_and_containers_stay_blocks():
         ("stages.1.relu2", "ReLU", 1, False),
         ("stages.2", "Residual", 0, True),
     ]
+
+
+def test_convolutions_that_are_functions_are_layers():
+    built = rebuilt(traced(module_of(own.Scaled), (3, 8, 8)))
+    layers = layer_table(built, (3, 8, 8))
+    assert [(layer.name, layer.kind, layer.is_convolution) for layer in layers] == [
+        ("standardised", "Standardised", True),
+        ("conv1", "conv2d", True),
+        ("block", "Module", True),
+    ]
+    assert [name for name, _ in convolutions(built, layers)] == ["standardised", "block"]
 
 
 def test_a_block_called_twice_is_two_calls_of_one():
@@ -237,6 +260,32 @@ def doubling(count):
     return other(steps=steps, output=count)
 
 
+def keeping(count):
+    """A spoiler: many large tensors, none of which can be let go."""
+    steps = [
+        {"op": "method", "target": "repeat", "args": [{"result": 0}, 1, 1, 600, 600]}
+        for _ in range(count)
+    ]
+    put = {
+        "op": "function",
+        "target": "torch.cat",
+        "args": [[{"result": n + 1} for n in range(count)]],
+    }
+    return other(steps=[*steps, put], output=count + 1)
+
+
+def attending():
+    """A spoiler: all pixels attend to all."""
+    steps = [
+        {"op": "method", "target": "flatten", "args": [{"result": 0}, 2]},
+        {"op": "method", "target": "transpose", "args": [{"result": 1}, 1, 2]},
+        {"op": "module", "target": "m", "args": [{"result": 2}, {"result": 2}, {"result": 2}]},
+    ]
+    module = {"kind": "MultiheadAttention", "embed_dim": 3, "num_heads": 1, "batch_first": True}
+    return other(steps=steps, modules={"m": module}, blocks={}, parameters={}, output=3,
+                 input_size=[3, 512, 512])  # fmt: skip
+
+
 def nested(depth):
     inner = []
     for _ in range(depth):
@@ -279,6 +328,8 @@ def nested(depth):
         (doubling(40), "would have"),
         (doubling(20_001), "would have|up to 20,000 steps"),
         (nested(40), "blocks deep"),
+        (keeping(20), "more would be kept"),
+        (attending(), "weights of attention"),
         (module(kind="LSTM"), "'LSTM'"),
         (module(kind="__import__"), "'__import__'"),
         (module(kind=None), "kind of module"),
@@ -319,9 +370,17 @@ def test_a_description_of_anybodys_is_refused_in_a_sentence(spoil, words):
     assert len(str(error.value)) < 3000
 
 
-def test_names_and_registry():
-    assert graph.NAME == "graph/net"
-    assert graph.NAME in architectures.elsewhere.names()
+def test_larger_pictures_than_it_was_tried_with_are_refused():
+    network = architectures.create("graph/net", **small())
+    assert network(torch.zeros(3, 3, 5, 8)).shape == (3, 2)
+    with pytest.raises(UserError, match="pictures of 3 x 8 x 8, and takes no larger"):
+        network(torch.zeros(1, 3, 9, 8))
+
+
+def test_it_is_known_by_its_name():
+    assert graph.NAME in elsewhere.names()
+    with pytest.raises(UserError, match="have .channels, height, width."):
+        architectures.create(graph.NAME)
 
 
 # Somebody's file

@@ -432,8 +432,8 @@ def _compared(
     with torch.no_grad():
         for count in _TRIES:
             images = torch.randn(count, *size)
-            logits = wrapped(images)
-            _check_logits(logits, wrapped(images), title)
+            logits = wrapped(images.clone())  # it may write into them
+            _check_logits(logits, wrapped(images.clone()), title)
             if not _is_same(built, images, logits):
                 raise UserError(
                     f"What was followed of {title} does not give its logits again: its forward "

@@ -107,6 +107,17 @@ _METHODS = {
 }
 
 
+# functions that are layers, and what those are called where their weights have no container
+_LAYERS = {
+    "torch.conv1d": "conv",
+    "torch.conv2d": "conv",
+    "torch.conv3d": "conv",
+    "torch.conv_transpose2d": "conv",
+    "F.linear": "linear",
+    "F.batch_norm": "norm",
+}
+
+
 @dataclass
 class _Scope:
     """A call of one of the author's containers: which one, and which call of it."""
@@ -155,7 +166,7 @@ def description(graph: fx.Graph, wrapped: nn.Module) -> tuple[dict[str, Any], di
     tree = _Tree(flat.steps, output)
     content = {
         "modules": flat.used_modules(),
-        "blocks": _blocks(network, [*flat.modules, *flat.tensors], flat.steps),
+        "blocks": _blocks(network, [*flat.modules, *flat.tensors], flat.steps) | flat.layers,
         "parameters": _shapes(flat.tensors, is_parameter=True),
         "buffers": _shapes(flat.tensors, is_parameter=False),
         "steps": tree.steps(),
@@ -171,6 +182,7 @@ class _Flattened:
         self.modules: dict[str, dict[str, Any]] = {}
         self.tensors: dict[str, Tensor] = {}
         self._network, self._wrapped = network, wrapped
+        self.layers: dict[str, str] = {}  # {name: function} of those that are blocks of their own
         self._made: dict[str, dict[str, Any]] = {}  # modules that were functions
         self._called: set[str] = set()
         self._count: dict[tuple[str, str], int] = {}
@@ -250,6 +262,8 @@ class _Flattened:
         given = [self._argument(value) for value in args]
         if op == FUNCTION and not given and "input" in kwargs:
             given = [kwargs.pop("input")]
+        if op == FUNCTION and target in _LAYERS:
+            scopes = self._as_layer(target, [*given[1:], kwargs.get("weight")], scopes)
         self.steps.append(_Flat(op, target, given, kwargs, scopes))
         self._step_of[node] = Result(len(self.steps) - 1)
         if _is_in_place(node, self._wrapped):
@@ -281,13 +295,36 @@ class _Flattened:
         as in the block's first call in a later one.
         """
         word = _word(str(module["kind"]))
+        return self._free_name(
+            word, scopes, lambda name: self._made.setdefault(name, module) == module
+        )
+
+    def _free_name(
+        self, word: str, scopes: list[_Scope], is_free: Callable[[str], bool] = lambda name: True
+    ) -> str:
+        """A word and the next number, in the block around, that no part of the network has."""
         around, call = (scopes[-1].name, scopes[-1].call) if scopes else ("", "")
         taken = {name for name, _ in self._network.named_modules()} | set(self.tensors)
         while True:
             number = self._count[call, word] = self._count.get((call, word), 0) + 1
             name = f"{around}.{word}{number}".lstrip(".")
-            if name not in taken and self._made.setdefault(name, module) == module:
+            if name not in taken and is_free(name):
                 return name
+
+    def _as_layer(self, target: str, given: list[Any], scopes: list[_Scope]) -> list[_Scope]:
+        """The scopes of a convolution and the like that is a function: one more, so that it is a
+        layer. It is called as the container of its weight; that one's own forward is its layer.
+        """
+        owners = [value.name.rpartition(".")[0] for value in given if isinstance(value, Parameter)]
+        owner = owners[0] if owners else ""
+        around = scopes[-1].name if scopes else ""
+        if owner and owner == around:
+            return scopes
+        kind = target.partition(".")[2]
+        if not owner or owner in self.modules or not owner.startswith(f"{around}.".lstrip(".")):
+            owner = self._free_name(_LAYERS[target], scopes)
+            self.layers[owner] = kind
+        return [*scopes, _Scope(owner, f"{owner} as step {len(self.steps)}")]
 
     def _named(self, node: fx.Node) -> tuple[str, str]:
         """(op, target) of a node that is no module; (UNKNOWN, its name) for what is not known."""

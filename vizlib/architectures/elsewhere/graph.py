@@ -44,6 +44,7 @@ from vizlib.architectures.elsewhere.operations import (
     FORBIDDEN_KEYWORDS,
     FUNCTIONS,
     METHODS,
+    check_attention,
 )
 from vizlib.architectures.shapes import without_numbers
 from vizlib.errors import UserError, unknown
@@ -53,6 +54,7 @@ MODULE, FUNCTION, METHOD, ATTRIBUTE, BLOCK = "module", "function", "method", "at
 MOST_STEPS, MOST_TENSORS, DEEPEST = 20_000, 20_000, 32
 MOST_WEIGHTS = 250_000_000  # a gigabyte, the most that a weights file may have
 MOST_VALUES = 100_000_000  # of one result, for one image
+MOST_KEPT = 400_000_000  # of all results that are asked for later, for one image
 MOST_WORK = 2e12  # multiplications of all modules, for one image
 TRIED = 16  # images at once, when it is tried on shapes alone
 _PART = re.compile(r"[\w +:/()-]{1,80}")
@@ -119,13 +121,22 @@ class Block(nn.Module):
 
 
 class Net(Block):
-    """A network that takes its steps, images (N, C, H, W) to logits (N, classes)."""
+    """A network that takes its steps, images (N, C, H, W) to logits (N, classes). UserError for
+    images that are larger than it was tried with, (C, H, W).
+    """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, largest: tuple[int, ...]) -> None:
         super().__init__()
-        self.__program = program  # a name that no child can have
+        # names that no child can have
+        self.__program, self.__largest = program, largest
 
     def forward(self, images: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        for side, largest in zip(images.shape[1:], self.__largest, strict=True):
+            if side > largest:
+                raise UserError(
+                    "This network was tried with pictures of "
+                    f"{' x '.join(map(str, self.__largest))}, and takes no larger ones than that."
+                )
         return self.results_of(images, {})
 
     def results_of(self, images: Tensor, results: dict[int, Any]) -> Tensor:
@@ -213,9 +224,9 @@ def net(
     program = _Reader(parts).program(steps, output)
     _check_sizes(input_size, num_classes)
     with without_numbers():
-        shapes_alone = _assembled(parts, program)
+        shapes_alone = _assembled(parts, program, tuple(input_size))
     _try(shapes_alone.to("meta"), input_size, num_classes)
-    return _assembled(parts, program)
+    return _assembled(parts, program, tuple(input_size))
 
 
 @dataclass(frozen=True)
@@ -392,9 +403,9 @@ class _Reader:
 # What is made of it
 
 
-def _assembled(parts: _Parts, program: Program) -> Net:
+def _assembled(parts: _Parts, program: Program, largest: tuple[int, ...]) -> Net:
     """The network, with random weights."""
-    network = Net(program)
+    network = Net(program, largest)
     for name, description in parts.modules.items():
         _put(network, parts, name, built(description))
     for name, (shape, dtype) in parts.parameters.items():
@@ -474,6 +485,9 @@ class _Watched(dict[int, Any]):
             if isinstance(value, int) and abs(value) > 2**63:
                 raise ValueError(f"the result of step {number} is out of range")
         super().__setitem__(number, result)
+        tensors = [value for value in _values(list(self.values())) if isinstance(value, Tensor)]
+        if sum(tensor.numel() for tensor in tensors) > MOST_KEPT * TRIED:
+            raise ValueError(f"at step {number} more would be kept than there is memory for")
 
 
 def _values(result: Any) -> Iterator[Any]:
@@ -506,8 +520,12 @@ def _count_work(network: Net) -> None:
     """Have a network without values stop where its modules would multiply for minutes."""
     work = 0.0
 
-    def count(module: Any, _: Any, output: Any) -> None:
+    def count(module: Any, given: Any, output: Any) -> None:
         nonlocal work
+        if isinstance(module, nn.MultiheadAttention):
+            check_attention(
+                module.num_heads * given[0].shape[0 if not module.batch_first else 1] ** 2
+            )
         if isinstance(output, Tensor):
             work += output.numel() / TRIED * _window(module)
         if work > MOST_WORK:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 MOST_PIECES = 1024  # that a tensor is cut into
 LONGEST_TUPLE = 64  # that two sizes put together may have
+MOST_ATTENDED = 400_000_000  # weights of attention for one image, all heads together
 LARGEST_POWER = 16  # of a number that is no tensor
 ATTRIBUTES = ("shape", "ndim", "dtype", "device", "T", "mT")
 
@@ -97,9 +98,23 @@ def _attention(
     """Without dropping anything, which PyTorch's own does whenever it is told a share."""
     if dropout_p:
         raise ValueError("values would be dropped at random")
+    check_attention(math.prod(query.shape[1:-1]) * key.shape[-2])
     return F.scaled_dot_product_attention(
         query, key, value, attn_mask, is_causal=is_causal, scale=scale
     )
+
+
+def check_attention(values: int) -> None:
+    """ValueError where what attends to what, in one image, would not fit into memory."""
+    if values > MOST_ATTENDED:
+        raise ValueError(f"{values:,} weights of attention would be computed for one image")
+
+
+def _einsum(equation: str, *operands: Tensor) -> Tensor:
+    """Of two tensors at most: between three others may arise, of any size."""
+    if len(operands) > 2:
+        raise ValueError("torch.einsum takes up to two tensors here")
+    return torch.einsum(equation, *operands)
 
 
 _OPERATORS: dict[str, Callable] = {
@@ -130,6 +145,7 @@ FUNCTIONS: dict[str, Callable] = {
     **_OPERATORS,
     **{f"torch.{name}": getattr(torch, name) for name in _TORCH.split()},
     **{f"F.{name}": getattr(F, name) for name in _FUNCTIONAL.split()},
+    "torch.einsum": _einsum,
     "torch.chunk": _chunk,
     "torch.split": _split,
     "torch.unbind": _unbind,

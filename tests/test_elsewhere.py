@@ -33,6 +33,10 @@ def on_meta(name):
         return architectures.create(name).eval()
 
 
+# sums of some hundred thousand products in another order
+assert_close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-4)
+
+
 def parameters(model):
     return sum(parameter.numel() for parameter in model.parameters())
 
@@ -44,7 +48,9 @@ def trained(name):
     model = architectures.create(name).eval()
     with torch.no_grad():
         for key, tensor in model.state_dict().items():
-            if key.endswith("running_var") or (tensor.dim() == 1 and key.endswith("weight")):
+            if tensor.dim() > 1:  # so that no signal dies on its way
+                nn.init.kaiming_normal_(tensor, nonlinearity="relu")
+            elif key.endswith(("running_var", "weight")):
                 tensor.uniform_(0.5, 1.5)
             elif tensor.dim() == 1:
                 tensor.uniform_(-0.3, 0.3)
@@ -56,7 +62,9 @@ def answers(name):
     model = trained(name)
     images = torch.randn(2, *architectures.get(name).input_size)
     with torch.inference_mode():
-        return model.state_dict(), images, model(images)
+        logits = model(images)
+    assert (logits[0] - logits[1]).abs().max() > 0.01, "the images make a difference"
+    return model.state_dict(), images, logits
 
 
 # The contract
@@ -274,6 +282,10 @@ BN = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
             "conv1.0 conv1.1 layer1.0.left.0 layer1.0.left.1 layer1.0.left.3 *fc",
         ),
         ("reports/vgg16_slim", "features.0 features.2 features.5 features.7 *classifier.5"),
+        (
+            "reports/resnet50_layer4",
+            "layer1.0 layer1.1 layer2.0.layer.0.0 layer2.0.layer.0.1 layer2.0.layer.1.0 *fc",
+        ),
         ("lenet5/features_relu", "features.0 features.3 classifier.0 classifier.2 classifier.4"),
         ("d2l/LeNet", "0 3 7 9 11"),
         ("activatedgeek/LeNet5", "convnet.c1 convnet.c3 convnet.c5 fc.f6 fc.f7"),
@@ -337,12 +349,12 @@ def test_the_tutorials_network():
     maps = F.max_pool2d(F.relu(layer(F.conv2d, "conv2", maps)), 2, 2)
     vectors = F.relu(layer(F.linear, "fc1", maps.reshape(2, 16 * 5 * 5)))
     vectors = F.relu(layer(F.linear, "fc2", vectors))
-    torch.testing.assert_close(logits, layer(F.linear, "fc3", vectors))
+    assert_close(logits, layer(F.linear, "fc3", vectors))
 
 
 def test_the_mnist_example_answers_logarithms():
     _, _, answer = answers("mnist_example/Net")
-    torch.testing.assert_close(answer.exp().sum(dim=1), torch.ones(2))
+    assert_close(answer.exp().sum(dim=1), torch.ones(2))
 
 
 def test_akamasters_network():
@@ -362,7 +374,7 @@ def test_akamasters_network():
                 maps = torch.cat([zeros, maps[:, :, 0::2, 0::2], zeros], dim=1)
             maps = F.relu(branch + maps)
     expected = F.linear(maps.mean(dim=(2, 3)), state["linear.weight"], state["linear.bias"])
-    torch.testing.assert_close(logits, expected)
+    assert_close(logits, expected)
 
 
 @pytest.mark.parametrize(("block", "stride"), [("layer1.1", 1), ("layer2.0", 2)])
@@ -378,7 +390,7 @@ def test_kuanglius_preactivation_block(block, stride):
     branch = F.conv2d(active, state["conv1.weight"], stride=stride, padding=1)
     branch = F.conv2d(F.relu(norm(state, "bn2", branch)), state["conv2.weight"], padding=1)
     with torch.inference_mode():
-        torch.testing.assert_close(model.get_submodule(block)(maps), branch + through)
+        assert_close(model.get_submodule(block)(maps), branch + through)
 
 
 def test_kuanglius_squeeze_and_excitation():
@@ -393,7 +405,7 @@ def test_kuanglius_squeeze_and_excitation():
     vectors = vectors.relu() @ state["fc2.weight"][:, :, 0, 0].T + state["fc2.bias"]
     with torch.inference_mode():
         expected = branch * vectors.sigmoid()[:, :, None, None] + maps
-        torch.testing.assert_close(block(maps), expected)
+        assert_close(block(maps), expected)
 
 
 def test_kuanglius_dense_layer_puts_the_new_maps_first():
@@ -411,7 +423,7 @@ def test_a_shufflenet_of_two_sources():
     other = architectures.create("kuangliu/ShuffleNetV2_1").eval()
     other.load_state_dict(dict(zip(other.state_dict(), state.values(), strict=True)))
     with torch.inference_mode():
-        torch.testing.assert_close(other(images), logits)
+        assert_close(other(images), logits)
 
 
 def test_a_shuffle_unit_that_halves():
@@ -425,7 +437,7 @@ def test_a_shuffle_unit_that_halves():
     old = F.avg_pool2d(maps, 3, 2, 1)
     with torch.inference_mode():
         expected = F.relu(torch.cat([norm(state, "bn3", new), old], dim=1))
-        torch.testing.assert_close(unit(maps), expected)
+        assert_close(unit(maps), expected)
 
 
 def test_a_dual_path_adds_some_channels_and_keeps_the_others():
@@ -437,7 +449,7 @@ def test_a_dual_path_adds_some_channels_and_keeps_the_others():
     new = norm(state, "bn3", new)
     expected = torch.cat([maps[:, :256] + new[:, :256], maps[:, 256:], new[:, 256:]], dim=1)
     with torch.inference_mode():
-        torch.testing.assert_close(block(maps), F.relu(expected))
+        assert_close(block(maps), F.relu(expected))
 
 
 def test_a_tree_joins_all_that_it_made():
@@ -448,7 +460,7 @@ def test_a_tree_joins_all_that_it_made():
         left = tree.left_node(below)
         joined = torch.cat([before, below, left, tree.right_node(left)], dim=1)
         expected = F.relu(tree.root.bn(tree.root.conv(joined)))
-        torch.testing.assert_close(tree(maps), expected)
+        assert_close(tree(maps), expected)
 
 
 def test_efficientnets_first_block_does_not_expand():
@@ -469,7 +481,7 @@ def test_a_repvgg_block():
     small = F.conv2d(maps, state["rbr_1x1.conv.weight"])
     total = norm(state, "rbr_dense.bn", large) + norm(state, "rbr_1x1.bn", small)
     with torch.inference_mode():
-        torch.testing.assert_close(block(maps), F.relu(total + norm(state, "rbr_identity", maps)))
+        assert_close(block(maps), F.relu(total + norm(state, "rbr_identity", maps)))
 
 
 @pytest.mark.parametrize(("block", "stride"), [("layer1.1", 1), ("layer3.0", 2)])
@@ -483,7 +495,7 @@ def test_a_block_of_left_and_shortcut(block, stride):
         through = F.conv2d(maps, state["shortcut.0.weight"], stride=2)
         through = norm(state, "shortcut.1", through)
     with torch.inference_mode():
-        torch.testing.assert_close(block(maps), F.relu(norm(state, "left.4", left) + through))
+        assert_close(block(maps), F.relu(norm(state, "left.4", left) + through))
 
 
 def test_michigans_residual_network():
@@ -506,7 +518,7 @@ def test_michigans_residual_network():
             changes = f"{block}.shortcut.weight" in state
             maps = branch + (convolved(f"{block}.shortcut", maps, stride) if changes else maps)
     expected = F.linear(maps.mean(dim=(2, 3)), state["fc.weight"], state["fc.bias"])
-    torch.testing.assert_close(logits, expected)
+    assert_close(logits, expected)
 
 
 def test_weiaicunzais_squeeze_and_excitation():
@@ -523,12 +535,16 @@ def test_weiaicunzais_squeeze_and_excitation():
     vectors = vectors.relu() @ state["excitation.2.weight"].T + state["excitation.2.bias"]
     with torch.inference_mode():
         expected = F.relu(branch * vectors.sigmoid()[:, :, None, None] + maps)
-        torch.testing.assert_close(block(maps), expected)
+        assert_close(block(maps), expected)
 
 
 @pytest.mark.parametrize(
     ("name", "layer", "size"),
     [
+        ("reports/resnet50_layer4", "layer1", (64, 7, 7)),
+        ("reports/resnet50_layer4", "layer2", (256, 4, 4)),
+        ("reports/resnet50_layer4", "layer4", (1024, 2, 2)),
+        ("reports/resnet50_layer4_padded", "layer1", (64, 8, 8)),
         ("weiaicunzai/mobilenetv2", "pre", (32, 34, 34)),  # a 1x1 convolution that pads
         ("weiaicunzai/googlenet", "a3", (256, 16, 16)),
         ("weiaicunzai/xception", "entry_flow", (728, 8, 8)),
@@ -557,7 +573,7 @@ def test_bearpaws_shortcut_takes_the_maps_themselves():
     branch = F.conv2d(F.relu(norm(state, "bn2", branch)), state["conv2.weight"], padding=1)
     through = F.conv2d(maps, state["downsample.0.weight"], stride=2)
     with torch.inference_mode():
-        torch.testing.assert_close(block(maps), branch + through)
+        assert_close(block(maps), branch + through)
 
 
 def test_jovians_residual_pairs():
@@ -572,7 +588,24 @@ def test_jovians_residual_pairs():
             maps = behind(maps) if behind else maps
         vectors = maps.amax(dim=(2, 3))
         expected = F.linear(vectors, model.classifier[2].weight, model.classifier[2].bias)
-        torch.testing.assert_close(model(images), expected)
+        assert_close(model(images), expected)
+
+
+def test_the_cut_resnet50_computes_what_ours_does():
+    """Ours has no biases, which the norms behind them make good."""
+    theirs = copy.deepcopy(trained("reports/resnet50_layer4"))
+    ours = architectures.create("resnet50_three_stage").eval()
+    state = theirs.state_dict()
+    for key, tensor in state.items():
+        if key.endswith("0.bias"):  # of a convolution
+            tensor.zero_()
+    weights = [tensor for key, tensor in state.items() if not key.endswith("0.bias")]
+    ours.load_state_dict(dict(zip(ours.state_dict(), weights, strict=True)))
+    images = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        logits = theirs(images)
+        assert_close(logits, ours(images))
+    assert (logits[0] - logits[1]).abs().max() > 0.01, "the images make a difference"
 
 
 def test_the_report_pools_late():
@@ -595,7 +628,7 @@ def test_wide_blocks():
     branch = F.conv2d(F.relu(norm(state, "bn2", branch)), state["conv2.weight"], padding=1)
     through = F.conv2d(active, state["convShortcut.weight"], stride=2)
     with torch.inference_mode():
-        torch.testing.assert_close(block(maps), branch + through)
+        assert_close(block(maps), branch + through)
 
     block = trained("meliketoy/wide_resnet_28x2").get_submodule("layer2.0")
     state = block.state_dict()
@@ -605,7 +638,7 @@ def test_wide_blocks():
     branch = F.conv2d(branch, state["conv2.weight"], state["conv2.bias"], stride=2, padding=1)
     through = F.conv2d(maps, state["shortcut.0.weight"], state["shortcut.0.bias"], stride=2)
     with torch.inference_mode():
-        torch.testing.assert_close(block(maps), branch + through)
+        assert_close(block(maps), branch + through)
 
 
 def test_activations_and_pools_of_a_lenet():
@@ -631,7 +664,7 @@ def test_activations_and_pools_of_a_lenet():
         other = architectures.create(f"lenet5/features_{words}").eval()
         other.load_state_dict(state)
         with torch.inference_mode():
-            torch.testing.assert_close(other(images), expected)
+            assert_close(other(images), expected)
 
 
 # Torchvision's own, changed as the sources say that they changed them
@@ -716,4 +749,4 @@ def test_computes_what_torchvisions_does(name, build):
     model.load_state_dict(state, assign=True)
     assert list(model.state_dict()) == list(state), "in the same order"
     with torch.inference_mode():
-        torch.testing.assert_close(model(images), logits, rtol=1e-4, atol=1e-5)
+        assert_close(model(images), logits)

@@ -178,6 +178,46 @@ def vgg16_slim(batch_norm: bool, num_classes: int = 10, in_channels: int = 3) ->
     return features_and_classifier(features, classifier)
 
 
+def _with_norm(in_channels: int, out_channels: int, size: int, stride: int = 1) -> nn.Sequential:
+    return normed(conv(in_channels, out_channels, size, stride, bias=True))
+
+
+def three_stage_block(in_channels: int, inner: int, halves: bool) -> Residual:
+    """1x1, 3x3, 1x1 to four times as many channels, each with norm and ReLU; every shortcut is a
+    1x1 convolution with both, whose name says whether it halves the size.
+    """
+    stride = 2 if halves else 1
+    branch = nn.Sequential(
+        _with_norm(in_channels, inner, 1, stride),
+        _with_norm(inner, inner, 3),
+        _with_norm(inner, 4 * inner, 1),
+    )
+    return Residual(
+        {"layer": branch},
+        _with_norm(in_channels, 4 * inner, 1, stride),
+        shortcut_name="downsize" if halves else "make_equal_channel",
+    )
+
+
+def resnet50_layer4(padding: int, num_classes: int = 10, in_channels: int = 3) -> nn.Module:
+    """layer1 is the stem; the last blocks of layer2 and layer3 halve the size; for 32 pixels.
+
+    padding: of the stem's pool.
+    """
+    stem = normed(nn.Conv2d(in_channels, 64, 7, 2, padding=3))
+    layers: Layers = {"layer1": nn.Sequential(*stem, nn.MaxPool2d(3, 2, padding=padding))}
+    channels = 64
+    for number, (inner, depth) in enumerate(((64, 3), (128, 4), (256, 6)), 2):
+        blocks = []
+        for block in range(depth):
+            halves = number < 4 and block == depth - 1
+            blocks.append(three_stage_block(channels, inner, halves))
+            channels = 4 * inner
+        layers[f"layer{number}"] = nn.Sequential(*blocks)
+    last = {"flatten": nn.Flatten(), "fc": nn.Linear(channels, num_classes)}
+    return named({**layers, "avgpool": nn.AvgPool2d(2, 1), **last})
+
+
 def mobilenet(num_classes: int = 10, in_channels: int = 3) -> nn.Module:
     """One norm and one ReLU a block, behind the pointwise convolution; the stem halves."""
     channels = 32
@@ -242,6 +282,14 @@ for name, batch_norm in (("vgg16_slim", False), ("vgg16_slim_bn", True)):
         name,
         partial(vgg16_slim, batch_norm),
         summary=f"A slim VGG of twelve convolutions with{'' if batch_norm else 'out'} batch norm.",
+    )
+for name, padding in (("resnet50_layer4", 0), ("resnet50_layer4_padded", 1)):
+    add(
+        REPORTS,
+        name,
+        partial(resnet50_layer4, padding),
+        summary="ResNet-50 without its last stage, ReLU behind every convolution and none behind "
+        f"a sum, {'no' if padding == 0 else 'one pixel of'} padding at its pool.",
     )
 add(
     REPORTS,

@@ -7,6 +7,7 @@ resnet50, are not repeated here: their files are opened as torchvision's.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from functools import partial
 from typing import TYPE_CHECKING
@@ -61,9 +62,8 @@ def is_installed() -> bool:
 
 def _build(name: str, num_classes: int = 1000, in_channels: int = 3) -> nn.Module:
     """A network of timm's, no module of which works in place."""
-    import timm
-
-    model = timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels)
+    create = importlib.import_module("timm").create_model
+    model = create(name, pretrained=False, num_classes=num_classes, in_chans=in_channels)
     for module in model.modules():
         if getattr(module, "inplace", False):
             module.inplace = False

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from functools import partial
 from types import MethodType
+from typing import Any
 
 from torch import nn
 from torchvision import models
@@ -74,7 +75,8 @@ def crop_size(name: str) -> int:
     """The side of the pictures, in pixels, that torchvision's weights of a network are tested
     with.
     """
-    return models.get_model_weights(name).DEFAULT.transforms().crop_size[0]
+    possible: Any = models.get_model_weights(name)
+    return possible.DEFAULT.transforms().crop_size[0]
 
 
 def _build(
@@ -85,8 +87,7 @@ def _build(
     if in_channels != 3:
         _take_channels(model, in_channels)
     for module in model.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False
+        _out_of_place(module)
     if isinstance(model, models.MNASNet):
         # its own refuses tensors that come without torchvision's mark of their version
         model._load_from_state_dict = MethodType(nn.Module._load_from_state_dict, model)
@@ -105,6 +106,11 @@ def _build_sized(
     side = image_size or usual
     size = (side, side) if argument == "input_size" else side
     return _build(name, {argument: size}, num_classes, in_channels)
+
+
+def _out_of_place(module: Any) -> None:
+    if getattr(module, "inplace", False):
+        module.inplace = False
 
 
 def _take_channels(model: nn.Module, channels: int) -> None:
@@ -141,11 +147,11 @@ def _register(name: str) -> None:
         known(name, build, summary=_summary(name))
     elif name in ("googlenet", "inception_v3"):
         # drawing their first weights one by one takes seconds
-        options = {"init_weights": False}
-        known(name, partial(_build, name, options | {"aux_logits": False}), summary=_summary(name))
+        without: dict[str, object] = {"init_weights": False, "aux_logits": False}
+        known(name, partial(_build, name, without), summary=_summary(name))
         known(
             name + AUXILIARY,
-            partial(_build, name, options | {"aux_logits": True}),
+            partial(_build, name, without | {"aux_logits": True}),
             summary=f"{_summary(name)[:-1]}, with the auxiliary heads of its training.",
         )
     else:

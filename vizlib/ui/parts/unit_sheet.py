@@ -18,6 +18,8 @@ def show(run, layer, unit, index):
     """index: the Index of strongest images, or None."""
     st.markdown(f"#### All {layer.output_shape[0]} units of the layer")
     kind = pick_kind()
+    if kind == PATCHES and not run.config.dataset:
+        st.caption(f"There are no patches without a data set: choose the {MADE}.")
     drawn = made(run, layer) if kind == MADE else index and patches(run, layer, index)
     if not drawn:
         return

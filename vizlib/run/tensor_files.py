@@ -147,7 +147,7 @@ def _read_zip(data: bytes, told: _Told) -> tuple[Any, dict[str, str]]:
 def _checked_walk(file: BinaryIO, most_steps: int) -> Walk:
     walk = pickles.walk(file, allowed.may_call, most_steps)
     allowed.check(walk)
-    if walk.protocol > 3:
+    if walk.protocol in (4, 5):
         raise UserError(
             f"This file was saved with pickle's protocol {walk.protocol}, which cannot be read "
             f"safely. Save it again without it: torch.save(model.state_dict(), 'weights.pt')."

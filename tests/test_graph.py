@@ -514,6 +514,18 @@ def test_a_module_of_a_notebook_becomes_a_run(runs):
     assert not torch.allclose(randomised(run)(images), module(images))
 
 
+def test_classes_are_those_of_the_data_set(runs):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    run = vizlib.open_model(network, name="mine", input_size=(1, 8, 8), dataset="digits")
+    assert run.config.dataset == "digits"
+    assert run.class_names == [str(number) for number in range(10)]
+    with pytest.raises(UserError, match="4 classes apart, and 10 are named"):
+        vizlib.open_model(own.Sized(8), name="x", input_size=(3, 8, 8), dataset="digits")
+    assert (
+        vizlib.open_model(own.Sized(8), name="x", input_size=(3, 8, 8)).class_names[3] == "class 3"
+    )
+
+
 def test_opening_such_a_run_runs_nothing_of_the_file(runs, tmp_path, interpreter):
     canary = tmp_path / "canary"
     (tmp_path / "net.py").write_text(

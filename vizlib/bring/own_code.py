@@ -99,14 +99,15 @@ def open_module(
 ) -> Run:
     """See vizlib.open_model."""
     network = traced(module, input_size)
+    data = load(dataset) if dataset else None
+    names = class_names or (data.class_names if data else None)
     channels, classes = network.input_size[0], network.candidate.num_classes
     settings = models.Settings(
-        list(class_names or (f"class {number}" for number in range(classes))),
+        list(names or (f"class {number}" for number in range(classes))),
         network.input_size,
         list(mean) if mean is not None else [0.0] * channels,
         list(std) if std is not None else [1.0] * channels,
     )
-    data = load(dataset) if dataset else None
     origin = {"file": f"the class {network.title}", "class": network.title}
     return models.add(network.candidate, network.tensors, settings, name, origin, data)
 

@@ -243,8 +243,6 @@ class _Flattened:
     def _is_nothing(self, node: fx.Node) -> bool:
         """Whether a node leaves its tensor as it is, here."""
         is_nothing = node.op == "call_method" and node.target in ("cpu", "cuda")
-        if _name(node.target) == "stochastic_depth":
-            is_nothing = True  # torchvision's, which drops blocks in training alone
         if is_nothing:
             self._step_of[node] = self._step_of[node.args[0]]  # pyright: ignore[reportArgumentType]
         return is_nothing

@@ -100,12 +100,24 @@ def test_torchvisions_are_followed(build):
 
 
 def test_the_module_stays_as_it_was():
-    module = module_of(own.Dense).train()
-    before = copy.deepcopy(module.state_dict())
+    module, seen = module_of(own.Dense).train(), []
+    module.convs[1].register_forward_hook(lambda *given: seen.append(type(given[-1])))
+    before, state = copy.deepcopy(module.state_dict()), torch.get_rng_state()
     traced(module, (3, 12, 12))
     assert module.training
     assert module.relu.inplace
     assert all(module.state_dict()[name].equal(tensor) for name, tensor in before.items())
+    assert torch.get_rng_state().equal(state)
+    assert set(seen) == {torch.Tensor}  # no stand-in of torch.fx's
+    module(torch.zeros(2, 3, 12, 12))
+    assert len(seen) > 1
+
+
+def test_a_hook_that_changes_something_is_not_passed_over():
+    module = module_of(own.Dense)
+    module.fc.register_forward_hook(lambda *given: given[-1] * 2)
+    with pytest.raises(UserError, match="on a hook"):
+        traced(module, (3, 12, 12))
 
 
 def test_functions_become_layers_and_containers_stay_blocks():

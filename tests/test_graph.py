@@ -100,12 +100,24 @@ def test_torchvisions_are_followed(build):
 
 
 def test_the_module_stays_as_it_was():
-    module = module_of(own.Dense).train()
-    before = copy.deepcopy(module.state_dict())
+    module, seen = module_of(own.Dense).train(), []
+    module.convs[1].register_forward_hook(lambda *given: seen.append(type(given[-1])))
+    before, state = copy.deepcopy(module.state_dict()), torch.get_rng_state()
     traced(module, (3, 12, 12))
     assert module.training
     assert module.relu.inplace
     assert all(module.state_dict()[name].equal(tensor) for name, tensor in before.items())
+    assert torch.get_rng_state().equal(state)
+    assert set(seen) == {torch.Tensor}  # no stand-in of torch.fx's
+    module(torch.zeros(2, 3, 12, 12))
+    assert len(seen) > 1
+
+
+def test_a_hook_that_changes_something_is_not_passed_over():
+    module = module_of(own.Dense)
+    module.fc.register_forward_hook(lambda *given: given[-1] * 2)
+    with pytest.raises(UserError, match="on a hook"):
+        traced(module, (3, 12, 12))
 
 
 def test_functions_become_layers_and_containers_stay_blocks():
@@ -512,6 +524,18 @@ def test_a_module_of_a_notebook_becomes_a_run(runs):
     images = torch.randn(2, 1, 8, 8)
     assert randomised(run)(images).isfinite().all()
     assert not torch.allclose(randomised(run)(images), module(images))
+
+
+def test_classes_are_those_of_the_data_set(runs):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    run = vizlib.open_model(network, name="mine", input_size=(1, 8, 8), dataset="digits")
+    assert run.config.dataset == "digits"
+    assert run.class_names == [str(number) for number in range(10)]
+    with pytest.raises(UserError, match="4 classes apart, and 10 are named"):
+        vizlib.open_model(own.Sized(8), name="x", input_size=(3, 8, 8), dataset="digits")
+    assert (
+        vizlib.open_model(own.Sized(8), name="x", input_size=(3, 8, 8)).class_names[3] == "class 3"
+    )
 
 
 def test_opening_such_a_run_runs_nothing_of_the_file(runs, tmp_path, interpreter):

@@ -30,9 +30,9 @@ def open_model(
     """Make a run of a module of your own, of this name or of it and a number, that the app opens
     like any other: its forward is followed once, here, and what it computes is stored as data.
 
-    input_size: (channels, height, width). class_names: in the order of the logits; numbers where
-    there are none. mean, std: by channel, of pixels in [0, 1]; 0 and 1 where there are none.
-    dataset: the name of a data set with these classes, whose test images it is asked about.
+    input_size: (channels, height, width). mean, std: by channel, of pixels in [0, 1]; 0 and 1 where
+    there are none. dataset: the name of a data set whose pictures it is for. class_names: in the
+    order of the logits; those of the data set, or numbers, where there are none.
     UserError, with the line, where the forward cannot be described.
     """
     from vizlib.bring.own_code import open_module

@@ -13,6 +13,7 @@ import operator
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -125,6 +126,13 @@ class _Tracer(fx.Tracer):
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)
 
+    def create_proxy(
+        self, kind: str, target: Any, args: Any, kwargs: Any, *more: Any, **named: Any
+    ) -> Any:
+        if kind == "call_function" and _is_wrapped(target):
+            return target(*args, **kwargs)
+        return super().create_proxy(kind, target, args, kwargs, *more, **named)
+
     def create_node(self, kind: str, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(kind, *args, **kwargs)
         if kind != "output":
@@ -177,6 +185,14 @@ class _Tracer(fx.Tracer):
     def iter(self, obj: Proxy) -> Iterator[Any]:
         parts: Any = obj
         return iter([parts[number] for number in range(self.length(obj))])
+
+
+def _is_wrapped(function: Any) -> bool:
+    """Whether it is somebody's that torch.fx was told not to follow (fx.wrap), as torchvision's
+    stochastic depth: it is followed all the same.
+    """
+    is_theirs = isinstance(function, FunctionType)
+    return is_theirs and function.__module__.partition(".")[0] != "torch"
 
 
 def _is_of_sizes(node: fx.Node) -> bool:

@@ -99,14 +99,15 @@ def open_module(
 ) -> Run:
     """See vizlib.open_model."""
     network = traced(module, input_size)
+    data = load(dataset) if dataset else None
+    names = class_names or (data.class_names if data else None)
     channels, classes = network.input_size[0], network.candidate.num_classes
     settings = models.Settings(
-        list(class_names or (f"class {number}" for number in range(classes))),
+        list(names or (f"class {number}" for number in range(classes))),
         network.input_size,
         list(mean) if mean is not None else [0.0] * channels,
         list(std) if std is not None else [1.0] * channels,
     )
-    data = load(dataset) if dataset else None
     origin = {"file": f"the class {network.title}", "class": network.title}
     return models.add(network.candidate, network.tensors, settings, name, origin, data)
 
@@ -245,24 +246,48 @@ def traced(module: nn.Module, input_size: Sequence[int] | None = None) -> Traced
     Without an input_size the first usual one that it takes. UserError where its forward cannot be
     described, or what was built from the description gives other logits.
     """
-    network = _alone(module)
+    with torch.random.fork_rng(devices=[]):
+        return _traced(_alone(module), input_size)
+
+
+def _traced(network: nn.Module, input_size: Sequence[int] | None) -> Traced:
     title = type(network).__name__
     _check_inputs(network, title)
     wrapped, size = _fitting(network, title, input_size)
     images = torch.rand(2, *size)
+    logits = _logits(wrapped, images)
+    _check_logits(logits, _logits(wrapped, images), title)
+    for part in wrapped.modules():
+        part._forward_hooks.clear()  # they are for the author's eyes, and must see no stand-ins
+    content, tensors = _described(wrapped, images.clone(), title)
+    more = {"num_classes": logits.shape[1], "input_size": list(size)}
+    arguments = json.loads(json.dumps(content | more))
+    tensors, built = _built(wrapped, arguments, tensors)
+    _check_same(built, images, logits, title)
+    for count in _TRIES:
+        images = torch.randn(count, *size)
+        _check_same(built, images, _logits(wrapped, images), title)
+    return Traced(arguments, tensors, size, title, wrapped.note)
+
+
+def _described(
+    wrapped: _Logits, images: Tensor, title: str
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(description, tensors that containers hold) of a network."""
     try:
-        content, tensors = description(followed(wrapped, images), wrapped)
+        return description(followed(wrapped, images), wrapped)
     except DependsOnValuesError as error:
         raise UserError(
             f"The forward of {title} asks for values that depend on the picture{where(error)}: "
             "what it computes differs from picture to picture, and cannot be written down in "
             "steps. Possible: conditions on sizes and on settings of the module, and torch.where."
         ) from None
-    with torch.no_grad():
-        classes = wrapped(images).shape[1]
-    arguments = json.loads(json.dumps(content | {"num_classes": classes, "input_size": list(size)}))
-    tensors = _compared(wrapped, arguments, tensors, size, title)
-    return Traced(arguments, tensors, size, title, wrapped.note)
+
+
+@torch.no_grad()
+def _logits(network: nn.Module, images: Tensor) -> Tensor:
+    """Of images that the network may write into."""
+    return network(images.clone())
 
 
 def _alone(module: nn.Module) -> nn.Module:
@@ -412,35 +437,18 @@ def _sizes(value: Any) -> str:
 # Whether it is the same
 
 
-def _compared(
-    wrapped: _Logits,
-    arguments: dict[str, Any],
-    held: dict[str, Tensor],
-    size: tuple[int, int, int],
-    title: str,
-) -> dict[str, Tensor]:
-    """The tensors of what is built from a description, having compared it. UserError where it gives
-    other logits.
-    """
+def _built(
+    wrapped: _Logits, arguments: dict[str, Any], held: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], nn.Module]:
+    """(tensors, network) of a description, without drawing weights first."""
     with without_numbers():
-        built = architectures.create(graph.NAME, **arguments).eval()
+        network = architectures.create(graph.NAME, **arguments).eval()
     tensors = {
         name: (held[name] if name in held else attrgetter(name)(wrapped.network)).detach().clone()
-        for name in built.state_dict()
+        for name in network.state_dict()
     }
-    built.load_state_dict(tensors, assign=True)
-    with torch.no_grad():
-        for count in _TRIES:
-            images = torch.randn(count, *size)
-            logits = wrapped(images.clone())  # it may write into them
-            _check_logits(logits, wrapped(images.clone()), title)
-            if not _is_same(built, images, logits):
-                raise UserError(
-                    f"What was followed of {title} does not give its logits again: its forward "
-                    "depends on more than the picture (on what it was asked before, or how many "
-                    "pictures there are), or rewrites a tensor of which another is a view."
-                )
-    return tensors
+    network.load_state_dict(tensors, assign=True)
+    return tensors, network
 
 
 def _check_logits(logits: Tensor, again: Tensor, title: str) -> None:
@@ -453,13 +461,21 @@ def _check_logits(logits: Tensor, again: Tensor, title: str) -> None:
     if (logits - again).abs().max() > TOLERANCE * logits.abs().max():
         raise UserError(
             f"{title} gives other logits each time it is asked about the same pictures: what it "
-            "draws at random also in evaluation mode cannot be kept."
+            "draws at random also in evaluation mode cannot be kept. A dropout that is a function "
+            "is written F.dropout(x, p, training=self.training)."
         )
 
 
-def _is_same(built: nn.Module, images: Tensor, logits: Tensor) -> bool:
+def _check_same(built: nn.Module, images: Tensor, logits: Tensor, title: str) -> None:
+    """UserError for a network that does not give these logits."""
     try:
-        far = (built(images) - logits).abs().max()
+        far = (_logits(built, images) - logits).abs().max()
+        is_same = bool(far <= TOLERANCE * logits.abs().max())
     except Exception:  # noqa: BLE001 # one picture where there were two
-        return False
-    return bool(far <= TOLERANCE * logits.abs().max())
+        is_same = False
+    if not is_same:
+        raise UserError(
+            f"What was followed of {title} does not give its logits again: its forward depends on "
+            "more than the picture (on what it was asked before, on how many pictures there are, "
+            "on a hook), or rewrites a tensor of which another is a view."
+        )

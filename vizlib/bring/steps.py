@@ -53,6 +53,8 @@ class _AsModule:
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
+# arguments of such functions that leave what is computed here as it is
+_NO_MATTER = ("inplace", "training", "_stacklevel")
 _POOL = ("kernel_size", "stride", "padding")
 _MAX = _AsModule("MaxPool2d", (*_POOL, "dilation", "ceil_mode", "return_indices"))
 _MAX_1D = _AsModule("MaxPool1d", _MAX.arguments)
@@ -92,9 +94,9 @@ _FUNCTIONS: dict[Any, _AsModule] = {
     torch.flatten: _FLATTEN,
     F.interpolate: _AsModule("Upsample", _RESIZED),
     F.local_response_norm: _AsModule("LocalResponseNorm", ("size", "alpha", "beta", "k")),
-    F.dropout: _AsModule("Dropout", _DROPOUT, {"training": True}),
-    F.dropout1d: _AsModule("Dropout1d", _DROPOUT, {"training": True}),
-    F.dropout2d: _AsModule("Dropout2d", _DROPOUT, {"training": True}),
+    F.dropout: _AsModule("Dropout", _DROPOUT),
+    F.dropout1d: _AsModule("Dropout1d", _DROPOUT),
+    F.dropout2d: _AsModule("Dropout2d", _DROPOUT),
     F.alpha_dropout: _AsModule("AlphaDropout", _DROPOUT),
 }
 _METHODS = {
@@ -243,8 +245,6 @@ class _Flattened:
     def _is_nothing(self, node: fx.Node) -> bool:
         """Whether a node leaves its tensor as it is, here."""
         is_nothing = node.op == "call_method" and node.target in ("cpu", "cuda")
-        if _name(node.target) == "stochastic_depth":
-            is_nothing = True  # torchvision's, which drops blocks in training alone
         if is_nothing:
             self._step_of[node] = self._step_of[node.args[0]]  # pyright: ignore[reportArgumentType]
         return is_nothing
@@ -391,17 +391,10 @@ def _constant_arguments(rule: _AsModule, node: fx.Node) -> dict[str, Any] | None
     """
     given = dict(zip(rule.arguments, node.args[1:], strict=False))
     named = rule.defaults | given | {k: v for k, v in node.kwargs.items() if k != "input"}
-    if named.get("training"):
-        raise UserError(
-            "forward drops values at random also when it is only asked: call "
-            "F.dropout(x, p, training=self.training)."
-        )
     own = KINDS[rule.kind]
     for name, value in named.items():
         is_constant = not list(_nodes(value))
-        if not is_constant or (
-            name not in own and name not in ("inplace", "_stacklevel") and value
-        ):
+        if not is_constant or (name not in own and name not in _NO_MATTER and value):
             return None
     arguments = {name: _plain(value) for name, value in named.items() if name in own}
     return {"kind": rule.kind} | arguments

@@ -29,30 +29,9 @@ HOW_SURE = {
     ALONE: "not known: only the weights can be shown, not how they compute",
     PARTLY: "no: some tensors are missing, or have other shapes",
 }
-# of square pictures, the usual ones first
-SIDES = (
-    32,
-    28,
-    224,
-    64,
-    96,
-    128,
-    299,
-    16,
-    8,
-    48,
-    160,
-    192,
-    256,
-    24,
-    40,
-    56,
-    80,
-    100,
-    112,
-    150,
-    200,
-)
+USUAL_SIDES = (32, 28, 224)
+OTHER_SIDES = (64, 96, 128, 299, 16, 8, 48, 160, 192, 256, 24, 40, 56, 80, 100, 112, 150, 200)
+SIDES = (*USUAL_SIDES, *OTHER_SIDES)  # of square pictures, the usual ones first
 FEWEST_IN_COMMON = 0.6  # of the names, for a network to be worth naming although it does not fit
 MOST_CANDIDATES = 12
 
@@ -161,7 +140,9 @@ def _share(candidate: Candidate, shapes: Shapes) -> bool:
 
 
 def _sorted(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The most certain first; of equals those that can be trained here, and then by name."""
+    """The most certain first; of equals those of the usual size of pictures and number of classes,
+    those that can be trained here, and then by name.
+    """
     order = list(HOW_SURE)
 
     def rank(candidate: Candidate) -> tuple[Any, ...]:
@@ -171,11 +152,17 @@ def _sorted(candidates: Iterable[Candidate]) -> list[Candidate]:
             order.index(candidate.how),
             faults,
             len(candidate.unexpected),
+            candidate.input_size[1] not in USUAL_SIDES,
+            candidate.num_classes != _usual_classes(candidate.architecture),
             "/" in candidate.architecture,
             candidate.architecture,
         )
 
     return sorted(candidates, key=rank)[:MOST_CANDIDATES]
+
+
+def _usual_classes(name: str) -> int:
+    return architectures.get(name).arguments["num_classes"]
 
 
 def _by_name(name: str, shapes: Shapes) -> Candidate | None:

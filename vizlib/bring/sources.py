@@ -5,7 +5,7 @@ own code; each brings its tensors and the ways to open them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,10 +52,11 @@ def from_file(
     source: a path, or the bytes of a file of a `name`. part: which of several dictionaries of
     weights. say: told the share of the work done, in [0, 1].
     """
-    from vizlib.run.checkpoints import read_checkpoint
+    from vizlib.run.checkpoints import bytes_of, read_checkpoint
 
     say = say or (lambda share: None)
-    checkpoint = read_checkpoint(source, lambda share: say(0.4 * share), part)
+    data = bytes_of(source)
+    checkpoint = read_checkpoint(data, lambda share: say(0.4 * share), part)
     candidates = ways_to_open(
         checkpoint.tensors,
         ordered=checkpoint.kind != "safetensors",
@@ -63,7 +64,7 @@ def from_file(
         say=lambda share: say(0.4 + 0.5 * share),
     )
     name = source.name if isinstance(source, Path) else name
-    origin = {"file": name[:200], "sha256": _digest(source)}
+    origin = {"file": name[:200], "sha256": hashlib.sha256(data).hexdigest()}
     say(1)
     return Brought(
         name,
@@ -76,25 +77,24 @@ def from_file(
     )
 
 
-def _digest(source: Path | bytes) -> str:
-    if isinstance(source, Path):
-        with open(source, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(source).hexdigest()
-
-
 def class_names_in(besides: dict[str, Any]) -> list[str] | None:
     """The names of classes that a file has beside its weights, in their order; None without any."""
     for key in NAMES_OF_CLASSES:
         if isinstance(besides.get(key), list) and besides[key]:
             return [str(name) for name in besides[key]]
     numbers = besides.get("class_to_idx")
-    if isinstance(numbers, dict) and numbers:
+    if isinstance(numbers, dict) and _are_all(numbers.values()):
         return [str(name) for name in sorted(numbers, key=numbers.__getitem__)]
     names = besides.get("idx_to_class")
-    if isinstance(names, dict) and names:
-        return [str(names[number]) for number in sorted(names, key=lambda key: int(key))]
+    if isinstance(names, dict) and _are_all(names):
+        return [str(names[number]) for number in sorted(names, key=int)]
     return None
+
+
+def _are_all(numbers: Collection[Any]) -> bool:
+    """Whether they number classes from 0, each once."""
+    texts = sorted(map(str, numbers), key=lambda text: (len(text), text))
+    return bool(texts) and texts == [str(number) for number in range(len(texts))]
 
 
 def remarks_on(checkpoint: Checkpoint) -> list[str]:
@@ -169,16 +169,18 @@ def from_code(
     what it computes is kept. UserError, in a sentence, for anything that does not fit.
     """
     from vizlib.bring.own_code import of_class
-    from vizlib.run.checkpoints import read_checkpoint
+    from vizlib.run.checkpoints import bytes_of, read_checkpoint
 
-    checkpoint = read_checkpoint(weights)
+    data = bytes_of(weights)
+    checkpoint = read_checkpoint(data)
     network = of_class(specification, arguments, checkpoint.tensors, side)
     remarks = [*remarks_on(checkpoint), network.note] if network.note else remarks_on(checkpoint)
+    digest = hashlib.sha256(data).hexdigest()
     return Brought(
         weights.name,
         network.tensors,
         [network.candidate],
-        {"file": weights.name[:200], "sha256": _digest(weights), "class": network.title},
+        {"file": weights.name[:200], "sha256": digest, "class": network.title},
         class_names_in(checkpoint.besides),
         remarks=remarks,
     )

@@ -31,10 +31,6 @@ def evaluate_run(options: argparse.Namespace) -> None:
     run = run_named(options.run)
     if run.missing_weights:
         raise UserError(run.missing_weights)
-    if not run.config.dataset:
-        raise UserError(
-            f"{run.run_id!r} was imported without a data set: import it again with --data NAME."
-        )
     dataset = datasets.load_for(run.config)
     if run.is_imported:
         say = progress_of(f"{len(dataset.splits['test']):,} images")

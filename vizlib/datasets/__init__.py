@@ -357,8 +357,13 @@ def load(name: str) -> Dataset:
 def load_for(config: TrainedOn) -> Dataset:
     """The Dataset of a run's configuration as `seen_by` it, its classes in the run's order.
     UserError if this machine's copy has other classes, or an order of them that no rule of names
-    explains.
+    explains, or if the run has no data set.
     """
+    if not config.dataset:
+        raise UserError(
+            "This network was imported without a data set: import it again with one that has its "
+            "classes (--data NAME)."
+        )
     dataset, names = seen_by(load(config.dataset), config), list(config.class_names)
     if names in (_by_letters(dataset), _counted_from_zero(dataset)):
         return _in_order(dataset, names)

@@ -38,8 +38,8 @@ PREFIXES = (
 )  # fmt: skip
 # of what lies beside a network in the module around it
 NO_LAYER = re.compile(
-    r"(\w+_)?(criterion|loss(_fn|es)?|metrics?|acc(uracy)?\d*|top\d+|f1(_?score)?|auroc|auc|confmat|"
-    r"precision|recall|ema|teacher|n_averaged|(class|pos)_weights?|mean|std)(_\w+)?",
+    r"(\w+_)?(criterion|loss(_fn|es)?|metrics?|acc(uracy)?\d*|top\d+|f1(_?score)?|auroc|auc|"
+    r"confmat|precision|recall|ema|teacher|n_averaged|(class|pos)_weights?|mean|std)(_\w+)?",
     re.IGNORECASE,
 )
 OPTIMISER = re.compile(r"optim|sched|scaler|callbacks|loops|rng", re.IGNORECASE)
@@ -107,7 +107,7 @@ def read_leniently(
     prefixes: tuple[str, ...] = PREFIXES,
 ) -> Checkpoint:
     """`read_checkpoint`, with names of tensors that may not be fit to be shown."""
-    content = read_content(_checked_bytes(path_or_bytes), say)
+    content = read_content(bytes_of(path_or_bytes), say)
     parts = _parts_of(content.values)
     chosen = _chosen(parts, part)
     tensors, prefix, left_out = without_prefixes(
@@ -126,7 +126,10 @@ def read_leniently(
     )
 
 
-def _checked_bytes(path_or_bytes: str | os.PathLike | Bytes) -> bytes:
+def bytes_of(path_or_bytes: str | os.PathLike | Bytes) -> bytes:
+    """What a file holds that is not too large for a file of weights. UserError for one that is, or
+    cannot be read.
+    """
     if isinstance(path_or_bytes, (bytes, bytearray, memoryview)):
         _check_size(len(path_or_bytes))
         return bytes(path_or_bytes)

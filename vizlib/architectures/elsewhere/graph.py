@@ -130,7 +130,7 @@ class Net(Block):
         # names that no child can have
         self.__program, self.__largest = program, largest
 
-    def forward(self, images: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(self, images: Tensor) -> Tensor:  # pyright: ignore
         for side, largest in zip(images.shape[1:], self.__largest, strict=True):
             if side > largest:
                 raise UserError(
@@ -549,8 +549,8 @@ add(
         "graph",
         "a class of one's own",
         "",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
+        mean=(),
+        std=(),
     ),
     "net",
     net,

@@ -424,8 +424,10 @@ WITHIN = json.dumps({"params": {"epochs": 3}, "history": json.loads(HISTORY)})
         ("# " + KERAS.replace(",", " "), "a table of figures", "val_accuracy", 0),
         ("Training on cuda:0\n\n" + KERAS, "a table of figures", "val_accuracy", 0),
         (
-            '"epoch","loss","val_accuracy"\r\n"0","2.5","0.25"\r\n"1","1.5","0.625"\r\n'
-            '"2","1.25","0.5"',
+            (
+                '"epoch","loss","val_accuracy"\r\n"0","2.5","0.25"\r\n"1","1.5","0.625"\r\n'
+                '"2","1.25","0.5"'
+            ),
             "a table of figures",
             "val_accuracy",
             0,

@@ -116,11 +116,16 @@ def figures(run):
     """How well it does, what it learned from, how large it is, and what a report reached."""
     began = run.events_of("started") or run.events_of("imported")
     size = f"{began[-1]['parameters']:,} parameters" if began else "size unknown"
-    learned_from = run.config.dataset or f"{len(run.class_names):,} classes"
+    learned_from = run.config.dataset or of_classes(run)
     st.markdown(
         f"{accuracy(run)}  \n:small[:gray[{plain(learned_from)}, {size}]]  "
         f"\n:small[:gray[{reported(run)}]]"
     )
+
+
+def of_classes(run):
+    """What is known of a network without data."""
+    return "weights alone" if run.is_bare else f"{len(run.class_names):,} classes"
 
 
 def accuracy(run):
@@ -152,6 +157,8 @@ def reported(run):
 
 
 def say_verdict(run, container):
+    if run.is_imported and not run.has("predictions.npz"):
+        return  # the badge says it all
     try:
         verdict = answers.at(run).verdict
     except UserError as error:
@@ -171,7 +178,7 @@ def questions():
         ("What does a unit look for?", "Unit", {}),
         *question_of_collapse(),
         ("Did it overfit?", "Training curves", {}),
-        ("What does my own model see?", "Import", {}),
+        ("What does my model see?", "Import", {}),
     ]
     for column, (question, target, parameters) in zip(st.columns(len(asked)), asked, strict=True):
         with column:

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from tests.test_pages import PAGES, fine, fresh_caches, opened, texts  # noqa: F401
 from vizlib import architectures, datasets
 from vizlib.command_line import main
+from vizlib.inside.model import load_model
 from vizlib.run import folders
 from vizlib.run.predictions import load_predictions
 from vizlib.run.weights import load_weights
@@ -114,6 +115,24 @@ def test_a_network_without_labelled_pictures_is_asked_for_its_classes():
     assert made.class_names == ["ant", "bee", "cow"]
     assert made.config.dataset == ""
     fine(opened(ROOT / "pages/8_Confusion_matrix.py", model=made.run_id))
+
+
+def test_what_a_chain_assumes_can_be_answered_otherwise():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 9, 3, padding=1), torch.nn.Tanh(), torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(9, 14, 3, padding=1), torch.nn.Tanh(), torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(), torch.nn.Linear(14 * 64, 4),
+    ).eval()  # fmt: skip
+    app = dropped("chain.pt", bytes_of(model.state_dict()))
+    until(app, lambda page: any(each.key == "import_open" for each in page.button))
+    app.selectbox(key="chain_nonlinearity").set_value("tanh").run()
+    fine(app)
+    app.button(key="import_open").click().run()
+    [made] = folders.list_runs(shipped=False)[0]
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(load_model(made)(images), model(images), rtol=1e-5, atol=1e-5)
 
 
 # The command

@@ -87,18 +87,20 @@ def _answer(candidate: Candidate, tensors: Mapping[str, torch.Tensor]) -> torch.
 
 def _rebuilt(shapes: Mapping[str, tuple[int, ...]]) -> list[Candidate]:
     """The chains of layers that the tensors may be."""
-    return [
-        Candidate(
-            "chain/net",
-            {"layers": proposal.layers},
-            proposal.input_size,
-            proposal.num_classes,
-            REBUILT,
-            {name: name for name in shapes},
-            assumed=proposal.sentence,
-        )
-        for proposal in chains.propose(dict(shapes))
-    ]
+    return [as_chain(proposal, shapes) for proposal in chains.propose(dict(shapes))]
+
+
+def as_chain(proposal: chains.Proposal, shapes: Mapping[str, tuple[int, ...]]) -> Candidate:
+    """A proposal for tensors of these names as a Candidate."""
+    return Candidate(
+        "chain/net",
+        {"layers": proposal.layers},
+        proposal.input_size,
+        proposal.num_classes,
+        REBUILT,
+        {name: name for name in shapes},
+        assumed=proposal.sentence,
+    )
 
 
 def _alone(shapes: Mapping[str, tuple[int, ...]]) -> Candidate:

@@ -12,7 +12,7 @@ from vizlib.images import fit
 from vizlib.ui.data import caches, jobs
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.parts import import_test
+from vizlib.ui.parts import import_chain, import_test
 
 NONE = "none"
 LARGEST_SIDE = 1024
@@ -30,12 +30,14 @@ def show(brought, picture, view):
         )
     dataset = _data_set(brought, usable[0])
     results = _tried(brought, usable, dataset)
-    candidate = _network(usable, results)
+    number = _number(usable, results)
+    best = next((each for each in results if each.candidate == number), None)
+    candidate = import_chain.asked(usable[number], brought.tensors)
     _table(candidate)
     st.markdown("#### What the file does not say")
     left, right = st.columns([1, 1], gap="large")
     with left:
-        settings = _asked(brought, candidate, dataset, results)
+        settings = _asked(brought, candidate, dataset, best)
     with right, sentences("the preview"):
         _preview(settings, picture, dataset)
     name = st.text_input("Name", models.run_name(brought.name), max_chars=60, key="import_name")
@@ -116,17 +118,19 @@ def _names(brought, dataset):
     return dataset.class_names
 
 
-def _network(usable, results):
-    """The network: the likeliest, or that which the data speak for, unless another is chosen."""
+def _number(usable, results):
+    """Which of the networks it is: the likeliest, or that which the data speak for, unless another
+    is chosen.
+    """
     best = results[0].candidate if results else 0
     if len(usable) == 1:
         st.markdown(f"Recognised: {plain(usable[0].sentence)}")
-        return usable[0]
+        return 0
     labels = [f"{number + 1}: {each.sentence}" for number, each in enumerate(usable)]
     chosen = st.selectbox(
         "It may be one of several", labels, index=best, key=f"import_network_{best}"
     )
-    return usable[labels.index(chosen)]
+    return labels.index(chosen)
 
 
 def _table(candidate):
@@ -144,22 +148,19 @@ def _table(candidate):
         )
 
 
-def _asked(brought, candidate, dataset, results):
-    """The Settings, each with a guess that can be changed."""
+def _asked(brought, candidate, dataset, best):
+    """The Settings, each with a guess that can be changed. best: how its pictures are best read, of
+    those that were tried; None where none was.
+    """
     names = _names(brought, dataset) if dataset else brought.class_names
     settings = models.guesses(candidate, class_names=names, dataset=dataset, given=brought.settings)
-    best = next((each for each in results if _is_of(each, candidate, results)), None)
     if best is not None:
         settings = best.settled(settings)
     settings = _asked_size(settings)
-    settings = _asked_normalisation(settings, best, dataset)
+    settings = _asked_normalisation(settings, dataset)
     if dataset is None and brought.settings is None and candidate.num_classes:
         settings = _asked_classes(settings)
     return settings
-
-
-def _is_of(result, candidate, results):
-    return result.candidate == 0 or len({each.candidate for each in results}) > 1
 
 
 def _asked_size(settings):
@@ -170,7 +171,7 @@ def _asked_size(settings):
     return replace(settings, input_size=(channels, side, side if side != height else width))
 
 
-def _asked_normalisation(settings, best, dataset):
+def _asked_normalisation(settings, dataset):
     """Mean, deviation and the order of colours: by name, or as numbers."""
     possible = trying.normalisations(settings.input_size[0], dataset)
     guess = (settings.mean, settings.std)

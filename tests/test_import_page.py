@@ -108,7 +108,7 @@ def test_a_network_without_labelled_pictures_is_asked_for_its_classes():
     app = dropped("three.pth", bytes_of(model.state_dict()))
     until(app, lambda page: any(each.key == "import_open" for each in page.button))
     fine(app)
-    area = app.text_area(key="import_classes_3")
+    [area] = [each for each in app.text_area if each.key.startswith("import_classes")]
     area.set_value("ant\nbee\ncow").run()
     app.button(key="import_open").click().run()
     [made] = folders.list_runs(shipped=False)[0]
@@ -133,6 +133,18 @@ def test_what_a_chain_assumes_can_be_answered_otherwise():
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(load_model(made)(images), model(images), rtol=1e-5, atol=1e-5)
+
+
+def test_weights_that_no_network_fits_can_be_opened_alone():
+    app = dropped("odd.pth", bytes_of({"a.kernel": torch.rand(5, 3, 7, 7), "b": torch.rand(3)}))
+    until(app, lambda page: any(each.key == "import_open" for each in page.button))
+    fine(app)
+    app.button(key="import_open").click().run()
+    fine(app)
+    [made] = folders.list_runs(shipped=False)[0]
+    assert made.is_bare
+    for page in (ROOT / "app.py", *PAGES):
+        fine(opened(page, model=made.run_id))
 
 
 # The command

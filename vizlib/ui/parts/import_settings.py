@@ -7,6 +7,7 @@ import streamlit as st
 
 from vizlib.bring import models, trying
 from vizlib.bring.models import BGR, RGB
+from vizlib.bring.recognition import ALONE
 from vizlib.errors import UserError
 from vizlib.images import fit
 from vizlib.ui.data import caches, jobs
@@ -17,6 +18,7 @@ from vizlib.ui.parts import import_chain, import_test
 NONE = "none"
 LARGEST_SIDE = 1024
 MOST_LISTED = 10
+MOST_NEAR = 3  # networks that do not fit, named
 LIKELY = {(3, 10): "cifar10", (1, 10): "digits"}  # by channels and classes
 
 
@@ -24,10 +26,14 @@ def show(brought, picture, view):
     """Ask, preview, and the button that makes it a run and calls view(its id)."""
     usable = [candidate for candidate in brought.candidates if candidate.is_usable]
     near = [candidate for candidate in brought.candidates if not candidate.is_usable]
-    for candidate in near:
+    for candidate in near[:MOST_NEAR]:
         st.caption(
             plain(f"Not {candidate.architecture}: of its tensors {models.faults(candidate)}")
         )
+    if usable[0].how == ALONE:
+        st.markdown(f"Recognised: {plain(usable[0].sentence)}")
+        _offer(brought, usable[0], models.guesses(usable[0]), None, view)
+        return
     dataset = _data_set(brought, usable[0])
     results = _tried(brought, usable, dataset)
     number = _number(usable, results)
@@ -40,7 +46,14 @@ def show(brought, picture, view):
         settings = _asked(brought, candidate, dataset, best)
     with right, sentences("the preview"):
         _preview(settings, picture, dataset)
-    name = st.text_input("Name", models.run_name(brought.name), max_chars=60, key="import_name")
+    _offer(brought, candidate, settings, dataset, view)
+
+
+def _offer(brought, candidate, settings, dataset, view):
+    """Its name, and the button that makes it a run."""
+    name = st.text_input(
+        "Name", models.run_name(brought.name), max_chars=60, key=f"import_name_{_of(brought)}"
+    )
     st.button(
         "Open it on every page",
         type="primary",
@@ -48,6 +61,11 @@ def show(brought, picture, view):
         on_click=import_test.take,
         args=(view, brought, candidate, settings, name, dataset),
     )
+
+
+def _of(brought):
+    """What tells the boxes of one file from those of another."""
+    return brought.origin["sha256"][:8]
 
 
 def _data_set(brought, candidate):
@@ -159,7 +177,7 @@ def _asked(brought, candidate, dataset, best):
     settings = _asked_size(settings)
     settings = _asked_normalisation(settings, dataset)
     if dataset is None and brought.settings is None and candidate.num_classes:
-        settings = _asked_classes(settings)
+        settings = _asked_classes(settings, _of(brought))
     return settings
 
 
@@ -200,12 +218,12 @@ def _numbers(values):
     return ", ".join(f"{value:.4g}" for value in values)
 
 
-def _asked_classes(settings):
+def _asked_classes(settings, of):
     text = st.text_area(
         f"Names of its {len(settings.class_names):,} classes, one a line",
         "\n".join(settings.class_names),
         height=140,
-        key=f"import_classes_{len(settings.class_names)}",
+        key=f"import_classes_{of}",
     )
     names = [line.strip() for line in text.splitlines() if line.strip()]
     return replace(settings, class_names=names)

@@ -52,6 +52,7 @@ def brought(run):
         f"A table of answers (CSV, up to {MAX_BYTES // 1_000_000} MB)",
         type=["csv", "tsv", "txt"],
         key="answers_file",
+        max_upload_size=MAX_BYTES // 1_000_000,
     )
     st.text_area("or paste it", key="answers_text", height=110, placeholder="cat,dog")
     has_own = st.session_state.answers_file is not None or st.session_state.answers_text.strip()

@@ -27,6 +27,7 @@ SOURCES = ("photograph", "data set", "upload", "camera")
 # pixels a side of a picture that somebody brings: more than any network takes, and thirty sessions
 # fit in memory
 LARGEST_KEPT = 1024
+MOST_MB = 50  # of a file that is dropped: checkpoints alone may have as much as the server takes
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ def _from_upload(run):
         "A picture of yours",
         type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"],
         key="upload",
+        max_upload_size=MOST_MB,
     )
     return _brought(run, file, "upload")
 

@@ -9,6 +9,7 @@ from vizlib.errors import UserError
 from vizlib.images import FORMATS
 from vizlib.ui.data import caches
 from vizlib.ui.frame.guard import sentences
+from vizlib.ui.frame.image_picker import MOST_MB
 from vizlib.ui.frame.plain import plain
 
 MOST_TOGETHER = 100_000_000  # bytes of the pictures dropped class by class, which lie in memory
@@ -29,11 +30,12 @@ def show(key):
 
 
 def _zip(key):
-    limit = st.get_option("server.maxUploadSize")
-    file = st.file_uploader("A zip of pictures", type=["zip"], key="data_zip")
+    file = st.file_uploader(
+        "A zip of pictures", type=["zip"], key="data_zip", max_upload_size=MOST_MB
+    )
     st.caption(
         "A folder for each class, also below train, val and test; or one table (picture, label) "
-        f"beside a folder of pictures. Up to {limit} MB here; `python -m vizlib data add FILE` "
+        f"beside a folder of pictures. Up to {MOST_MB} MB here; `python -m vizlib data add FILE` "
         f"takes larger ones, {data_sets.LIMITS}. It stays on this computer."
     )
     if file is None:
@@ -58,6 +60,7 @@ def _by_class(key):
             type=[kind.lower() for kind in (*FORMATS, "JPG", "TIF")],
             accept_multiple_files=True,
             key="data_class_files",
+            max_upload_size=MOST_MB,
         )
         if st.form_submit_button("Add the class"):
             _add_class(classes, class_name, files)

@@ -8,7 +8,6 @@ from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.widgets import atlas_view
 
-MOST_MB = 500
 ENDINGS = ["pth", "pt", "ckpt", "th", "tar", "pkl", "bin", "safetensors"]
 TALLEST = 420  # CSS pixels of the filters
 _BROUGHT = (
@@ -35,15 +34,15 @@ def pick():
 
 def _dropped():
     """(What tells it from others, how to read it, words) of a file dropped in; None without one."""
+    limit = st.get_option("server.maxUploadSize")
     file = st.file_uploader(
-        f"A checkpoint (PyTorch or safetensors, up to {MOST_MB} MB)",
+        f"A checkpoint (PyTorch or safetensors, up to {limit} MB)",
         type=ENDINGS,
         key="import_file",
-        max_upload_size=MOST_MB,
     )
     st.caption(
-        "A state dict, or a checkpoint with one in it. `python -m vizlib import FILE` takes the "
-        "same, and with `--module my_net.py:Net` a network of your own class."
+        "A state dict, or a checkpoint with one in it. `python -m vizlib import FILE` takes "
+        "larger ones too, and with `--module my_net.py:Net` a network of your own class."
     )
     if file is None:
         return None

@@ -7,6 +7,7 @@ import streamlit as st
 from vizlib.bring.logs import MAX_BYTES, read_bytes
 from vizlib.displays.curves import OF_TEST, QUANTITIES
 from vizlib.errors import UserError
+from vizlib.ui.frame.image_picker import MOST_MB
 from vizlib.ui.frame.plain import plain
 
 HOW = f"""A TensorBoard event file, a table of figures (CSV, or a log.txt with a line of names),
@@ -43,7 +44,10 @@ def _ask():
     turn = st.session_state.get(TURN, 0)
     with left:
         files = st.file_uploader(
-            "Files, or a zip of a folder", accept_multiple_files=True, key=f"logs_files_{turn}"
+            "Files, or a zip of a folder",
+            accept_multiple_files=True,
+            key=f"logs_files_{turn}",
+            max_upload_size=MOST_MB,
         )
     with right:
         text = st.text_area(

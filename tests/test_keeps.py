@@ -15,7 +15,7 @@ PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 SHARED = {*OF_ALL_PAGES, "step", "layer", "unit"}  # which stand on several pages
 # addresses under which all widgets of a page are drawn at least once
 STATES = {
-    "2_Filters": [{}, {"filter_layer": "conv2"}],
+    "2_Filters": [{}, {"filter_layer": "conv2"}, {"weights": "true"}],
     "3_Feature_maps": [{}, {"layer": "conv2"}],
     "8_Confusion_matrix": [{}, {"beside": "three_layer_module"}],
     "10_Compare": [{}, {"other": "three_layer_functional"}],

@@ -168,7 +168,7 @@ def test_a_position_that_sees_only_padding_has_an_empty_span():
     """Positions at -3, 0, 3 and 6 pixels, two pixels each, of an image of four."""
     layer = SimpleNamespace(
         name="padded", receptive_field=2, output_shape=(7, 4, 4), start=(-3, -3), end=(-1, -1),
-        stride=(3, 3),
+        stride=(3, 3), has_maps=True, layout=SimpleNamespace(shape=(7, 4, 4)),
     )  # fmt: skip
     expected = [(0, 0), (0, 2), (3, 4), (4, 4)]
     assert spans(layer, (3, 4, 4)) == (expected, expected)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vizlib import architectures
 from vizlib.architectures import elsewhere
+from vizlib.bring import pretrained
 from vizlib.bring.recognition import ALONE, Candidate
 from vizlib.datasets.usual import usual
 from vizlib.errors import UserError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vizlib.run.folders import Run
 
 RGB, BGR = "RGB", "BGR"
+IMAGENET = "resnet18"  # of torchvision's, whose classes those of a thousand most likely are
 FILE = "model.safetensors"
 
 
@@ -88,13 +90,15 @@ def guesses(
     given: Settings | None = None,
 ) -> Settings:
     """What is most likely, where nobody has said anything: the classes that the file names, or the
-    data set's, or numbers; the normalisation that is usual where the network comes from. given:
+    data set's, or ImageNet's where there are a thousand, or numbers; the normalisation that is usual where the network comes from. given:
     what its source says, which goes before.
     """
     if given is not None:
         return given
     mean, std = _likely_normalisation(candidate)
     names = class_names or (dataset.class_names if dataset else None)
+    if names is None and (candidate.input_size[0], candidate.num_classes) == (3, 1000):
+        names = pretrained.class_names(IMAGENET)
     if names is None or (candidate.num_classes and len(names) != candidate.num_classes):
         names = [f"class {number}" for number in range(max(1, candidate.num_classes))]
     return Settings(

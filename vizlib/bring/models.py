@@ -90,8 +90,8 @@ def guesses(
     given: Settings | None = None,
 ) -> Settings:
     """What is most likely, where nobody has said anything: the classes that the file names, or the
-    data set's, or ImageNet's where there are a thousand, or numbers; the normalisation that is usual where the network comes from. given:
-    what its source says, which goes before.
+    data set's, or ImageNet's where there are a thousand, or numbers; the normalisation that is
+    usual where the network comes from. given: what its source says, which goes before.
     """
     if given is not None:
         return given

@@ -85,8 +85,8 @@ class Layouts:
             layout = _maps(given, units_last=axes == LAST)
             self._maps.append(layout)
             return layout
-        if seen and seen.is_known:  # behind a vector: each place sees the whole picture
-            return self._same_shape(given) or _maps(given, units_last=False)
+        if seen and seen.is_known and not self._maps:  # made of a vector, as in a decoder
+            return _maps(given, units_last=False)
         return self._likeliest(given)
 
     def _tokens(self, given: tuple[int, ...]) -> Layout:
@@ -98,16 +98,13 @@ class Layouts:
             return Layout(TOKENS, given, (units, height, width), before)
         return Layout(NONE, given, ())
 
-    def _same_shape(self, given: tuple[int, ...]) -> Layout | None:
-        """That of the latest map of this shape, or None."""
-        return next((known for known in reversed(self._maps) if known.given == given), None)
-
     def _likeliest(self, given: tuple[int, ...]) -> Layout:
         """Of a layer behind an operation without a rule: as the latest that gave the same shape,
         or a map of the same size; where there is none but one place each, maps too.
         """
-        if same := self._same_shape(given):
-            return same
+        for known in reversed(self._maps):
+            if known.given == given:
+                return known
         sizes = {known.shape[1:] for known in self._maps}
         if given[1:] in sizes or math.prod(given[1:]) == 1:
             return _maps(given, units_last=False)

@@ -20,7 +20,7 @@ from vizlib.inside.layers import layer_table
 NAMES = [
     name
     for name in elsewhere.names()
-    if name.partition("/")[0] not in ("torchvision", "timm", "chain", "bare", "graph")
+    if name.partition("/")[0] not in ("torchvision", "timm", "chain", "bare", "graph", "headed")
 ]
 # Of networks that differ in depth alone the shallow ones are looked into: of how many modules
 SHALLOW, DEEP = 60, 220

@@ -256,6 +256,51 @@ def test_a_chain_of_layers_is_rebuilt_and_says_what_it_assumes(runs_root, tmp_pa
     torch.testing.assert_close(logits_of(run, images), model(images), rtol=CLOSE, atol=CLOSE)
 
 
+def _with_a_head(model, at, *layers):
+    model.set_submodule(at, nn.Sequential(*layers))
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("base", "at", "layers"),
+    [
+        ("torchvision/resnet18", "fc",
+         [nn.Linear(512, 31), nn.ReLU(), nn.Dropout(0.4), nn.Linear(31, 6)]),
+        ("torchvision/mobilenet_v3_small", "classifier",
+         [nn.Dropout(0.2), nn.Linear(576, 40), nn.BatchNorm1d(40), nn.ReLU(), nn.Linear(40, 3)]),
+        ("kuangliu/ResNet18", "linear", [nn.Dropout(), nn.Linear(512, 20), nn.ReLU(),
+         nn.Linear(20, 12), nn.ReLU(), nn.Linear(12, 4)]),
+    ],
+)  # fmt: skip
+def test_a_known_network_with_a_head_of_its_own(runs_root, tmp_path, base, at, layers):
+    torch.manual_seed(2)
+    model = _with_a_head(made(base), at, *layers)
+    brought = sources.from_file(saved(tmp_path / "transfer.pth", model.state_dict()))
+    candidate = brought.candidates[0]
+    assert candidate.base == base or base in candidate.aliases
+    assert candidate.num_classes == layers[-1].out_features
+    run = models.add(candidate, brought.tensors, settings_of(candidate), "own", brought.origin)
+    assert run.config.title == f"{candidate.base} with a head of its own"
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(logits_of(run, images), model(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"base": "os", "at": "fc", "layers": [{"kind": "linear", "name": "0", "in": 2, "out": 2}]},
+        {"base": "chain/net", "at": "fc", "layers": []},
+        {"base": "lenet", "at": "", "layers": [{"kind": "linear", "name": "0", "in": 2, "out": 2}]},
+        {"base": "lenet", "at": "__class__", "layers": [{"kind": "flatten", "name": "a"}]},
+        {"base": "lenet", "at": "fc3", "layers": [{"kind": "system", "name": "0"}]},
+        {"base": 3, "at": ["fc3"], "layers": {"a": 1}},
+    ],
+)
+def test_a_head_that_is_none_is_refused_in_a_sentence(arguments):
+    with pytest.raises(UserError):
+        architectures.create("headed/net", **arguments)
+
+
 def test_where_nothing_fits_the_weights_are_there_alone(runs_root, tmp_path):
     state = {"a.kernel": torch.rand(5, 3, 7, 7), "b.wq": torch.rand(6, 9), "c": torch.rand(3)}
     brought = sources.from_file(saved(tmp_path / "odd.pth", state))

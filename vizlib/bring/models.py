@@ -111,8 +111,9 @@ def _likely_normalisation(candidate: Candidate) -> tuple[list[float], list[float
     and such pictures.
     """
     channels = candidate.input_size[0]
-    if "/" in candidate.architecture:
-        source = elsewhere.source_of(candidate.architecture)
+    name = candidate.base or candidate.architecture
+    if "/" in name:
+        source = elsewhere.source_of(name)
         if len(source.mean) == channels:
             return list(source.mean), list(source.std)
     likely = {(3, 10): "CIFAR-10", (3, 100): "CIFAR-100", (3, 1000): "ImageNet", (1, 10): "MNIST"}
@@ -201,7 +202,7 @@ def _config(
     dataset: Dataset | None,
 ) -> RunConfig:
     return RunConfig(
-        title=origin.get("class", candidate.architecture),
+        title=origin.get("class", candidate.title),
         architecture=candidate.architecture,
         arguments=dict(candidate.arguments),
         dataset=dataset.name if dataset else "",

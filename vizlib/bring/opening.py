@@ -60,7 +60,7 @@ def told_apart(
             told.append((candidate, answer))
         elif candidate.how != REBUILT:
             earlier, other = told[alike]
-            aliases = (*earlier.aliases, candidate.architecture)
+            aliases = (*earlier.aliases, candidate.base or candidate.architecture)
             told[alike] = replace(earlier, aliases=aliases), other
     return [candidate for candidate, _ in told]
 

@@ -17,13 +17,17 @@ from vizlib import architectures
 from vizlib.architectures import Architecture
 from vizlib.bring import alignment, known
 from vizlib.bring.alignment import Shapes
+from vizlib.bring.heads import headed
 
 BY_NAME, BY_ORDER, BY_SHAPE, PARTLY = "by name", "by order", "by shape", "partly"
-REBUILT, ALONE, BY_CODE = "rebuilt", "weights alone", "by its code"
+HEADED, REBUILT = "with a head of its own", "rebuilt"
+ALONE, BY_CODE = "weights alone", "by its code"
 HOW_SURE = {
     BY_NAME: "certain: all names and shapes are its own",
     BY_ORDER: "likely: the names differ, and all shapes agree in their order",
     BY_SHAPE: "perhaps: the names differ, and shapes alone say which tensor is which",
+    HEADED: "likely: all but its last part have the network's names and shapes; between the linear "
+    "layers of that a ReLU is assumed",
     REBUILT: "perhaps: a plain chain of layers, of which the tensors do not say all",
     BY_CODE: "certain: traced from its own code",
     ALONE: "not known: only the weights can be shown, not how they compute",
@@ -58,6 +62,7 @@ class Candidate:
     misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
     aliases: tuple[str, ...] = ()
     assumed: str = ""
+    base: str = ""
 
     @property
     def is_usable(self) -> bool:
@@ -70,11 +75,16 @@ class Candidate:
         return {own: name for own, name in self.names.items() if own != name}
 
     @property
+    def title(self) -> str:
+        """What it is called."""
+        return f"{self.base} with a head of its own" if self.base else self.architecture
+
+    @property
     def sentence(self) -> str:
         """What was recognised, and how sure that is."""
         known_as = f" (as {', '.join(self.aliases)})" if self.aliases else ""
         assumed = f" Assumed: {self.assumed}." if self.assumed else ""
-        return f"{self.architecture}{known_as}; {HOW_SURE[self.how]}.{assumed}"
+        return f"{self.title}{known_as}; {HOW_SURE[self.how]}.{assumed}"
 
     def table(self) -> list[tuple[str, str, str]]:
         """(file's name, network's name, what about it) of every tensor of both."""
@@ -116,10 +126,32 @@ def recognise(
     usable = list(_each(known.of_kinds(shapes), lambda name: _renamed(name, shapes), say))
     if usable:
         return _sorted(usable)
-    near = _each(known.of_size(shapes), lambda name: _by_name(name, shapes), say)
-    return _sorted(
-        candidate for candidate in near if candidate.is_usable or _share(candidate, shapes)
-    )
+    near = list(_each(known.of_size(shapes), lambda name: _by_name(name, shapes), say))
+    near = [each for each in near if each.is_usable or _share(each, shapes)]
+    return _sorted([*_with_heads(near, shapes), *near])
+
+
+def _with_heads(near: Sequence[Candidate], shapes: Shapes) -> list[Candidate]:
+    """Those of the networks that are near, with a last part of somebody's own that makes them
+    fit.
+    """
+    found = []
+    for candidate in near:
+        arguments = headed(candidate.architecture, shapes)
+        if arguments is None or candidate.is_usable:
+            continue
+        found.append(
+            Candidate(
+                "headed/net",
+                arguments,
+                architectures.get(candidate.architecture).input_size,
+                arguments["layers"][-1]["out"],
+                HEADED,
+                {name: name for name in shapes},
+                base=candidate.architecture,
+            )
+        )
+    return found
 
 
 def _each(
@@ -162,7 +194,7 @@ def _sorted(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _usual_classes(name: str) -> int:
-    return architectures.get(name).arguments["num_classes"]
+    return architectures.get(name).arguments.get("num_classes", 0)
 
 
 def _by_name(name: str, shapes: Shapes) -> Candidate | None:

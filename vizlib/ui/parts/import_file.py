@@ -95,7 +95,7 @@ def remarks(brought):
     """What it is, and how sure that is."""
     for candidate in brought.candidates:
         if candidate.is_usable:
-            st.markdown(f"#### {plain(brought.name)}: {plain(candidate.architecture)}")
+            st.markdown(f"#### {plain(brought.name)}: {plain(candidate.title)}")
             break
     st.caption(" ".join(plain(sentence) for sentence in brought.remarks))
     if len(brought.parts) > 1:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 RGB, BGR = "RGB", "BGR"
 IMAGENET = "resnet18"  # of torchvision's, whose classes those of a thousand most likely are
 FILE = "model.safetensors"
+LARGE = (
+    200  # pixels a side: of photographs, which nearly all are normalised with ImageNet's figures
+)
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,8 @@ def guesses(
 
 
 def _likely_normalisation(candidate: Candidate) -> tuple[list[float], list[float]]:
-    """That of the scripts which the network comes from, or of the data that have as many classes
-    and such pictures.
+    """That of the scripts which the network comes from, or of the data that have such pictures and
+    as many classes.
     """
     channels = candidate.input_size[0]
     name = candidate.base or candidate.architecture
@@ -116,6 +119,8 @@ def _likely_normalisation(candidate: Candidate) -> tuple[list[float], list[float
         source = elsewhere.source_of(name)
         if len(source.mean) == channels:
             return list(source.mean), list(source.std)
+    if channels == 3 and candidate.input_size[1] >= LARGE:
+        return usual(channels)["ImageNet"]
     likely = {(3, 10): "CIFAR-10", (3, 100): "CIFAR-100", (3, 1000): "ImageNet", (1, 10): "MNIST"}
     name = likely.get((channels, candidate.num_classes), "0 to 1")
     return usual(channels)[name]

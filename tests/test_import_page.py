@@ -187,6 +187,15 @@ def test_the_command_takes_what_is_asked_for(tmp_path, capsys):
         assert words in capsys.readouterr().err
 
 
+def test_a_data_set_of_other_classes_is_refused_in_a_sentence(tmp_path, capsys):
+    path = tmp_path / "three.pt"
+    torch.save(architectures.create("akamaster/resnet20", num_classes=3).state_dict(), path)
+    for options in ([], ["--classes", "ant,bee,cow"]):
+        assert main(["import", str(path), "--data", "digits", *options]) == 2
+        assert "'digits' has 10 classes" in capsys.readouterr().err
+    assert not folders.list_runs(shipped=False)[0]
+
+
 def test_evaluating_an_import_without_data_says_what_to_do(tmp_path, capsys):
     path = tmp_path / "a.pt"
     torch.save(architectures.create("lenet").state_dict(), path)

@@ -40,7 +40,7 @@ class Settings:
 
     class_names: in the order of the logits. input_size: (C, H, W). mean, std: by channel, of pixels
     in [0, 1], in the order in which the network takes them. order: of the colours it takes, RGB or
-    BGR. dataset: the name of a data set with these classes, empty for none.
+    BGR.
     """
 
     class_names: list[str]
@@ -48,7 +48,6 @@ class Settings:
     mean: list[float]
     std: list[float]
     order: str = RGB
-    dataset: str = ""
 
 
 def fitted(candidate: Candidate, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -104,9 +103,7 @@ def guesses(
         names = pretrained.class_names(IMAGENET)
     if names is None or (candidate.num_classes and len(names) != candidate.num_classes):
         names = [f"class {number}" for number in range(max(1, candidate.num_classes))]
-    return Settings(
-        list(names), candidate.input_size, mean, std, dataset=dataset.name if dataset else ""
-    )
+    return Settings(list(names), candidate.input_size, mean, std)
 
 
 def _likely_normalisation(candidate: Candidate) -> tuple[list[float], list[float]]:

@@ -70,11 +70,6 @@ class Candidate:
         return not self.missing and not self.misshapen
 
     @property
-    def renamed(self) -> dict[str, str]:
-        """{network's name: file's name} of those that are called otherwise."""
-        return {own: name for own, name in self.names.items() if own != name}
-
-    @property
     def title(self) -> str:
         """What it is called."""
         return f"{self.base} with a head of its own" if self.base else self.architecture
@@ -137,8 +132,8 @@ def _with_heads(near: Sequence[Candidate], shapes: Shapes) -> list[Candidate]:
     """
     found = []
     for candidate in near:
-        arguments = headed(candidate.architecture, shapes)
-        if arguments is None or candidate.is_usable:
+        arguments = None if candidate.is_usable else headed(candidate.architecture, shapes)
+        if arguments is None:
             continue
         found.append(
             Candidate(

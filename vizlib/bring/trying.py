@@ -13,6 +13,7 @@ import numpy as np
 from vizlib.bring.models import BGR, RGB, Settings, network
 from vizlib.bring.recognition import Candidate
 from vizlib.datasets.usual import usual
+from vizlib.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -55,12 +56,19 @@ class Tried:
 
 def sample(dataset: Dataset, class_names: Sequence[str], count: int = MANY) -> tuple[Split, str]:
     """Labelled pictures to try a network on, drawn by seed, and which they are: of the training
-    images, so that those it will be tested on choose nothing.
+    images, so that those it will be tested on choose nothing. UserError for a data set with classes
+    that the network has not.
     """
+    classes = dataset.class_names
+    if sorted(classes) != sorted(class_names):
+        raise UserError(
+            f"{dataset.name!r} has {len(classes):,} classes, as {classes[0]!r}, and the network "
+            f"{len(class_names):,}, as {class_names[0]!r}: choose another set."
+        )
     part = "train" if "train" in dataset.splits else "test"
     split = dataset.splits[part]
     order = np.random.default_rng(SEED).permutation(len(split))[:count]
-    labels = np.array([list(class_names).index(name) for name in dataset.class_names])
+    labels = np.array([list(class_names).index(name) for name in classes])
     taken = split.take(order)
     return replace(taken, labels=labels[taken.labels]), f"{len(taken):,} {part} images"
 

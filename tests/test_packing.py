@@ -13,8 +13,9 @@ from vizlib import datasets
 from vizlib.command_line import main
 from vizlib.errors import UserError
 from vizlib.run import folders
+from vizlib.run.integers import SCALE
 from vizlib.run.predictions import load_predictions
-from vizlib.run.weights import SCALE, load_weights, packed_weights
+from vizlib.run.weights import load_weights, packed_weights
 from vizlib.training import packing
 from vizlib.training.evaluation import evaluate
 

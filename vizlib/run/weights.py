@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 
 from vizlib.errors import UserError
 from vizlib.files import write_whole
-from vizlib.run.checkpoints import SCALE, Bytes, Tensors, along, read_leniently, without_prefixes
+from vizlib.run import integers
+from vizlib.run.checkpoints import Bytes, Tensors, read_leniently, without_prefixes
 from vizlib.run.file_kinds import shown
 
 PREFIXES = ("module.", "model.", "_orig_mod.")
 PACKED_VALUES = 1024  # smaller tensors are not worth it
+FINEST = 8  # bits
 
 
 def save_weights(
@@ -39,26 +43,49 @@ def _to_save(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
     return smaller if smaller.isfinite().all() else tensor
 
 
-def packed_weights(state_dict: Mapping[str, torch.Tensor]) -> bytes:
-    """A safetensors file of tensors by name, the larger ones as 8-bit integers with one scale for
-    each output channel (float32): a quarter of float32's bytes. The rest, norms and biases among
-    it, as `save_weights` has it. `load_weights` gives floats again, each within half a scale.
+def packed_weights(state_dict: Mapping[str, torch.Tensor], bits: float = FINEST) -> bytes:
+    """A safetensors file of tensors by name, the larger ones as whole numbers with one scale for
+    each output channel (`vizlib.run.integers`); the rest, norms and biases among it, as
+    `save_weights` has it. `load_weights` gives floats again, each within half a scale.
+
+    bits: about how many a number takes in the mean, if the weights are normal. Where that is less
+    than FINEST, scales are multiples of a channel's root mean square and grow with the square root
+    of the size of its tensor: of all ways to spend so many bits, the one that disturbs the network
+    least if each tensor's relative error does as much (reverse water-filling: Cover and Thomas,
+    Elements of Information Theory, 10.3.3).
     """
-    tensors = {}
+    packed = {name: tensor for name, tensor in state_dict.items() if _is_packed(tensor)}
+    middle = _middle_size([tensor.numel() for tensor in packed.values()])
+    stored: dict[str, torch.Tensor] = {}
     for name, tensor in state_dict.items():
-        if tensor.is_floating_point() and tensor.ndim > 1 and tensor.numel() >= PACKED_VALUES:
-            tensors[name], tensors[name + SCALE] = _as_integers(tensor)
-        else:
-            tensors[name] = _to_save(tensor, torch.float16)
-    return safetensors.torch.save(tensors)
+        if name not in packed:
+            stored[name] = _to_save(tensor, torch.float16)
+            continue
+        values = tensor.detach().cpu().float().numpy()
+        scales = _scales(values, bits, math.sqrt(values.size / middle))
+        arrays = integers.deflated(name, values, scales)
+        stored |= {part: torch.tensor(array) for part, array in arrays.items()}
+    return safetensors.torch.save(stored)
 
 
-def _as_integers(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """int8 (K, ...) in [-127, 127] and the scale of each output channel, float32 (K,)."""
-    tensor = tensor.detach().cpu().float().contiguous()
-    largest = tensor.flatten(1).abs().amax(dim=1)
-    scales = torch.where(largest > 0, largest / 127, 1.0)
-    return (tensor / along(scales, tensor)).round().to(torch.int8), scales
+def _is_packed(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.ndim > 1 and tensor.numel() >= PACKED_VALUES
+
+
+def _middle_size(sizes: list[int]) -> float:
+    """The geometric mean of the size of the tensor that a value is in, over all values."""
+    return math.exp(sum(size * math.log(size) for size in sizes) / max(1, sum(sizes)))
+
+
+def _scales(values: np.ndarray, bits: float, share: float) -> np.ndarray:
+    """The scale of each channel, float32 (K,). share: of the usual one, that the tensor has."""
+    finest = integers.finest_scales(values)
+    if bits >= FINEST:
+        return finest
+    sizes = np.sqrt(np.square(values.reshape(len(values), -1)).mean(axis=1))
+    # numbers that are normal take log2(size / scale) and these bits more
+    coarse = sizes * share * 2 ** (math.log2(2 * math.pi * math.e) / 2 - bits)
+    return np.maximum(finest, coarse).astype(np.float32)
 
 
 def load_weights(path_or_bytes: str | os.PathLike | Bytes, *, only_finite: bool = True) -> Tensors:

@@ -73,6 +73,14 @@ def parts_of(name: str, stored: Container[str]) -> list[str]:
     return [name, *parts] if parts and name in stored else parts
 
 
+def damaged(name: str) -> UserError:
+    """What is said of a tensor whose parts do not fit one another."""
+    return UserError(
+        f"The packed tensor {shown(name)} and its scales do not fit: the file is damaged. Copy it "
+        "again."
+    )
+
+
 def shape_of(name: str, parts: Mapping[str, np.ndarray]) -> tuple[int, ...]:
     """The shape of a tensor whose parts these are; nothing of its size is allocated. UserError for
     parts that do not fit one another.
@@ -87,7 +95,7 @@ def shape_of(name: str, parts: Mapping[str, np.ndarray]) -> tuple[int, ...]:
         and scales.shape == shape[:1]
     )
     if not fits:
-        raise _damaged(name)
+        raise damaged(name)
     return shape
 
 
@@ -120,19 +128,12 @@ def _inflated(name: str, content: np.ndarray, shape: tuple[int, ...]) -> np.ndar
     try:
         steps = reader.decompress(content.tobytes(), count + 1)  # the end is seen behind the last
     except zlib.error:
-        raise _damaged(name) from None
+        raise damaged(name) from None
     if len(steps) != count or not reader.eof or reader.unused_data:
-        raise _damaged(name)
+        raise damaged(name)
     return np.frombuffer(steps, np.int8).reshape(shape)
 
 
 def _along(scales: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Scales (K,) as they multiply an array of a shape (K, ...)."""
     return scales.reshape(-1, *[1] * (len(shape) - 1))
-
-
-def _damaged(name: str) -> UserError:
-    return UserError(
-        f"The packed tensor {shown(name)} and its scales do not fit: the file is damaged. Copy it "
-        "again."
-    )

@@ -404,12 +404,7 @@ def weight_shapes(run: Run) -> dict[str, tuple[int, ...]]:
     """What the run's weights are called and how large each is, {name: shape}, read without torch;
     empty where there are none.
     """
-    with moments.opened(run.path("model.safetensors")) as tensors:
-        return (
-            {name: tuple(tensors.get_slice(name).get_shape()) for name in sorted(tensors.keys())}
-            if tensors
-            else {}
-        )
+    return moments.shapes(run.path("model.safetensors"))
 
 
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
@@ -424,8 +419,7 @@ def colour_filters(run: Run) -> np.ndarray | None:
     ]
     if len(fitting) != 1:
         return None
-    with moments.opened(run.path("model.safetensors")) as tensors:
-        return tensors.get_tensor(fitting[0]).astype(np.float32) if tensors else None
+    return moments.floats(run.path("model.safetensors"), fitting[0])
 
 
 # The Data page. A data set is told from another state of itself by its folder's time of change.

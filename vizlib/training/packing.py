@@ -17,7 +17,8 @@ from vizlib.training.evaluation import answers_with
 from vizlib.training.remembered import remembered, split_again
 
 BITS = (2.5, 3, 3.5, 4, 4.5, 5, 6, FINEST)
-MOST_LOST = 0.003  # of the accuracy: more would be another network
+# of the accuracy, of which five digits are stored: more would be another network
+MOST_LOST = 0.003 + 1e-5
 MOST_CHANGED = 0.01  # of the answers to the validation images
 
 Say = Callable[[str], object]
@@ -109,7 +110,7 @@ def _is_worse(before: Predictions, after: Predictions) -> bool:
     classes = np.bincount(before.labels)
     one = 1 / (classes[classes > 0].min() * np.count_nonzero(classes))
     lost = balanced_accuracy(before) - balanced_accuracy(after)
-    return before.accuracy - after.accuracy > MOST_LOST or lost > max(MOST_LOST, 1.001 * one)
+    return before.accuracy - after.accuracy > MOST_LOST or lost > max(MOST_LOST, one + 1e-5)
 
 
 def balanced_accuracy(predictions: Predictions) -> float:

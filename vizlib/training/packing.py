@@ -9,12 +9,14 @@ from vizlib.datasets import Dataset, Split
 from vizlib.errors import UserError
 from vizlib.files import write_whole
 from vizlib.inside.held_out import held_out, is_what_was_tested
+from vizlib.run import moments
 from vizlib.run.events import add_to_ended
 from vizlib.run.folders import Run
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
 from vizlib.run.weights import FINEST, Tensors, load_weights, packed_weights
 from vizlib.training.evaluation import answers_with
 from vizlib.training.remembered import remembered, split_again
+from vizlib.training.snapshots import thin
 
 BITS = (2.5, 3, 3.5, 4, 4.5, 5, 6, FINEST)
 # of the accuracy, of which five digits are stored: more would be another network
@@ -39,7 +41,8 @@ class Packed:
 
 def pack(run: Run, dataset: Dataset, say: Say = lambda text: None) -> Packed:
     """Store a finished run's weights in few bits (`packed_weights`), and what the network answers
-    with these: its predictions and its test accuracy are those of the file from then on.
+    with these: its predictions and its test accuracy are those of the file from then on. Its film
+    of learning is stored as it is today too (`thin`).
 
     The validation images choose how few: the fewest of BITS that lose no more than MOST_LOST of
     accuracy and balanced accuracy and change no more than MOST_CHANGED of the answers; all of them
@@ -141,6 +144,7 @@ def _keep(run: Run, packed: bytes, answers: Predictions) -> Packed:
     before, finished = load_predictions(path, classes), run.events_of("finished")[-1]
     write_whole(run.path("model.safetensors"), packed)
     save_predictions(path, answers)
+    thin(run.path(moments.SNAPSHOTS))
     stored = load_predictions(path, classes)
     values = sum(tensor.numel() for tensor in load_weights(packed).values())
     result = Packed(

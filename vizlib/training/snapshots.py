@@ -28,8 +28,9 @@ from vizlib.run import integers, moments
 LAYERS = 5
 LARGEST_SIDE = 32
 SHOWN = 8_192
+PICTURE = "probe/picture"
 OF_STEP = re.compile(r"(?:conv1|probe|range)/(\d{8,15})(?!\d)", re.ASCII)
-STORED = ("I8", "U8", "F16", "F32")
+STORED = ("I8", "U8", "F16", "F32")  # what there is in files of ours
 
 
 def is_log_spaced(step: int) -> bool:
@@ -55,18 +56,17 @@ class Snapshots:
         names = [name for name, _ in filters]
         self._layers = [(name, model.get_submodule(name)) for name in _spread(names, LAYERS)]
         self._conv1 = filters[0][1] if filters else None
-        self._taken = {"probe/picture": np.ascontiguousarray(picture.transpose(1, 2, 0))}
+        self._taken = {PICTURE: np.ascontiguousarray(picture.transpose(1, 2, 0))}
 
     def take_up(self, step: int) -> None:
         """Go on with the snapshots up to this step that the file has, of a training that is
-        resumed.
+        resumed; a damaged film begins anew.
         """
-        with moments.opened(self._path) as tensors:  # a damaged film begins anew
-            for name in tensors.keys() if tensors else ():
-                match = OF_STEP.match(name)
-                is_ours = tensors.get_slice(name).get_dtype() in STORED
-                if is_ours and match and int(match[1]) <= step:
-                    self._taken[name] = tensors.get_tensor(name)
+        self._taken |= {
+            name: array
+            for name, array in _stored(self._path).items()
+            if name == PICTURE or ((match := OF_STEP.match(name)) and int(match[1]) <= step)
+        }
 
     def take(self, step: int) -> None:
         if self._conv1 is None:
@@ -104,6 +104,35 @@ class Snapshots:
             for handle in handles:
                 handle.remove()
         return {name: maps for name, maps in maps_by_layer.items() if maps.isfinite().all()}
+
+
+def thin(path: Path) -> None:
+    """Write a film of learning that an earlier version stored as it is stored today."""
+    stored = _stored(path)
+    whole = [name for name, array in stored.items() if _is_whole(name, array)]
+    for name in whole:
+        stored |= integers.rounded(name, stored[name].astype(np.float32))
+    if whole:
+        write_whole(path, safetensors.numpy.save(stored))
+
+
+def _is_whole(name: str, array: np.ndarray) -> bool:
+    return (
+        name.startswith("conv1/")
+        and array.dtype.kind == "f"
+        and array.ndim == 4
+        and bool(np.isfinite(array).all())
+    )
+
+
+def _stored(path: Path) -> dict[str, np.ndarray]:
+    """What a film's file holds; nothing where it cannot be read."""
+    with moments.opened(path) as tensors:
+        return {
+            name: tensors.get_tensor(name)
+            for name in (tensors.keys() if tensors else ())
+            if tensors.get_slice(name).get_dtype() in STORED
+        }
 
 
 def _spread(names: list[str], count: int) -> list[str]:

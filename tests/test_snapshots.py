@@ -108,7 +108,8 @@ def test_an_earlier_film_is_gone_on_with(film, tmp_path):
     """Up to the step that is resumed from, as it lies there; then with snapshots of today."""
     import torch
 
-    path, model = film.path("snapshots.safetensors"), Net()
+    path = film.path("snapshots.safetensors")
+    model = Net().to(memory_format=torch.channels_last)
     content = safetensors.numpy.load_file(path)
     content["conv1/x"] = content["conv1/00000000"]
     path.write_bytes(safetensors.numpy.save(content))

@@ -41,7 +41,8 @@ def rounded(name: str, values: np.ndarray, scales: np.ndarray | None = None) -> 
     """
     scales = finest_scales(values) if scales is None else scales
     steps = np.round(values / _along(scales, values.shape))
-    return {name: steps.astype(np.int8), name + SCALE: scales.astype(np.float32)}
+    # in rows, as files of tensors have them: weights that were trained may lie channels last
+    return {name: steps.astype(np.int8, order="C"), name + SCALE: scales.astype(np.float32)}
 
 
 def deflated(name: str, values: np.ndarray, scales: np.ndarray) -> Arrays:

@@ -80,7 +80,8 @@ class Snapshots:
             least, greatest = maps.min(), maps.max()
             levels = ((maps - least) / (greatest - least).clamp(min=1e-12) * 255).round()
             ends = torch.stack([least, greatest])
-            self._taken[f"probe/{step:08d}/{name}"] = levels.to(torch.uint8).cpu().numpy()
+            levels = levels.to(torch.uint8).cpu().contiguous().numpy()
+            self._taken[f"probe/{step:08d}/{name}"] = levels
             self._taken[f"range/{step:08d}/{name}"] = ends.cpu().numpy()
         write_whole(self._path, safetensors.numpy.save(self._taken))
 

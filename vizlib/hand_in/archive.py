@@ -26,7 +26,10 @@ README = """What is in this zip, made by Convscope
 
 report.html        everything to look at: double-click it, no network is needed
 config.json        what was trained on what, and how; class names, mean and deviation
-model.safetensors  the weights as Convscope keeps them: safetensors.torch.load_file(...)
+model.safetensors  the weights as Convscope keeps them: safetensors.torch.load_file(...). Where they
+                   are packed: zlib.decompress of the bytes NAME.deflated_int8 are whole numbers of
+                   8 bits in the shape NAME.shape_of_int8, channel by channel times
+                   NAME.scale_of_int8; state_dict.pt has the products
 state_dict.pt      the same in float32: torch.load("state_dict.pt", weights_only=True); it fits
                    vizlib.architectures.create({name!r}, **arguments of config.json)
 model.onnx         the network: onnxruntime.InferenceSession(...).run(None, {{"images": x}}), where

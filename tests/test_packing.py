@@ -2,9 +2,11 @@
 its file holds, and that no file can ask for more than it brings.
 """
 
+import io
 import math
 import shutil
 import tracemalloc
+import zipfile
 import zlib
 
 import numpy as np
@@ -16,6 +18,8 @@ import torch
 from vizlib import datasets
 from vizlib.command_line import main
 from vizlib.errors import UserError
+from vizlib.hand_in.archive import write_zip
+from vizlib.hand_in.gathered import Gathered
 from vizlib.run import checkpoints, folders, integers, moments
 from vizlib.run.integers import DEFLATED, SCALE, SHAPE
 from vizlib.run.predictions import Predictions, load_predictions
@@ -221,6 +225,20 @@ def test_a_packed_run_is_what_its_file_is(copied, capsys):
     assert finished["bits"] == pytest.approx(8 * size / values, abs=0.01)
     assert main(["pack", "small"]) == 2
     assert f"packed already, in {finished['bits']:g} bits" in capsys.readouterr().err
+
+
+def test_what_is_handed_in_says_how_to_read_it(copied):
+    """As the note in the zip has it, without a line of ours."""
+    packing.pack(copied, datasets.load("digits"))
+    run, file = folders.open_run("small"), io.BytesIO()
+    write_zip(file, [Gathered(run)], "", with_onnx=False)
+    archive = zipfile.ZipFile(file)
+    assert "zlib.decompress(NAME.deflated_int8)" in archive.read("README.txt").decode()
+    stored = safetensors.numpy.load(archive.read("model.safetensors"))
+    counts = np.frombuffer(zlib.decompress(stored["conv2.weight" + DEFLATED].tobytes()), np.int8)
+    counts = counts.reshape(stored["conv2.weight" + SHAPE])
+    given = torch.load(io.BytesIO(archive.read("state_dict.pt")), weights_only=True)["conv2.weight"]
+    assert np.array_equal(counts * stored["conv2.weight" + SCALE][:, None, None, None], given)
 
 
 def test_one_that_would_lose_too_much_stays_as_it_is(copied, monkeypatch):

@@ -15,7 +15,7 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-from vizlib import datasets
+from vizlib import architectures, datasets
 from vizlib.command_line import main
 from vizlib.errors import UserError
 from vizlib.hand_in.archive import write_zip
@@ -23,7 +23,7 @@ from vizlib.hand_in.gathered import Gathered
 from vizlib.run import checkpoints, folders, integers, moments
 from vizlib.run.integers import DEFLATED, SCALE, SHAPE
 from vizlib.run.predictions import Predictions, load_predictions
-from vizlib.run.weights import load_weights, packed_weights
+from vizlib.run.weights import disturbed, load_weights, packable, packed_weights
 from vizlib.training import packing
 from vizlib.training.evaluation import evaluate
 
@@ -88,6 +88,46 @@ def test_as_many_bits_as_asked_for_and_the_larger_tensor_the_coarser(bits):
     size = math.exp((64_000 * math.log(64_000) + 1_024_000 * math.log(1_024_000)) / values)
     scale = (1_024_000 / size) ** 0.5 * (2 * math.pi * math.e) ** 0.5 / 2**bits
     assert error["large"] == pytest.approx(scale / 12**0.5, rel=0.02)
+
+
+def test_what_does_less_harm_is_the_coarser():
+    """Four times the root of the harm, a quarter of the error; without any, no more than its own
+    size.
+    """
+    torch.manual_seed(2)
+    given = {name: torch.randn(64, 1000) for name in ("a", "b", "c")}
+    back = load_weights(packed_weights(given, 4, {"a": 0.9, "b": 0.9 / 16, "c": 0.9}))
+    error = {name: float((back[name] - given[name]).std()) for name in given}
+    assert error["b"] / error["a"] == pytest.approx(4, rel=0.05)
+    assert error["c"] == pytest.approx(error["a"], rel=0.02)
+    back = load_weights(packed_weights(given, 3, {"a": 5, "b": 0, "c": 5}))
+    steps = back["b"][0].unique().diff()
+    assert float(steps.min()) == pytest.approx(float(given["b"][0].square().mean().sqrt()))
+
+
+def test_a_disturbed_tensor_has_the_error_of_its_steps():
+    torch.manual_seed(3)
+    weight = torch.randn(32, 1000) * torch.logspace(-3, 2, 32)[:, None]
+    error = (disturbed(weight) - weight).std(dim=1) / weight.std(dim=1)
+    assert torch.allclose(error, torch.full((32,), 0.5 / 12**0.5), rtol=0.1)
+
+
+def test_the_harm_of_each_tensor_is_measured(copied):
+    """By the same forward pass in plain torch: the logits change as the last layer's do."""
+    dataset, weights = datasets.load("digits"), load_weights(copied.path("model.safetensors"))
+    split = dataset.splits["test"].take(np.arange(30, 130))
+    harms = packing._harms(copied, dataset, weights, split)
+    assert list(harms) == packable(weights) == ["conv2.weight", "fc.weight"]
+    model = architectures.create(copied.config.architecture, **copied.config.arguments).eval()
+    model.load_state_dict(weights)
+    images = torch.from_numpy(split.images(copied.input_size)).float() / 255
+    images = (images - copied.config.mean[0]) / copied.config.std[0]
+    seen = []
+    model.fc.register_forward_hook(lambda module, given, output: seen.append(given[0]))
+    with torch.no_grad():
+        model(images)
+        change = seen[0] @ (disturbed(model.fc.weight) - model.fc.weight).T
+    assert harms["fc.weight"] == pytest.approx(float(change.square().mean()), rel=1e-3)
 
 
 def test_numbers_that_are_often_the_same_take_a_bit():
@@ -283,7 +323,9 @@ def test_the_validation_images_choose_and_the_test_images_only_ask_for_more(copi
     """
     run, said, asked = copied, [], []
     trained = load_predictions(run.path("predictions.npz"), 10)
-    monkeypatch.setattr(packing, "packed_weights", lambda weights, bits: asked.append(bits) or b"")
+    monkeypatch.setattr(
+        packing, "packed_weights", lambda weights, bits, harms: asked.append(bits) or b""
+    )
 
     def made_up(weights, split, *_):
         if len(split) == 143:
@@ -294,6 +336,7 @@ def test_the_validation_images_choose_and_the_test_images_only_ask_for_more(copi
         return Predictions(trained.labels, logits, trained.image_ids)
 
     monkeypatch.setattr(packing, "load_weights", lambda data: {})
+    monkeypatch.setattr(packing, "_harms", lambda *_: {})
     monkeypatch.setattr(packing, "_answers", made_up)
     monkeypatch.setattr(packing, "_keep", lambda run, packed, answers: answers.accuracy)
     assert packing.pack(run, datasets.load("digits"), said.append) == trained.accuracy

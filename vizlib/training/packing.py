@@ -13,7 +13,14 @@ from vizlib.run import moments
 from vizlib.run.events import add_to_ended
 from vizlib.run.folders import Run
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
-from vizlib.run.weights import FINEST, Tensors, load_weights, packed_weights
+from vizlib.run.weights import (
+    FINEST,
+    Tensors,
+    disturbed,
+    load_weights,
+    packable,
+    packed_weights,
+)
 from vizlib.training.evaluation import answers_with
 from vizlib.training.remembered import remembered, split_again
 from vizlib.training.snapshots import thin
@@ -21,6 +28,7 @@ from vizlib.training.snapshots import thin
 BITS = (2.5, 3, 3.5, 4, 4.5, 5, 6, FINEST)
 # of the accuracy, of which five digits are stored: more would be another network
 MOST_LOST = 0.003 + 1e-5
+SOME = 100  # pictures that show which tensors matter
 MOST_CHANGED = 0.01  # of the answers to the validation images
 
 Say = Callable[[str], object]
@@ -54,9 +62,9 @@ def pack(run: Run, dataset: Dataset, say: Say = lambda text: None) -> Packed:
     """
     trained = _check(run)
     tested, weights = _tested(run, dataset), load_weights(run.path("model.safetensors"))
-    fewest, lost = _fewest(run, dataset, weights, say), ""
+    (fewest, harms), lost = _fewest(run, dataset, weights, say), ""
     for bits in BITS[BITS.index(fewest) :]:
-        packed = packed_weights(weights, bits)
+        packed = packed_weights(weights, bits, harms)
         answers = _answers(load_weights(packed), tested, run, dataset)
         lost = f"{answers.accuracy:.2%} of the test images right instead of {trained:.2%}"
         say(f"{bits} bits: {lost}.")
@@ -87,23 +95,41 @@ def _tested(run: Run, dataset: Dataset) -> Split:
     return split
 
 
-def _fewest(run: Run, dataset: Dataset, weights: Tensors, say: Say) -> float:
-    """The fewest bits that will do, by the validation images."""
+def _fewest(
+    run: Run, dataset: Dataset, weights: Tensors, say: Say
+) -> tuple[float, dict[str, float]]:
+    """The fewest bits that will do, and the harms by which they are shared out, by the validation
+    images.
+    """
     try:
         split = split_again(dataset, remembered(run.folder, dataset, run.config, write=False))[1]
     except UserError:  # a training of an earlier version, whose pictures are others now
-        return FINEST
+        return FINEST, {}
     before = _answers(weights, split, run, dataset)
+    harms = _harms(run, dataset, weights, split)
     for bits in BITS[:-1]:
-        after = _answers(load_weights(packed_weights(weights, bits)), split, run, dataset)
+        after = _answers(load_weights(packed_weights(weights, bits, harms)), split, run, dataset)
         changed = changed_share(before, after)
         say(
             f"{bits} bits: {after.accuracy:.2%} of {len(split):,} validation images right instead "
             f"of {before.accuracy:.2%}, {changed:.2%} answered otherwise."
         )
         if changed <= MOST_CHANGED and not _is_worse(before, after):
-            return bits
-    return FINEST
+            return bits, harms
+    return FINEST, harms
+
+
+def _harms(run: Run, dataset: Dataset, weights: Tensors, split: Split) -> dict[str, float]:
+    """The mean square by which the logits of some pictures change where one tensor is disturbed, by
+    its name.
+    """
+    some = split.take(np.linspace(0, len(split) - 1, min(SOME, len(split))).astype(int))
+    logits = _answers(weights, some, run, dataset).logits
+    harms = {}
+    for name in packable(weights):
+        others = weights | {name: disturbed(weights[name])}
+        harms[name] = float(np.square(_answers(others, some, run, dataset).logits - logits).mean())
+    return harms
 
 
 def _is_worse(before: Predictions, after: Predictions) -> bool:

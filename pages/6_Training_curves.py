@@ -131,7 +131,8 @@ def summary(run):
     steps = run.events_of("step")
     speeds = [step["images_per_second"] for step in steps if step.get("images_per_second")]
     if speeds:
-        text += f" {statistics.median(speeds):,.0f} training images a second."
+        computed = f", in {plain(run.computed)}" if run.computed else ""
+        text += f" {statistics.median(speeds):,.0f} training images a second{computed}."
     if run.events_of("pictures"):
         text += (
             " The training images grew to their size at the dashed lines; the validation images "

@@ -31,6 +31,7 @@ from vizlib.training.evaluation import answers, evaluate, mean_loss
 from vizlib.training.measures import Clock, Marks, Meter
 from vizlib.training.noted import Moment, Noted, rounded
 from vizlib.training.prepared import prepare
+from vizlib.training.processor import this_processor
 from vizlib.training.remembered import remembered
 from vizlib.training.requests import KEEP, PAUSE, STOP, Requests
 from vizlib.training.schedules import picture_size, rate_share
@@ -223,6 +224,8 @@ class Training:
             self._moment(),
             _device_name(self.device),
             resumes=resumes,
+            processor=this_processor(),
+            number_types=self.prepared.number_types,
             processes=self.group.size,
             parameters=sum(parameter.numel() for parameter in self.model.parameters()),
             train_images=len(self.batches.labels),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vizlib.training.number_types import PRODUCT, fast_type
 from vizlib.training.recipes import Recipe
 
 # Muon's companions: rates of biases and matrices as shares of the filters' rate, for a loss summed
@@ -134,10 +135,12 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """A matrix (rows, columns) with its singular values brought to between about 0.5 and 1.5, by
-    Newton-Schulz iterations in bfloat16.
+    Newton-Schulz iterations in the type that its device multiplies matrices fastest in.
     """
     a, b, c = COEFFICIENTS
-    wide = matrix.bfloat16() if len(matrix) <= matrix.shape[1] else matrix.bfloat16().T
+    wide = matrix.to(fast_type(matrix.device, PRODUCT))
+    if len(matrix) > matrix.shape[1]:
+        wide = wide.T
     wide = wide / (wide.norm() + 1e-7)
     for _ in range(ITERATIONS):
         square = wide @ wide.T

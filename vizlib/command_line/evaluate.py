@@ -25,8 +25,7 @@ def add_to(commands: Commands) -> None:
 def evaluate_run(options: argparse.Namespace) -> None:
     from vizlib import datasets
     from vizlib.inside.held_out import is_what_was_tested, set_aside, to_look_at
-    from vizlib.run.predictions import save_predictions
-    from vizlib.training.evaluation import answer, evaluate
+    from vizlib.training.evaluation import answer, evaluate, store
 
     run = run_named(options.run)
     if run.missing_weights:
@@ -43,7 +42,7 @@ def evaluate_run(options: argparse.Namespace) -> None:
     is_same = is_what_was_tested(run, predictions.image_ids)
     is_stored = is_same and dataset.note == run.config.dataset_note
     if is_stored:
-        save_predictions(run.path("predictions.npz"), predictions)
+        store(run, predictions)
     else:  # other pictures: what the run reports stays as it is
         print(f"Not stored: the run was tested on {run.config.dataset_note or 'another copy'}.")
     print(f"{run.run_id} on {dataset.note}")

@@ -190,8 +190,8 @@ EVENTS = {
     "failed": Declaration(optional={"reason": TEXT}, phase="failed"),
     "finished": Declaration(
         needed={"test_accuracy": SHARE, "seconds": AMOUNT},
-        # written again where the weights were packed afterwards: in how many bits, and what the
-        # trained ones reached
+        # written again where the answers were given anew and are others, and where the weights were
+        # packed afterwards: in how many bits, and what the trained ones reached
         optional={"kept": FLAG, "bits": COUNT, "trained_accuracy": SHARE},
         phase="finished",
     ),

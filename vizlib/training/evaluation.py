@@ -83,6 +83,18 @@ def answer(
     return predictions
 
 
+def store(run: Run, predictions: Predictions) -> None:
+    """Keep a run's answers to all its test images, and note their accuracy where the one noted when
+    it finished is another.
+    """
+    save_predictions(run.path("predictions.npz"), predictions)
+    accuracy = round(predictions.accuracy, 5)
+    finished = run.events_of("finished")
+    if finished and finished[-1]["test_accuracy"] != accuracy:
+        noted = {name: finished[-1][name] for name in finished[-1] if name not in ("event", "time")}
+        add_to_ended(run.folder, "finished", **noted | {"test_accuracy": accuracy})
+
+
 def _told(
     images: np.ndarray | Iterable[np.ndarray], count: int, say: Callable[[float], None]
 ) -> Iterator[np.ndarray]:

@@ -47,12 +47,10 @@ def show(run, predictions, confusion, keys, across):
 
 def say_shipped(run, count, where):
     """How many of them are shown, where only some pictures ship, with the way to all."""
-    which = caches.from_which(run)
-    sentence = f"Shown: the first {min(count, MOST_SHOWN)}, of pictures {which}."
+    which, shown = caches.from_which(run), min(count, MOST_SHOWN)
+    sentence = f"{shown} of them shown, {which}." if count else f"None of them is {which}."
     with st.container(horizontal=True, vertical_alignment="center"):
-        say_which(
-            run, sentence if count else f"None of them is shown: pictures are {which}.", where
-        )
+        say_which(run, sentence, where)
 
 
 def of_cell(run, predictions, confusion, keys):

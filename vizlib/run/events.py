@@ -114,6 +114,8 @@ EVENTS = {
         needed={"parameters": COUNT},
         optional={
             "device": NAME,
+            "processor": NAME,
+            "number_types": NAME,  # that it computes in
             "processes": COUNT,
             "train_images": COUNT,
             "val_images": COUNT,

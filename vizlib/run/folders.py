@@ -261,6 +261,16 @@ class Run:
             started[-1].get("device", "unknown device") if started else "unknown device"
         ).replace("1 threads", "1 thread")
 
+    @property
+    def computed(self) -> str:
+        """In which types of number it was trained, and by which processor, in words; empty for a
+        run of a version that did not write them down.
+        """
+        facts = self.events_of("started")[-1] if self.events_of("started") else {}
+        if not {"number_types", "processor"} <= facts.keys():
+            return ""
+        return f"{facts['number_types']}, on {facts['processor']}"
+
 
 def duration(seconds: float) -> str:
     """Seconds as somebody would say them: "8 s", "2 min", "1.5 h"."""

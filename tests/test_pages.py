@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests import facts
 from vizlib import datasets
+from vizlib.inside import strongest
 from vizlib.run import folders, moments
 from vizlib.run.verdict import COLLAPSED, judge_run
 
@@ -50,9 +51,12 @@ def fine(app):
 
 @pytest.fixture(autouse=True)
 def fresh_caches(monkeypatch, tmp_path):
-    """No run of an earlier test in a cache, none of this machine's own runs in the list."""
+    """No run of an earlier test in a cache, none of this machine's own runs in the list; and no
+    search for the strongest images, which would go on beside the next tests.
+    """
     import streamlit as st
 
+    monkeypatch.setattr(strongest, "of_run", lambda *given: None)
     monkeypatch.setenv("CONVSCOPE_RUNS", str(tmp_path / "runs"))
     st.cache_resource.clear()
     st.cache_data.clear()

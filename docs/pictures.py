@@ -32,17 +32,9 @@ CIFAR10 = dict(
     licence="Its makers state none; they ask for the citation.",
     changes="None: these are the official pixels.",
 )
-KNEE = dict(
-    source="Knee Osteoarthritis Severity Grading Dataset, https://doi.org/10.17632/56rmx5bjcr.1: "
-    "100 of its test images, organised from the Osteoarthritis Initiative.",
-    citation="Pingjun Chen, Knee Osteoarthritis Severity Grading Dataset, Mendeley Data, V1, 2018.",
-    licence="CC BY 4.0, https://creativecommons.org/licenses/by/4.0/.",
-    changes="Shrunk from 224 x 224 to 64 x 64 pixels.",
-)
 # name: (how many, the data set, others that have some of its pictures, what is said of them)
 LOTS = {
     "cifar10": (500, "cifar10", ["cifar10-imbalanced"], CIFAR10),
-    "knee": (100, "csv-imbalanced:knee", [], KNEE),
 }
 
 

@@ -29,7 +29,7 @@ from vizlib.ui.data import caches
 LOTS = sorted(path.stem for path in shipped.FOLDER.glob("*.webp"))
 RUNS = {run.run_id: run for run in folders.list_runs()[0] if run.config.dataset in shipped.names()}
 WITH_WEIGHTS = [run_id for run_id, run in RUNS.items() if run.has("model.safetensors")]
-MOST_BYTES = {"cifar10": 1_300_000, "knee": 400_000}
+MOST_BYTES = {"cifar10": 1_300_000}
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ thing on disk.
           model.safetensors       the best weights, float16; large networks ship without
           evaluations.safetensors the validation images' matrices, by step
           predictions.npz         labels and logits of the held-out images
-          strongest.safetensors   which held-out images excite each unit most, if somebody asked
+          strongest.safetensors   which held-out images excite each unit most, if somebody asked;
+                                  strongest-shipped.safetensors: which of the pictures that ship
           snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
           last.pt                 what resuming needs, gone once finished
           alive.lock              held by the training process as long as it lives

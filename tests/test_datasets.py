@@ -456,7 +456,7 @@ def test_numbers_that_begin_anew_in_each_class_are_no_rows(data_folder):
 
 def test_classes_that_are_not_the_run_s_are_refused():
     names = [str(digit) for digit in range(10)]
-    rest: dict[str, Any] = dict(dataset="digits", whole=False, levels=None)
+    rest: dict[str, Any] = dict(dataset="digits", whole=False, levels=None, origin=None)
     assert datasets.load_for(SimpleNamespace(class_names=names, **rest)).name == "digits"
     for other in (names[:9], names[::-1], [*names, "10"]):
         with pytest.raises(UserError, match="10 classes"):

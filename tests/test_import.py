@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from vizlib import architectures
+from vizlib import architectures, datasets
 from vizlib.bring import alignment, known, models, opening, sources, trying
 from vizlib.bring.models import BGR, RGB
 from vizlib.bring.recognition import ALONE, BY_NAME, BY_ORDER, BY_SHAPE, PARTLY, REBUILT, recognise
@@ -22,6 +22,9 @@ from vizlib.errors import UserError
 from vizlib.inside.activations import forward
 from vizlib.inside.model import load_model
 from vizlib.run import folders
+from vizlib.run.predictions import load_predictions
+from vizlib.run.weights import load_weights
+from vizlib.training.evaluation import answer
 
 CLOSE = 1e-5
 
@@ -356,6 +359,35 @@ def test_an_imported_run_says_where_it_comes_from_and_keeps_every_value(runs_roo
     assert again["origin"] == run.config.origin
     weights = safetensors.torch.load_file(run.path("model.safetensors"))
     assert all(torch.equal(weights[name], each) for name, each in model.state_dict().items())
+
+
+def test_classes_in_another_order_than_the_data_set_s_are_told_by_their_names(runs_root, tmp_path):
+    """The oracle is a shipped network, whose answers are stored; its classes in another order, no
+    two of which are exchanged, as a file from elsewhere has them.
+    """
+    known = folders.open_run("digits_three_layer")
+    names = ["2", "0", "9", "4", "1", "8", "5", "6", "3", "7"]
+    state = load_weights(known.path("model.safetensors"))
+    for name in list(state)[-2:]:
+        state[name] = state[name][[int(class_name) for class_name in names]]
+    brought = sources.from_file(saved(tmp_path / "net.pth", {"state_dict": state}))
+    candidate = brought.candidates[0]
+    settings = settings_of(
+        candidate, class_names=names, mean=known.config.mean, std=known.config.std
+    )
+    data = replace(datasets.load("digits"), ordered=True)
+    run = models.add(candidate, brought.tensors, settings, "net", brought.origin, data)
+    assert not run.config.ordered, "they are no grades in this order"
+    stored = load_predictions(known.path("predictions.npz"), 10)
+    for given in (data, datasets.load_for(run.config)):
+        answered = answer(run, given)
+        assert np.array_equal(answered.image_ids, stored.image_ids)
+        for kind in ("labels", "predicted_labels"):
+            said = [int(names[label]) for label in getattr(answered, kind)]
+            assert said == getattr(stored, kind).tolist()
+        assert run.events_of("answered")[-1]["test_accuracy"] == stored.accuracy > 0.9
+    with pytest.raises(UserError, match="in another order"):
+        datasets.load_for(replace(run.config, origin=None))
 
 
 def test_a_second_import_of_one_name_gets_a_number(runs_root, tmp_path):

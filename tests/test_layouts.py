@@ -377,6 +377,7 @@ def test_the_classes_keep_the_order_of_the_run(data_folder):
     write(data_folder / "plants", ["1", "2", "10"], 5)
     names = ["1", "10", "2"]
     config = SimpleNamespace(dataset="folder:plants", class_names=names, whole=False, levels=None)
+    config.origin = None
     dataset = datasets.load_for(config)
     assert dataset.class_names == ["1", "10", "2"]
     assert colours_by_class(dataset) == {

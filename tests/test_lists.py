@@ -101,6 +101,7 @@ def test_numbers_from_one_make_no_class_of_zero(data_folder):
     # a run of an earlier version had a class 0, of which it never saw a picture
     names = ["0", "1", "2", "3"]
     earlier = SimpleNamespace(dataset="csv:set", class_names=names, whole=False, levels=None)
+    earlier.origin = None
     again = datasets.load_for(earlier)
     assert again.class_names == ["0", "1", "2", "3"]
     check_labels(again)

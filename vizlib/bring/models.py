@@ -209,7 +209,7 @@ def _config(
         arguments=dict(candidate.arguments),
         dataset=dataset.name if dataset else "",
         dataset_note=dataset.note if dataset else None,
-        ordered=dataset.ordered if dataset else False,
+        ordered=_are_grades(settings.class_names, dataset),
         class_names=list(settings.class_names),
         input_size=list(settings.input_size),
         mean=list(settings.mean),
@@ -222,6 +222,13 @@ def _config(
         seed=0,
         versions={},
         origin=dict(origin),
+    )
+
+
+def _are_grades(class_names: Sequence[str], dataset: Dataset | None) -> bool:
+    """Whether these classes stand one above the other: the data set's grades, in their order."""
+    return (
+        dataset is not None and dataset.ordered and list(class_names) == list(dataset.class_names)
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -123,6 +123,9 @@ class TrainedOn(Protocol):
 
     @property
     def levels(self) -> Sequence[float] | None: ...
+
+    @property
+    def origin(self) -> Mapping[str, str] | None: ...
 
 
 @dataclass(frozen=True)
@@ -376,10 +379,12 @@ def load_for(config: TrainedOn) -> Dataset:
 
 def in_terms_of(config: TrainedOn, dataset: Dataset) -> Dataset:
     """A run's data set as `seen_by` it, its classes in the run's order. UserError if it has other
-    classes, or an order of them that no rule of names explains.
+    classes, or an order of them that no rule of names explains. A network from elsewhere may have
+    them in any order: there the names alone say what an answer means.
     """
     dataset, names = seen_by(dataset, config), list(config.class_names)
-    if names in (_by_letters(dataset), _counted_from_zero(dataset)):
+    is_permuted = config.origin is not None and sorted(names) == _by_letters(dataset)
+    if is_permuted or names in (_by_letters(dataset), _counted_from_zero(dataset)):
         return _in_order(dataset, names)
     if list(dataset.class_names) != names:
         raise UserError(

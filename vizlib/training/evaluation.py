@@ -64,12 +64,12 @@ def answer(
 ) -> Predictions:
     """Let a network from elsewhere answer the test images of its data set, and keep that in its
     run: Predictions, and an "answered" event. say: told the share that is answered, in [0, 1].
-    UserError where there are none.
+    UserError where there are none. dataset: with its classes in any order.
 
     Whether it has learned from some of them, nobody here can know.
     """
     weights = load_weights(run.path("model.safetensors"))
-    split = held_out(run, dataset)
+    split = held_out(run, datasets.in_terms_of(run.config, dataset))
     predictions = answers_with(
         weights, split, run.config, mirrors=dataset.mirrors, device=device, say=say
     )

@@ -129,7 +129,7 @@ def from_which(run: Run) -> str:
 def _its_data(run: Run) -> tuple[Any, ...]:
     """What to_look_at() goes by: runs that see one data set in one way share it in memory."""
     config = run.config
-    seen = config.whole, tuple(config.levels or ())
+    seen = config.whole, tuple(config.levels or ()), config.origin is not None
     return config.dataset, tuple(run.class_names), *seen, are_shipped(run)
 
 

@@ -50,9 +50,9 @@ class Convolved:
     given: float32 (C, H, W), the input channels that the unit reads, with what was put around them;
     `outside` says how many rows and columns of it that is. fill: what stands there, "zeros", or how
     it was made. first: the number of the first of these, of `channels`. is_picture: whether they
-    are the picture itself, as the network gets it. kernel: float32 (C, kh, kw). bias: None where there is
-    none. shares: float32 (C, h, w), what each channel brings to each position. output: float32 (h,
-    w), the network's own values. stages: what becomes of them, up to the rectifier.
+    are the picture itself, as the network gets it. kernel: float32 (C, kh, kw). bias: None where
+    there is none. shares: float32 (C, h, w), what each channel brings to each position. output:
+    float32 (h, w), the network's own values. stages: what becomes of them, up to the rectifier.
     """
 
     given: np.ndarray

@@ -19,6 +19,7 @@ from vizlib.ui.parts import playground
 from vizlib.ui.widgets import atlas_view, play_view
 
 MOST_ANSWERS = 5
+LEAST = 0.005  # of a share that is shown: less would be written 0 %
 SHOWN = ("maps", "what changed")
 
 
@@ -48,7 +49,7 @@ def play(run, picture):
     layer = controls(run)
     pixels = playground.base(run, picture, ground)
     painted = ground.edits.of(pixels, mean_colour(run.config.mean))
-    before = playground.now(run, pixels, layer, {})
+    before = playground.before(run, picture, ground, layer)
     after = playground.now(run, painted, layer, playground.off(run))
     with board:
         draw_board(run, ground, painted, before, after)
@@ -86,7 +87,11 @@ def answers(run, before, after):
     first = before.argmax()
     if first not in best:
         best[-1] = first
-    return [(run.class_names[label], float(before[label]), float(after[label])) for label in best]
+    return [
+        (run.class_names[label], float(before[label]), float(after[label]))
+        for label in best
+        if max(before[label], after[label]) >= LEAST
+    ]
 
 
 def sentence(run, before, after):

@@ -42,7 +42,7 @@ class Ground:
         if isinstance(number, (int, float)) and 0 <= number < 2**53:
             self.number = int(number)
         self.problem = ""
-        kinds.get(deed.get("kind"), lambda deed: None)(deed)
+        kinds.get(str(deed.get("kind")), lambda deed: None)(deed)
 
     def _stroke(self, deed):
         stroke, name = Stroke.read(deed), str(deed.get("id"))[:MOST_IDS]
@@ -107,8 +107,8 @@ def switch(run, layer_name, units):
 
 @dataclass(frozen=True)
 class Now:
-    """What the network gives to a picture: probabilities (K,), the layer's maps (C, h, w) or (C,),
-    and how long it took.
+    """What the network gives to a picture: probabilities (K,), the layer's maps (C, h, w), of one
+    pixel where they are plain values, and how long it took.
     """
 
     probabilities: np.ndarray
@@ -128,7 +128,16 @@ def now(run, pixels, layer, silent):
     _, image = to_network_input(pixels, run.input_size, config.mean, config.std)
     logits, found = capture_without(caches.model(run), image, [layer.name], silent, layouts)
     maps = layer.layout.units_first(found[layer.name])[0].numpy()
+    maps = maps if maps.ndim == 3 else maps[:, None, None]
     return Now(logits.softmax(1)[0].numpy(), maps, time.perf_counter() - start)
+
+
+def before(run, picture, ground, layer):
+    """The Now of the picture as it came, with all units on."""
+    if ground.frame is not None:
+        return now(run, base(run, picture, ground), layer, {})
+    display, seconds = caches.feature_maps(run, picture, layer.name)
+    return Now(caches.answer(run, picture)[0], display.maps, seconds)
 
 
 def base(run, picture, ground):

@@ -20,11 +20,11 @@ def show(run, picture, layer, unit, position):
     """Draw how a unit of a Layer, or the convolution before it, makes its value at a position,
     None for a layer without maps.
     """
-    st.markdown("#### A convolution at work")
     source = _convolution_of(run, layer, position)
     if source is None:
         st.caption(_without_kernel(layer))
         return
+    st.markdown("#### A convolution at work")
     work = caches.convolved(run, picture, source.name, unit)
     display = ConvolutionDisplay.from_convolved(work, position)
     st.markdown(_how(work, layer, source, unit))
@@ -78,7 +78,7 @@ def _how(work, layer, source, unit):
         f", {work.dilation[0] - 1} left out between its numbers" if max(work.dilation) > 1 else ""
     )
     moves = f"in steps of {steps}{gaps}" if height * width > 1 else "from place to place"
-    instead = "" if source is layer else f", which {plain(layer.name)} goes on with"
+    instead = "" if source is layer else f", before {plain(layer.name)},"
     return (
         f"The **{height} × {width} kernel** of unit {unit} of {plain(source.name)}{instead} slides "
         f"over {given} {moves}. At each place {math.prod(work.kernel.shape):,} products are added "

@@ -12,8 +12,12 @@ const colour = share => {
     far = Math.min(1, Math.abs(share));
   return GREY.map((from, part) => Math.round(from + (end[part] - from) * far));
 };
-const written = (value, most = 3) =>
-  (Math.abs(value) >= 100 ? value.toFixed(1) : value.toFixed(most)).replace('-', '−');
+const written = (value, decimals = 3) => {
+  const text = value.toFixed(Math.abs(value) >= 100 ? 1 : decimals);
+  return (Number(text) === 0 ? text.replace('-', '') : text).replace('-', '−');
+};
+// how many decimals tell numbers apart of which this is the greatest
+const decimalsFor = most => (most >= 0.2 ? 2 : most >= 0.02 ? 3 : 4);
 const signed = value => (value < 0 ? `(${written(value)})` : written(value));
 
 /** The numbers of the input, also of what stands around it. */
@@ -135,7 +139,7 @@ export default function ({parentElement, data, setTriggerValue}) {
       const number = value(tap),
         [red, green, blue] = colour(number / limit),
         light = 0.299 * red + 0.587 * green + 0.114 * blue;
-      box.textContent = taps <= MOST_WRITTEN ? written(number, 2) : '';
+      box.textContent = taps <= MOST_WRITTEN ? written(number, decimalsFor(limit)) : '';
       box.style.background = `rgb(${red}, ${green}, ${blue})`;
       box.style.color = light > 140 ? '#111' : '#fff';
       box.classList.toggle('outside', name === 'window' && !read.inside(...under(place, tap)));

@@ -38,6 +38,7 @@ from pathlib import Path
 
 from benchmarks import tables
 from benchmarks.servers import ROOT
+from vizlib.training.processor import cores
 
 BATCH = 128
 
@@ -127,7 +128,7 @@ def measure_speed(options, sizes):
         for _ in range(sizes.rounds):
             for loop in LOOPS:
                 images_a_second = _in_a_process(loop, network, options)
-                speeds[loop].append(images_a_second / tables.cores())
+                speeds[loop].append(images_a_second / cores())
         theirs, ours = (statistics.median(speeds[loop]) for loop in LOOPS)
         ratio = f"**{ours / theirs:.1f}**"
         tables.add(f"`{network}`", f"{theirs:,.0f}", f"{ours:,.0f}", ratio, asked)
@@ -152,7 +153,7 @@ def conventional(network, sizes):
     pictures = _as_torchvision_has_them(sizes.data)
     return max(
         _conventional_speed(pictures, network, sizes.seconds / 2, workers)
-        for workers in (0, tables.cores())
+        for workers in (0, cores())
     )
 
 

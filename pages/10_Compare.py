@@ -2,6 +2,8 @@
 see in one image.
 """
 
+from contextlib import suppress
+
 import streamlit as st
 
 from vizlib.displays.curves import AXES, CurvesDisplay
@@ -43,6 +45,8 @@ def show(run, picture):
             second = pick_second(run, others)
             swap_button(run, second)
             say_standing([run, second])
+            with suppress(UserError):  # the matrices below say why there is nothing to compare
+                compared_answers.conclusion(run, second)
         with st.container(width=560):
             figures([run, second])
     curves([run, second])

@@ -8,6 +8,7 @@ import time
 import streamlit as st
 
 from vizlib.displays.curves import AXES, QUANTITIES, CurvesDisplay
+from vizlib.run import findings
 from vizlib.ui import page
 from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import film_slider, status
@@ -18,7 +19,7 @@ from vizlib.ui.widgets import charts
 
 
 def show(run, picture):
-    status.title("Training curves")
+    status.title(f"Training curves of {run.run_id}")
     runs = [run, *pick_others(run)]
     logs, alone = logs_brought.pick()
     # on a narrow screen they go on in a second line
@@ -92,7 +93,7 @@ def draw(runs, logs, shown, other):
     for log in display.without(quantity, axis):
         st.caption(plain(f"{log} has no {quantity} over {axis}."))
     for run in runs:
-        st.markdown(summary(run))
+        st.markdown(conclusion(run))
     for log in logs:
         logs_brought.show(log)
     names = [
@@ -101,7 +102,7 @@ def draw(runs, logs, shown, other):
     ]
     names += [f"{log.name} ({log.kind})" for log in logs]
     text = (
-        f"{', '.join(names)}: {quantity} over {axis}{status.took(runs, 'drawn', seconds)}. "
+        f"{', '.join(names)}: {quantity} over {axis}. "
         "Dotted: training images, full: held-out validation images, star: the best checkpoint, "
     )
     text += "chosen on them. "
@@ -109,7 +110,8 @@ def draw(runs, logs, shown, other):
         text += "Of a log: dashed what it calls test, star the best epoch that it tells of. "
     text += "The camera above the chart saves it as PNG."
     file_name = "-".join([*(run.run_id for run in runs), *(log.name for log in logs)][:4])
-    caption(text, f"{file_name}-curves", csv=display.csv)
+    more = " ".join([*map(facts, runs), status.took(runs, "drawn", seconds)])
+    caption(text, f"{file_name}-curves", more=more.strip(), csv=display.csv)
 
 
 def without_curves(run):
@@ -122,38 +124,50 @@ def without_curves(run):
     return not_yet.without(run, "step")
 
 
-def summary(run):
-    """One line on how a run stands, where its best checkpoint is, and how fast it was."""
-    finished = run.events_of("finished")
-    text = f"**{plain(run.run_id)}**: "
-    text += in_the_end(run.best, finished[-1]) if finished else status.sentence(run)
-    text += f" {run.packed}" if run.packed else ""
-    steps = run.events_of("step")
-    speeds = [step["images_per_second"] for step in steps if step.get("images_per_second")]
-    if speeds:
-        text += f" {statistics.median(speeds):,.0f} training images a second."
+def conclusion(run):
+    """What the curves of a run say, or how it stands as long as it is not finished."""
+    finished, best = run.events_of("finished"), run.best
+    words = [f"**{plain(run.run_id)}**"]
+    if not finished:
+        words.append(status.sentence(run))
+    words.append(plain(overfits(run)))
+    if finished and best:
+        words.append(
+            f"Best epoch: **{best['epoch']:.3g}**, with {best['val_accuracy']:.1%} of the "
+            "validation images right; its weights were kept."
+        )
+    if finished:
+        words.append(f"**{finished[-1]['test_accuracy']:.1%}** of the test images are right.")
     if run.events_of("pictures"):
-        text += (
-            " The training images grew to their size at the dashed lines; the validation images "
+        words.append(
+            "The training images grew to their size at the dashed lines; the validation images "
             "have it throughout."
         )
-    return text
+    return "  ".join(filter(None, words))
 
 
-def in_the_end(best, finished):
-    """What came of a finished run. best: its best "epoch" event, or None; finished: its last
-    event.
-    """
-    text = "finished"
-    if best:
-        text += (
-            f", best checkpoint after epoch {best['epoch']:.3g} with a validation accuracy of "
-            f"{best['val_accuracy']:.1%}"
-        )
-    return (
-        f"{text}, {finished['test_accuracy']:.1%} on the test images, "
-        f"{finished['seconds']:,.0f} s of training."
+def overfits(run):
+    """Whether it does, in a sentence; empty as long as that cannot be said."""
+    started, grown = run.events_of("started"), run.events_of("pictures")
+    return findings.overfitting(
+        run.events_of("epoch"),
+        images=started[-1].get("val_images") if started else None,
+        is_over=not run.is_active,
+        whole_from=grown[-1]["step"] if grown else 0,
     )
+
+
+def facts(run):
+    """How fast a run was, on what, and how its weights are stored, for those who ask."""
+    words = [f"{run.run_id}:"]
+    if finished := run.events_of("finished"):
+        words.append(f"{finished[-1]['seconds']:,.0f} s of training on {run.device}.")
+    speeds = [event.get("images_per_second") for event in run.events_of("step")]
+    if any(speeds):
+        speed = statistics.median(filter(None, speeds))
+        computed = f", in {run.computed}" if run.computed else ""
+        words.append(f"{speed:,.0f} training images a second{computed}.")
+    return " ".join(filter(None, [*words, run.packed])) if len(words) > 1 else ""
 
 
 page.run(

@@ -8,12 +8,14 @@ from functools import partial
 import streamlit as st
 
 from vizlib.displays.confusion import ConfusionDisplay
+from vizlib.run import findings
 from vizlib.ui import page
 from vizlib.ui.data import answers as answers_of
 from vizlib.ui.data import caches
 from vizlib.ui.frame import film_slider, guard, status
 from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.guard import sentences
+from vizlib.ui.frame.plain import plain
 from vizlib.ui.parts import cell_images, confused, import_test, verdict_box
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
@@ -22,7 +24,7 @@ NONE = "none"
 
 
 def show(run, picture):
-    status.title("Confusion matrix", run)
+    status.title(f"Confusion matrix of {run.run_id}", run)
     others = [each.run_id for each in caches.run_list()[0] if each.run_id != run.run_id]
     other = chosen(
         "Beside it", [NONE, *others], key="beside", help="A second run, side by side.", word="run"
@@ -64,6 +66,9 @@ def one_run(run, which, step, wide):
 
 def say_verdict(run, answers):
     verdict_box.show(run.run_id, answers.verdict)
+    unanswered = answers.predictions.unanswered() if answers.predictions is not None else None
+    names = [plain(name) for name in run.class_names]
+    st.markdown(findings.most_mistaken(answers.counts, names, unanswered))
     if answers.predictions is None:
         st.caption(
             f"On the validation images, {answers.moment}. No single answers are stored of "
@@ -84,10 +89,10 @@ def draw_matrix(run, answers, display, keys, key, wide):
     figure = display.plot(selected, dark=charts.is_dark(), narrow=not wide)
     took = status.took([run], "drawn", time.perf_counter() - start)
     charts.steady(figure, key=key, on_select=clicked, config=charts.CAMERA_ONLY)
-    text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}{took}."
+    text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}."
     if not wide:
         text += " Whole percents of the row."
-    caption(text, f"{run.run_id}-confusion", csv=display.csv)
+    caption(text, f"{run.run_id}-confusion", more=took, csv=display.csv)
 
 
 def cell_in_view(class_names, keys):

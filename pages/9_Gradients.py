@@ -5,6 +5,7 @@ it?
 import streamlit as st
 
 from vizlib.displays.gradients import SIZES, GradientsDisplay
+from vizlib.run import findings
 from vizlib.ui import page
 from vizlib.ui.data import caches, not_yet
 from vizlib.ui.frame import film_slider, status
@@ -73,6 +74,10 @@ def pick_size():
 
 def draw(run, display, size, step):
     """The course of all layers, and how they stand at one step."""
+    for name, gradients in display.histories.items():
+        said = findings.handed_on(gradients.sizes(size)[gradients.row(step)])
+        at_first = findings.handed_on(gradients.sizes(size)[0])
+        st.markdown(f"**{plain(name)}**  {said}{before(said, at_first, gradients, step)}")
     charts.steady(display.plot(size, step), key="course", config={"displaylogo": False})
     moment = "now" if run.is_active else "at the end"
     if step is not None:
@@ -84,6 +89,13 @@ def draw(run, display, size, step):
     charts.steady(
         display.plot_depth(size, step), key="depth_of_gradient", config={"displaylogo": False}
     )
+
+
+def before(said, at_first, gradients, step):
+    """How it was at the first step, where that is another thing."""
+    if at_first == said or gradients.row(step) == 0:
+        return ""
+    return f" At step {gradients.steps[0]:,}: {at_first[0].lower()}{at_first[1:]}"
 
 
 def files(run, shown, display, size):

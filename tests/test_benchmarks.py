@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import tables
+from vizlib.training import processor
 
 SERVE = {  # the rows that each part promises, by how they begin
     "home": ["Home, first pixels"],
@@ -62,7 +62,7 @@ def check(printed, promised):
         assert " | ".join(texts).startswith(beginning)
         assert numbers, printed
         assert all(math.isfinite(value) and value >= 0 for value in numbers), printed
-    assert tables.this_processor() in printed
+    assert processor.this_processor() in printed
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_what_is_checked_can_fail():
     head = "| what | way | s |\n|---|---|---:|\n"
     assert figures(f"{head}| a | b | **1,000.5** |") == [(["a", "b"], [1000.5])]
     with pytest.raises(AssertionError):
-        check(f"{head}| a | b | nan |\n{tables.this_processor()}", ["a | b"])
+        check(f"{head}| a | b | nan |\n{processor.this_processor()}", ["a | b"])
     with pytest.raises(AssertionError):
         check(f"{head}| a | b | 1 |", ["a | b"])
 
@@ -208,13 +208,13 @@ model name : Another
 def test_the_processor_is_named(monkeypatch, tmp_path, text, expected):
     path = tmp_path / "cpuinfo"
     path.write_text(text)
-    monkeypatch.setattr(tables, "CPUINFO", path)
-    monkeypatch.setattr(tables.platform, "processor", lambda: "aarch64")
-    assert tables.this_processor().split(", ")[:-1] == expected  # the last says how many cores
+    monkeypatch.setattr(processor, "CPUINFO", path)
+    monkeypatch.setattr(processor.platform, "processor", lambda: "aarch64")
+    assert processor.this_processor().split(", ")[:-1] == expected  # the last says how many cores
 
 
 def test_without_linux_the_processor_is_what_python_knows(monkeypatch, tmp_path):
-    monkeypatch.setattr(tables, "CPUINFO", tmp_path / "none")
-    monkeypatch.setattr(tables.platform, "processor", lambda: "")
-    monkeypatch.setattr(tables.platform, "machine", lambda: "arm64")
-    assert tables.this_processor().startswith("arm64, ")
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "none")
+    monkeypatch.setattr(processor.platform, "processor", lambda: "")
+    monkeypatch.setattr(processor.platform, "machine", lambda: "arm64")
+    assert processor.this_processor().startswith("arm64, ")

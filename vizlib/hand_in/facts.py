@@ -107,6 +107,7 @@ def _training(run: Run) -> Facts:
     finished, best = run.events_of("finished"), run.best
     return [
         ("Trained for", f"{duration(finished[-1]['seconds'])} on {run.device}" if finished else ""),
+        ("Computed in", run.computed),
         ("Best checkpoint", _best(best) if best else ""),
         (
             "Began with",

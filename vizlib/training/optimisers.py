@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vizlib.training.devices import has_fused_steps
+from vizlib.training.number_types import PRODUCT, fast_type
 from vizlib.training.recipes import Recipe
 
 # Muon's companions: rates of biases and matrices as shares of the filters' rate, for a loss summed
@@ -42,14 +44,14 @@ def _usual(learned: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer
     ]
     groups = [group | {"share": 1.0} for group in groups if group["params"]]
     if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=has_fused_steps(learned))
     return _with_momentum(
         torch.optim.SGD(
             groups,
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
-            fused=True,
+            fused=has_fused_steps(learned),
         )
     )
 
@@ -80,7 +82,7 @@ def _muon(learned: list[nn.Parameter], recipe: Recipe) -> list[torch.optim.Optim
             lr=recipe.learning_rate,
             momentum=COMPANION_MOMENTUM,
             nesterov=True,
-            fused=True,
+            fused=has_fused_steps(learned),
         )
         optimisers.append(_with_momentum(sgd))
     return optimisers
@@ -134,10 +136,12 @@ class Muon(torch.optim.Optimizer):
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """A matrix (rows, columns) with its singular values brought to between about 0.5 and 1.5, by
-    Newton-Schulz iterations in bfloat16.
+    Newton-Schulz iterations in the type that its device multiplies matrices fastest in.
     """
     a, b, c = COEFFICIENTS
-    wide = matrix.bfloat16() if len(matrix) <= matrix.shape[1] else matrix.bfloat16().T
+    wide = matrix.to(fast_type(matrix.device, PRODUCT))
+    if len(matrix) > matrix.shape[1]:
+        wide = wide.T
     wide = wide / (wide.norm() + 1e-7)
     for _ in range(ITERATIONS):
         square = wide @ wide.T

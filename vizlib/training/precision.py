@@ -6,6 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from vizlib.training.number_types import CONVOLUTION, fast_type
+
 
 def half_type(
     device: torch.device, model: nn.Module, picture_size: Sequence[int]
@@ -13,12 +15,12 @@ def half_type(
     """The two-byte type that convolutions are faster in on this device, or None. model: on it;
     picture_size: the smallest (C, H, W) that it gets.
     """
-    if device.type == "cuda":
-        has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
-        return torch.bfloat16 if has_bfloat16 else torch.float16
-    if torch.cpu._is_avx512_bf16_supported() and not _strides_over_a_point(model, picture_size):
-        return torch.bfloat16
-    return None
+    fast = fast_type(device, CONVOLUTION)
+    if fast is torch.float32:
+        return None
+    if device.type == "cpu" and _strides_over_a_point(model, picture_size):
+        return None
+    return fast
 
 
 def _strides_over_a_point(model: nn.Module, picture_size: Sequence[int]) -> bool:

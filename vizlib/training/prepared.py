@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from vizlib.datasets import Dataset, Split, reading
 from vizlib.run.config import RunConfig
 from vizlib.run.images import RunImages
-from vizlib.training import recipes
+from vizlib.training import devices, recipes
 from vizlib.training.batches import Batches, InMemory, Source, Streamed, normalised
 from vizlib.training.distributed import Group
+from vizlib.training.number_types import PRODUCT, fast_type
 from vizlib.training.optimisers import make_optimisers
 from vizlib.training.precision import half_type
 from vizlib.training.recipes import Recipe
@@ -36,7 +37,7 @@ class Prepared:
     frozen: the modules that are not learned. layers: name and weight of each layer that is.
     class_weights: float (K,), or None where all classes count the same. autocast: the arguments of
     torch.autocast. probe: the picture whose maps are kept, uint8 (C, H, W), and the same as the
-    network gets it, float32 (1, C, H, W).
+    network gets it, float32 (1, C, H, W). number_types: that are computed in, in words.
     """
 
     batches: Batches
@@ -51,6 +52,7 @@ class Prepared:
     autocast: dict[str, Any]
     scaler: torch.amp.GradScaler
     probe: tuple[np.ndarray, Tensor]
+    number_types: str
 
 
 def prepare(
@@ -66,7 +68,7 @@ def prepare(
     network gets the weights of a saved state afterwards: the run that it started from may be gone
     by now.
     """
-    _use(device)
+    devices.use(device)
     recipe = recipes.from_config(config)
     training, validation = split_again(dataset, images)
     batches = _batches(config, recipe, dataset, training, device, group)
@@ -89,14 +91,8 @@ def prepare(
         autocast=_autocast(device, half),
         scaler=torch.amp.GradScaler(device.type, enabled=half is torch.float16),
         probe=_probe(config, validation, device),
+        number_types=_number_types(recipe, device, half or torch.float32),
     )
-
-
-def _use(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-        # batches are of one or two sizes: the fastest algorithm is worth finding
-        torch.backends.cudnn.benchmark = True
 
 
 def _batches(
@@ -159,6 +155,14 @@ def _autocast(device: torch.device, half: torch.dtype | None) -> dict[str, Any]:
         "dtype": half or torch.bfloat16,
         "enabled": half is not None,
     }
+
+
+def _number_types(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> str:
+    words = str(dtype).removeprefix("torch.")
+    product = fast_type(device, PRODUCT)
+    if recipe.optimiser == "muon" and product is not dtype:
+        words += f" (Muon's steps in {str(product).removeprefix('torch.')})"
+    return words
 
 
 def _learned_layers(model: nn.Module) -> list[tuple[str, Tensor]]:

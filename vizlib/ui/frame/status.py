@@ -122,7 +122,9 @@ def say_problems(runs):
 
 
 def took(runs, verb, seconds):
-    """How long a figure of these runs took, for its caption; empty where one of them is followed:
-    it would change with every look at it.
+    """How long a figure of these runs took, in a sentence; empty where one of them is followed: it
+    would change with every look at it.
     """
-    return "" if any(run.is_active for run in runs) else f"; {verb} in {seconds * 1000:.0f} ms"
+    if any(run.is_active for run in runs):
+        return ""
+    return f"{verb.capitalize()} in {seconds * 1000:.0f} ms."

@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from vizlib.displays.confusion import ConfusionDifference, ConfusionDisplay
+from vizlib.run import findings
 from vizlib.run.predictions import agreement, mcnemar
 from vizlib.ui.data import answers
 from vizlib.ui.frame import guard
@@ -32,6 +33,16 @@ def show(first, second):
         image_by_image(
             (first, answers_of_first.predictions), (second, answers_of_second.predictions)
         )
+
+
+def conclusion(first, second):
+    """Say which of two runs is better, where that can be said of the same images."""
+    stored = [(run, answers.at(run).predictions) for run in (first, second)]
+    counts = counted(*stored)
+    if counts is not None:
+        (_, only_first), (only_second, _) = counts.tolist()
+        names = [plain(run.run_id) for run in (first, second)]
+        st.markdown(findings.better(names, only_first, only_second))
 
 
 def matrix(run, key):

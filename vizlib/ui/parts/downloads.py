@@ -9,12 +9,14 @@ from vizlib.ui.frame.plain import plain
 _MIME = {"png": "image/png", "svg": "image/svg+xml", "csv": "text/csv", "gif": "image/gif"}
 
 
-def caption(text, name, **makers):
+def caption(text, name, more="", **makers):
     """Write the provenance of a figure and a button for each file: caption("...", "conv1", png=f,
-    svg=g, csv=h), each f() -> bytes or text.
+    svg=g, csv=h), each f() -> bytes or text. more: what only those look for who ask, shown when the
+    mark behind the text is pointed at.
     """
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:80]
-    st.caption(plain(text))  # data sets and runs are named by somebody
+    # data sets and runs are named by somebody
+    st.caption(plain(text), help=plain(more) if more else None)
     with st.container(horizontal=True):
         for ending, make in makers.items():
             file_name = f"{stem}.{ending}"

@@ -55,9 +55,10 @@ def play(run, picture):
         draw_board(run, ground, painted, before, after)
     all_maps(run, layer, before, after)
     st.caption(
-        f"Answered in {after.seconds * 1000:.0f} ms. Pictures of yours and of the camera stay on "
-        "the machine that runs Convscope. What is painted and switched off is of this session "
-        "alone: nobody else sees it, and it is not in the link."
+        "Pictures of yours and of the camera stay on the machine that runs Convscope. What is "
+        "painted and switched off is of this session alone: nobody else sees it, and it is not in "
+        "the link.",
+        help=f"Answered in {after.seconds * 1000:.0f} ms.",
     )
 
 

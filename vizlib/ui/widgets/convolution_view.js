@@ -2,7 +2,7 @@ const BLUE = [33, 102, 172],
   GREY = [247, 247, 247],
   RED = [178, 24, 43];
 const SLIDE = 90; // milliseconds a step
-const MOST_STEPS = 300;
+const MOST_STEPS = 160;
 const MOST_WRITTEN = 81; // numbers of a kernel that have room
 
 const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));

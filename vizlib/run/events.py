@@ -240,9 +240,9 @@ def read_events(path: Path) -> tuple[list[Event], str]:
     return events, faults.words()
 
 
-def phase_at_end(path: Path) -> str | None:
-    """The phase that a file's last event with one begins, as far as its last TAIL bytes tell; None
-    where they do not.
+def phase_at_end(path: Path) -> Event | None:
+    """A file's last event that begins a phase, as far as its last TAIL bytes tell; None where they
+    do not.
     """
     try:
         with open_regular(path) as file:
@@ -256,7 +256,7 @@ def phase_at_end(path: Path) -> str | None:
     for line in reversed(lines[begins > 0 :]):
         event = faults.fitting(line, 0)
         if event is not None and event["event"] in declared:
-            return declared[event["event"]]
+            return event
     return None
 
 

@@ -45,7 +45,7 @@ _PHASES = phases()
 # the newest state is kept: a growing one has hundreds.
 _State = tuple[int, int]
 _latest_events: dict[Path, tuple[_State, tuple[list[Event], str]]] = {}
-_latest_phases: dict[Path, tuple[_State, str | None]] = {}
+_latest_phases: dict[Path, tuple[_State, Event | None]] = {}
 _latest_runs: dict[Path, tuple[_State, Run]] = {}
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
@@ -137,7 +137,8 @@ class Run:
 
         Derived from the events and from whether a process holds the run's lock, never stored.
         """
-        phase = self._phase()
+        last = self.last_phase
+        phase = _PHASES[last["event"]] if last else None
         if phase in ENDS:
             return phase
         # one that is ahead of the clock was not just made
@@ -145,8 +146,9 @@ class Run:
         just_started = phase is None and abs(age) < STARTING_SECONDS
         return phase or "queued" if self._is_held() or just_started else "interrupted"
 
-    def _phase(self) -> str | None:
-        """What its last event with a phase says; None before the first one.
+    @property
+    def last_phase(self) -> Event | None:
+        """Its last event that begins a phase; None before the first one.
 
         That mostly stands in the last line: of a thousand runs not all events are read.
         """
@@ -156,15 +158,10 @@ class Run:
             return None
         latest = _latest_phases.get(path)
         if latest is None or latest[0] != state:
-            phase = phase_at_end(path) or next(
-                (
-                    _PHASES[event["event"]]
-                    for event in reversed(self.events)
-                    if event["event"] in _PHASES
-                ),
-                None,
+            event = phase_at_end(path) or next(
+                (event for event in reversed(self.events) if event["event"] in _PHASES), None
             )
-            latest = _latest_phases[path] = state, phase
+            latest = _latest_phases[path] = state, event
         return latest[1]
 
     def _is_held(self) -> bool:

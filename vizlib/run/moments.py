@@ -53,6 +53,16 @@ def filters(run: Run) -> dict[int, np.ndarray]:
         }
 
 
+def filters_shape(run: Run) -> tuple[int, ...]:
+    """The shape (out, in, h, w) of the filters stored, of which none is read; empty where there are
+    none.
+    """
+    with opened(run.path(SNAPSHOTS)) as tensors:
+        for name, _, _ in _stored(tensors, "conv1", 4, _FLOATS):
+            return tuple(tensors.get_slice(name).get_shape())
+    return ()
+
+
 def probe_layers(run: Run) -> dict[int, list[str]]:
     """What of the probe picture's maps is stored: {step: names of layers}; empty where there is
     nothing.

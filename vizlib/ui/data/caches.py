@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vizlib.inside.layers import Layer
     from vizlib.inside.relus import Rectifiers
     from vizlib.inside.strongest import Index
+    from vizlib.run.first_look import FirstLook
     from vizlib.run.predictions import Predictions
     from vizlib.run.verdict import Verdict
 
@@ -371,6 +372,24 @@ def tensor(run: Run, picture: Picture) -> torch.Tensor:
 def snapshots(run: Run) -> dict[int, np.ndarray]:
     """moments.filters(run): conv1's weight by training step."""
     return moments.filters(run)
+
+
+@st.cache_resource(
+    max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
+)
+def filters_shape(run: Run) -> tuple[int, ...]:
+    """moments.filters_shape(run): (out, in, h, w), or ()."""
+    return moments.filters_shape(run)
+
+
+@st.cache_resource(
+    max_entries=64, hash_funcs=_state_of("first_look.safetensors"), show_spinner=False
+)
+def first_look(run: Run) -> FirstLook | None:
+    """first_look.read(run): what Home shows of a run before torch is in, or None."""
+    from vizlib.run import first_look
+
+    return first_look.read(run)
 
 
 @st.cache_resource(

@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parents[3]
 ICON = Path(__file__).parents[1] / "icon.png"  # an icon by name would be fetched from another host
 
 
-def link(title, label, /, **parameters):
-    """A link to another page, by its title, as it was left, with these parameters changed.
+def link(title, label, /, *, icon=None, wide=False, **parameters):
+    """A link to another page, by its title, as it was left, with these parameters changed. icon:
+    what stands before its label; wide: it takes the width there is.
 
     The model, the image, the layer, the unit and the step in view come along by themselves. The
     page's own state is in the link: what Streamlit restores without that it adds to the address
@@ -28,7 +29,20 @@ def link(title, label, /, **parameters):
     }
     # `streamlit run pages/...`: a page that runs by itself has no others beside it
     with suppress(StreamlitPageNotFoundError):
-        st.page_link(_file_of(title), label=label, query_params=texts)
+        st.page_link(
+            _file_of(title),
+            label=label,
+            icon=icon,
+            width="stretch" if wide else "content",
+            query_params=texts,
+        )
+
+
+def go(title, /, **parameters):
+    """Open another page at once, as link() would, with these parameters changed."""
+    wanted = {key: str(value) for key, value in (_as_left(title) | parameters).items()}
+    with suppress(StreamlitPageNotFoundError):
+        st.switch_page(_file_of(title), query_params=wanted)
 
 
 def _as_left(title):

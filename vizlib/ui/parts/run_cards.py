@@ -217,7 +217,9 @@ def reported(run):
     system = systems.system_of(run)
     if not system or not system.epochs or system.told == "–":
         return ""
-    return plain(f"the report: {system.told.replace('retina', 'on retina pictures')}")
+    words = system.told.replace("retina", "on retina pictures").split()
+    named = [systems.SYSTEMS[word].run if word in systems.SYSTEMS else word for word in words]
+    return plain(f"the report: {' '.join(named)}")
 
 
 def say_verdict(run, container):

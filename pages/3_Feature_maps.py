@@ -31,7 +31,8 @@ def show(run, picture):
     unit = pick_unit("Unit", len(display.maps), container)
     all_maps(layer, display, atlas, unit)
     provenance = f"image: {shown.title}; scale: {scale}; {run.provenance}"
-    files(run, layer, display, atlas, f"{provenance}{status.took([run], 'computed', seconds)}.")
+    took = status.took([run], "computed", seconds)
+    files(run, layer, display, atlas, f"{provenance}.", took)
     one_unit.show(run, shown, layer, display, unit, scale, is_stored=past is not None)
 
 
@@ -107,7 +108,7 @@ def all_maps(layer, display, atlas, unit):
     )
 
 
-def files(run, layer, display, atlas, provenance):
+def files(run, layer, display, atlas, provenance, more):
     """The caption of the maps and their files."""
     values, shape = display.maps, " × ".join(map(str, layer.output_shape))
     text = (
@@ -117,6 +118,7 @@ def files(run, layer, display, atlas, provenance):
     caption(
         text,
         f"{run.run_id}-{layer.name}-maps",
+        more,
         png=lambda: atlas.figure_png(text),
         svg=lambda: atlas.figure_svg(text),
         csv=display.csv,

@@ -349,7 +349,7 @@ WATCHED = {
         lambda run: moments.probe_maps(run, *stored_step(run))[0],
     ),
 }
-WITH_A_TEST_OF_ITS_OWN = {"strongest", "held_out"}
+WITH_A_TEST_OF_ITS_OWN = {"strongest", "held_out", "is_tested_on_shipped"}
 
 
 def equal(first, second):
@@ -457,6 +457,18 @@ def test_the_held_out_images_are_those_of_the_run_s_own_file(folder):
             os.utime(folder / "images.npz", ns=(0, LONG_AGO))
         held_out = caches.held_out(folders.read_run(folder))
         assert held_out.image_ids.tolist() == ids.tolist()
+
+
+def test_whether_a_run_was_tested_on_pictures_that_ship_is_by_its_own_files(root):
+    copied(root / "mine", "lenet")
+    assert caches.is_tested_on_shipped(folders.read_run(root / "mine"))
+    np.savez(
+        root / "mine/images.npz",
+        image_ids=np.array(["test/3", "train/17"]),
+        digests=np.zeros(2, np.uint64),
+        parts=np.array([2, 0], np.uint8),
+    )
+    assert not caches.is_tested_on_shipped(folders.read_run(root / "mine"))
 
 
 @pytest.mark.parametrize("is_control", [False, True])

@@ -194,9 +194,15 @@ EVENTS = {
     "failed": Declaration(optional={"reason": TEXT}, phase="failed"),
     "finished": Declaration(
         needed={"test_accuracy": SHARE, "seconds": AMOUNT},
-        # written again where the weights were packed afterwards: in how many bits, and what the
-        # trained ones reached
-        optional={"kept": FLAG, "bits": COUNT, "trained_accuracy": SHARE},
+        # written again where the answers were given anew and are others, and where the weights were
+        # packed afterwards: in how many bits each, what the trained ones reached, and the share of
+        # the test images that these answered otherwise
+        optional={
+            "kept": FLAG,
+            "bits": AMOUNT,
+            "trained_accuracy": SHARE,
+            "changed_answers": SHARE,
+        },
         phase="finished",
     ),
 }

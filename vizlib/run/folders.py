@@ -7,7 +7,8 @@ thing on disk.
           model.safetensors       the best weights, float16; large networks ship without
           evaluations.safetensors the validation images' matrices, by step
           predictions.npz         labels and logits of the held-out images
-          strongest.safetensors   which held-out images excite each unit most, if somebody asked
+          strongest.safetensors   which held-out images excite each unit most, if somebody asked;
+                                  strongest-shipped.safetensors: which of the pictures that ship
           snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
           last.pt                 what resuming needs, gone once finished
           alive.lock              held by the training process as long as it lives
@@ -226,13 +227,15 @@ class Run:
         """How the weights were made smaller after the training, and what that cost, in a sentence;
         empty where they were not.
         """
-        ends = self.events_of("finished")
-        if not ends or "bits" not in ends[-1] or "trained_accuracy" not in ends[-1]:
+        end = (self.events_of("finished") or [{}])[-1]
+        if "bits" not in end or "trained_accuracy" not in end:
             return ""
+        changed = end.get("changed_answers")
+        others = "" if changed is None else f"; {changed:.2%} of the answers are others"
         return (
-            f"Its weights are stored as {ends[-1]['bits']}-bit integers with one scale for each "
-            f"output channel: {ends[-1]['test_accuracy']:.2%} of the test images are right with "
-            f"them, {ends[-1]['trained_accuracy']:.2%} as they were trained."
+            f"Its weights are stored as whole numbers with one scale for each output channel, "
+            f"{end['bits']:g} bits a weight: {end['test_accuracy']:.2%} of the test images are "
+            f"right with them, {end['trained_accuracy']:.2%} as they were trained{others}."
         )
 
     @property

@@ -96,31 +96,60 @@ def _state_of(file: str) -> dict[str | type, Callable[[Any], Any]]:
     }
 
 
+_OF_IMAGES = ("config.json", "images.npz", "predictions.npz")  # what says which are held out
+
+
+def _state_of_images(run: Run) -> tuple[Any, ...]:
+    return str(run.folder), *map(run.changed, _OF_IMAGES)
+
+
+@st.cache_data(max_entries=128, hash_funcs={Run: _state_of_images}, show_spinner=False)
+def is_tested_on_shipped(run: Run) -> bool:
+    from vizlib.inside.held_out import is_tested_on_shipped
+
+    return is_tested_on_shipped(run)
+
+
+def are_shipped(run: Run) -> bool:
+    """Whether the run's pictures are here that ship, and no others."""
+    return run.config.dataset not in dataset_names() and is_tested_on_shipped(run)
+
+
+def has_pictures(run: Run) -> bool:
+    """Whether there are held-out pictures of the run's data set here: all, or those that ship."""
+    return run.config.dataset in dataset_names() or is_tested_on_shipped(run)
+
+
+def from_which(run: Run) -> str:
+    """Which of the run's held-out pictures are here, as "from the 500 that ship"; empty where its
+    data set is.
+    """
+    return f"from the {len(held_out(run)):,} that ship" if are_shipped(run) else ""
+
+
 def _its_data(run: Run) -> tuple[Any, ...]:
-    """What load_for() goes by: runs that see one data set in one way share it in memory."""
+    """What to_look_at() goes by: runs that see one data set in one way share it in memory."""
     config = run.config
-    return config.dataset, tuple(run.class_names), config.whole, tuple(config.levels or ())
+    seen = config.whole, tuple(config.levels or ())
+    return config.dataset, tuple(run.class_names), *seen, are_shipped(run)
 
 
 @st.cache_resource(
     max_entries=4, ttl=600, hash_funcs={Run: _its_data}, show_spinner="Opening the data set"
 )
 def dataset(run: Run) -> Dataset:
-    """The run's data set, looked at anew every ten minutes. UserError if this machine's copy does
-    not fit the run.
+    """The run's data set, or the pictures that ship of it, looked at anew every ten minutes.
+    UserError if this machine's copy does not fit the run.
     """
-    return datasets.load_for(run.config)
+    from vizlib.inside.held_out import to_look_at
+
+    return to_look_at(run)
 
 
 @st.cache_resource(
     max_entries=16,
     ttl=600,
-    hash_funcs={
-        Run: lambda run: (
-            str(run.folder),
-            *map(run.changed, ("config.json", "images.npz", "predictions.npz")),
-        )
-    },
+    hash_funcs={Run: lambda run: (*_state_of_images(run), are_shipped(run))},
     show_spinner=False,
 )
 def held_out(run: Run) -> Split:
@@ -306,7 +335,7 @@ def unit_layers(run: Run) -> list[str]:
 
 @st.cache_resource(
     max_entries=16,
-    hash_funcs={Run: lambda run: (*state(run), run.changed("strongest.safetensors"))},
+    hash_funcs={Run: lambda run: (*state(run), are_shipped(run), *_strongest_changed(run))},
     show_spinner=False,
 )
 def strongest(run: Run) -> Index | None:
@@ -316,6 +345,12 @@ def strongest(run: Run) -> Index | None:
     from vizlib.inside.strongest import load
 
     return load(run, dataset(run), held_out(run))
+
+
+def _strongest_changed(run: Run) -> list[Any]:
+    from vizlib.inside.strongest import FILE, FILE_OF_SHIPPED
+
+    return [run.changed(FILE), run.changed(FILE_OF_SHIPPED)]
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("config.json"), show_spinner=False)
@@ -423,12 +458,7 @@ def weight_shapes(run: Run) -> dict[str, tuple[int, ...]]:
     """What the run's weights are called and how large each is, {name: shape}, read without torch;
     empty where there are none.
     """
-    with moments.opened(run.path("model.safetensors")) as tensors:
-        return (
-            {name: tuple(tensors.get_slice(name).get_shape()) for name in sorted(tensors.keys())}
-            if tensors
-            else {}
-        )
+    return moments.shapes(run.path("model.safetensors"))
 
 
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
@@ -443,8 +473,7 @@ def colour_filters(run: Run) -> np.ndarray | None:
     ]
     if len(fitting) != 1:
         return None
-    with moments.opened(run.path("model.safetensors")) as tensors:
-        return tensors.get_tensor(fitting[0]).astype(np.float32) if tensors else None
+    return moments.floats(run.path("model.safetensors"), fitting[0])
 
 
 # The Data page. A data set is told from another state of itself by its folder's time of change.

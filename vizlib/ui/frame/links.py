@@ -67,6 +67,27 @@ def _pages():
     )
 
 
+# The menu: in its groups the pages by title, each with its icon. A page that is not named here
+# stands below the first ones.
+_FIRST = {"Home": "home", "Import": "upload_file"}
+_GROUPS = {
+    "Look inside": {
+        "Architecture": "account_tree",
+        "Filters": "blur_on",
+        "Feature maps": "grid_view",
+        "Unit": "center_focus_strong",
+        "Class evidence": "highlight",
+    },
+    "Learn": {
+        "Film": "movie",
+        "Training curves": "show_chart",
+        "Gradients": "trending_down",
+        "Data": "photo_library",
+    },
+    "Judge": {"Confusion matrix": "grid_on", "Compare": "compare_arrows", "Check": "fact_check"},
+}
+
+
 def _title(file):
     return file.stem.partition("_")[2].replace("_", " ")
 
@@ -74,7 +95,18 @@ def _title(file):
 def menu():
     st.logo(str(ICON), size="large")
     st.markdown("### Convscope")
-    link("Home", "Home")
-    for file in _pages():
-        link(_title(file), _title(file))
+    titles = ["Home", *map(_title, _pages())]
+    named = {title for group in (_FIRST, *_GROUPS.values()) for title in group}
+    with st.container(key="menu", gap=None):
+        _links_of(_FIRST | {title: "article" for title in titles if title not in named}, titles)
+        for heading, group in _GROUPS.items():
+            st.caption(heading)
+            _links_of(group, titles)
     st.divider()
+
+
+def _links_of(group, titles):
+    """The links to those pages of a group that there are."""
+    for title, icon in group.items():
+        if title in titles:
+            link(title, title, icon=f":material/{icon}:", wide=True)

@@ -98,6 +98,7 @@ _GROUPS = {
         "Feature maps": "grid_view",
         "Unit": "center_focus_strong",
         "Class evidence": "highlight",
+        "Play": "brush",
     },
     "Learn": {
         "Film": "movie",

@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from vizlib.inside.layers import Layer
     from vizlib.inside.relus import Rectifiers
     from vizlib.inside.strongest import Index
+    from vizlib.run.first_look import FirstLook
     from vizlib.run.predictions import Predictions
     from vizlib.run.verdict import Verdict
 
+MOST_LAYERS = 32  # runs whose layers are kept
 MOST_TWINS = 4  # data sets of which it is kept what occurs twice
 
 
@@ -208,14 +210,37 @@ _model = st.cache_resource(show_spinner="Loading the network", **_OF_MODELS)(_lo
 _model_followed = st.cache_resource(show_spinner=False, **_OF_MODELS)(_load)
 
 
-@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+_with_layers: dict[tuple[Any, ...], None] = {}  # the states of runs whose layers are known
+
+
+@st.cache_resource(
+    max_entries=MOST_LAYERS, hash_funcs=_state_of("model.safetensors"), show_spinner=False
+)
 def layers(run: Run) -> list[Layer]:
     """The Layers of the run's network, in order of execution. NotYet where it has but weights."""
     from vizlib.inside.layers import layer_table
 
     if run.is_bare:
         raise weights_alone(run)
-    return layer_table(network(run), run.input_size)
+    table = layer_table(network(run), run.input_size)
+    _with_layers[state(run)] = None
+    while len(_with_layers) > MOST_LAYERS:
+        _with_layers.pop(next(iter(_with_layers)), None)
+    return table
+
+
+def layers_if_known(run: Run) -> list[Layer]:
+    """layers(run) if some page has asked for them; else none, and nothing is computed."""
+    return layers(run) if state(run) in _with_layers else []
+
+
+def layer_words(run: Run) -> dict[str, str]:
+    """What each layer of the run is for a reader, by its name: "layer 3 of 31 · conv 3 × 3 · 16
+    maps of 32 × 32".
+    """
+    from vizlib.inside.layer_words import in_words
+
+    return in_words(layers(run))
 
 
 def tensors(run: Run) -> dict[str, torch.Tensor]:
@@ -415,6 +440,24 @@ def tensor(run: Run, picture: Picture) -> torch.Tensor:
 def snapshots(run: Run) -> dict[int, np.ndarray]:
     """moments.filters(run): conv1's weight by training step."""
     return moments.filters(run)
+
+
+@st.cache_resource(
+    max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
+)
+def filters_shape(run: Run) -> tuple[int, ...]:
+    """moments.filters_shape(run): (out, in, h, w), or ()."""
+    return moments.filters_shape(run)
+
+
+@st.cache_resource(
+    max_entries=64, hash_funcs=_state_of("first_look.safetensors"), show_spinner=False
+)
+def first_look(run: Run) -> FirstLook | None:
+    """first_look.read(run): what Home shows of a run before torch is in, or None."""
+    from vizlib.run import first_look
+
+    return first_look.read(run)
 
 
 @st.cache_resource(

@@ -150,9 +150,7 @@ def all_maps(run, layer, before, after):
     st.markdown(
         f"{off_in_words(run)} **Click a map of {plain(layer.name)} to switch it off or on.**"
     )
-    maps = after.maps if shown == SHOWN[0] else after.maps - before.maps
-    ends = float(maps.min()), float(maps.max())
-    atlas = FeatureMapsDisplay.from_activation(maps, ends).picture("layer")
+    atlas = atlas_of(before.maps, after.maps, only_change=shown != SHOWN[0])
     labels = [
         f"{label}, off" if unit in silent else label for unit, label in enumerate(atlas.labels)
     ]
@@ -162,6 +160,18 @@ def all_maps(run, layer, before, after):
         key="play_maps",
         on_press=lambda unit: playground.switch(run, layer.name, [unit]),
     )
+
+
+def atlas_of(before, after, only_change):
+    """The maps (C, h, w) as they are now, or what has changed of them, blue for less and red for
+    more.
+    """
+    if not only_change:
+        ends = float(after.min()), float(after.max())
+        return FeatureMapsDisplay.from_activation(after, ends).picture("layer")
+    change = after - before
+    most = float(np.abs(change).max()) or 1.0
+    return FeatureMapsDisplay.from_activation(change, (-most, most)).picture("network")
 
 
 def off_in_words(run):

@@ -17,7 +17,8 @@ const written = (value, decimals = 3) => {
   return (Number(text) === 0 ? text.replace('-', '') : text).replace('-', '−');
 };
 // how many decimals tell numbers apart of which this is the greatest
-const decimalsFor = most => (most >= 0.2 ? 2 : most >= 0.02 ? 3 : 4);
+const decimalsFor = most => (most >= 0.2 || most < 1e-6 ? 2 : most >= 0.02 ? 3 : 4);
+const WIDEST_CELL = 96; // CSS pixels
 const signed = value => (value < 0 ? `(${written(value)})` : written(value));
 
 /** The numbers of the input, also of what stands around it. */
@@ -64,7 +65,6 @@ export default function ({parentElement, data, setTriggerValue}) {
   const isColour = read.pixel && data.names.length === 3;
   clearInterval(map.sliding);
   map.sliding = null;
-  map.channel = Math.min(map.channel ?? 0, data.names.length - 1);
   const valid = place =>
     place && place[0] >= 0 && place[0] < rows && place[1] >= 0 && place[1] < columns;
   const same = (one, other) => one && other && one[0] === other[0] && one[1] === other[1];
@@ -105,6 +105,13 @@ export default function ({parentElement, data, setTriggerValue}) {
     return total;
   };
 
+  if (map.of !== data.name + data.names) {
+    // begin with the channel that brings most
+    const brought = data.names.map((name, c) => Math.abs(sum(c, fixed)));
+    map.channel = isColour ? 0 : brought.indexOf(Math.max(...brought));
+    map.of = data.name + data.names;
+  }
+
   const frame = place => {
     const [y, x] = under(place, 0),
       box = {
@@ -133,6 +140,8 @@ export default function ({parentElement, data, setTriggerValue}) {
     const element = find('.grid.' + name);
     element.style.gridTemplateColumns = `repeat(${across}, 1fr)`;
     element.style.setProperty('--across', across);
+    element.style.maxWidth = across * WIDEST_CELL + 'px';
+    element.parentElement.style.maxWidth = Math.max(1.6, Math.min(3, across)) * WIDEST_CELL + 'px';
     while (element.children.length > taps) element.lastChild.remove();
     while (element.children.length < taps) element.append(document.createElement('div'));
     [...element.children].forEach((box, tap) => {

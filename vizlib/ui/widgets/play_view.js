@@ -49,6 +49,7 @@ export default function ({parentElement, data, setTriggerValue}) {
   if (size.max !== String(Math.ceil(width / 2))) {
     size.max = Math.ceil(width / 2);
     size.value = Math.max(1, Math.round(width / 8));
+    colour.value = data.colour;
   }
   const tool = () => find('.choice input:checked').value;
   const diameter = () => Number(size.value);

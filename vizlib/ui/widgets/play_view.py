@@ -7,6 +7,7 @@ import streamlit as st
 from vizlib.ui.widgets import component
 
 _component = component("play_view")
+COLOUR = "#f97316"  # that the brush begins with; in a grey picture white or black
 
 
 def show(*, key, picture, size, nothing, ground, answers, sentence, on_deed):
@@ -29,6 +30,7 @@ def show(*, key, picture, size, nothing, ground, answers, sentence, on_deed):
         picture="data:image/png;base64," + base64.b64encode(picture).decode(),
         size=list(size),
         nothing=list(nothing),
+        colour=COLOUR if len(set(nothing)) > 1 else "#000000" if nothing[0] > 127 else "#ffffff",
         ground=ground,
         answers=[list(answer) for answer in answers],
         sentence=sentence,

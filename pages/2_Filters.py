@@ -85,16 +85,16 @@ def all_filters(run, layer_name, display, unit, moment, container):
     took = status.took([run], "drawn", time.perf_counter() - start)
     text = (
         f"{run.run_id}, {layer_name}{seen}, {moment}: {units} filters, {channels} input channels, "
-        f"{kernel}; greatest absolute weight {display.limit:.3g}; {run.provenance}"
-        f"{took}."
+        f"{kernel}; greatest absolute weight {display.limit:.3g}; {run.provenance}."
     )
-    files(display, atlas, text, f"{run.run_id}-{layer_name}{seen}-{moment}-filters")
+    files(display, atlas, text, f"{run.run_id}-{layer_name}{seen}-{moment}-filters", took)
 
 
-def files(display, atlas, text, name):
+def files(display, atlas, text, name, more):
     caption(
         text,
         name,
+        more,
         png=lambda: atlas.figure_png(text),
         svg=lambda: atlas.figure_svg(text),
         csv=display.csv,

@@ -9,7 +9,7 @@ from vizlib.ui import page
 from vizlib.ui.data import caches
 from vizlib.ui.frame import film_slider, image_picker, status
 from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
-from vizlib.ui.parts import one_answer, one_unit, probe
+from vizlib.ui.parts import convolution_at_work, one_answer, one_unit, probe
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
@@ -31,8 +31,11 @@ def show(run, picture):
     unit = pick_unit("Unit", len(display.maps), container)
     all_maps(layer, display, atlas, unit)
     provenance = f"image: {shown.title}; scale: {scale}; {run.provenance}"
-    files(run, layer, display, atlas, f"{provenance}{status.took([run], 'computed', seconds)}.")
-    one_unit.show(run, shown, layer, display, unit, scale, is_stored=past is not None)
+    took = status.took([run], "computed", seconds)
+    files(run, layer, display, atlas, f"{provenance}.", took)
+    position = one_unit.show(run, shown, layer, display, unit, scale, is_stored=past is not None)
+    if past is None:
+        convolution_at_work.show(run, shown, layer, unit, position)
 
 
 def say_picture(run, picture):
@@ -107,7 +110,7 @@ def all_maps(layer, display, atlas, unit):
     )
 
 
-def files(run, layer, display, atlas, provenance):
+def files(run, layer, display, atlas, provenance, more):
     """The caption of the maps and their files."""
     values, shape = display.maps, " × ".join(map(str, layer.output_shape))
     text = (
@@ -117,6 +120,7 @@ def files(run, layer, display, atlas, provenance):
     caption(
         text,
         f"{run.run_id}-{layer.name}-maps",
+        more,
         png=lambda: atlas.figure_png(text),
         svg=lambda: atlas.figure_svg(text),
         csv=display.csv,

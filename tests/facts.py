@@ -29,11 +29,11 @@ def parameters(run_id: str) -> int:
 
 
 def gains_most(first: str, second: str) -> str:
-    """The class of which one run gets more images right than another by the most."""
-    counts = []
+    """The class of which one run gets a larger share right than another by the most."""
+    shares = []
     for run_id in (first, second):
         with np.load(SHIPPED / run_id / "predictions.npz") as file:
             labels, right = file["labels"], file["logits"].argmax(1) == file["labels"]
-        counts.append(np.bincount(labels[right], minlength=labels.max() + 1))
+        shares.append(np.bincount(labels, right) / np.bincount(labels))
     names = json.loads((SHIPPED / first / "config.json").read_text())["class_names"]
-    return names[int((counts[0] - counts[1]).argmax())]
+    return names[int((shares[0] - shares[1]).argmax())]

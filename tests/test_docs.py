@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -35,3 +37,22 @@ def test_pinned_versions_are_the_ones_tested():
     for line in (ROOT / "requirements.txt").read_text().splitlines():
         if name := re.match(r"([a-z-]+)==(\S+)", line):
             assert version(name[1]).split("+")[0] == name[2]
+
+
+@pytest.mark.parametrize(
+    ("lock", "sources"),
+    [
+        ("requirements.lock", ["requirements.txt"]),
+        ("requirements-dev.lock", ["requirements.txt", "requirements-dev.txt"]),
+    ],
+)
+def test_the_lock_has_what_is_pinned_with_digests(lock, sources):
+    locked = {}
+    for entry in re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip()):
+        name, version = re.match(r"([\w.-]+)==([^\s;\\]+)", entry).groups()
+        locked[name] = version
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", entry), name
+    for source in sources:
+        pinned = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / source).read_text(), re.MULTILINE)
+        assert pinned
+        assert dict(pinned).items() <= locked.items()

@@ -232,7 +232,7 @@ def test_names_that_are_taken_get_a_number(runs_root, monkeypatch):
 
 def test_devices():
     assert launcher.devices()[-1] == "cpu"
-    assert all(re.fullmatch(r"cuda:\d+", name) for name in launcher.devices()[:-1])
+    assert all(re.fullmatch(r"cuda:\d+|mps", name) for name in launcher.devices()[:-1])
 
 
 # Ending, and going on

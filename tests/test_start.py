@@ -57,7 +57,8 @@ def test_a_start_from_a_run_has_its_weights(runs_root, first):
     )
     assert kept.keys() == begun.keys()
     assert all(torch.equal(kept[name], begun[name]) for name in kept)
-    assert torch.equal(snapshot(run), kept["conv1.weight"])
+    weight = kept["conv1.weight"]  # within what is rounded of a snapshot, and half precision
+    assert torch.allclose(snapshot(run), weight, atol=float(weight.abs().max()) / 250)
     assert not torch.equal(snapshot(first), kept["conv1.weight"])
     assert run.config.start == {"run": "first"}
     assert (

@@ -243,7 +243,11 @@ def test_the_index_of_a_run_is_kept_and_read_layer_by_layer(run_and_data, monkey
         len(dataset.splits["test"]),
         pytest.approx(made.seconds, abs=1e-3),
     )
-    assert same(kept["conv2"], made["conv2"])
+    read_again = kept["conv2"]
+    assert same(read_again, made["conv2"])
+    assert [part.dtype for part in dataclasses.astuple(read_again)] == [
+        part.dtype for part in dataclasses.astuple(made["conv2"])
+    ]
     assert read == [
         "conv2/values",
         "conv2/rows",
@@ -257,6 +261,17 @@ def test_the_index_of_a_run_is_kept_and_read_layer_by_layer(run_and_data, monkey
     np.testing.assert_allclose(
         np.load(run.path("predictions.npz"))["logits"].max(axis=0), logits, rtol=1e-2
     )
+
+
+def test_an_index_of_an_earlier_version_whose_numbers_have_all_their_bits_is_read(
+    run_and_data, monkeypatch
+):
+    run, dataset = run_and_data
+    monkeypatch.setattr(strongest, "_small", lambda part: part)
+    made = strongest.of_run(run, dataset)
+    kept = strongest.load(run, dataset)
+    assert kept is not None
+    assert same(kept["conv2"], made["conv2"])
 
 
 def test_an_index_that_does_not_belong_is_none(run_and_data):
@@ -287,7 +302,7 @@ def test_an_index_that_does_not_belong_is_none(run_and_data):
         whole[:-1],
         whole[:100],
         b"no tensors at all" * 9,
-        whole.replace(b'"I16"', b'"U16"'),
+        whole.replace(b'"F32"', b'"I32"'),
         whole.replace(b"conv1/rows", b"conv1/sows"),
     ):
         path.write_bytes(damaged)

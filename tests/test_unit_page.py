@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from vizlib import datasets
+from vizlib.datasets import shipped
 from vizlib.inside import activations, strongest
 from vizlib.inside.model import load_model
 from vizlib.run import folders
@@ -165,7 +166,8 @@ def test_feature_maps_lead_to_the_unit_of_the_convolution(own_runs):
     } or links(app, "Confusion_matrix")[-1] == {"true_first": "3", "predicted_first": answer}
 
 
-def test_without_the_pictures_it_says_so_and_makes_its_own():
+def test_without_the_pictures_it_says_so_and_makes_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     app = opened(until="the unit answers", model="resnet32")
     assert "the pictures of the data set are needed" in texts(app)
     assert not any("index" in one for one in links(app, "Feature_maps"))

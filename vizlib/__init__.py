@@ -6,6 +6,8 @@ Streamlit.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
     from vizlib.run.folders import Run
 
 __version__ = "0.1.0"
+
+if sys.platform == "darwin":
+    # where Apple's GPU lacks an operation the CPU takes over, with a warning; read when torch is
+    # imported
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
 def open_model(

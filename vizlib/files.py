@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 import uuid
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +17,7 @@ class Irregular(OSError):
     """What stands at a path is no file that can be read to its end."""
 
 
+TRIES, TRY_AGAIN = 20, 0.05  # seconds between two
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -27,9 +29,25 @@ def write_whole(path: str | os.PathLike, content: bytes) -> None:
     unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        put_in_place(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def put_in_place(unfinished: Path, path: Path) -> None:
+    """Give a file the name of another, which is replaced.
+
+    Windows refuses that as long as somebody reads the other: a page that does so is done soon.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            os.replace(unfinished, path)
+            return
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            time.sleep(TRY_AGAIN)
+    os.replace(unfinished, path)
 
 
 def check_regular(path: str | os.PathLike) -> os.stat_result:

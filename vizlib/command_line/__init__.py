@@ -59,7 +59,7 @@ collapse.
   python -m vizlib film RUN                            how it learned, as an animation
   python -m vizlib logs FILE|FOLDER                    the curves of a training elsewhere
   python -m vizlib report RUN [RUN]                    one page of HTML to hand in
-  python -m vizlib pack RUN                            its weights in a quarter of the bytes
+  python -m vizlib pack RUN                            its weights in a few bits each
   python -m vizlib reproduce                           train the networks of the reports
   python -m vizlib import FILE                         a checkpoint from elsewhere becomes a run
   python -m vizlib data NAME                           what is in a data set: classes, sizes

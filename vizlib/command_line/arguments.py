@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vizlib.errors import UserError
-
 if TYPE_CHECKING:
     from vizlib.run.folders import Run
 
@@ -20,7 +18,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--device", help='"cpu", "cuda" or "cuda:1" (default: a GPU if there is one)'
+        "--device", help='"cpu", "cuda", "cuda:1" or "mps" (default: a GPU if there is one)'
     )
 
 
@@ -36,10 +34,6 @@ def device_named(name: str | None) -> str:
     """A device that can be used, a GPU if none is named and there is one. UserError naming the ones
     there are.
     """
-    import torch
+    from vizlib.training import devices
 
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    possible = ["cpu"] + [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-    if name not in possible and not (name == "cuda" and torch.cuda.is_available()):
-        raise UserError(f"There is no device {name!r} here. Possible: {', '.join(possible)}.")
-    return name
+    return devices.device_named(name)

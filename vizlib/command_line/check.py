@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vizlib.command_line.arguments import run_named
+from vizlib.command_line.evaluate import print_stored
 from vizlib.errors import UserError
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def _check_run(name: str, data: str | None) -> int:
 
         predictions, note = answers_to(run, data)
         print(f"{run.run_id} on {note}: {len(predictions.labels):,} images")
+        if data == run.config.dataset:
+            print_stored(run, predictions)
     verdict = judge_run(run, predictions)
     _print_verdict(verdict)
     confusion, unanswered = predictions.confusion(), predictions.unanswered()

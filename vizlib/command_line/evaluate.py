@@ -24,28 +24,48 @@ def add_to(commands: Commands) -> None:
 
 def evaluate_run(options: argparse.Namespace) -> None:
     from vizlib import datasets
-    from vizlib.inside.held_out import is_what_was_tested, set_aside
-    from vizlib.run.predictions import save_predictions
-    from vizlib.training.evaluation import answer, evaluate
+    from vizlib.inside.held_out import is_what_was_tested, set_aside, to_look_at
+    from vizlib.training.evaluation import answer, evaluate, store
 
     run = run_named(options.run)
     if run.missing_weights:
         raise UserError(run.missing_weights)
-    dataset = datasets.load_for(run.config)
     if run.is_imported:
+        dataset = datasets.load_for(run.config)  # its answers are stored: all of them, or none
         say = progress_of(f"{len(dataset.splits['test']):,} images")
         _print_scores(run, answer(run, dataset, device_named(options.device), say))
         return
+    dataset = to_look_at(run)
     if aside := set_aside(run, dataset):
         print(aside)
     predictions = evaluate(run.folder, run.config, dataset, device_named(options.device))
     is_same = is_what_was_tested(run, predictions.image_ids)
-    if is_same and dataset.note == run.config.dataset_note:
-        save_predictions(run.path("predictions.npz"), predictions)
+    is_stored = is_same and dataset.note == run.config.dataset_note
+    if is_stored:
+        store(run, predictions)
     else:  # other pictures: what the run reports stays as it is
         print(f"Not stored: the run was tested on {run.config.dataset_note or 'another copy'}.")
     print(f"{run.run_id} on {dataset.note}")
     _print_scores(run, predictions)
+    if not is_stored:
+        print_stored(run, predictions)
+
+
+def print_stored(run: Run, answered: Predictions) -> None:
+    """Print whether the run's stored answers to these images are the same; nothing where it has
+    none to some of them.
+    """
+    from vizlib.run.predictions import load_predictions
+
+    if not run.has("predictions.npz"):
+        return
+    stored = load_predictions(run.path("predictions.npz"), len(run.class_names))
+    if not set(answered.image_ids) <= set(stored.image_ids):
+        return
+    stored = stored.of(answered.image_ids)
+    differ = int((stored.predicted_labels != answered.predicted_labels).sum())
+    words = f"{differ:,} of them others" if differ else "the same ones"
+    print(f"Its stored answers to these images: accuracy {stored.accuracy:.4f}, {words}.")
 
 
 def _print_scores(run: Run, predictions: Predictions) -> None:

@@ -40,13 +40,12 @@ def add_to(commands: Commands) -> None:
 
 def write_patterns(options: argparse.Namespace) -> None:
     """Two sheets with a tile a unit, and the table of the strongest images."""
-    from vizlib import datasets
     from vizlib.inside import patterns, strongest
-    from vizlib.inside.held_out import held_out
+    from vizlib.inside.held_out import held_out, to_look_at
     from vizlib.inside.model import load_model
 
     run = run_named(options.run)
-    dataset, model = datasets.load_for(run.config), load_model(run)
+    dataset, model = to_look_at(run), load_model(run)
     layer = _layer(model, run, options.layer)
     out = options.out or Path(f"{run.run_id}-patterns")
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from vizlib.command_line.arguments import run_named
 from vizlib.command_line.output import progress_of, write_file
 from vizlib.errors import UserError
+from vizlib.files import put_in_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +127,7 @@ def _write_zip(path: Path, gathered: Sequence[Gathered], page: str) -> None:
     try:
         with open(unfinished, "wb") as file:
             remarks = write_zip(file, gathered, page, say=progress_of("the zip"))
-        os.replace(unfinished, path)
+        put_in_place(unfinished, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from error
     finally:

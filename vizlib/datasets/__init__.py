@@ -152,7 +152,8 @@ class Dataset:
     mirrors: whether a picture seen in a mirror is still of its class. official: whether the ids are
     those of a published data set, of which "test/..." is never trained on in any copy. elsewhere:
     splits that only serve to look a picture up. left_out: what lies there and was not taken.
-    remarks: sentences a reader should know of, as which split was held out by rule.
+    remarks: sentences a reader should know of, as which split was held out by rule. are_shipped:
+    whether these are only the pictures that ship of it, a test split alone.
     """
 
     name: str
@@ -168,6 +169,7 @@ class Dataset:
     elsewhere: dict[str, Split] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    are_shipped: bool = False
 
     def picture(self, image_id: str) -> np.ndarray:
         """The uint8 picture (H, W, C) of an id; KeyError if this copy lacks it."""
@@ -232,6 +234,12 @@ def names() -> list[str]:
         for name in _found(reader)
         if not reader.problem(name, data_root())
     ]
+
+
+def is_here(name: str) -> bool:
+    """Whether a data set is on this machine, as `names` has it."""
+    reader = readers().get(name.partition(":")[0])
+    return reader is not None and name in _found(reader) and not reader.problem(name, data_root())
 
 
 def _found(reader: Reader) -> list[str]:
@@ -355,16 +363,22 @@ def load(name: str) -> Dataset:
 
 
 def load_for(config: TrainedOn) -> Dataset:
-    """The Dataset of a run's configuration as `seen_by` it, its classes in the run's order.
-    UserError if this machine's copy has other classes, or an order of them that no rule of names
-    explains, or if the run has no data set.
+    """The Dataset of a run's configuration, `in_terms_of` it. UserError if it is not on this
+    machine or does not fit, or if the run has no data set.
     """
     if not config.dataset:
         raise UserError(
             "This network was imported without a data set: import it again with one that has its "
             "classes (--data NAME)."
         )
-    dataset, names = seen_by(load(config.dataset), config), list(config.class_names)
+    return in_terms_of(config, load(config.dataset))
+
+
+def in_terms_of(config: TrainedOn, dataset: Dataset) -> Dataset:
+    """A run's data set as `seen_by` it, its classes in the run's order. UserError if it has other
+    classes, or an order of them that no rule of names explains.
+    """
+    dataset, names = seen_by(dataset, config), list(config.class_names)
     if names in (_by_letters(dataset), _counted_from_zero(dataset)):
         return _in_order(dataset, names)
     if list(dataset.class_names) != names:

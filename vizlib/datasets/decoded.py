@@ -19,6 +19,7 @@ import numpy as np
 
 from vizlib.datasets.at_once import with_each
 from vizlib.datasets.places import kept_beside
+from vizlib.files import put_in_place
 
 if TYPE_CHECKING:
     from vizlib.datasets import Pictures
@@ -118,7 +119,7 @@ def _keep(path: Path, images: np.ndarray, root: Path) -> None:
         _make_room(root, images.nbytes)
         with open(unfinished, "wb") as file:
             np.save(file, images)
-        os.replace(unfinished, path)
+        put_in_place(unfinished, path)
     except OSError:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ README = """What is in this zip, made by Convscope
 
 report.html        everything to look at: double-click it, no network is needed
 config.json        what was trained on what, and how; class names, mean and deviation
-model.safetensors  the weights as Convscope keeps them: safetensors.torch.load_file(...)
+model.safetensors  the weights as Convscope keeps them: safetensors.torch.load_file(...){packed}
 state_dict.pt      the same in float32: torch.load("state_dict.pt", weights_only=True); it fits
                    vizlib.architectures.create({name!r}, **arguments of config.json)
 model.onnx         the network: onnxruntime.InferenceSession(...).run(None, {{"images": x}}), where
@@ -35,6 +35,9 @@ arrays/*.npy       each array: numpy.load("arrays/confusion.npy"); maps by layer
 arrays/*.csv       the same as tables; curves.npy and steps.npy have the columns of steps.csv;
                    python -m vizlib check arrays/predictions.csv says the verdict
 {remarks}"""
+PACKED = """; of packed
+                   ones zlib.decompress(NAME.deflated_int8) is int8 of NAME.shape_of_int8, which
+                   counts by channel in steps of NAME.scale_of_int8"""
 
 
 def write_zip(
@@ -132,5 +135,6 @@ def _readme(gathered: Sequence[Gathered], remarks: Sequence[str]) -> str:
     return README.format(
         runs=f"of {names}{folders}",
         name=runs[0].config.architecture,
+        packed=PACKED if any(run.packed for run in runs) else "",
         remarks="".join(f"{remark}\n" for remark in remarks),
     )

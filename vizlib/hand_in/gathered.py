@@ -141,12 +141,13 @@ def usual_picture(run: Run) -> Picture | None:
         name = photograph_names()[0]
         return Picture(photograph(name), name)
     with suppress(UserError):
-        from vizlib import datasets
-        from vizlib.inside.held_out import held_out
+        from vizlib.inside.held_out import held_out, to_look_at
 
-        split = held_out(run, datasets.load_for(run.config))
+        dataset = to_look_at(run)
+        split = held_out(run, dataset)
+        which = f"the first of the {len(split):,} that ship" if dataset.are_shipped else "the first"
         truth = run.class_names[int(split.labels[0])]
-        return Picture(split.pictures[0], f"the first held out, {split.image_ids[0]}", truth)
+        return Picture(split.pictures[0], f"{which} held out, {split.image_ids[0]}", truth)
     return None
 
 

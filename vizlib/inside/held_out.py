@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vizlib import datasets
+from vizlib.datasets import shipped
 from vizlib.datasets.together import chosen, parts_of
 from vizlib.errors import UserError
 from vizlib.run.images import (
@@ -23,6 +25,30 @@ from vizlib.run.images import (
 if TYPE_CHECKING:
     from vizlib.datasets import Dataset, Split
     from vizlib.run.folders import Run
+
+
+def to_look_at(run: Run) -> Dataset:
+    """A run's data set; where it is not on this machine, those of its pictures that ship and that
+    the run was tested on. UserError where there is neither, or it does not fit the run.
+    """
+    name = run.config.dataset
+    if datasets.is_here(name) or not is_tested_on_shipped(run):
+        return datasets.load_for(run.config)
+    return datasets.in_terms_of(run.config, shipped.read(name))
+
+
+def is_tested_on_shipped(run: Run) -> bool:
+    """Whether the run was tested on pictures that ship of its data set. False for damaged files:
+    what is held out is not known then.
+    """
+    image_ids = shipped.image_ids_of(run.config.dataset)
+    if not len(image_ids):
+        return False
+    try:
+        images = load_images(run.folder)
+    except UserError:
+        return False
+    return images is not None and bool(np.isin(image_ids, images.of(TESTED)[0]).any())
 
 
 def held_out(run: Run, dataset: Dataset, answered: np.ndarray | None = None) -> Split:

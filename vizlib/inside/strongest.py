@@ -1,13 +1,15 @@
-"""Which held-out images excite each unit most: one pass over them, all layers at once, kept as
-strongest.safetensors in the run folder.
+"""Which held-out images excite each unit most: one pass over them, all layers at once, kept in the
+run folder, as strongest.safetensors; of the pictures that ship as strongest-shipped.safetensors.
 
 A unit is a channel of a convolution, its value for an image the greatest of its map, before any
 ReLU that follows; or a class, its value the logit.
 
     LAYER/values    float32 (units, COUNT), the greatest first
-    LAYER/rows      int32 (units, COUNT), which image of the test split
-    LAYER/places    int16 (units, COUNT, 2), row and column in the map
+    LAYER/rows      whole numbers (units, COUNT), which image of the test split
+    LAYER/places    whole numbers (units, COUNT, 2), row and column in the map
 
+Whole numbers have as few bits as hold them. The file of the pictures that ship comes with some
+runs.
 Reading the file needs no torch.
 """
 
@@ -42,9 +44,10 @@ if TYPE_CHECKING:
     Best = tuple[Tensor, Tensor, Tensor]  # values, image numbers, positions
 
 COUNT = 30
-FILE = "strongest.safetensors"
+FILE, FILE_OF_SHIPPED = "strongest.safetensors", "strongest-shipped.safetensors"
 BATCH_PIXELS = 1 << 18  # 256 images of 32x32, 5 of 224x224: some tenths of a second
-_DTYPES = {"values": "F32", "rows": "I32", "places": "I16"}
+_DTYPES = {"values": np.float32, "rows": np.int32, "places": np.int16}  # as they are read
+_STORED = {"values": ("F32",), "rows": ("U8", "U16", "U32", "I32"), "places": ("U8", "U16", "I16")}
 
 
 @dataclass(frozen=True)
@@ -223,7 +226,7 @@ def of_run(
     # in a folder that cannot be written nothing is kept, and nothing is lost but the time of
     # whoever asks next
     with suppress(OSError):
-        _write(run.path(FILE), strongest, {**_marks(run, weights, dataset, split), **facts})
+        _write(_path(run, dataset), strongest, {**_marks(run, weights, dataset, split), **facts})
     return Index(layer_names, len(split), seconds, strongest.__getitem__)
 
 
@@ -253,12 +256,13 @@ def load(run: Run, dataset: Dataset, split: Split | None = None) -> Index | None
     None if there is none, or it is damaged, or of other weights, another network or another copy of
     the data than these.
     """
-    if not (run.has(FILE) and run.has("model.safetensors")):
+    path = _path(run, dataset)
+    if not (path.is_file() and run.has("model.safetensors")):
         return None
     split = held_out(run, dataset) if split is None else split
     images = len(split)
     try:
-        file = safe_open(run.path(FILE), framework="numpy")
+        file = safe_open(path, framework="numpy")
         weights = run.path("model.safetensors").read_bytes()
         marks = file.metadata()
         layer_names, seconds = json.loads(marks["layers"]), float(marks["seconds"])
@@ -270,9 +274,15 @@ def load(run: Run, dataset: Dataset, split: Split | None = None) -> Index | None
         return None
 
     def read(name: str) -> Strongest:
-        return Strongest(*(file.get_tensor(f"{name}/{part}") for part in _DTYPES))
+        return Strongest(
+            *(file.get_tensor(f"{name}/{part}").astype(dtype) for part, dtype in _DTYPES.items())
+        )
 
     return Index(layer_names, images, seconds, read)
+
+
+def _path(run: Run, dataset: Dataset) -> Path:
+    return run.path(FILE_OF_SHIPPED if dataset.are_shipped else FILE)
 
 
 def _marks(run: Run, weights: bytes, dataset: Dataset, split: Split) -> dict[str, str]:
@@ -294,18 +304,27 @@ def _check(file: Any, layer_names: Sequence[str], count: int) -> None:
         parts = [file.get_slice(f"{name}/{part}") for part in _DTYPES]
         units = parts[0].get_shape()[0]
         shapes = [[units, count], [units, count], [units, count, 2]]
-        if [part.get_dtype() for part in parts] != list(_DTYPES.values()) or [
-            part.get_shape() for part in parts
-        ] != shapes:
+        stored = zip(parts, _STORED.values(), strict=True)
+        if (
+            not all(part.get_dtype() in dtypes for part, dtypes in stored)
+            or [part.get_shape() for part in parts] != shapes
+        ):
             raise ValueError(name)
 
 
 def _write(path: Path, strongest: dict[str, Strongest], marks: dict[str, str]) -> None:
     tensors = {
-        f"{name}/{key}": np.ascontiguousarray(part)
+        f"{name}/{key}": np.ascontiguousarray(_small(part))
         for name, best in strongest.items()
         for key, part in zip(
             _DTYPES, (best.values, best.image_numbers, best.positions), strict=True
         )
     }
     write_whole(path, safetensors.numpy.save(tensors, marks))
+
+
+def _small(part: np.ndarray) -> np.ndarray:
+    """Whole numbers from 0 in as few bits as hold them; anything else as it is."""
+    if part.dtype.kind == "f":
+        return part
+    return part.astype(np.min_scalar_type(part.max(initial=0)))

@@ -6,6 +6,7 @@ under one of a dozen names, under the name of the class around the network. Here
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import Counter
@@ -18,6 +19,7 @@ import torch
 
 from vizlib.errors import UserError, unknown
 from vizlib.files import check_regular, open_regular
+from vizlib.run import integers
 from vizlib.run.besides import plain_values
 from vizlib.run.file_kinds import SAVE_AGAIN, shown
 from vizlib.run.stand_ins import Array
@@ -60,8 +62,6 @@ DTYPES = {
     torch.float64, torch.float32, torch.float16, torch.bfloat16,
     torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
 }  # fmt: skip
-# what stands behind a tensor's name for the scales of its 8-bit integers
-SCALE = ".scale_of_int8"
 
 
 @dataclass(frozen=True)
@@ -399,27 +399,23 @@ def _is_shared(prefix: str, tensors: Tensors) -> bool:
     return all(NO_LAYER.fullmatch(name.partition(".")[0]) for name in others)
 
 
-# 8-bit integers, as `vizlib.run.weights.packed_weights` writes them
+# Whole numbers with their scales, as `vizlib.run.weights.packed_weights` writes them
 
 
 def _unpacked(tensors: Tensors) -> Tensors:
-    """The tensors by name, those as floats that lie as integers with their scales."""
-    return {
-        name: _as_floats(name, tensor, tensors[name + SCALE]) if name + SCALE in tensors else tensor
-        for name, tensor in tensors.items()
-        if not name.endswith(SCALE)
-    }
-
-
-def _as_floats(name: str, tensor: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
-    if tensor.dtype != torch.int8 or tensor.ndim < 2 or scales.shape != tensor.shape[:1]:
+    """The tensors by name, those as floats that lie as whole numbers with their scales."""
+    whole, packed = {}, {}
+    for name in (names := integers.names_in(tensors)):
+        if parts := integers.parts_of(name, tensors):
+            packed[name] = {part: tensors[part].numpy() for part in parts}
+            whole[name] = math.prod(integers.shape_of(name, packed[name]))
+    if sum(whole.values()) * torch.float32.itemsize > MAX_BYTES:  # before any is made
         raise UserError(
-            f"The 8-bit tensor {shown(name)} and its scales do not fit: the file is damaged. Copy "
-            "it again."
+            f"The packed tensors in this file would take more than {MAX_BYTES / 1e9:.0f} GB."
         )
-    return tensor.float() * along(scales, tensor)
-
-
-def along(scales: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
-    """Scales (K,) as they multiply a tensor (K, ...)."""
-    return scales.reshape(-1, *[1] * (tensor.ndim - 1))
+    return {
+        name: torch.from_numpy(integers.as_floats(name, packed[name]))
+        if name in packed
+        else tensors[name]
+        for name in names
+    }

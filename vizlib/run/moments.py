@@ -7,7 +7,7 @@ vizlib.training.snapshots and vizlib.run.matrices say what the files of tensors 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,14 +15,18 @@ from typing import Any, TypeVar
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from vizlib.errors import UserError
 from vizlib.files import check_regular
+from vizlib.run import integers
 from vizlib.run.events import Event
 from vizlib.run.folders import Run
 
 FRAMES, FRAME_SECONDS = 20, 0.5  # of the film of learning
 SNAPSHOTS, MATRICES = "snapshots.safetensors", "evaluations.safetensors"
 _FLOATS = ("F16", "F32", "F64")
+_INTEGERS = ("I8",)
 _LEVELS = ("U8",)
+_OF_PARTS = ("I8", "U8", "I64", "F32")
 _COUNTS = ("U16", "U32")
 T = TypeVar("T")
 
@@ -48,9 +52,64 @@ def filters(run: Run) -> dict[int, np.ndarray]:
     """
     with opened(run.path(SNAPSHOTS)) as tensors:
         return {
-            step: tensors.get_tensor(name).astype(np.float32)
-            for name, step, _ in _stored(tensors, "conv1", 4, _FLOATS)
+            step: weight
+            for name, step, _ in _stored(tensors, "conv1", 4, (*_FLOATS, *_INTEGERS))
+            if (weight := _whole(tensors, tensors.keys(), name)) is not None
         }
+
+
+def filters_shape(run: Run) -> tuple[int, ...]:
+    """The shape (out, in, h, w) of the filters stored, of which none is read; empty where there are
+    none.
+    """
+    with opened(run.path(SNAPSHOTS)) as tensors:
+        for name, _, _ in _stored(tensors, "conv1", 4, _FLOATS):
+            return tuple(tensors.get_slice(name).get_shape())
+    return ()
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor in a file, by its name; empty where there are none that can be
+    read.
+    """
+    with opened(path) as tensors:
+        stored = sorted(tensors.keys()) if tensors else []
+        try:
+            return {name: _shape(tensors, stored, name) for name in integers.names_in(stored)}
+        except UserError:
+            return {}
+
+
+def floats(path: Path, name: str) -> np.ndarray | None:
+    """A tensor of a file, float32; None where there is none of that name that can be read."""
+    with opened(path) as tensors:
+        stored = tensors.keys() if tensors else []
+        return _whole(tensors, stored, name) if name in integers.names_in(stored) else None
+
+
+def _shape(tensors: Any, stored: Collection[str], name: str) -> tuple[int, ...]:
+    parts = _parts(tensors, stored, name)
+    return integers.shape_of(name, parts) if parts else tuple(tensors.get_slice(name).get_shape())
+
+
+def _whole(tensors: Any, stored: Collection[str], name: str) -> np.ndarray | None:
+    try:
+        if parts := _parts(tensors, stored, name):
+            return integers.as_floats(name, parts)
+    except UserError:
+        return None
+    is_float = tensors.get_slice(name).get_dtype() in _FLOATS
+    return tensors.get_tensor(name).astype(np.float32) if is_float else None
+
+
+def _parts(tensors: Any, stored: Collection[str], name: str) -> dict[str, np.ndarray]:
+    """Those of a tensor that lies in a file as whole numbers, none of any other. UserError where
+    they are of types that NumPy may not have.
+    """
+    names = integers.parts_of(name, stored)
+    if any(tensors.get_slice(part).get_dtype() not in _OF_PARTS for part in names):
+        raise integers.damaged(name)
+    return {part: tensors.get_tensor(part) for part in names}
 
 
 def probe_layers(run: Run) -> dict[int, list[str]]:

@@ -58,6 +58,23 @@ class Predictions:
         """A fraction in [0, 1]."""
         return float(np.mean(self.predicted_labels == self.labels))
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean over the classes that occur of the share of their images that are right, a
+        fraction. 0 without images.
+        """
+        is_right = self.predicted_labels == self.labels
+        shares = [is_right[self.labels == label].mean() for label in np.unique(self.labels)]
+        return float(np.mean(shares)) if shares else 0.0
+
+    def of(self, image_ids: np.ndarray) -> Predictions:
+        """The answers to these images alone, in the order of their ids, strings (M,). KeyError for
+        one that was not answered.
+        """
+        numbers = {str(image_id): number for number, image_id in enumerate(self.image_ids)}
+        chosen = np.array([numbers[str(image_id)] for image_id in image_ids], int)
+        return Predictions(self.labels[chosen], self.logits[chosen], self.image_ids[chosen])
+
     def confusion(self) -> np.ndarray:
         """Counts, int (K, K): row the true class, column the predicted one; without the images that
         have no answer.

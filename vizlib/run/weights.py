@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
 
 from vizlib.errors import UserError
 from vizlib.files import write_whole
-from vizlib.run.checkpoints import SCALE, Bytes, Tensors, along, read_leniently, without_prefixes
+from vizlib.run import integers
+from vizlib.run.checkpoints import Bytes, Tensors, read_leniently, without_prefixes
 from vizlib.run.file_kinds import shown
 
 PREFIXES = ("module.", "model.", "_orig_mod.")
 PACKED_VALUES = 1024  # smaller tensors are not worth it
+FINEST = 8  # bits
+COARSEST = 1.0  # of the scales, in root mean squares of a channel
+# of that of the tensor that does the most: some pictures do not show all that a tensor does
+LEAST_HARM = 1e-4
 
 
 def save_weights(
@@ -39,26 +46,74 @@ def _to_save(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
     return smaller if smaller.isfinite().all() else tensor
 
 
-def packed_weights(state_dict: Mapping[str, torch.Tensor]) -> bytes:
-    """A safetensors file of tensors by name, the larger ones as 8-bit integers with one scale for
-    each output channel (float32): a quarter of float32's bytes. The rest, norms and biases among
-    it, as `save_weights` has it. `load_weights` gives floats again, each within half a scale.
+def packed_weights(
+    state_dict: Mapping[str, torch.Tensor],
+    bits: float = FINEST,
+    harms: Mapping[str, float] | None = None,
+) -> bytes:
+    """A safetensors file of tensors by name, the `packable` ones as whole numbers with one scale
+    for each output channel (`vizlib.run.integers`); the rest, norms and biases among it, as
+    `save_weights` has it. `load_weights` gives floats again, each within half a scale.
+
+    bits: about how many a number takes in the mean, if the weights are normal. Below FINEST scales
+    are multiples of a channel's root mean square, larger ones where a tensor has more values, or
+    does less harm: of all ways to spend so many bits the one that disturbs the answers least
+    (reverse water-filling: Cover and Thomas, Elements of Information Theory, 10.3.3).
+    harms: the mean square by which the answers change where a tensor alone is `disturbed`, in any
+    unit; of all tensors the same if left out.
     """
-    tensors = {}
+    shares = _shares({name: state_dict[name].numel() for name in packable(state_dict)}, harms or {})
+    stored: dict[str, torch.Tensor] = {}
     for name, tensor in state_dict.items():
-        if tensor.is_floating_point() and tensor.ndim > 1 and tensor.numel() >= PACKED_VALUES:
-            tensors[name], tensors[name + SCALE] = _as_integers(tensor)
-        else:
-            tensors[name] = _to_save(tensor, torch.float16)
-    return safetensors.torch.save(tensors)
+        if name not in shares:
+            stored[name] = _to_save(tensor, torch.float16)
+            continue
+        values = tensor.detach().cpu().float().numpy()
+        # numbers that are normal take log2(size / scale) and these bits more
+        coarse = shares[name] * 2 ** (math.log2(2 * math.pi * math.e) / 2 - bits)
+        scales = _scales(values, 0 if bits >= FINEST else min(coarse, COARSEST))
+        arrays = integers.deflated(name, values, scales)
+        stored |= {part: torch.tensor(array) for part, array in arrays.items()}
+    return safetensors.torch.save(stored)
 
 
-def _as_integers(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """int8 (K, ...) in [-127, 127] and the scale of each output channel, float32 (K,)."""
-    tensor = tensor.detach().cpu().float().contiguous()
-    largest = tensor.flatten(1).abs().amax(dim=1)
-    scales = torch.where(largest > 0, largest / 127, 1.0)
-    return (tensor / along(scales, tensor)).round().to(torch.int8), scales
+def packable(state_dict: Mapping[str, torch.Tensor]) -> list[str]:
+    """The names of the tensors that are worth packing."""
+    return [
+        name
+        for name, tensor in state_dict.items()
+        if tensor.is_floating_point() and tensor.ndim > 1 and tensor.numel() >= PACKED_VALUES
+    ]
+
+
+def disturbed(tensor: torch.Tensor) -> torch.Tensor:
+    """A packable tensor rounded coarsely, each channel to steps of half its root mean square: what
+    that does to a network's answers tells how much the tensor matters.
+    """
+    values = tensor.detach().cpu().float().numpy()
+    parts = integers.rounded("", values, _scales(values, 0.5))
+    return torch.from_numpy(integers.as_floats("", parts))
+
+
+def _shares(sizes: Mapping[str, int], harms: Mapping[str, float]) -> dict[str, float]:
+    """What each tensor's scales are multiplied by, of which the geometric mean over all values
+    is 1. sizes: how many values each has.
+    """
+    least = LEAST_HARM * max(harms.values(), default=1.0) or 1.0
+    wide = {
+        name: math.sqrt(size / max(harms.get(name, 1.0), least)) for name, size in sizes.items()
+    }
+    logarithms = sum(sizes[name] * math.log(share) for name, share in wide.items())
+    middle = math.exp(logarithms / max(1, sum(sizes.values())))
+    return {name: share / middle for name, share in wide.items()}
+
+
+def _scales(values: np.ndarray, coarse: float) -> np.ndarray:
+    """The scale of each channel, float32 (K,): so many times its root mean square, or the finest
+    there is.
+    """
+    sizes = np.sqrt(np.square(values.reshape(len(values), -1)).mean(axis=1))
+    return np.maximum(integers.finest_scales(values), coarse * sizes).astype(np.float32)
 
 
 def load_weights(path_or_bytes: str | os.PathLike | Bytes, *, only_finite: bool = True) -> Tensors:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vizlib.datasets import Split
 from vizlib.errors import UserError
+from vizlib.training.devices import pins_memory
 from vizlib.training.recipes import Recipe
 
 CHUNK = 4096
@@ -74,7 +75,7 @@ class Streamed:
             batch_sampler=[image_numbers.tolist() for image_numbers in orders],
             num_workers=self._workers,
             collate_fn=_stacked,
-            pin_memory=torch.device(self._device).type == "cuda",
+            pin_memory=pins_memory(torch.device(self._device)),
         )
         for images, problem in loader:
             if problem:

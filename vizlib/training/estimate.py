@@ -51,7 +51,7 @@ def estimate(
 
 def _guessed_speed(architecture: str, device: str, input_size: tuple[int, ...]) -> float:
     """Images a second."""
-    speed = GPU_SPEED if device.startswith("cuda") else CORE_SPEED * (os.cpu_count() or 1)
+    speed = CORE_SPEED * (os.cpu_count() or 1) if device == "cpu" else GPU_SPEED
     return speed / (3 * _multiply_adds(architecture, input_size))
 
 

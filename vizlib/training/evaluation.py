@@ -14,7 +14,7 @@ from vizlib.datasets import Dataset, Split
 from vizlib.datasets.reading import reader
 from vizlib.datasets.together import chosen, parts_of
 from vizlib.errors import UserError
-from vizlib.inside.held_out import held_out, learned_from
+from vizlib.inside.held_out import held_out, learned_from, to_look_at
 from vizlib.inside.passes import predict
 from vizlib.run.config import RunConfig
 from vizlib.run.events import add_to_ended
@@ -83,6 +83,18 @@ def answer(
     return predictions
 
 
+def store(run: Run, predictions: Predictions) -> None:
+    """Keep a run's answers to all its test images, and note their accuracy where the one noted when
+    it finished is another.
+    """
+    save_predictions(run.path("predictions.npz"), predictions)
+    accuracy = round(predictions.accuracy, 5)
+    finished = run.events_of("finished")
+    if finished and finished[-1]["test_accuracy"] != accuracy:
+        noted = {name: finished[-1][name] for name in finished[-1] if name not in ("event", "time")}
+        add_to_ended(run.folder, "finished", **noted | {"test_accuracy": accuracy})
+
+
 def _told(
     images: np.ndarray | Iterable[np.ndarray], count: int, say: Callable[[float], None]
 ) -> Iterator[np.ndarray]:
@@ -103,7 +115,7 @@ def answers_to(run: Run, name: str) -> tuple[Predictions, str]:
     if run.missing_weights:
         raise UserError(run.missing_weights)
     if name == run.config.dataset:
-        dataset = datasets.load_for(run.config)
+        dataset = to_look_at(run)
         return evaluate(run.folder, run.config, dataset), dataset.note
     dataset = datasets.seen_by(datasets.load(name), run.config)
     labels = _labels_of(run, dataset)

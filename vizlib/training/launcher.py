@@ -36,10 +36,10 @@ _ALONE: dict[str, Any] = (
 
 
 def devices() -> list[str]:
-    """The devices to train on, the default first: "cuda:0", ..., "cpu". Imports torch."""
-    import torch
+    """The devices to train on, the default first: "cuda:0", ..., "mps", "cpu". Imports torch."""
+    from vizlib.training import devices
 
-    return [f"cuda:{number}" for number in range(torch.cuda.device_count())] + ["cpu"]
+    return devices.devices()
 
 
 def start_new(order: Order) -> str:

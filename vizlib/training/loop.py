@@ -23,7 +23,7 @@ from vizlib.run.folders import Run, begin_folder, read_run
 from vizlib.run.images import TESTED
 from vizlib.run.predictions import Predictions
 from vizlib.run.weights import load_into
-from vizlib.training import recipes, state
+from vizlib.training import devices, recipes, state
 from vizlib.training.batches import mixed
 from vizlib.training.config import check_possible
 from vizlib.training.distributed import Group
@@ -203,7 +203,7 @@ class Training:
         self.network = self.group.wrapped(self.model, self.device)
         if self.recipe.compile:
             self.network = torch.compile(self.network, dynamic=False)
-        if self.recipe.compile or self.device.type == "cuda":
+        if self.recipe.compile or devices.starts_slowly(self.device):
             self._warm_up()
         self._back_to_training()
 
@@ -222,7 +222,7 @@ class Training:
     def _note_beginning(self, *, resumes: bool) -> None:
         self.noted.beginning(
             self._moment(),
-            _device_name(self.device),
+            devices.words_for(self.device),
             resumes=resumes,
             processor=this_processor(),
             number_types=self.prepared.number_types,
@@ -326,13 +326,8 @@ class Training:
             module.eval()
 
     def _seed_dropout(self) -> None:
-        """By the step, so that it is the same after a resume. torch.manual_seed would take a
-        millisecond where CUDA is not in use.
-        """
-        seed = mixed(self.config.seed, self.step, 4)
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+        """By the step, so that it is the same after a resume."""
+        devices.seed(self.device, mixed(self.config.seed, self.step, 4))
 
     def _learn(
         self, images: Tensor, labels: Tensor, all_labels: Tensor, *, note_gradients: bool
@@ -489,9 +484,3 @@ def _reason(error: Exception, device: str) -> str:
         return "The disk is full. What was written before is kept; make room, then resume."
     first_line = (str(error).splitlines() or ["no message"])[0][:200]
     return f"{type(error).__name__}: {first_line.rstrip('.')}."
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"

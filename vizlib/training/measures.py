@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vizlib.training import devices
 from vizlib.training.distributed import Group
 from vizlib.training.recipes import Recipe
 
@@ -35,8 +36,7 @@ class Clock:
             self.seconds, self._since = self.seconds + now - self._since, now
 
     def stop(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)  # the time until the work handed over is done
+        devices.wait_for(self._device)
         self.look()
         self._since = None
 
@@ -105,7 +105,7 @@ class Meter:
         had right.
         """
         # float would not tell a small difference of large sums
-        sums = torch.stack([loss * count, right]).double()
+        sums = devices.as_double(torch.stack([loss * count, right]))
         self._total = self._total.to(sums.device) + sums
         self._images += count
 

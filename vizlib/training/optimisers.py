@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vizlib.training.devices import has_fused_steps
 from vizlib.training.number_types import PRODUCT, fast_type
 from vizlib.training.recipes import Recipe
 
@@ -43,14 +44,14 @@ def _usual(learned: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer
     ]
     groups = [group | {"share": 1.0} for group in groups if group["params"]]
     if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=has_fused_steps(learned))
     return _with_momentum(
         torch.optim.SGD(
             groups,
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
-            fused=True,
+            fused=has_fused_steps(learned),
         )
     )
 
@@ -81,7 +82,7 @@ def _muon(learned: list[nn.Parameter], recipe: Recipe) -> list[torch.optim.Optim
             lr=recipe.learning_rate,
             momentum=COMPANION_MOMENTUM,
             nesterov=True,
-            fused=True,
+            fused=has_fused_steps(learned),
         )
         optimisers.append(_with_momentum(sgd))
     return optimisers

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vizlib.datasets import Dataset, Split, reading
 from vizlib.run.config import RunConfig
 from vizlib.run.images import RunImages
-from vizlib.training import recipes
+from vizlib.training import devices, recipes
 from vizlib.training.batches import Batches, InMemory, Source, Streamed, normalised
 from vizlib.training.distributed import Group
 from vizlib.training.number_types import PRODUCT, fast_type
@@ -68,7 +68,7 @@ def prepare(
     network gets the weights of a saved state afterwards: the run that it started from may be gone
     by now.
     """
-    _use(device)
+    devices.use(device)
     recipe = recipes.from_config(config)
     training, validation = split_again(dataset, images)
     batches = _batches(config, recipe, dataset, training, device, group)
@@ -93,13 +93,6 @@ def prepare(
         probe=_probe(config, validation, device),
         number_types=_number_types(recipe, device, half or torch.float32),
     )
-
-
-def _use(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-        # batches are of one or two sizes: the fastest algorithm is worth finding
-        torch.backends.cudnn.benchmark = True
 
 
 def _batches(

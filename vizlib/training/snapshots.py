@@ -1,7 +1,9 @@
 """The film of learning: conv1's weights and what some layers make of one picture, at log-spaced
 steps, in snapshots.safetensors.
 
-conv1/STEP          float16 (out, in, h, w), at steps 0, 1, 2, 3, 4, 6, 8, 12, ... and at the end
+conv1/STEP          int8 (out, in, h, w), at steps 0, 1, 2, 3, 4, 6, 8, 12, ... and at the end, with
+                    the scale of each filter (vizlib.run.integers): no weight is further off than
+                    half a grey level of its picture. float16 in films of earlier versions
 probe/picture       uint8 (H, W, C), the first picture held out for validation
 probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to last, at most 32
                     pixels a side and SHOWN values, at every second of these steps, 0, 1, 2, 4, 8,
@@ -9,21 +11,26 @@ probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to 
 range/STEP/LAYER    float32 (2,), the values that 0 and 255 stand for
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vizlib.errors import UserError
+from vizlib.files import write_whole
 from vizlib.inside.layers import convolutions
-from vizlib.run.weights import load_weights, save_weights
+from vizlib.run import integers, moments
 
 LAYERS = 5
 LARGEST_SIDE = 32
 SHOWN = 8_192
+PICTURE = "probe/picture"
+OF_STEP = re.compile(r"(?:conv1|probe|range)/(\d{8,15})(?!\d)", re.ASCII)
+STORED = ("I8", "U8", "F16", "F32")  # what there is in files of ours
 
 
 def is_log_spaced(step: int) -> bool:
@@ -49,35 +56,34 @@ class Snapshots:
         names = [name for name, _ in filters]
         self._layers = [(name, model.get_submodule(name)) for name in _spread(names, LAYERS)]
         self._conv1 = filters[0][1] if filters else None
-        self._taken = {"probe/picture": torch.from_numpy(picture.transpose(1, 2, 0).copy())}
+        self._taken = {PICTURE: np.ascontiguousarray(picture.transpose(1, 2, 0))}
 
     def take_up(self, step: int) -> None:
         """Go on with the snapshots up to this step that the file has, of a training that is
-        resumed.
+        resumed; a damaged film begins anew.
         """
-        if self._path.is_file():
-            try:
-                stored = load_weights(self._path)
-            except UserError:  # a damaged film is no reason not to go on: a new one begins
-                return
-            for name, tensor in stored.items():
-                if name == "probe/picture" or int(name.split("/")[1]) <= step:
-                    self._taken[name] = tensor.half() if name.startswith("conv1/") else tensor
+        self._taken |= {
+            name: array
+            for name, array in _stored(self._path).items()
+            if name == PICTURE or ((match := OF_STEP.match(name)) and int(match[1]) <= step)
+        }
 
     def take(self, step: int) -> None:
         if self._conv1 is None:
             return
-        conv1 = self._conv1.half().cpu()
-        if not conv1.isfinite().all():  # one ruined snapshot would make the file unreadable
+        conv1 = self._conv1.detach().float().cpu().numpy()
+        if not np.isfinite(conv1).all():
             return
-        self._taken[f"conv1/{step:08d}"] = conv1
+        self._taken |= integers.rounded(f"conv1/{step:08d}", conv1)
         is_between = is_log_spaced(step) and step & (step - 1)  # 3, 6, 12, ...
         for name, maps in self._maps().items() if not is_between else ():
             least, greatest = maps.min(), maps.max()
-            levels = (maps - least) / (greatest - least).clamp(min=1e-12) * 255
-            self._taken[f"probe/{step:08d}/{name}"] = levels.round().to(torch.uint8).cpu()
-            self._taken[f"range/{step:08d}/{name}"] = torch.stack([least, greatest]).cpu()
-        save_weights(self._taken, self._path, dtype=None)
+            levels = ((maps - least) / (greatest - least).clamp(min=1e-12) * 255).round()
+            ends = torch.stack([least, greatest])
+            levels = levels.to(torch.uint8).cpu().contiguous().numpy()
+            self._taken[f"probe/{step:08d}/{name}"] = levels
+            self._taken[f"range/{step:08d}/{name}"] = ends.cpu().numpy()
+        write_whole(self._path, safetensors.numpy.save(self._taken))
 
     def _maps(self) -> dict[str, Tensor]:
         """The layers' outputs for the probe, float32 (maps, h, w), made small."""
@@ -99,6 +105,35 @@ class Snapshots:
             for handle in handles:
                 handle.remove()
         return {name: maps for name, maps in maps_by_layer.items() if maps.isfinite().all()}
+
+
+def thin(path: Path) -> None:
+    """Write a film of learning that an earlier version stored as it is stored today."""
+    stored = _stored(path)
+    whole = [name for name, array in stored.items() if _is_whole(name, array)]
+    for name in whole:
+        stored |= integers.rounded(name, stored[name].astype(np.float32))
+    if whole:
+        write_whole(path, safetensors.numpy.save(stored))
+
+
+def _is_whole(name: str, array: np.ndarray) -> bool:
+    return (
+        name.startswith("conv1/")
+        and array.dtype.kind == "f"
+        and array.ndim == 4
+        and bool(np.isfinite(array).all())
+    )
+
+
+def _stored(path: Path) -> dict[str, np.ndarray]:
+    """What a film's file holds; nothing where it cannot be read."""
+    with moments.opened(path) as tensors:
+        return {
+            name: tensors.get_tensor(name)
+            for name in (tensors.keys() if tensors else ())
+            if tensors.get_slice(name).get_dtype() in STORED
+        }
 
 
 def _spread(names: list[str], count: int) -> list[str]:

@@ -33,13 +33,16 @@ if TYPE_CHECKING:
     from vizlib.displays.feature_maps import FeatureMapsDisplay
     from vizlib.displays.picture_sizes import PictureSizesDisplay
     from vizlib.inside.attribution import Evidence
+    from vizlib.inside.convolving import Convolved
     from vizlib.inside.filter_banks import FilterBank
     from vizlib.inside.layers import Layer
     from vizlib.inside.relus import Rectifiers
     from vizlib.inside.strongest import Index
+    from vizlib.run.first_look import FirstLook
     from vizlib.run.predictions import Predictions
     from vizlib.run.verdict import Verdict
 
+MOST_LAYERS = 32  # runs whose layers are kept
 MOST_TWINS = 4  # data sets of which it is kept what occurs twice
 
 
@@ -95,31 +98,60 @@ def _state_of(file: str) -> dict[str | type, Callable[[Any], Any]]:
     }
 
 
+_OF_IMAGES = ("config.json", "images.npz", "predictions.npz")  # what says which are held out
+
+
+def _state_of_images(run: Run) -> tuple[Any, ...]:
+    return str(run.folder), *map(run.changed, _OF_IMAGES)
+
+
+@st.cache_data(max_entries=128, hash_funcs={Run: _state_of_images}, show_spinner=False)
+def is_tested_on_shipped(run: Run) -> bool:
+    from vizlib.inside.held_out import is_tested_on_shipped
+
+    return is_tested_on_shipped(run)
+
+
+def are_shipped(run: Run) -> bool:
+    """Whether the run's pictures are here that ship, and no others."""
+    return run.config.dataset not in dataset_names() and is_tested_on_shipped(run)
+
+
+def has_pictures(run: Run) -> bool:
+    """Whether there are held-out pictures of the run's data set here: all, or those that ship."""
+    return run.config.dataset in dataset_names() or is_tested_on_shipped(run)
+
+
+def from_which(run: Run) -> str:
+    """Which of the run's held-out pictures are here, as "from the 500 that ship"; empty where its
+    data set is.
+    """
+    return f"from the {len(held_out(run)):,} that ship" if are_shipped(run) else ""
+
+
 def _its_data(run: Run) -> tuple[Any, ...]:
-    """What load_for() goes by: runs that see one data set in one way share it in memory."""
+    """What to_look_at() goes by: runs that see one data set in one way share it in memory."""
     config = run.config
-    return config.dataset, tuple(run.class_names), config.whole, tuple(config.levels or ())
+    seen = config.whole, tuple(config.levels or ())
+    return config.dataset, tuple(run.class_names), *seen, are_shipped(run)
 
 
 @st.cache_resource(
     max_entries=4, ttl=600, hash_funcs={Run: _its_data}, show_spinner="Opening the data set"
 )
 def dataset(run: Run) -> Dataset:
-    """The run's data set, looked at anew every ten minutes. UserError if this machine's copy does
-    not fit the run.
+    """The run's data set, or the pictures that ship of it, looked at anew every ten minutes.
+    UserError if this machine's copy does not fit the run.
     """
-    return datasets.load_for(run.config)
+    from vizlib.inside.held_out import to_look_at
+
+    return to_look_at(run)
 
 
 @st.cache_resource(
     max_entries=16,
     ttl=600,
-    hash_funcs={
-        Run: lambda run: (
-            str(run.folder),
-            *map(run.changed, ("config.json", "images.npz", "predictions.npz")),
-        )
-    },
+    hash_funcs={Run: lambda run: (*_state_of_images(run), are_shipped(run))},
     show_spinner=False,
 )
 def held_out(run: Run) -> Split:
@@ -178,14 +210,37 @@ _model = st.cache_resource(show_spinner="Loading the network", **_OF_MODELS)(_lo
 _model_followed = st.cache_resource(show_spinner=False, **_OF_MODELS)(_load)
 
 
-@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+_with_layers: dict[tuple[Any, ...], None] = {}  # the states of runs whose layers are known
+
+
+@st.cache_resource(
+    max_entries=MOST_LAYERS, hash_funcs=_state_of("model.safetensors"), show_spinner=False
+)
 def layers(run: Run) -> list[Layer]:
     """The Layers of the run's network, in order of execution. NotYet where it has but weights."""
     from vizlib.inside.layers import layer_table
 
     if run.is_bare:
         raise weights_alone(run)
-    return layer_table(network(run), run.input_size)
+    table = layer_table(network(run), run.input_size)
+    _with_layers[state(run)] = None
+    while len(_with_layers) > MOST_LAYERS:
+        _with_layers.pop(next(iter(_with_layers)), None)
+    return table
+
+
+def layers_if_known(run: Run) -> list[Layer]:
+    """layers(run) if some page has asked for them; else none, and nothing is computed."""
+    return layers(run) if state(run) in _with_layers else []
+
+
+def layer_words(run: Run) -> dict[str, str]:
+    """What each layer of the run is for a reader, by its name: "layer 3 of 31 · conv 3 × 3 · 16
+    maps of 32 × 32".
+    """
+    from vizlib.inside.layer_words import in_words
+
+    return in_words(layers(run))
 
 
 def tensors(run: Run) -> dict[str, torch.Tensor]:
@@ -289,6 +344,14 @@ def effective_field(
     return influence, tight_box(influence)
 
 
+@st.cache_resource(max_entries=12, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def convolved(run: Run, picture: Picture, layer_name: str, unit: int) -> Convolved:
+    """A unit of a convolution at work on a picture. NothingToShow for a layer that is none."""
+    from vizlib.inside.convolving import at_work
+
+    return at_work(model(run), tensor(run, picture), layer_name, unit)
+
+
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def maps_atlas(run: Run, picture: Picture, layer_name: str, scale: str) -> Atlas:
     """All maps of a layer for one picture, as an Atlas on one of the scales."""
@@ -305,7 +368,7 @@ def unit_layers(run: Run) -> list[str]:
 
 @st.cache_resource(
     max_entries=16,
-    hash_funcs={Run: lambda run: (*state(run), run.changed("strongest.safetensors"))},
+    hash_funcs={Run: lambda run: (*state(run), are_shipped(run), *_strongest_changed(run))},
     show_spinner=False,
 )
 def strongest(run: Run) -> Index | None:
@@ -315,6 +378,12 @@ def strongest(run: Run) -> Index | None:
     from vizlib.inside.strongest import load
 
     return load(run, dataset(run), held_out(run))
+
+
+def _strongest_changed(run: Run) -> list[Any]:
+    from vizlib.inside.strongest import FILE, FILE_OF_SHIPPED
+
+    return [run.changed(FILE), run.changed(FILE_OF_SHIPPED)]
 
 
 @st.cache_resource(max_entries=32, hash_funcs=_state_of("config.json"), show_spinner=False)
@@ -376,6 +445,24 @@ def snapshots(run: Run) -> dict[int, np.ndarray]:
 @st.cache_resource(
     max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
 )
+def filters_shape(run: Run) -> tuple[int, ...]:
+    """moments.filters_shape(run): (out, in, h, w), or ()."""
+    return moments.filters_shape(run)
+
+
+@st.cache_resource(
+    max_entries=64, hash_funcs=_state_of("first_look.safetensors"), show_spinner=False
+)
+def first_look(run: Run) -> FirstLook | None:
+    """first_look.read(run): what Home shows of a run before torch is in, or None."""
+    from vizlib.run import first_look
+
+    return first_look.read(run)
+
+
+@st.cache_resource(
+    max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
+)
 def probe_layers(run: Run) -> dict[int, list[str]]:
     """moments.probe_layers(run): {step: names of layers}."""
     return moments.probe_layers(run)
@@ -404,12 +491,7 @@ def weight_shapes(run: Run) -> dict[str, tuple[int, ...]]:
     """What the run's weights are called and how large each is, {name: shape}, read without torch;
     empty where there are none.
     """
-    with moments.opened(run.path("model.safetensors")) as tensors:
-        return (
-            {name: tuple(tensors.get_slice(name).get_shape()) for name in sorted(tensors.keys())}
-            if tensors
-            else {}
-        )
+    return moments.shapes(run.path("model.safetensors"))
 
 
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
@@ -424,8 +506,7 @@ def colour_filters(run: Run) -> np.ndarray | None:
     ]
     if len(fitting) != 1:
         return None
-    with moments.opened(run.path("model.safetensors")) as tensors:
-        return tensors.get_tensor(fitting[0]).astype(np.float32) if tensors else None
+    return moments.floats(run.path("model.safetensors"), fitting[0])
 
 
 # The Data page. A data set is told from another state of itself by its folder's time of change.

@@ -49,7 +49,7 @@ class Picture:
 
 def pick_image(run):
     """The Picture in view, fitted to the run's network, or None where none is chosen yet."""
-    here = run.config.dataset in caches.dataset_names()
+    here = caches.has_pictures(run)
     fits_photographs = run.input_size[1] >= 16
     default = "photograph" if fits_photographs or not here else "data set"
     source = chosen("Image from", SOURCES, key="source", default=default, word="source of images")
@@ -108,7 +108,7 @@ def _from_data_set(run):
         error = not_yet.without(run, "data")
         st.info(plain(error), icon=error.icon)
         return None
-    if name not in caches.dataset_names():
+    if not caches.has_pictures(run):
         return offer_download(name, "sidebar")
     data = caches.dataset(run)
     class_name = chosen("Class", data.class_names, key="label")
@@ -120,8 +120,21 @@ def _from_data_set(run):
     index = whole_number(
         f"Held-out image, of {len(image_numbers):,}", len(image_numbers) - 1, key="index"
     )
-    original = split.pictures[int(image_numbers[index])]
-    return Picture(original, received(original, run), f"{class_name} {index}", label)
+    original, title = split.pictures[int(image_numbers[index])], f"{class_name} {index}"
+    if which := caches.from_which(run):
+        title = f"{title} {which}"
+        say_which(run, f"Pictures {which}.", "sidebar")
+    return Picture(original, received(original, run), title, label)
+
+
+def say_which(run, sentence: str, where: str) -> None:
+    """Say in a sentence that the pictures are only those that ship, with the way to all. where: as
+    in offer_download.
+    """
+    st.caption(sentence)
+    reader = reader_of(run.config.dataset)
+    if reader.download is not None:
+        _offer(reader, "Download all", where)
 
 
 def offer_download(name: str, where: str) -> None:
@@ -135,10 +148,15 @@ def offer_download(name: str, where: str) -> None:
         st.info(plain(f"The data set {name!r} is not on this machine. {reader.missing}"))
         return
     st.info(plain(f"The data set {name!r} is not on this machine."))
+    _offer(reader, "Download it", where)
+
+
+def _offer(reader, words, where):
+    """The button that fetches a data set."""
     size = f" ({reader.download_bytes / 1e6:.0f} MB)" if reader.download_bytes else ""
     if st.button(
-        f"Download it{size}",
-        key=f"download {name} {where}",
+        f"{words}{size}",
+        key=f"download {reader.name} {where}",
         help="From its makers' site, once; nothing else in this app uses the network.",
     ):
         _download(reader)

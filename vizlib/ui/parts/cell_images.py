@@ -1,5 +1,6 @@
 """The images in a cell of a confusion matrix, the most confident answers first."""
 
+import numpy as np
 import streamlit as st
 
 from vizlib.errors import UserError
@@ -8,7 +9,7 @@ from vizlib.run import certainty
 from vizlib.ui.data import caches
 from vizlib.ui.frame import address, links
 from vizlib.ui.frame.address import chosen
-from vizlib.ui.frame.image_picker import offer_download
+from vizlib.ui.frame.image_picker import offer_download, say_which
 from vizlib.ui.frame.plain import plain
 
 MOST_SHOWN = 24
@@ -30,12 +31,26 @@ def show(run, predictions, confusion, keys, across):
     )
     choose = {CELL: of_cell, MISTAKES: of_mistakes, UNLIKELY: of_unlikely_labels}[shown]
     image_numbers, confidence, alt = choose(run, predictions, confusion, keys)
-    if run.config.dataset not in caches.dataset_names():
+    if not caches.has_pictures(run):
         st.caption("The numbers need only the stored answers; the pictures need the data set.")
         offer_download(run.config.dataset, keys["true"])
         return
-    image_ids = [predictions.image_ids[number] for number in image_numbers[:MOST_SHOWN]]
-    images(run, image_ids, confidence, across, alt)
+    image_ids = predictions.image_ids[image_numbers]
+    if caches.are_shipped(run):
+        here = np.isin(image_ids, caches.held_out(run).image_ids)
+        image_ids, confidence = image_ids[here], confidence[here]
+        say_shipped(run, len(image_ids), keys["true"])
+    elif len(image_ids) > MOST_SHOWN:
+        st.caption(f"The first {MOST_SHOWN} are shown.")
+    images(run, image_ids[:MOST_SHOWN], confidence, across, alt)
+
+
+def say_shipped(run, count, where):
+    """How many of them are shown, where only some pictures ship, with the way to all."""
+    which, shown = caches.from_which(run), min(count, MOST_SHOWN)
+    sentence = f"{shown} of them shown, {which}." if count else f"None of them is {which}."
+    with st.container(horizontal=True, vertical_alignment="center"):
+        say_which(run, sentence, where)
 
 
 def of_cell(run, predictions, confusion, keys):
@@ -56,10 +71,9 @@ def of_cell(run, predictions, confusion, keys):
 def of_mistakes(run, predictions, confusion, keys):
     """The same of all wrong answers."""
     image_numbers, confidence = certainty.confident_mistakes(predictions)
-    shown = min(MOST_SHOWN, len(image_numbers))
     st.markdown(
-        f":red-badge[wrong] The **{shown}** mistakes it was most sure of, of "
-        f"{len(image_numbers):,}. Below each is how sure it was."
+        f":red-badge[wrong] **{len(image_numbers):,}** mistakes, the one it was most sure of "
+        "first. Below each is how sure it was."
     )
     return image_numbers, confidence, "a confident mistake"
 
@@ -77,9 +91,9 @@ def of_unlikely_labels(run, predictions, confusion, keys):
 
 def say_count(count, true, predicted):
     mark = ":green-badge[right]" if true == predicted else ":red-badge[wrong]"
-    shown = f", the {MOST_SHOWN} most confident shown" if count > MOST_SHOWN else ""
     st.markdown(
-        f"{mark} **{count:,}** images of **{plain(true)}** answered **{plain(predicted)}**{shown}."
+        f"{mark} **{count:,}** images of **{plain(true)}** answered **{plain(predicted)}**, the "
+        "most confident answer first."
     )
 
 

@@ -34,7 +34,7 @@ def look_up(run):
             icon=":material/info:",
         )
         return None
-    if run.config.dataset not in caches.dataset_names():
+    if not caches.has_pictures(run):
         st.info(
             "The images that excite its units most are looked up among the held-out ones, so "
             "the pictures of the data set are needed.",
@@ -52,7 +52,7 @@ def _look_beside(run):
 
     data, split = caches.dataset(run), caches.held_out(run)
     done = jobs.result(
-        ("strongest", *caches.state(run)),
+        ("strongest", *caches.state(run), caches.are_shipped(run)),
         lambda say: of_run(run, data, say, split),
         "Looking for the strongest images of all units, once",
         to_the_end=True,
@@ -100,7 +100,7 @@ def show(run, layer, unit, index, control):
     images, below = st.container(key="strongest"), st.container(key="excited_by")
     with below:
         excited = jobs.result(
-            ("excited by", *caches.state(run), layer.name, unit, control),
+            ("excited by", *caches.state(run), caches.are_shipped(run), layer.name, unit, control),
             finder(run, layer, unit, best, control),
             "Looking for what in them excites it",
         )
@@ -118,8 +118,9 @@ def draw_images(run, layer, unit, best, fields):
     """
     is_part = sees_part(layer, run.input_size)
     pictures, note = marked_pictures(layer, best, fields, is_part)
+    which = f", {caches.from_which(run)}" if caches.are_shipped(run) else ""
     line(
-        f"**The strongest held-out images**{note}. The link below one opens its maps",
+        f"**The strongest held-out images**{which}{note}. The link below one opens its maps",
         pictures,
         "held-out image",
     )

@@ -71,7 +71,7 @@ def patches(run, layer, index):
     """
     split, best = caches.held_out(run), index[layer.name]
     done = jobs.result(
-        ("patches", *caches.state(run), layer.name),
+        ("patches", *caches.state(run), caches.are_shipped(run), layer.name),
         lambda say: patterns.patches(split, layer, best, run.input_size, say),
         "Cutting out the strongest patches",
     )
@@ -83,4 +83,5 @@ def patches(run, layer, index):
         if patterns.sees_part(layer, run.input_size)
         else "the strongest of"
     )
-    return sheet(done[0], labels), f"for each unit {part} {index.images:,} held-out images"
+    which = f", {caches.from_which(run)}" if caches.are_shipped(run) else ""
+    return sheet(done[0], labels), f"for each unit {part} {index.images:,} held-out images{which}"

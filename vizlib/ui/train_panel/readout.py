@@ -115,4 +115,5 @@ def ordinal(position):
 
 def device_name(device):
     kind, _, which = str(device).partition(":")
-    return {"cpu": "CPU", "cuda": f"GPU {which}".strip()}.get(kind, plain(device))
+    names = {"cpu": "CPU", "cuda": f"GPU {which}".strip(), "mps": "Apple's GPU"}
+    return names.get(kind, plain(device))

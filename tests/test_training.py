@@ -709,7 +709,7 @@ def test_growing_pictures(tmp_path, monkeypatch):
     )
     dataset = noise()
     growing = recipe("growing", epochs=3, batch_size=8)
-    config = make_config(Order("resnet18_late_pool", "noise", growing, side=28), dataset)
+    config = make_config(Order("resnet32", "noise", growing, side=28), dataset)
     steps = 3 * -(-len(dataset.splits["train"]) // 8)
     stopped_after(tmp_path / "run", config, steps // 2 + 1, dataset)
     run = resume(tmp_path / "run", dataset)

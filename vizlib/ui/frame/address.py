@@ -140,15 +140,19 @@ def _near(wanted: str, options: Sequence[str]) -> Sequence[str]:
     return [*near, "..."] if len(near) < len(options) else options
 
 
-def whole_number(label: str, highest: int, *, key: str, container: Any = st) -> int:
-    """A number from 0 to `highest`, kept and in the address; 0 if the one kept is too high.
-    UserError for an address that is none.
+def whole_number(
+    label: str, highest: int, *, key: str, container: Any = st, default: int = 0
+) -> int:
+    """A number from 0 to `highest`, kept and in the address; the default if the one kept is too
+    high. UserError for an address that is none.
     """
-    as_addressed(key, 0, lambda text: int(text) if text.isdecimal() and len(text) < 16 else None)
+    as_addressed(
+        key, default, lambda text: int(text) if text.isdecimal() and len(text) < 16 else None
+    )
     if key in st.session_state and st.session_state[key] > highest:
-        st.session_state[key] = 0
+        st.session_state[key] = default
     try:
-        return int(container.number_input(label, 0, highest, key=key, **_KEPT))
+        return int(container.number_input(label, 0, highest, default, key=key, **_KEPT))
     except (OverflowError, ValueError) as error:  # what Streamlit makes of ?unit=1e400
         raise UserError(
             f"{key!r} in the address is no whole number from 0 to {highest}: remove it, or "

@@ -17,8 +17,7 @@ def parts(run):
     """What is in view, as far as it is known before the page has drawn its boxes: (name of the
     layer, the unit), each as a text or None.
     """
-    layer_name, unit = as_wanted("layer"), as_wanted("unit")
-    return layer_name, (unit or "0") if layer_name else unit
+    return as_wanted("layer"), as_wanted("unit")
 
 
 def show(place, run, picture):
@@ -33,7 +32,9 @@ def show(place, run, picture):
             links.link("Feature maps", where, layer=layer_name)
             _separate()
             is_unit = layer is None or layer.layout.shape or len(layer.output_shape) == 1
-            links.link("Unit" if is_unit else "Feature maps", f"unit {plain(unit)}", unit=unit)
+            named = {} if unit is None else {"unit": unit}
+            words = "units" if unit is None else f"unit {plain(unit)}"
+            links.link("Unit" if is_unit else "Feature maps", words, **named)
         if picture is not None:
             _separate()
             st.image(

@@ -10,7 +10,7 @@ from vizlib.ui import page
 from vizlib.ui.data import caches
 from vizlib.ui.frame import film_slider, image_picker, status
 from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
-from vizlib.ui.parts import one_answer, one_unit, probe
+from vizlib.ui.parts import convolution_at_work, one_answer, one_unit, probe
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
@@ -39,7 +39,9 @@ def show(run, picture):
     provenance = f"image: {shown.title}; scale: {scale}; {run.provenance}"
     took = status.took([run], "computed", seconds)
     files(run, layer, display, atlas, f"{provenance}.", took)
-    one_unit.show(run, shown, layer, display, unit, scale, is_stored=past is not None)
+    position = one_unit.show(run, shown, layer, display, unit, scale, is_stored=past is not None)
+    if past is None:
+        convolution_at_work.show(run, shown, layer, unit, position)
 
 
 def say_picture(run, picture):

@@ -313,6 +313,11 @@ WATCHED = {
         lambda run: caches.maps_atlas(run, picture(), LAYER, "map").tiles,
         lambda run: no_display(true_maps(run)).picture("map").tiles,
     ),
+    "convolved": Watched(
+        "model.safetensors",
+        lambda run: caches.convolved(run, picture(), LAYER, UNIT).output,
+        lambda run: true_maps(run)[UNIT].numpy(),
+    ),
     "effective_field": Watched(
         "model.safetensors",
         lambda run: caches.effective_field(run, picture(), LAYER, UNIT, POSITION)[0],
@@ -413,7 +418,16 @@ def test_a_cache_notices_another_file_of_the_same_size(folder, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["answer", "logits", "feature_maps", "maps_atlas", "effective_field", "evidence", "verdict"],
+    [
+        "answer",
+        "logits",
+        "feature_maps",
+        "maps_atlas",
+        "convolved",
+        "effective_field",
+        "evidence",
+        "verdict",
+    ],
 )
 def test_a_cache_notices_another_configuration(folder, name):
     """Of the same weights: images prepared otherwise, classes that have an order."""

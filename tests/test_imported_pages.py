@@ -18,6 +18,7 @@ from vizlib.run import folders
 from vizlib.run.config import RunConfig
 from vizlib.run.weights import save_weights
 
+pytestmark = pytest.mark.usefixtures("brief_evidence")
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 IMAGENET = models.ResNet18_Weights.DEFAULT.meta["categories"]

@@ -12,6 +12,7 @@ from tests.test_pages import fine, fresh_caches, texts  # noqa: F401
 from vizlib.run import folders
 from vizlib.ui.frame.address import OF_ALL_PAGES
 
+pytestmark = pytest.mark.usefixtures("brief_evidence")
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 SHARED = {*OF_ALL_PAGES, "step", "layer", "unit"}  # which stand on several pages

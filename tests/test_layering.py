@@ -16,7 +16,7 @@ FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "vizli
 ROOMS = [
     {"vizlib.errors"},
     {"vizlib.files"},
-    {"vizlib.images", "vizlib.tables"},
+    {"vizlib.images", "vizlib.edits", "vizlib.tables"},
     {"vizlib.run", "vizlib.datasets", "vizlib.architectures"},
     {"vizlib.inside"},
     {"vizlib.displays", "vizlib.training", "vizlib.bring"},

@@ -20,6 +20,7 @@ from tests.test_browser import no_error
 from vizlib.run import events, folders
 from vizlib.run.weights import save_weights
 
+pytestmark = pytest.mark.usefixtures("brief_evidence")
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 LAYERS = ["conv1", "conv2", "fc1", "fc2", "fc3"]

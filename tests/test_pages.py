@@ -20,6 +20,7 @@ from vizlib.reports import systems
 from vizlib.run import folders, moments
 from vizlib.run.verdict import COLLAPSED, judge_run
 
+pytestmark = pytest.mark.usefixtures("brief_evidence")
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "pages").glob("*.py"))
 SHIPPED = [run.run_id for run in folders.list_runs()[0]]

@@ -155,7 +155,8 @@ EVENTS = {
     # its weights are there still after a resume, unless all begins anew
     "checkpoint": Declaration(
         needed={"epoch": AMOUNT, "val_accuracy": SHARE},
-        optional={"step": COUNT, "seconds": AMOUNT},
+        # the last where it was chosen by that
+        optional={"step": COUNT, "seconds": AMOUNT, "balanced_accuracy": SHARE},
         undone=ANEW,
     ),
     "gradients": Declaration(

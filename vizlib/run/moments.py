@@ -63,7 +63,7 @@ def filters_shape(run: Run) -> tuple[int, ...]:
     none.
     """
     with opened(run.path(SNAPSHOTS)) as tensors:
-        for name, _, _ in _stored(tensors, "conv1", 4, _FLOATS):
+        for name, _, _ in _stored(tensors, "conv1", 4, (*_FLOATS, *_INTEGERS)):
             return tuple(tensors.get_slice(name).get_shape())
     return ()
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vizlib.displays.feature_maps import FeatureMapsDisplay
     from vizlib.displays.picture_sizes import PictureSizesDisplay
     from vizlib.inside.attribution import Evidence
+    from vizlib.inside.convolving import Convolved
     from vizlib.inside.filter_banks import FilterBank
     from vizlib.inside.layers import Layer
     from vizlib.inside.relus import Rectifiers
@@ -349,6 +350,14 @@ def effective_field(
     layout = layer_named(run, layer_name).layout
     influence = effective(model(run), tensor(run, picture), layer_name, unit, position, layout)
     return influence, tight_box(influence)
+
+
+@st.cache_resource(max_entries=12, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def convolved(run: Run, picture: Picture, layer_name: str, unit: int) -> Convolved:
+    """A unit of a convolution at work on a picture. NothingToShow for a layer that is none."""
+    from vizlib.inside.convolving import at_work
+
+    return at_work(model(run), tensor(run, picture), layer_name, unit)
 
 
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)

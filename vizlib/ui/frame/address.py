@@ -36,11 +36,21 @@ _EARLIER_NAMES = {
     "filter": "unit",
     "unit_number": "unit",
 }
+_ASKED = "asked_of_page"
 _KEPT: dict[str, Any] = dict(bind="query-params", persist_state="session")
+
+
+def ask(parameters: dict[str, Any]) -> None:
+    """Let the page that is opened next show this, as if its address named it: Streamlit lets nobody
+    write a name into the address that a box is bound to.
+    """
+    st.session_state[_ASKED] = {key: str(value) for key, value in parameters.items()}
 
 
 def opened(is_another_page: bool) -> None:
     """Read the address of a page, before any box is drawn."""
+    if not is_another_page:
+        st.session_state.pop(_ASKED, None)  # it has been shown
     # Streamlit fills no box from a name that has just been translated: it is read like a new page's
     st.session_state.just_opened = _translate() or is_another_page
     st.session_state.address_as_sent = address_as_sent()
@@ -174,6 +184,8 @@ def as_wanted(key: str) -> str | None:
     """What a box that is not drawn yet is asked to show, by the address of a page just opened, or
     by what was chosen before; None where that is its default.
     """
+    if key in st.session_state.get(_ASKED, {}):
+        return st.session_state[_ASKED][key]
     kept = str(st.session_state[key]) if key in st.session_state else None
     if kept is not None and not st.session_state.get("just_opened"):
         return kept

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from vizlib.ui.frame import address
 from vizlib.ui.frame.address import OF_ALL_PAGES
 from vizlib.ui.streamlit_internals import StreamlitPageNotFoundError
 
 ROOT = Path(__file__).resolve().parents[3]
+_ASKED = "page_asked_for"
 ICON = Path(__file__).parents[1] / "icon.png"  # an icon by name would be fetched from another host
 
 
@@ -45,6 +47,25 @@ def go(title, /, **parameters):
         st.switch_page(_file_of(title), query_params=wanted)
 
 
+def ask_for(title, /, **parameters):
+    """Open another page with these parameters, from a fragment: the boxes that hold them are drawn
+    already, so it is left to `open_asked`.
+    """
+    st.session_state[_ASKED] = title, parameters
+    st.rerun()
+
+
+def open_asked():
+    """Open the page that was asked for, if one was. Before anything is drawn."""
+    if _ASKED not in st.session_state:
+        return
+    title, parameters = st.session_state.pop(_ASKED)
+    address.ask(parameters)
+    with suppress(StreamlitPageNotFoundError):
+        # none: those that boxes are bound to cannot be given, and come from the session
+        st.switch_page(_file_of(title), query_params={})
+
+
 def _as_left(title):
     """What the widgets of a page's own were set to, by key."""
     keys = st.session_state.kept_by_page.get(title, ())
@@ -77,6 +98,7 @@ _GROUPS = {
         "Feature maps": "grid_view",
         "Unit": "center_focus_strong",
         "Class evidence": "highlight",
+        "Play": "brush",
     },
     "Learn": {
         "Film": "movie",

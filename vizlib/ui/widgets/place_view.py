@@ -41,7 +41,7 @@ def show(
     state = f"{key}_component"
 
     def picked():
-        wanted = _position(st.session_state[state].get("place"), values.shape)
+        wanted = position_of(st.session_state[state].get("place"), values.shape)
         if wanted is not None:
             on_pick(wanted)
 
@@ -50,7 +50,7 @@ def show(
     _component(key=state, data=data, on_place_change=picked)
 
 
-def _position(wanted, shape):
+def position_of(wanted, shape):
     """What a browser asks for as (row, column); None where that is no position on the map."""
     is_pair = isinstance(wanted, (list, tuple)) and len(wanted) == 2
     if not is_pair or not all(isinstance(index, (int, float)) for index in wanted):

@@ -30,8 +30,7 @@ def show(run, picture):
         atlas = caches.maps_atlas(run, shown, layer_name, scale)
     layer = layers[layer_name]
     unit = pick_unit("Unit", len(display.maps), container, int(display.greatest.argmax()))
-    words = caches.layer_words(run)[layer.name].rpartition(" · ")[0]
-    say_maps(layer, display, words)
+    say_maps(layer, display, caches.words_of(run, layer.name).rpartition(" · ")[0])
     beside, large = st.columns([1, 7], gap="small")
     with beside:
         draw_picture(shown)
@@ -116,7 +115,7 @@ def say_maps(layer, display, words):
         dead = f"**{len(display.dead)} of {count} dead for this image** ({mark})"
     what = f"{count} {'maps' if is_map else 'values, one a unit'}"
     st.markdown(
-        f"{words[:1].upper()}{words[1:]}: **{what}**, {shape}; {dead}. Click one, or move with the "
+        f"{words}: **{what}**, {shape}; {dead}. Click one, or move with the "
         "arrow keys; J and K change the layer."
     )
     if layer.layout.words:

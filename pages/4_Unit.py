@@ -32,6 +32,7 @@ def show(run, picture):
     if layer.name == caches.unit_layers(run)[-1]:
         name = f"the class {plain(run.class_names[unit])}"
     st.markdown(f"#### What excites {name}")
+    st.caption(caches.words_of(run, layer.name))
     index = strongest_images.look_up(run)
     unit_portrait.show(run, layer, unit, index, control)
     if index is not None:

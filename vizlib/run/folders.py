@@ -9,6 +9,7 @@ thing on disk.
           predictions.npz         labels and logits of the held-out images
           strongest.safetensors   which held-out images excite each unit most, if somebody asked;
                                   strongest-shipped.safetensors: which of the pictures that ship
+          first_look.safetensors  what Home opens on: answers and maps of one photograph
           snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
           last.pt                 what resuming needs, gone once finished
           alive.lock              held by the training process as long as it lives

@@ -243,6 +243,14 @@ def layer_words(run: Run) -> dict[str, str]:
     return in_words(layers(run))
 
 
+def words_of(run: Run, layer_name: str) -> str:
+    """layer_words(run) of one layer as a sentence; empty where the layers are not known."""
+    if run.is_bare:
+        return ""
+    words = layer_words(run).get(layer_name, "")
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
 def tensors(run: Run) -> dict[str, torch.Tensor]:
     """The tensors of the run's network by name, in its order; of weights alone in the file's."""
     held = network(run).state_dict()

@@ -353,6 +353,7 @@ def test_run_with_bad_weights(fresh_caches, name, files, reason):
             "4_Unit",
             "5_Class_evidence",
             "10_Compare",
+            "14_Play",
         ):
             assert len(app.error) == 1
             assert reason in app.error[0].value.replace("\\", "")
@@ -372,12 +373,20 @@ def test_every_page_of_a_run_without_its_weights(weightless):
         said = texts(fine(app)).replace("\\", "")
         # nothing is stored of what they show
         expected = [weightless.missing_weights] * (
-            page in ("4_Unit", "5_Class_evidence", "10_Compare")
+            page in ("4_Unit", "5_Class_evidence", "10_Compare", "14_Play")
         )
         assert infos(app) == expected, page
         assert "ended before" not in said, page
         assert ("comes without its weights" in said) == (
-            page in ("2_Filters", "3_Feature_maps", "4_Unit", "5_Class_evidence", "10_Compare")
+            page
+            in (
+                "2_Filters",
+                "3_Feature_maps",
+                "4_Unit",
+                "5_Class_evidence",
+                "10_Compare",
+                "14_Play",
+            )
         ), page
 
 

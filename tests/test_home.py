@@ -3,6 +3,7 @@ time where there are many.
 """
 
 import hashlib
+import re
 import shutil
 
 import numpy as np
@@ -78,3 +79,20 @@ def test_of_many_runs_only_those_in_view_are_read(fresh_caches, monkeypatch):  #
     assert own
     assert len(own) <= run_cards.COLUMNS
     assert len(read) <= 5 * run_cards.COLUMNS
+
+
+@pytest.mark.browser
+def test_pointing_at_a_map_frames_what_it_sees_and_a_click_opens_it(page, address):
+    """The middle of the second layer's maps: what is said of it, and where the click leads."""
+    page.goto(address)
+    maps = page.locator("b", has_text=re.compile(r"^Layer \d+ of \d+$")).nth(1)
+    maps.wait_for()
+    box = maps.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + 80)
+    said = page.get_by_text(re.compile(r"Layer \d+ of \d+, map \d+: this place sees"))
+    said.wait_for()
+    unit = re.search(r"map (\d+)", said.inner_text())[1]
+    page.mouse.click(box["x"] + 40, box["y"] + 80)
+    page.wait_for_selector("h1:has-text('Feature maps of resnet32')")
+    page.wait_for_url(re.compile(rf"/Feature_maps\?.*\bunit={unit}\b"))
+    assert "layer=stage2.block1" in page.url

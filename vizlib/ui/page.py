@@ -38,7 +38,6 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_
     slider. hands_in: hands_in(run) is the hand_in.Offer of what this page shows, or a sentence
     where there is none yet; the run in view if left out, None for a page that hands in nothing.
     """
-    links.open_asked()
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
     before, st.session_state.page_in_view = st.session_state.get("page_in_view", title), title
     address.opened(before != title)

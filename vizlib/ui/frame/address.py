@@ -44,7 +44,12 @@ def ask(parameters: dict[str, Any]) -> None:
     """Let the page that is opened next show this, as if its address named it: Streamlit lets nobody
     write a name into the address that a box is bound to.
     """
-    st.session_state[_ASKED] = {key: str(value) for key, value in parameters.items()}
+    st.session_state[_ASKED] = {
+        # of several values no box asks for the address by itself
+        key: str(value)
+        for key, value in parameters.items()
+        if not isinstance(value, list)
+    }
 
 
 def opened(is_another_page: bool) -> None:

@@ -10,7 +10,6 @@ from vizlib.ui.frame.address import OF_ALL_PAGES
 from vizlib.ui.streamlit_internals import StreamlitPageNotFoundError
 
 ROOT = Path(__file__).resolve().parents[3]
-_ASKED = "page_asked_for"
 ICON = Path(__file__).parents[1] / "icon.png"  # an icon by name would be fetched from another host
 
 
@@ -42,27 +41,9 @@ def link(title, label, /, *, icon=None, wide=False, **parameters):
 
 def go(title, /, **parameters):
     """Open another page at once, as link() would, with these parameters changed."""
-    wanted = {key: str(value) for key, value in (_as_left(title) | parameters).items()}
+    address.ask(_as_left(title) | parameters)
     with suppress(StreamlitPageNotFoundError):
-        st.switch_page(_file_of(title), query_params=wanted)
-
-
-def ask_for(title, /, **parameters):
-    """Open another page with these parameters, from a fragment: the boxes that hold them are drawn
-    already, so it is left to `open_asked`.
-    """
-    st.session_state[_ASKED] = title, parameters
-    st.rerun()
-
-
-def open_asked():
-    """Open the page that was asked for, if one was. Before anything is drawn."""
-    if _ASKED not in st.session_state:
-        return
-    title, parameters = st.session_state.pop(_ASKED)
-    address.ask(parameters)
-    with suppress(StreamlitPageNotFoundError):
-        # none: those that boxes are bound to cannot be given, and come from the session
+        # none: those that boxes are bound to cannot be given
         st.switch_page(_file_of(title), query_params={})
 
 

@@ -93,7 +93,7 @@ def _show(run):
         st.rerun()
     if new.status == "finished":
         st.session_state[MENDING].pop(run.run_id)
-        links.ask_for("Compare", model=new.run_id, other=run.run_id)
+        links.go("Compare", model=new.run_id, other=run.run_id)
         return
     with st.container(border=True):
         if not new.is_active:

@@ -73,9 +73,9 @@ export default function ({parentElement, data, setTriggerValue}) {
     const sees = !box
       ? ''
       : box[2] - box[0] === height && box[3] - box[1] === width
-        ? ', sees the whole picture'
-        : `, sees ${box[2] - box[0]} × ${box[3] - box[1]} pixels`;
-    say(`${sheet.title}, map ${unit}: this place${sees}. Click to look closer.`.replace(': this place.', '.'));
+        ? ': this place sees the whole picture'
+        : `: this place sees ${box[2] - box[0]} × ${box[3] - box[1]} pixels`;
+    say(`${sheet.title}, map ${unit}${sees}. Click to look closer.`);
   };
   const at = (sheet, image, event) => {
     const box = image.getBoundingClientRect(),

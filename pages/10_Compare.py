@@ -26,6 +26,7 @@ FIGURES = (
     "training",
     "validation accuracy",
     "test accuracy",
+    "balanced accuracy",
     "verdict",
 )
 
@@ -122,10 +123,10 @@ def cells(run):
     started = run.events_of("started") or run.events_of("imported")
     finished = run.events_of("finished")
     last = status.latest(run)
-    try:
-        verdict = answers.at(run).verdict.level
-    except UserError:
-        verdict = "–"
+    balanced = verdict = "–"
+    with suppress(UserError):
+        judged = answers.at(run).verdict
+        balanced, verdict = f"{judged.balanced_accuracy:.1%}", judged.level
     return (
         run.config.title or run.config.architecture,
         run.config.dataset or "–",
@@ -134,6 +135,7 @@ def cells(run):
         f"{(finished or [last])[-1]['seconds']:,.0f} s" if last else "–",
         val_accuracy(run),
         f"{finished[-1]['test_accuracy']:.1%}" if finished else "–",
+        balanced,
         verdict,
     )
 

@@ -43,10 +43,33 @@ def show(run, picture):
     weight, moment, note = at_step(run, layer_name, weights, film_slider.pick(run))
     display = FiltersDisplay.from_weight(weight, reads_picture=bank.reads_picture)
     unit = pick_unit("Filter", len(display.weight), number)
-    st.caption(f"{note} {what_is_known(run, bank)}")
+    st.caption(f"{caches.words_of(run, layer_name)} {note} {what_is_known(run, bank)}")
+    way_to_larger(run)
     all_filters(run, layer_name, display, unit, moment, beside)
     one_filter(run, layer_name, display, unit)
     weight_views.show(run, layer_name, display.weight, moment)
+
+
+def way_to_larger(run):
+    """The way to the model that ships with the largest filters in colour, and with its weights,
+    where those in view are smaller.
+    """
+    largest = max(caches.run_list()[0], key=seen_side)
+    if seen_side(largest) > max(seen_side(run), 3):
+        side = seen_side(largest)
+        links.link(
+            "Filters",
+            f"Larger ones, {side} × {side}: {plain(largest.run_id)} →",
+            model=largest.run_id,
+            layer="conv1",
+            unit=0,
+        )
+
+
+def seen_side(run):
+    """The side of a shipped run's first filters, if they are in colour and its weights are here."""
+    shape = caches.filters_shape(run) if run.ships and run.has("model.safetensors") else ()
+    return min(shape[2:]) if shape and shape[1] == 3 else 0
 
 
 def no_filters(run):

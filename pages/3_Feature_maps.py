@@ -4,12 +4,13 @@ import numpy as np
 import streamlit as st
 
 from vizlib.displays.feature_maps import SCALES
+from vizlib.images import sharp_png
 from vizlib.inside.layers import default_layer
 from vizlib.ui import page
 from vizlib.ui.data import caches
 from vizlib.ui.frame import film_slider, image_picker, status
 from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
-from vizlib.ui.parts import one_answer, one_unit, probe
+from vizlib.ui.parts import convolution_at_work, one_answer, one_unit, probe
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
@@ -28,12 +29,19 @@ def show(run, picture):
         display, seconds = caches.feature_maps(run, shown, layer_name)
         atlas = caches.maps_atlas(run, shown, layer_name, scale)
     layer = layers[layer_name]
-    unit = pick_unit("Unit", len(display.maps), container)
-    all_maps(layer, display, atlas, unit)
+    unit = pick_unit("Unit", len(display.maps), container, int(display.greatest.argmax()))
+    say_maps(layer, display, caches.words_of(run, layer.name).rpartition(" · ")[0])
+    beside, large = st.columns([1, 7], gap="small")
+    with beside:
+        draw_picture(shown)
+    with large:
+        all_maps(layer, display, atlas, unit)
     provenance = f"image: {shown.title}; scale: {scale}; {run.provenance}"
     took = status.took([run], "computed", seconds)
     files(run, layer, display, atlas, f"{provenance}.", took)
-    one_unit.show(run, shown, layer, display, unit, scale, is_stored=past is not None)
+    position = one_unit.show(run, shown, layer, display, unit, scale, is_stored=past is not None)
+    if past is None:
+        convolution_at_work.show(run, shown, layer, unit, position)
 
 
 def say_picture(run, picture):
@@ -85,23 +93,40 @@ def pick_scale():
     )
 
 
-def all_maps(layer, display, atlas, unit):
-    """Every map of the layer in one picture, with what is to be known of them above it."""
+def draw_picture(picture):
+    """What the network gets, beside the maps."""
+    size = " × ".join(map(str, picture.received.shape[:2]))
+    st.image(
+        sharp_png(picture.received, 200),
+        caption=f"the input, {size}",
+        alt=f"what the network gets: {picture.title}",
+        output_format="PNG",
+        width="stretch",
+    )
+
+
+def say_maps(layer, display, words):
+    """What is to be known of a layer's maps. words: the layer's number and kind."""
     count, shape = len(display.maps), " × ".join(map(str, layer.layout.shape))
     is_map = layer.has_maps
     dead = "none dead for this image"
     if len(display.dead):
         mark = "crossed" if is_map else "zero"
         dead = f"**{len(display.dead)} of {count} dead for this image** ({mark})"
+    what = f"{count} {'maps' if is_map else 'values, one a unit'}"
     st.markdown(
-        f"**{count} {'maps' if is_map else 'values, one a unit'}**, {shape}; {dead}. Click "
-        "one, or move with the arrow keys; J and K change the layer."
+        f"{words}: **{what}**, {shape}; {dead}. Click one, or move with the "
+        "arrow keys; J and K change the layer."
     )
     if layer.layout.words:
         st.caption(layer.layout.words)
+
+
+def all_maps(layer, display, atlas, unit):
+    """Every map of the layer in one picture."""
     atlas_view.show(
         atlas,
-        alt=f"{count} feature maps of {layer.name}",
+        alt=f"{len(display.maps)} feature maps of {layer.name}",
         key="maps",
         selected=unit,
         on_pick=lambda tile: st.session_state.update(unit=tile),

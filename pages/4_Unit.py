@@ -27,11 +27,12 @@ def show(run, picture):
             "once its training has ended; Stop in the sidebar keeps what it has learned."
         )
     caches.model(run)  # says what to do where there are no weights
-    layer, unit, control = controls(run)
+    layer, unit, control = controls(run, picture)
     name = f"unit {unit} of {plain(layer.name)}"
     if layer.name == caches.unit_layers(run)[-1]:
         name = f"the class {plain(run.class_names[unit])}"
     st.markdown(f"#### What excites {name}")
+    st.caption(caches.words_of(run, layer.name))
     index = strongest_images.look_up(run)
     unit_portrait.show(run, layer, unit, index, control)
     if index is not None:
@@ -39,7 +40,7 @@ def show(run, picture):
     unit_sheet.show(run, layer, unit, index)
 
 
-def controls(run):
+def controls(run, picture):
     """Draw what is chosen: (Layer, unit, whether random weights stand beside)."""
     layers = {layer.name: layer for layer in caches.layers(run)}
     names = caches.unit_layers(run)
@@ -54,8 +55,16 @@ def controls(run):
             help="Every convolution, and the classes.",
         )
         layer = layers[layer_name]
-        unit = pick_unit("Unit", layer.output_shape[0], st.container(width=140))
+        best = strongest_unit(run, picture, layer)
+        unit = pick_unit("Unit", layer.output_shape[0], st.container(width=140), best)
         return layer, unit, random_weights.switch()
+
+
+def strongest_unit(run, picture, layer):
+    """The unit that answers the picture in view most; None where there is none, or no such map."""
+    if picture is None or not layer.layout.shape:
+        return None
+    return int(caches.feature_maps(run, picture, layer.name)[0].greatest.argmax())
 
 
 def default(layers, names):

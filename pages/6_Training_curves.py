@@ -132,10 +132,7 @@ def conclusion(run):
         words.append(status.sentence(run))
     words.append(plain(overfits(run)))
     if finished and best:
-        words.append(
-            f"Best epoch: **{best['epoch']:.3g}**, with {best['val_accuracy']:.1%} of the "
-            "validation images right; its weights were kept."
-        )
+        words.append(best_epoch(best))
     if finished:
         words.append(f"**{finished[-1]['test_accuracy']:.1%}** of the test images are right.")
     if run.events_of("pictures"):
@@ -144,6 +141,20 @@ def conclusion(run):
             "have it throughout."
         )
     return "  ".join(filter(None, words))
+
+
+def best_epoch(best):
+    """Which was the best, of a "checkpoint" event, and by what."""
+    text = (
+        f"Best epoch: **{best['epoch']:.3g}**, with {best['val_accuracy']:.1%} of the validation "
+        "images right; its weights were kept."
+    )
+    if "balanced_accuracy" in best:
+        text += (
+            f" It was chosen by the mean over the classes, {best['balanced_accuracy']:.1%}: they "
+            "are not equally common, and the accuracy favours the common one."
+        )
+    return text
 
 
 def overfits(run):

@@ -16,7 +16,7 @@ from vizlib.ui.frame import film_slider, guard, status
 from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.parts import cell_images, confused, import_test, verdict_box
+from vizlib.ui.parts import cell_images, confused, import_test, mend, verdict_box
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import charts
 
@@ -69,7 +69,9 @@ def say_verdict(run, answers):
     unanswered = answers.predictions.unanswered() if answers.predictions is not None else None
     names = [plain(name) for name in run.class_names]
     st.markdown(findings.most_mistaken(answers.counts, names, unanswered))
-    if answers.predictions is None:
+    if answers.predictions is not None:
+        mend.offer(run, answers.verdict)
+    else:
         st.caption(
             f"On the validation images, {answers.moment}. No single answers are stored of "
             "them, so there are no images of a cell."

@@ -3,6 +3,7 @@ weights, and skipping where pictures are missing.
 """
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -83,6 +84,51 @@ def components_looked_for_once():
         look = cache(manifest_scanner.scan_component_manifests)
         patch.setattr(manifest_scanner, "scan_component_manifests", look)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pages_waited_for_without_looking():
+    """AppTest looks a thousand times a second whether its page has ended, which it cannot while
+    somebody looks: here it waits for the thread.
+    """
+    from streamlit.testing.v1 import local_script_runner
+
+    look = local_script_runner.require_widgets_deltas
+
+    def wait(runner, timeout=3):
+        runner._script_thread.join(timeout)
+        look(runner, 0.1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_script_runner, "require_widgets_deltas", wait)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_computed_for_nobody():
+    """What a page began to compute beside itself is not gone on with once its test is over."""
+    yield
+    jobs = sys.modules.get("vizlib.ui.data.jobs")
+    for job in [*jobs._jobs.values()] if jobs else ():
+        job.waiting.clear()
+
+
+@pytest.fixture
+def brief_evidence(monkeypatch):
+    """Pages with evidence of a few passes, for tests that ask whether it is drawn and not what it
+    shows: a page opened has it in sight sooner, too.
+    """
+    from vizlib.inside.evidence import occlusion
+
+    whole = occlusion._windows
+
+    def windows(size):
+        window, _, _ = whole(size)
+        count = math.prod(math.ceil(side / w) for side, w in zip(size, window, strict=True))
+        return window, window, count
+
+    monkeypatch.setattr("vizlib.inside.evidence.integrated_gradients.STEPS", (4, 8))
+    monkeypatch.setattr(occlusion, "_windows", windows)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ PICTURES = {  # what must be seen on each page
     "Film": ".frame img",
     "Confusion_matrix": ".js-plotly-plot .main-svg",
     "Compare": ".frame img",
+    "Play": ".board img",
     "Data": ".js-plotly-plot .main-svg",
     # of the models that ship only some have gradients noted
     "Gradients": "[data-testid='stAlert'], .js-plotly-plot .main-svg",
@@ -160,7 +161,11 @@ def test_click_on_a_cell_of_the_matrix(page, address):
 def test_model_of_a_card_is_the_model_of_the_next_page(page, address):
     page.goto(address)
     settled(page)
-    page.get_by_role("link", name="Look inside").nth(2).click()
+    page.locator("[data-testid='stTextInput'] input").first.fill("collapsed")
+    page.keyboard.press("Enter")
+    page.get_by_text("Found").wait_for()
+    settled(page)
+    page.get_by_role("link", name="Look inside").click()
     page.wait_for_selector("h1:has-text('Feature maps of collapsed_lenet')")
     page.wait_for_url("**/Feature_maps?model=collapsed_lenet*")
     settled(page)

@@ -24,7 +24,7 @@ from vizlib.inside import activations, attribution, strongest
 from vizlib.inside.layers import layer_table
 from vizlib.inside.model import load_model, randomised
 from vizlib.inside.receptive_fields import effective
-from vizlib.run import folders, moments
+from vizlib.run import first_look, folders, moments
 from vizlib.run.predictions import load_predictions
 from vizlib.run.verdict import judge
 from vizlib.run.weights import save_weights
@@ -131,7 +131,28 @@ def in_colour(folder, seed):
     safetensors.numpy.save_file(drawn, folder / "model.safetensors")
 
 
+def random_first_look(folder, seed):
+    """Ten answers and the maps of one layer, whose place it says."""
+    random, name = np.random.default_rng(seed), f"relu{seed}"
+    tensors = {
+        "probabilities": random.random(10).astype(np.float32),
+        f"maps/{name}": random.integers(0, 256, (3, 4, 5), dtype=np.uint8),
+        f"range/{name}": np.array([-1, 2], np.float32),
+        f"rows/{name}": random.integers(0, 8, (4, 2), dtype=np.int32),
+        f"columns/{name}": random.integers(0, 8, (5, 2), dtype=np.int32),
+    }
+    notes = {"photograph": "cat", "layers": json.dumps([[name, "layer 1 of 2"]])}
+    safetensors.numpy.save_file(tensors, folder / first_look.FIRST_LOOK, notes)
+
+
+def other_filters(folder, seed):
+    """As many weights in filters that lie, or stand."""
+    tensors = {"conv1/00000030": np.ones((4, 1, 2 + seed, 5 - seed), np.float32)}
+    safetensors.numpy.save_file(tensors, folder / "snapshots.safetensors")
+
+
 WRITERS = {
+    "first_look.safetensors": random_first_look,
     "model.safetensors": random_weights,
     "predictions.npz": random_predictions,
     "snapshots.safetensors": random_snapshots,
@@ -292,6 +313,11 @@ WATCHED = {
         lambda run: caches.maps_atlas(run, picture(), LAYER, "map").tiles,
         lambda run: no_display(true_maps(run)).picture("map").tiles,
     ),
+    "convolved": Watched(
+        "model.safetensors",
+        lambda run: caches.convolved(run, picture(), LAYER, UNIT).output,
+        lambda run: true_maps(run)[UNIT].numpy(),
+    ),
     "effective_field": Watched(
         "model.safetensors",
         lambda run: caches.effective_field(run, picture(), LAYER, UNIT, POSITION)[0],
@@ -311,6 +337,14 @@ WATCHED = {
         "snapshots.safetensors",
         lambda run: list(caches.snapshots(run).values()),
         lambda run: list(moments.filters(run).values()),
+    ),
+    "filters_shape": Watched(
+        "snapshots.safetensors", caches.filters_shape, moments.filters_shape, other_filters
+    ),
+    "first_look": Watched(
+        "first_look.safetensors",
+        lambda run: caches.first_look(run).depths[0].maps,
+        lambda run: first_look.read(run).depths[0].maps,
     ),
     "probe_layers": Watched("snapshots.safetensors", caches.probe_layers, moments.probe_layers),
     "probe_picture": Watched("snapshots.safetensors", caches.probe_picture, moments.probe_picture),
@@ -384,7 +418,16 @@ def test_a_cache_notices_another_file_of_the_same_size(folder, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["answer", "logits", "feature_maps", "maps_atlas", "effective_field", "evidence", "verdict"],
+    [
+        "answer",
+        "logits",
+        "feature_maps",
+        "maps_atlas",
+        "convolved",
+        "effective_field",
+        "evidence",
+        "verdict",
+    ],
 )
 def test_a_cache_notices_another_configuration(folder, name):
     """Of the same weights: images prepared otherwise, classes that have an order."""

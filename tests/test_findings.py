@@ -140,3 +140,10 @@ def test_how_a_gradient_is_handed_on(sizes, said):
 def test_how_much_it_vanishes():
     """Three quarters of four decades lie between the middles of the thirds: 10^(4 x 8/11)."""
     assert f"1/{10 ** (4 * 8 / 11):,.0f} of" in handed_on(np.logspace(-4, 0, 12))
+
+
+def test_where_classes_differ_much_the_mean_over_them_decides():
+    """A model that answers the common class alone gets more images right."""
+    said = better(["mended", "collapsed"], 26, 29, (0.72, 0.1))
+    assert said.startswith("**mended** is better: in the mean over the classes it gets 72% of")
+    assert better(["a", "b"], 30, 80, (0.71, 0.75)).startswith("**b** is better, and that is more")

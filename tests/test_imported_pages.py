@@ -18,6 +18,7 @@ from vizlib.run import folders
 from vizlib.run.config import RunConfig
 from vizlib.run.weights import save_weights
 
+pytestmark = pytest.mark.usefixtures("brief_evidence")
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]
 IMAGENET = models.ResNet18_Weights.DEFAULT.meta["categories"]
@@ -142,7 +143,7 @@ def test_what_it_lacks_is_said_once_and_what_there_is(imported):
 
 def test_its_card_has_a_badge_and_its_size(imported):
     run = imported("squeezenet1_1")
-    app = opened(PAGES[0])
+    app = opened(PAGES[0], find="squeezenet")
     [card] = [
         element.value
         for element in app.markdown
@@ -150,7 +151,7 @@ def test_its_card_has_a_badge_and_its_size(imported):
     ]
     assert ":violet-badge[Imported]" in card
     parameters = run.events_of("imported")[0]["parameters"]
-    assert f"{parameters:,} parameters" in card
+    assert f"{parameters / 1e6:.3g} million weights" in card
 
 
 def layers_of(app, *names):

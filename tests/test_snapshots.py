@@ -126,3 +126,10 @@ def test_an_earlier_film_is_gone_on_with(film, tmp_path):
     assert np.array_equal(found[2], filters(2).astype(np.float32))
     weight = model.conv1.weight.detach().numpy()
     np.testing.assert_allclose(found[3], weight, atol=np.abs(weight).max() / 254)
+
+
+@pytest.mark.parametrize("run", folders.list_runs()[0], ids=lambda run: run.run_id)
+def test_the_shape_of_the_filters_is_that_of_the_filters(run):
+    """Also of a film that was thinned; nothing is read for it."""
+    stored = moments.filters(run)
+    assert moments.filters_shape(run) == (stored[max(stored)].shape if stored else ())

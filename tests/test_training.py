@@ -29,9 +29,10 @@ from vizlib.run.folders import read_run
 from vizlib.run.predictions import Predictions, load_predictions
 from vizlib.run.weights import load_into, load_weights
 from vizlib.training import loop, measures, number_types, prepared, requests, state
-from vizlib.training.config import make_config
+from vizlib.training.config import make_config, splits
 from vizlib.training.evaluation import evaluate
 from vizlib.training.loop import carry_on, train
+from vizlib.training.noted import is_imbalanced
 from vizlib.training.order import Order
 from vizlib.training.precision import half_type
 from vizlib.training.recipes import Recipe, recipe
@@ -546,6 +547,72 @@ def test_the_best_evaluation_is_kept(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("stops", [False, True])
+def test_where_classes_are_rare_the_balanced_accuracy_chooses_the_best(
+    tmp_path, monkeypatch, stops
+):
+    """The most accurate evaluation, the third, answers the common class alone; the best one, the
+    fifth, gets fewer images right, of more classes. A resume goes on by the same rule.
+    """
+    dataset = datasets.load("digits-imbalanced")
+    config = make_config(
+        Order("three_layer_module", dataset.name, recipe("sgd", epochs=1, batch_size=12)), dataset
+    )
+    labels = splits(dataset, config)[1].labels
+    common, others = labels == 3, np.unique(labels[labels != 3])
+    assert common.sum() > len(others) > 1
+    wrong = (labels + 1) % 10
+    first_other = np.where(labels == others[0], labels, np.where(common, 3, wrong))
+    by_turns = [
+        wrong,
+        np.where(labels == others[0], labels, wrong),
+        np.full(len(labels), 3),
+        np.where(labels == others[0], labels, wrong),
+        np.where(common, np.where(np.cumsum(common) == 1, 3, wrong), labels),
+        first_other,
+    ]
+    answers = iter(by_turns + [wrong] * 9)
+
+    def answered(model, held_out, *rest):
+        return Predictions(held_out.labels, np.eye(10)[next(answers)], held_out.image_ids)
+
+    monkeypatch.setattr(loop, "answers", answered)
+    folder = tmp_path / "run"
+    if stops:
+        stopped_after(folder, config, 6, dataset)
+        run = resume(folder, dataset)
+    else:
+        run = train(folder, config, dataset, say=quiet)
+    evaluated = run.events_of("epoch")
+    expected = [
+        np.mean([np.mean(given[labels == label] == label) for label in np.unique(labels)])
+        for given in by_turns
+    ]
+    assert int(np.argmax(expected)) == 4
+    best = int(np.argmax([event["val_accuracy"] for event in evaluated[:6]]))
+    assert best != 4
+    assert run.best["step"] == evaluated[4]["step"]
+    assert run.best["balanced_accuracy"] == pytest.approx(max(expected), abs=1e-5)
+
+
+def test_where_classes_are_as_common_the_accuracy_chooses(tiny_run):
+    assert "balanced_accuracy" not in tiny_run.best
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([50, 26, 49], False),
+        ([50, 25, 49], True),
+        ([50, 0, 49], False),
+        ([0, 0], False),
+        ([], False),
+    ],
+)
+def test_what_is_imbalanced(counts, expected):
+    assert is_imbalanced(counts) is expected
+
+
+@pytest.mark.parametrize("stops", [False, True])
 def test_a_tie_does_not_replace_the_best(tmp_path, monkeypatch, stops):
     """Of evaluations that are equally good the first one's weights stay, also where a resume lies
     between them: 77 of 143 right has more digits than are written.
@@ -642,7 +709,7 @@ def test_growing_pictures(tmp_path, monkeypatch):
     )
     dataset = noise()
     growing = recipe("growing", epochs=3, batch_size=8)
-    config = make_config(Order("resnet18_late_pool", "noise", growing, side=28), dataset)
+    config = make_config(Order("resnet32", "noise", growing, side=28), dataset)
     steps = 3 * -(-len(dataset.splits["train"]) // 8)
     stopped_after(tmp_path / "run", config, steps // 2 + 1, dataset)
     run = resume(tmp_path / "run", dataset)

@@ -121,7 +121,10 @@ def _training(run: Run) -> Facts:
 
 
 def _best(event: dict) -> str:
-    return f"epoch {event['epoch']:.3g}, validation accuracy {event['val_accuracy']:.1%}"
+    text = f"epoch {event['epoch']:.3g}, validation accuracy {event['val_accuracy']:.1%}"
+    if "balanced_accuracy" in event:
+        text += f", chosen by the balanced one, {event['balanced_accuracy']:.1%}"
+    return text
 
 
 def _date(run: Run) -> str:

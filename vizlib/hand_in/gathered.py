@@ -234,13 +234,13 @@ def _add_stored(of_run: Gathered, layer_names: Sequence[str]) -> None:
 
 def _shapes(run: Run) -> nn.Module:
     """Its network without values, on the meta device."""
-    import torch
-
     from vizlib import architectures
+    from vizlib.architectures.shapes import without_numbers
     from vizlib.inside.activations import prepare
 
-    with torch.device("meta"):
-        return prepare(architectures.create(run.config.architecture, **run.config.arguments))
+    with without_numbers():
+        model = architectures.create(run.config.architecture, **run.config.arguments)
+    return prepare(model.to("meta"))
 
 
 def _add_layers(of_run: Gathered, model: nn.Module) -> None:

@@ -23,6 +23,9 @@ from vizlib.errors import UserError, unknown
 # f(layer_name, module, output), called after each module
 Observer = Callable[[str, nn.Module, Tensor], None]
 _observer: ContextVar[Observer | None] = ContextVar("vizlib_observer", default=None)
+# f(layer_name, output) -> what goes on in its place, or None to leave it
+Changer = Callable[[str, Tensor], Tensor | None]
+_changer: ContextVar[Changer | None] = ContextVar("vizlib_changer", default=None)
 PIXELS_AT_ONCE = 100_000  # in one pass, so that a pass takes some tenths of a second at most
 # `with slots:` around each pass: more at a time than cores only slow one another
 slots = threading.BoundedSemaphore(os.cpu_count() or 1)
@@ -65,14 +68,21 @@ def _out_of_place(module: Any) -> None:
         module.inplace = False
 
 
-def _after_forward(name: str, module: nn.Module, arguments: tuple, output: object) -> None:
-    observer = _observer.get()
-    if observer is None:
-        return
-    if isinstance(output, tuple) and output:  # as of attention, which gives its weights too
-        output = output[0]
-    if isinstance(output, torch.Tensor):
-        observer(name, module, output)
+def _after_forward(name: str, module: nn.Module, arguments: tuple, output: object) -> object:
+    """What the module gives instead, or None."""
+    observer, changer = _observer.get(), _changer.get()
+    if observer is None and changer is None:
+        return None
+    # as of attention, which gives its weights too
+    first = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(first, torch.Tensor):
+        return None
+    changed = changer(name, first) if changer else None
+    if observer is not None:
+        observer(name, module, first if changed is None else changed)
+    if changed is None:
+        return None
+    return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
 
 @contextmanager
@@ -85,6 +95,18 @@ def observing(observer: Observer | None) -> Iterator[None]:
         yield
     finally:
         _observer.reset(token)
+
+
+@contextmanager
+def changing(changer: Changer) -> Iterator[None]:
+    """Within `with changing(f)`, what f(layer_name, output) gives goes on in the place of the
+    output of each module of a prepared model, in this thread only; observers see it so too.
+    """
+    token = _changer.set(changer)
+    try:
+        yield
+    finally:
+        _changer.reset(token)
 
 
 def forward(model: nn.Module, images: Tensor, observer: Observer | None = None) -> Tensor:

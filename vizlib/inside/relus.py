@@ -71,7 +71,13 @@ class OneRelu(nn.Module):
 
 def is_rectifier(function: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether a call of this function cuts or bends off what is below zero, smoothly or not."""
-    return _rule(function, args, kwargs) is not None or function in _SMOOTH
+    return bool(rectifier_name(function, args, kwargs))
+
+
+def rectifier_name(function: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+    """The kind of rectifier that a call of this function is, "ReLU", "GELU"; empty for others."""
+    rule = _rule(function, args, kwargs)
+    return rule[0] if rule else _SMOOTH.get(function, "")
 
 
 class _Seen(TorchFunctionMode):

@@ -50,6 +50,8 @@ _KNEE: dict[str, Any] = dict(dataset="csv-imbalanced:knee", side=64, epochs=10)
 # before anything was done against the collapse
 _AS_REPORTED = dict(augment=False, augment_only_rare=False)
 _C = "report_c"
+# behind the id of a system that is trained as its report says, beside ours
+AS_REPORTED = "R"
 _ALL = [
     System(
         "A1",
@@ -83,6 +85,33 @@ _ALL = [
         0.539,
         "validation",
         1,
+    ),
+    System(
+        "A1R",
+        "three_layer_functional_reported",
+        "three_layer_functional",
+        "Bare tensors, as reported",
+        "report_a1",
+        epochs=1,
+        words="A1's own recipe",
+    ),
+    System(
+        "A2R",
+        "three_layer_module_reported",
+        "three_layer_module",
+        "A module, as reported",
+        "report_a2",
+        epochs=1,
+        words="A2's own recipe",
+    ),
+    System(
+        "A3R",
+        "three_layer_sequential_reported",
+        "three_layer_sequential",
+        "A sequence, as reported",
+        "report_a3",
+        epochs=1,
+        words="A3's own recipe",
     ),
     System(
         "B1",
@@ -262,6 +291,15 @@ _ALL = [
         dict(epochs=10),
         0.56,
         epochs=10,
+    ),
+    System(
+        "F1R",
+        "lenet_reported",
+        "lenet",
+        "LeNet, as reported",
+        "report_f",
+        epochs=10,
+        words="F1's own recipe",
     ),
     System(
         "F2",

@@ -7,6 +7,7 @@ TensorBoard and its mark on a curve. Whoever reads, writes or draws events goes 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import time
@@ -24,6 +25,7 @@ STEP_SECONDS = 0.2  # at most five step events a second
 STEP_EVENTS = 600  # and no more than this in a whole training: as many as a curve has pixels
 SPARE, SPARE_BYTES = "spare.tmp", 16_384
 LOCK = "alive.lock"
+TAIL = 4096  # bytes at the end of a file, in which its phase mostly stands
 # bytes; earlier versions wrote a matrix into each epoch's line, and that of a thousand classes fits
 LONGEST_LINE = 4_000_000
 LARGEST = 2**53 - 1  # up to here floats, and browsers, tell whole numbers apart
@@ -153,7 +155,8 @@ EVENTS = {
     # its weights are there still after a resume, unless all begins anew
     "checkpoint": Declaration(
         needed={"epoch": AMOUNT, "val_accuracy": SHARE},
-        optional={"step": COUNT, "seconds": AMOUNT},
+        # the last where it was chosen by that
+        optional={"step": COUNT, "seconds": AMOUNT, "balanced_accuracy": SHARE},
         undone=ANEW,
     ),
     "gradients": Declaration(
@@ -242,6 +245,26 @@ def read_events(path: Path) -> tuple[list[Event], str]:
     except OSError as error:
         return [], f"its events cannot be read: {error.strerror}"
     return events, faults.words()
+
+
+def phase_at_end(path: Path) -> Event | None:
+    """A file's last event that begins a phase, as far as its last TAIL bytes tell; None where they
+    do not.
+    """
+    try:
+        with open_regular(path) as file:
+            begins = max(0, file.seek(0, os.SEEK_END) - TAIL)
+            file.seek(begins)
+            lines = list(io.BytesIO(file.read(TAIL)))
+    except OSError:
+        return None
+    faults, declared = _Faults(), phases()
+    # the first one is cut off, unless the file begins with it
+    for line in reversed(lines[begins > 0 :]):
+        event = faults.fitting(line, 0)
+        if event is not None and event["event"] in declared:
+            return event
+    return None
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:

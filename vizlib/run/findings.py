@@ -20,6 +20,7 @@ LEAST_GAP = 0.05  # between the two accuracies
 STANDARD_ERRORS = 2  # that a gap must have
 UNLIKELY = 0.01  # probability: what comes about by chance less often is more than chance
 LEAST_LAYERS = 10  # with fewer a gradient has hardly a way
+FAR_APART = 0.1  # of balanced accuracies
 MUCH = 10  # times as large, or as small
 
 
@@ -114,10 +115,20 @@ def most_mistaken(
     return text + "."
 
 
-def better(names: Sequence[str], only_first: int, only_second: int) -> str:
+def better(
+    names: Sequence[str], only_first: int, only_second: int, balanced: Sequence[float] | None = None
+) -> str:
     """Which of two is better on the same images, and whether that is more than chance. names: of
-    the two; only_first, only_second: the images that it alone gets right.
+    the two; only_first, only_second: the images that it alone gets right. balanced: their balanced
+    accuracies, which decide where they are far apart: the other count speaks of the common classes.
     """
+    if balanced is not None and abs(balanced[0] - balanced[1]) > FAR_APART:
+        ahead, behind = (0, 1) if balanced[0] > balanced[1] else (1, 0)
+        return (
+            f"**{names[ahead]}** is better: in the mean over the classes it gets "
+            f"{_percent(balanced[ahead])} of their images right, the other "
+            f"{_percent(balanced[behind])}."
+        )
     if only_first == only_second:
         return "Both get as many images right."
     more, less = max(only_first, only_second), min(only_first, only_second)

@@ -9,6 +9,7 @@ thing on disk.
           predictions.npz         labels and logits of the held-out images
           strongest.safetensors   which held-out images excite each unit most, if somebody asked;
                                   strongest-shipped.safetensors: which of the pictures that ship
+          first_look.safetensors  what Home opens on: answers and maps of one photograph
           snapshots.safetensors   conv1, and a probe picture's maps, at log-spaced steps
           last.pt                 what resuming needs, gone once finished
           alive.lock              held by the training process as long as it lives
@@ -29,7 +30,7 @@ from typing import BinaryIO
 from vizlib.errors import UserError, unknown
 from vizlib.files import open_regular
 from vizlib.run.config import WEIGHTS_ALONE, RunConfig, read_config, write_config
-from vizlib.run.events import LOCK, Event, phases, read_events
+from vizlib.run.events import LOCK, Event, phase_at_end, phases, read_events
 
 try:
     import fcntl
@@ -42,7 +43,12 @@ STARTING_SECONDS = 20
 ENDS = ("finished", "stopped", "failed", "imported")
 ACTIVE = ("queued", "training", "paused")
 _PHASES = phases()
-_latest_events: dict[Path, tuple[tuple[int, int], tuple[list[Event], str]]] = {}
+# What was read of a file, in the state (time of change, bytes) that it was in. Of each file only
+# the newest state is kept: a growing one has hundreds.
+_State = tuple[int, int]
+_latest_events: dict[Path, tuple[_State, tuple[list[Event], str]]] = {}
+_latest_phases: dict[Path, tuple[_State, Event | None]] = {}
+_latest_runs: dict[Path, tuple[_State, Run]] = {}
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
 
@@ -98,13 +104,9 @@ class Run:
     def _read(self) -> tuple[list[Event], str]:
         """The events, and what was left out of them."""
         path = self.path("events.jsonl")
-        try:
-            file = path.stat()
-        except OSError:
+        state = _state_of(path)
+        if state is None:
             return [], ""
-        # two lines may be written within one tick of the file system's clock
-        state = (file.st_mtime_ns, file.st_size)
-        # of each file only the newest state is kept: a growing one has hundreds
         latest = _latest_events.get(path)
         if latest is None or latest[0] != state:
             latest = _latest_events[path] = state, read_events(path)
@@ -137,20 +139,32 @@ class Run:
 
         Derived from the events and from whether a process holds the run's lock, never stored.
         """
-        phase = next(
-            (
-                _PHASES[event["event"]]
-                for event in reversed(self.events)
-                if event["event"] in _PHASES
-            ),
-            None,
-        )
+        last = self.last_phase
+        phase = _PHASES[last["event"]] if last else None
         if phase in ENDS:
             return phase
         # one that is ahead of the clock was not just made
         age = time.time() - self.changed("config.json") / 1e9
         just_started = phase is None and abs(age) < STARTING_SECONDS
         return phase or "queued" if self._is_held() or just_started else "interrupted"
+
+    @property
+    def last_phase(self) -> Event | None:
+        """Its last event that begins a phase; None before the first one.
+
+        That mostly stands in the last line: of a thousand runs not all events are read.
+        """
+        path = self.path("events.jsonl")
+        state = _state_of(path)
+        if state is None:
+            return None
+        latest = _latest_phases.get(path)
+        if latest is None or latest[0] != state:
+            event = phase_at_end(path) or next(
+                (event for event in reversed(self.events) if event["event"] in _PHASES), None
+            )
+            latest = _latest_phases[path] = state, event
+        return latest[1]
 
     def _is_held(self) -> bool:
         """Whether a process holds the run's lock: it does as long as it lives, however it dies."""
@@ -281,6 +295,17 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
+def _state_of(path: Path) -> _State | None:
+    """What tells a file from another state of itself; None where there is none. Two lines may be
+    written within one tick of the file system's clock.
+    """
+    try:
+        file = path.stat()
+    except OSError:
+        return None
+    return file.st_mtime_ns, file.st_size
+
+
 def _is_locked(file: BinaryIO) -> bool:
     """Whether another holds the lock of an open file. Those who only look share it: they do not
     take one another for a training.
@@ -321,12 +346,24 @@ def list_runs(shipped: bool = True) -> tuple[list[Run], list[str]]:
             continue
         for folder in (folder for folder in folders if folder.name not in runs):
             try:
-                runs[folder.name] = read_run(folder)
+                runs[folder.name] = _as_read(folder)
             except UserError as error:
                 # one that was removed since it was listed is just not there
                 if os.path.lexists(folder):
                     problems.append(str(error))
     return list(runs.values()), problems
+
+
+def _as_read(folder: Path) -> Run:
+    """read_run(), once for each state of its configuration."""
+    state = _state_of(folder / "config.json")
+    latest = _latest_runs.get(folder)
+    if state is None or latest is None or latest[0] != state:
+        run = read_run(folder)
+        if state is None:
+            return run
+        latest = _latest_runs[folder] = state, run
+    return latest[1]
 
 
 def _folders(root: Path) -> list[Path]:

@@ -58,6 +58,16 @@ def filters(run: Run) -> dict[int, np.ndarray]:
         }
 
 
+def filters_shape(run: Run) -> tuple[int, ...]:
+    """The shape (out, in, h, w) of the filters stored, of which none is read; empty where there are
+    none.
+    """
+    with opened(run.path(SNAPSHOTS)) as tensors:
+        for name, _, _ in _stored(tensors, "conv1", 4, (*_FLOATS, *_INTEGERS)):
+            return tuple(tensors.get_slice(name).get_shape())
+    return ()
+
+
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor in a file, by its name; empty where there are none that can be
     read.

@@ -58,6 +58,15 @@ class Predictions:
         """A fraction in [0, 1]."""
         return float(np.mean(self.predicted_labels == self.labels))
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean over the classes that occur of the share of their images that are right, a
+        fraction. 0 without images.
+        """
+        is_right = self.predicted_labels == self.labels
+        shares = [is_right[self.labels == label].mean() for label in np.unique(self.labels)]
+        return float(np.mean(shares)) if shares else 0.0
+
     def of(self, image_ids: np.ndarray) -> Predictions:
         """The answers to these images alone, in the order of their ids, strings (M,). KeyError for
         one that was not answered.

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vizlib import architectures, datasets
+from vizlib.architectures.shapes import without_numbers
 from vizlib.datasets import Dataset, Split
 from vizlib.datasets.usual import IMAGENET_MEAN, IMAGENET_STD
 from vizlib.errors import UserError
@@ -116,10 +117,10 @@ def check_possible(
     processes: how many share each batch; shares_norms: whether they share its statistics too.
     """
     training, _ = splits(dataset, config)
-    with torch.device("meta"):  # shapes without numbers: nothing is drawn at random
-        model = architectures.create(config.architecture, **config.arguments)
-        frozen = freeze(model, config.frozen)
-        _check_growth(config, model)
+    with without_numbers():  # nothing is drawn at random
+        model = architectures.create(config.architecture, **config.arguments).to("meta")
+    frozen = freeze(model, config.frozen)
+    _check_growth(config, model)
     _check_shares(config, len(training), processes)
     if any(isinstance(module, _BatchNorm) and module not in frozen for module in model.modules()):
         _check_statistics(config, len(training), 1 if shares_norms else processes)
@@ -182,7 +183,8 @@ def _check_growth(config: RunConfig, model: nn.Module) -> None:
     if smallest == tuple(sides):
         return
     try:
-        model.eval()(torch.empty(1, channels, *smallest))
+        with torch.device("meta"):
+            model.eval()(torch.empty(1, channels, *smallest))
     except RuntimeError as error:
         height, width = smallest
         raise UserError(

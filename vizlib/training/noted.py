@@ -3,7 +3,7 @@ from, points for TensorBoard, the best weights.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -16,6 +16,7 @@ from vizlib.run.events import EventLog
 from vizlib.run.folders import Run, read_run
 from vizlib.run.matrices import Matrices
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
+from vizlib.run.verdict import IMBALANCE
 from vizlib.run.weights import save_weights
 from vizlib.training import state
 from vizlib.training.measures import Means
@@ -44,14 +45,19 @@ class Moment:
 class Noted:
     """The run folder as a training writes it.
 
+    The best weights are those of the highest validation accuracy; of the highest balanced one where
+    a class has IMBALANCE times as many training images as another: the accuracy is highest there
+    while a network still answers the common class alone.
+
     log: the open EventLog of the folder. say: is told how each evaluation went. best: the highest
-    validation accuracy so far, below 0 before the first evaluation.
+    of these so far, below 0 before the first evaluation.
     """
 
     def __init__(
         self, folder: Path, log: EventLog, prepared: Prepared, say: Callable[[str], object]
     ) -> None:
         self.best = -1.0
+        self._is_balanced = not is_imbalanced(prepared.train_counts)
         self._folder = folder
         self._log = log
         self._model = prepared.model
@@ -100,9 +106,11 @@ class Noted:
     def _resumed(self, moment: Moment, device_name: str, run: Run) -> None:
         self.event("resumed", moment, device=device_name)
         # of those that this leaves
-        self.best = max(
-            (event["val_accuracy"] for event in run.events_of("checkpoint")), default=-1.0
-        )
+        checkpoints = run.events_of("checkpoint")
+        # an earlier version chose by the accuracy: what it began goes on so
+        self._is_balanced |= any("balanced_accuracy" not in event for event in checkpoints)
+        score = "val_accuracy" if self._is_balanced else "balanced_accuracy"
+        self.best = max((event[score] for event in checkpoints), default=-1.0)
         sizes = {
             event["step"]: (event["height"], event["width"]) for event in run.events_of("pictures")
         }
@@ -167,16 +175,20 @@ class Noted:
             f"train loss {means.loss:.3f} accuracy {means.accuracy:.3f}  "
             f"validation loss {val_loss:.3f} accuracy {val_accuracy:.3f}  {moment.seconds:.0f} s"
         )
-        self._keep_if_best(moment, val_accuracy)
+        scores = {"val_accuracy": val_accuracy}
+        if not self._is_balanced:
+            scores["balanced_accuracy"] = rounded(predictions.balanced_accuracy)
+        self._keep_if_best(moment, scores)
 
-    def _keep_if_best(self, moment: Moment, val_accuracy: float) -> None:
-        """val_accuracy: as it is written, and compared with after a resume too. An equal one does
-        not take the place of the first.
+    def _keep_if_best(self, moment: Moment, scores: dict[str, float]) -> None:
+        """scores: as they are written, the last the one that chooses, after a resume too. An equal
+        one does not take the place of the first.
         """
-        if val_accuracy > self.best:
-            self.best = val_accuracy
+        score = [*scores.values()][-1]
+        if score > self.best:
+            self.best = score
             save_weights(self._model.state_dict(), self._folder / "model.safetensors")
-            self.event("checkpoint", moment, val_accuracy=val_accuracy)
+            self.event("checkpoint", moment, **scores)
 
     def state_is_due(self) -> bool:
         """Whether the state was not saved for some time."""
@@ -216,6 +228,14 @@ class Noted:
             f"test accuracy {stored.accuracy:.4f} of the best epoch, "
             f"{moment.seconds:.0f} s of training"
         )
+
+
+def is_imbalanced(counts: Sequence[int]) -> bool:
+    """Whether a class has IMBALANCE times as many images as another. counts: by class; those that
+    have none do not count.
+    """
+    there = [count for count in counts if count]
+    return bool(there) and max(there) >= IMBALANCE * min(there)
 
 
 def _progress_and_means(moment: Moment, means: Means) -> dict[str, float]:

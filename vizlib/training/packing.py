@@ -138,16 +138,8 @@ def _is_worse(before: Predictions, after: Predictions) -> bool:
     """
     classes = np.bincount(before.labels)
     one = 1 / (classes[classes > 0].min() * np.count_nonzero(classes))
-    lost = balanced_accuracy(before) - balanced_accuracy(after)
+    lost = before.balanced_accuracy - after.balanced_accuracy
     return before.accuracy - after.accuracy > MOST_LOST or lost > max(MOST_LOST, one + 1e-5)
-
-
-def balanced_accuracy(predictions: Predictions) -> float:
-    """The mean over the classes that occur of the share of their images that are right."""
-    is_right = predictions.predicted_labels == predictions.labels
-    return float(
-        np.mean([is_right[predictions.labels == label].mean() for label in set(predictions.labels)])
-    )
 
 
 def changed_share(before: Predictions, after: Predictions) -> float:

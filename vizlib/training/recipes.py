@@ -281,14 +281,18 @@ def recipe_for(architecture: str, dataset_name: str = "") -> str:
 
 
 def recipe(name: str, **changes: Any) -> Recipe:
-    """The recipe of that name with some values changed (None changes nothing). UserError for what
-    is not possible.
+    """The recipe of that name, `changed`. UserError for what is not possible."""
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return changed(RECIPES[name], **changes)
+
+
+def changed(recipe: Recipe, **changes: Any) -> Recipe:
+    """A recipe with some values changed (None changes nothing). UserError for what is not possible.
 
     Epochs given for a recipe that is measured in seconds take the place of the seconds; to augment
     only rare classes is to augment.
     """
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
     given = {key: value for key, value in changes.items() if value is not None}
     for key in given:
         if key not in Recipe.__dataclass_fields__:
@@ -297,7 +301,7 @@ def recipe(name: str, **changes: Any) -> Recipe:
         given["seconds"] = None
     if given.get("augment_only_rare"):
         given.setdefault("augment", True)
-    return checked(dataclasses.replace(RECIPES[name], **given))
+    return checked(dataclasses.replace(recipe, **given))
 
 
 def checked(recipe: Recipe) -> Recipe:

@@ -11,7 +11,7 @@ from vizlib.errors import UserError
 from vizlib.run import moments
 from vizlib.ui import widgets
 from vizlib.ui.data import caches, jobs, start_up
-from vizlib.ui.frame import address, film_slider, guard, image_picker, links, run_picker
+from vizlib.ui.frame import address, film_slider, guard, image_picker, links, run_picker, trail
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.parts import hand_in
 from vizlib.ui.streamlit_internals import of_all_pages
@@ -56,18 +56,23 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_
             chosen_run = _run_in_view()
             # through weights alone no picture goes
             picture = None if chosen_run.is_bare else image_picker.pick_image(chosen_run)
-        _bar(hands_in, chosen_run, picture, beside)
+        place = _bar(hands_in, chosen_run, picture, beside)
+        trail.show(place, chosen_run, picture)
         if follows:
             follow(lambda: show(chosen_run, picture), lambda: [chosen_run, *_beside(beside)])
         else:
             show(chosen_run, picture)
+        # once more: only now is it known which layer the page opens on
+        trail.show(place, chosen_run, picture)
     trainings.page_is_drawn()
     start_up.freeze()
     start_up.warm_up()
 
 
 def _bar(hands_in, chosen_run, picture, beside):
-    """What is on top of every page: the way to hand in what is in view, and its link."""
+    """What is on top of every page: the trail, for which the place is returned, the way to hand in
+    what is in view, and its link.
+    """
 
     def offer():
         if hands_in is not OF_RUN:
@@ -76,7 +81,7 @@ def _bar(hands_in, chosen_run, picture, beside):
         return hand_in.of_runs(runs, picture, st.session_state.get("layer"))
 
     warning = hand_in.not_in_link(has_table=hands_in not in (OF_RUN, None))
-    hand_in.bar(None if hands_in is None else offer, warning)
+    return hand_in.bar(None if hands_in is None else offer, warning)
 
 
 def _run_in_view():

@@ -33,13 +33,16 @@ if TYPE_CHECKING:
     from vizlib.displays.feature_maps import FeatureMapsDisplay
     from vizlib.displays.picture_sizes import PictureSizesDisplay
     from vizlib.inside.attribution import Evidence
+    from vizlib.inside.convolving import Convolved
     from vizlib.inside.filter_banks import FilterBank
     from vizlib.inside.layers import Layer
     from vizlib.inside.relus import Rectifiers
     from vizlib.inside.strongest import Index
+    from vizlib.run.first_look import FirstLook
     from vizlib.run.predictions import Predictions
     from vizlib.run.verdict import Verdict
 
+MOST_LAYERS = 32  # runs whose layers are kept
 MOST_TWINS = 4  # data sets of which it is kept what occurs twice
 
 
@@ -207,14 +210,45 @@ _model = st.cache_resource(show_spinner="Loading the network", **_OF_MODELS)(_lo
 _model_followed = st.cache_resource(show_spinner=False, **_OF_MODELS)(_load)
 
 
-@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+_with_layers: dict[tuple[Any, ...], None] = {}  # the states of runs whose layers are known
+
+
+@st.cache_resource(
+    max_entries=MOST_LAYERS, hash_funcs=_state_of("model.safetensors"), show_spinner=False
+)
 def layers(run: Run) -> list[Layer]:
     """The Layers of the run's network, in order of execution. NotYet where it has but weights."""
     from vizlib.inside.layers import layer_table
 
     if run.is_bare:
         raise weights_alone(run)
-    return layer_table(network(run), run.input_size)
+    table = layer_table(network(run), run.input_size)
+    _with_layers[state(run)] = None
+    while len(_with_layers) > MOST_LAYERS:
+        _with_layers.pop(next(iter(_with_layers)), None)
+    return table
+
+
+def layers_if_known(run: Run) -> list[Layer]:
+    """layers(run) if some page has asked for them; else none, and nothing is computed."""
+    return layers(run) if state(run) in _with_layers else []
+
+
+def layer_words(run: Run) -> dict[str, str]:
+    """What each layer of the run is for a reader, by its name: "layer 3 of 31 · conv 3 × 3 · 16
+    maps of 32 × 32".
+    """
+    from vizlib.inside.layer_words import in_words
+
+    return in_words(layers(run))
+
+
+def words_of(run: Run, layer_name: str) -> str:
+    """layer_words(run) of one layer as a sentence; empty where the layers are not known."""
+    if run.is_bare:
+        return ""
+    words = layer_words(run).get(layer_name, "")
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
 def tensors(run: Run) -> dict[str, torch.Tensor]:
@@ -318,6 +352,14 @@ def effective_field(
     return influence, tight_box(influence)
 
 
+@st.cache_resource(max_entries=12, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+def convolved(run: Run, picture: Picture, layer_name: str, unit: int) -> Convolved:
+    """A unit of a convolution at work on a picture. NothingToShow for a layer that is none."""
+    from vizlib.inside.convolving import at_work
+
+    return at_work(model(run), tensor(run, picture), layer_name, unit)
+
+
 @st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
 def maps_atlas(run: Run, picture: Picture, layer_name: str, scale: str) -> Atlas:
     """All maps of a layer for one picture, as an Atlas on one of the scales."""
@@ -406,6 +448,24 @@ def tensor(run: Run, picture: Picture) -> torch.Tensor:
 def snapshots(run: Run) -> dict[int, np.ndarray]:
     """moments.filters(run): conv1's weight by training step."""
     return moments.filters(run)
+
+
+@st.cache_resource(
+    max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
+)
+def filters_shape(run: Run) -> tuple[int, ...]:
+    """moments.filters_shape(run): (out, in, h, w), or ()."""
+    return moments.filters_shape(run)
+
+
+@st.cache_resource(
+    max_entries=64, hash_funcs=_state_of("first_look.safetensors"), show_spinner=False
+)
+def first_look(run: Run) -> FirstLook | None:
+    """first_look.read(run): what Home shows of a run before torch is in, or None."""
+    from vizlib.run import first_look
+
+    return first_look.read(run)
 
 
 @st.cache_resource(

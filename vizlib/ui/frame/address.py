@@ -36,11 +36,26 @@ _EARLIER_NAMES = {
     "filter": "unit",
     "unit_number": "unit",
 }
+_ASKED = "asked_of_page"
 _KEPT: dict[str, Any] = dict(bind="query-params", persist_state="session")
+
+
+def ask(parameters: dict[str, Any]) -> None:
+    """Let the page that is opened next show this, as if its address named it: Streamlit lets nobody
+    write a name into the address that a box is bound to.
+    """
+    st.session_state[_ASKED] = {
+        # of several values no box asks for the address by itself
+        key: str(value)
+        for key, value in parameters.items()
+        if not isinstance(value, list)
+    }
 
 
 def opened(is_another_page: bool) -> None:
     """Read the address of a page, before any box is drawn."""
+    if not is_another_page:
+        st.session_state.pop(_ASKED, None)  # it has been shown
     # Streamlit fills no box from a name that has just been translated: it is read like a new page's
     st.session_state.just_opened = _translate() or is_another_page
     st.session_state.address_as_sent = address_as_sent()
@@ -130,15 +145,19 @@ def _near(wanted: str, options: Sequence[str]) -> Sequence[str]:
     return [*near, "..."] if len(near) < len(options) else options
 
 
-def whole_number(label: str, highest: int, *, key: str, container: Any = st) -> int:
-    """A number from 0 to `highest`, kept and in the address; 0 if the one kept is too high.
-    UserError for an address that is none.
+def whole_number(
+    label: str, highest: int, *, key: str, container: Any = st, default: int = 0
+) -> int:
+    """A number from 0 to `highest`, kept and in the address; the default if the one kept is too
+    high. UserError for an address that is none.
     """
-    as_addressed(key, 0, lambda text: int(text) if text.isdecimal() and len(text) < 16 else None)
+    as_addressed(
+        key, default, lambda text: int(text) if text.isdecimal() and len(text) < 16 else None
+    )
     if key in st.session_state and st.session_state[key] > highest:
-        st.session_state[key] = 0
+        st.session_state[key] = default
     try:
-        return int(container.number_input(label, 0, highest, key=key, **_KEPT))
+        return int(container.number_input(label, 0, highest, default, key=key, **_KEPT))
     except (OverflowError, ValueError) as error:  # what Streamlit makes of ?unit=1e400
         raise UserError(
             f"{key!r} in the address is no whole number from 0 to {highest}: remove it, or "
@@ -170,6 +189,8 @@ def as_wanted(key: str) -> str | None:
     """What a box that is not drawn yet is asked to show, by the address of a page just opened, or
     by what was chosen before; None where that is its default.
     """
+    if key in st.session_state.get(_ASKED, {}):
+        return st.session_state[_ASKED][key]
     kept = str(st.session_state[key]) if key in st.session_state else None
     if kept is not None and not st.session_state.get("just_opened"):
         return kept

@@ -57,6 +57,7 @@ def _play_button(container, playing):
         "■" if playing else "▶",
         key="play",
         on_click=stop if playing else play,
+        shortcut="p",
         help="stop" if playing else "play the film",
         width="stretch",
     )

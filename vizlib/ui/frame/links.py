@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from vizlib.ui.frame import address
 from vizlib.ui.frame.address import OF_ALL_PAGES
 from vizlib.ui.streamlit_internals import StreamlitPageNotFoundError
 
@@ -12,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[3]
 ICON = Path(__file__).parents[1] / "icon.png"  # an icon by name would be fetched from another host
 
 
-def link(title, label, /, **parameters):
-    """A link to another page, by its title, as it was left, with these parameters changed.
+def link(title, label, /, *, icon=None, wide=False, **parameters):
+    """A link to another page, by its title, as it was left, with these parameters changed. icon:
+    what stands before its label; wide: it takes the width there is.
 
     The model, the image, the layer, the unit and the step in view come along by themselves. The
     page's own state is in the link: what Streamlit restores without that it adds to the address
@@ -28,7 +30,21 @@ def link(title, label, /, **parameters):
     }
     # `streamlit run pages/...`: a page that runs by itself has no others beside it
     with suppress(StreamlitPageNotFoundError):
-        st.page_link(_file_of(title), label=label, query_params=texts)
+        st.page_link(
+            _file_of(title),
+            label=label,
+            icon=icon,
+            width="stretch" if wide else "content",
+            query_params=texts,
+        )
+
+
+def go(title, /, **parameters):
+    """Open another page at once, as link() would, with these parameters changed."""
+    address.ask(_as_left(title) | parameters)
+    with suppress(StreamlitPageNotFoundError):
+        # none: those that boxes are bound to cannot be given
+        st.switch_page(_file_of(title), query_params={})
 
 
 def _as_left(title):
@@ -53,6 +69,28 @@ def _pages():
     )
 
 
+# The menu: in its groups the pages by title, each with its icon. A page that is not named here
+# stands below the first ones.
+_FIRST = {"Home": "home", "Import": "upload_file"}
+_GROUPS = {
+    "Look inside": {
+        "Architecture": "account_tree",
+        "Filters": "blur_on",
+        "Feature maps": "grid_view",
+        "Unit": "center_focus_strong",
+        "Class evidence": "highlight",
+        "Play": "brush",
+    },
+    "Learn": {
+        "Film": "movie",
+        "Training curves": "show_chart",
+        "Gradients": "trending_down",
+        "Data": "photo_library",
+    },
+    "Judge": {"Confusion matrix": "grid_on", "Compare": "compare_arrows", "Check": "fact_check"},
+}
+
+
 def _title(file):
     return file.stem.partition("_")[2].replace("_", " ")
 
@@ -60,7 +98,18 @@ def _title(file):
 def menu():
     st.logo(str(ICON), size="large")
     st.markdown("### Convscope")
-    link("Home", "Home")
-    for file in _pages():
-        link(_title(file), _title(file))
+    titles = ["Home", *map(_title, _pages())]
+    named = {title for group in (_FIRST, *_GROUPS.values()) for title in group}
+    with st.container(key="menu", gap=None):
+        _links_of(_FIRST | {title: "article" for title in titles if title not in named}, titles)
+        for heading, group in _GROUPS.items():
+            st.caption(heading)
+            _links_of(group, titles)
     st.divider()
+
+
+def _links_of(group, titles):
+    """The links to those pages of a group that there are."""
+    for title, icon in group.items():
+        if title in titles:
+            link(title, title, icon=f":material/{icon}:", wide=True)

@@ -23,4 +23,21 @@ def pick_run():
     if before is not None and before not in by_id:
         st.warning(plain(f"The model {before!r} is not there any more."))
     help = "A shipped model, or one of yours from runs/."
-    return by_id[chosen("Model", list(by_id), key="model", default=OPENS_ON, help=help)]
+    run = by_id[chosen("Model", list(by_id), key="model", default=OPENS_ON, help=help)]
+    st.caption(plain(facts(run)))
+    return run
+
+
+def facts(run):
+    """How well a run does, how large its weights are and what it lacks, in a few words: from the
+    last line of its events and the state of its files alone.
+    """
+    last = run.last_phase or {}
+    words = [f"{last['test_accuracy']:.1%} right"] if "test_accuracy" in last else []
+    if run.status not in ("finished", "imported"):
+        words.append(run.status)
+    if run.has("model.safetensors"):
+        words.append(f"{run.path('model.safetensors').stat().st_size / 1e6:.2g} MB")
+    lacks = {"model.safetensors": "weights", "predictions.npz": "answers"}
+    words += [f"no {lacking}" for file, lacking in lacks.items() if not run.has(file)]
+    return " · ".join(words)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import streamlit as st
+
 from vizlib.errors import UserError
 from vizlib.inside import patterns
 from vizlib.ui.data import caches
@@ -53,10 +55,24 @@ def pick_layer(
     return shown
 
 
-def pick_unit(label: str, count: int, container: Container) -> int:
-    """Draw the box of units, from 0 to count - 1, and return the one in view."""
+def pick_unit(label: str, count: int, container: Container, strongest: int | None = None) -> int:
+    """Draw the box of units, from 0 to count - 1, and return the one in view. strongest: the one
+    that this page opens on, and that a change of layer or picture brings with it unless a hand has
+    put another one there.
+    """
+    state = st.session_state
+    if strongest is not None:
+        if state.get("unit") == state.get("strongest_unit", -1):
+            state["unit"] = strongest
+        state["strongest_unit"] = strongest
     with of_all_pages():
-        return whole_number(f"{label}, of {count}", count - 1, key="unit", container=container)
+        return whole_number(
+            f"{label}, of {count}",
+            count - 1,
+            key="unit",
+            container=container,
+            default=strongest or 0,
+        )
 
 
 def nearest(layers: list[Layer], name: str, names: list[str]) -> str:

@@ -42,7 +42,8 @@ def conclusion(first, second):
     if counts is not None:
         (_, only_first), (only_second, _) = counts.tolist()
         names = [plain(run.run_id) for run in (first, second)]
-        st.markdown(findings.better(names, only_first, only_second))
+        balanced = [predictions.balanced_accuracy for _, predictions in stored]
+        st.markdown(findings.better(names, only_first, only_second, balanced))
 
 
 def matrix(run, key):

@@ -134,14 +134,18 @@ def of_table(table, name, ordered):
 
 
 def bar(offer, warning):
-    """Draw both. offer(): the Offer, or a sentence where there is nothing to hand in yet; None for
-    a page that has nothing of the kind. warning: what of this page its address does not hold.
+    """Draw both, behind the place that is returned, an st.empty().
+
+    offer(): the Offer, or a sentence where there is nothing to hand in yet; None for a page that
+    has nothing of the kind. warning: what of this page its address does not hold.
     """
-    with st.container(key="of_page", horizontal=True, horizontal_alignment="right", gap="small"):
+    with st.container(key="of_page", horizontal=True, vertical_alignment="center", gap="small"):
+        place = st.empty()
         if offer is not None:
             _popover(offer)
         host, local = served.for_others()
         copy_link.show(key="copy_link", host=host, local=local, warning=warning)
+    return place
 
 
 def not_in_link(has_table):

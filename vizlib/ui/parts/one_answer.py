@@ -7,15 +7,19 @@ from vizlib.ui.data import caches
 from vizlib.ui.frame import links
 from vizlib.ui.frame.plain import plain
 
+LEAST_SHARE = 0.005  # of an answer, to be said: less would be "0%"
+
 
 def sentence(run, picture, most=3):
-    """The `most` likeliest classes with their probabilities, and whether the first is the truth
-    where that is known, as Markdown.
+    """The `most` likeliest classes with their probabilities, as far as these are any, and whether
+    the first is the truth where that is known, as Markdown.
     """
     probabilities, _ = caches.answer(run, picture)
     best = np.argsort(-probabilities)[:most]
     answers = ", ".join(
-        f"**{plain(run.class_names[label])}** {probabilities[label]:.0%}" for label in best
+        f"**{plain(run.class_names[label])}** {probabilities[label]:.0%}"
+        for label in best
+        if label == best[0] or probabilities[label] >= LEAST_SHARE
     )
     if picture.label is None:
         return f"It answers {answers}."

@@ -20,12 +20,12 @@ from vizlib.ui.widgets import place_view
 
 def show(run, picture, layer, display, unit, scale, *, is_stored):
     """Draw one unit of a Layer. is_stored: the maps were kept along the training, so there is
-    nothing to take a gradient of.
+    nothing to take a gradient of. Gives the position in view, (row, column); None without a map.
     """
     values = display.maps[unit]
     if values.size == 1:
         _whole_image(run, layer, unit, values.item())
-        return
+        return None
     with st.container(key="stacks_unit"):
         large, facts = st.columns([3, 1], gap="large")
     with facts:
@@ -41,6 +41,7 @@ def show(run, picture, layer, display, unit, scale, *, is_stored):
             influence = _influence(run, picture, layer, unit, position, spans_seen)
         _map_over_input(run, picture, display, unit, scale, position, spans_seen, influence)
         _explain(is_stored)
+    return position
 
 
 def _whole_image(run, layer, unit, value):

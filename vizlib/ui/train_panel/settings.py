@@ -389,16 +389,15 @@ def _facts(architecture, dataset_name, side):
     """What a training on pictures of this side, or None, will meet: images, side lengths,
     parameters, convolutions. UserError if the network does not fit the data.
     """
-    import torch
-
     from vizlib import datasets
+    from vizlib.architectures.shapes import without_numbers
     from vizlib.datasets import reading
     from vizlib.training.config import make_config
 
     dataset = datasets.load(dataset_name)
     usual = RECIPES[recipe_for(architecture)]
     config = make_config(Order(architecture, dataset_name, usual, side=side), dataset)
-    with torch.device("meta"):  # its shapes only
+    with without_numbers():  # its shapes only
         weights = list(architectures.create(architecture, **config.arguments).parameters())
     return {
         "images": len(dataset.splits["train"]),

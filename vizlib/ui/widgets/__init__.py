@@ -1,5 +1,6 @@
 """What runs in the browser: each component a .py beside its .html, .css and .js; and the styles."""
 
+import base64
 from pathlib import Path
 
 import streamlit as st
@@ -16,3 +17,8 @@ def component(name):
     """The component of name.html, name.css and name.js, a function that mounts it on a page."""
     parts = {kind: text(f"{name}.{kind}") for kind in ("html", "css", "js")}
     return st.components.v2.component(f"convscope_{name}", **parts)
+
+
+def address_of(png):
+    """The bytes of a PNG as an address that holds its own content."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()

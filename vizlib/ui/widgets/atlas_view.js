@@ -1,4 +1,4 @@
-export default function ({parentElement, data, setStateValue}) {
+export default function ({parentElement, data, setStateValue, setTriggerValue}) {
   const frame = parentElement.querySelector('.frame'),
     img = parentElement.querySelector('img'),
     svg = parentElement.querySelector('svg');
@@ -35,14 +35,18 @@ export default function ({parentElement, data, setStateValue}) {
     picked.style.height = (100 * data.filled[1]) / rows + '%';
     say(tile);
   };
-  let current = data.selected;
+  let current = data.presses ? frame.at ?? -1 : data.selected;
   place(current);
   const pick = tile => {
     if (tile >= 0 && tile < count && tile !== current) {
-      current = tile;
+      current = frame.at = tile;
       place(tile);
-      setStateValue('tile', tile);
+      if (!data.presses) setStateValue('tile', tile);
     }
+  };
+  const press = tile => {
+    pick(tile);
+    if (data.presses && tile >= 0 && tile < count) setTriggerValue('press', tile);
   };
   const under = event => {
     const box = img.getBoundingClientRect();
@@ -54,7 +58,7 @@ export default function ({parentElement, data, setStateValue}) {
   };
   img.onclick = event => {
     frame.focus();
-    pick(under(event));
+    press(under(event));
   };
   img.onmousemove = event => say(under(event));
   img.onmouseleave = () => say(current);
@@ -64,6 +68,10 @@ export default function ({parentElement, data, setStateValue}) {
       event.preventDefault();
       event.stopPropagation();
       pick(current + step);
+    } else if (data.presses && [' ', 'Enter'].includes(event.key)) {
+      event.preventDefault();
+      event.stopPropagation();
+      press(current);
     }
   };
 }

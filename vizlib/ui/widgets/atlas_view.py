@@ -12,21 +12,28 @@ WIDEST = 1400
 WIDEST_TILE = 150
 
 
-def show(atlas, *, alt, key, selected=-1, on_pick=None, tallest=None):
+def show(atlas, *, alt, key, selected=-1, on_pick=None, on_press=None, tallest=None):
     """Show an Atlas; on_pick(tile) is called before the rerun when another tile is picked.
-    selected: the framed tile, or -1.
+    selected: the framed tile, or -1. on_press(tile), in its place: called each time that a tile is
+    clicked, or Enter or space pressed on it, also again; the arrow keys then only move the frame.
 
     tallest: CSS pixels that it may be high; without, it takes the width there is.
     """
     state = f"{key}_component"
 
-    def picked():
-        tile = st.session_state[state].get("tile", -1)
-        if on_pick and isinstance(tile, (int, float)) and 0 <= tile < len(atlas.tiles):
-            on_pick(int(tile))
+    def told(name, act):
+        tile = st.session_state[state].get(name, -1)
+        if act and isinstance(tile, (int, float)) and 0 <= tile < len(atlas.tiles):
+            act(int(tile))
 
     data = _data(atlas) | dict(selected=selected, alt=alt, widest=_widest(atlas, tallest))
-    _component(key=state, data=data, default={"tile": -1}, on_tile_change=picked)
+    _component(
+        key=state,
+        data=data | dict(presses=on_press is not None),
+        default={"tile": -1},
+        on_tile_change=lambda: told("tile", on_pick),
+        on_press_change=lambda: told("press", on_press),
+    )
 
 
 def _data(atlas):

@@ -7,7 +7,7 @@ import base64
 import numpy as np
 import streamlit as st
 
-from vizlib.ui.widgets import component
+from vizlib.ui.widgets import address_of, component
 
 _component = component("place_view")
 
@@ -41,7 +41,7 @@ def show(
     state = f"{key}_component"
 
     def picked():
-        wanted = _position(st.session_state[state].get("place"), values.shape)
+        wanted = position_of(st.session_state[state].get("place"), values.shape)
         if wanted is not None:
             on_pick(wanted)
 
@@ -50,7 +50,7 @@ def show(
     _component(key=state, data=data, on_place_change=picked)
 
 
-def _position(wanted, shape):
+def position_of(wanted, shape):
     """What a browser asks for as (row, column); None where that is no position on the map."""
     is_pair = isinstance(wanted, (list, tuple)) and len(wanted) == 2
     if not is_pair or not all(isinstance(index, (int, float)) for index in wanted):
@@ -65,7 +65,7 @@ def _map(values, colours):
     return dict(
         values=base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode(),
         shape=list(values.shape),
-        map=_address(colours.tile_png(0)),
+        map=address_of(colours.tile_png(0)),
         bar=colours.bar_colours(),
         ends=colours.bar_ends(),
     )
@@ -73,9 +73,9 @@ def _map(values, colours):
 
 def _pictures(picture, over, heat):
     return dict(
-        picture=_address(picture),
-        over=_address(over),
-        heat=_address(heat) if heat else "",
+        picture=address_of(picture),
+        over=address_of(over),
+        heat=address_of(heat) if heat else "",
     )
 
 
@@ -86,7 +86,3 @@ def _seen(spans, tight):
         columns=[list(span) for span in spans[1]] if spans else None,
         tight=list(tight) if tight else None,
     )
-
-
-def _address(png):
-    return "data:image/png;base64," + base64.b64encode(png).decode()

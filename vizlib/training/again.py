@@ -1,0 +1,55 @@
+"""A run as the order that it came from: to be trained again, the same or with changes. Imports no
+torch.
+"""
+
+from typing import Any
+
+from vizlib import architectures, datasets
+from vizlib.errors import UserError
+from vizlib.run.folders import Run
+from vizlib.training import recipes
+from vizlib.training.order import Order
+
+
+def why_not(run: Run) -> str:
+    """Why a run cannot be trained again here, in a sentence; empty where it can."""
+    config = run.config
+    if config.origin is not None:
+        return "It was trained elsewhere, and how is not known."
+    if config.architecture not in architectures.names():
+        return f"There is no architecture {config.architecture!r} here."
+    if config.dataset not in datasets.names():
+        return f"Its data set, {config.dataset}, is not on this machine."
+    try:
+        recipes.from_config(config)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def order_like(run: Run, title: str = "", **changes: Any) -> Order:
+    """The Order of a run, with some values of its recipe changed, as `recipes.changed` takes them.
+
+    title: what the new run's card says; the same if left out. UserError where `why_not` says so, or
+    for what is not possible.
+    """
+    if reason := why_not(run):
+        raise UserError(f"{run.run_id} cannot be trained again here. {reason}")
+    config = run.config
+    return Order(
+        config.architecture,
+        config.dataset,
+        recipes.changed(recipes.from_config(config), **changes),
+        seed=config.seed,
+        title=title or config.title,
+        start=config.start,
+        frozen=config.frozen,
+        side=_side(run),
+        whole=config.whole,
+    )
+
+
+def _side(run: Run) -> int | None:
+    """The side of its pictures; None where they are no squares, as those of the data are then."""
+    _, height, width = run.input_size
+    return height if height == width else None

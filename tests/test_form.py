@@ -16,7 +16,7 @@ from tests.test_panel import fine, script
 from vizlib.run import folders
 from vizlib.training import launcher
 from vizlib.training.recipes import RECIPES
-from vizlib.ui.train_panel import settings, trainings
+from vizlib.ui.train_panel import beginning, settings, trainings
 
 KINDS = ("selectbox", "number_input", "text_input", "toggle", "checkbox", "segmented_control")
 DEVICES = ["cuda:0", "cuda:1", "cpu"]
@@ -53,6 +53,7 @@ def opened():
     app = AppTest.from_function(script, default_timeout=60)
     app.session_state["model"] = "lenet"
     app.session_state[settings.OPEN] = True
+    app.session_state[beginning.BEGUN] = True  # with the usual values, whatever data there are
     return fine(app.run())
 
 

@@ -19,7 +19,7 @@ from vizlib.run import events, folders
 from vizlib.training import launcher
 from vizlib.training.order import Order
 from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
-from vizlib.ui.train_panel import readout, settings, trainings
+from vizlib.ui.train_panel import beginning, readout, settings, trainings
 
 ROOT = Path(__file__).parent.parent
 STARTED = dict(
@@ -134,10 +134,14 @@ def script():
         panel.show(by_id[model])
 
 
-def drawn(model="lenet", opened=False):
+def drawn(model="lenet", opened=False, begins=False):
+    """begins: whether the form is opened for the first time; else it has the usual values, whatever
+    data there are.
+    """
     app = AppTest.from_function(script, default_timeout=60)
     app.session_state["model"] = model
     app.session_state[settings.OPEN] = opened
+    app.session_state[beginning.BEGUN] = not begins
     return fine(app.run())
 
 

@@ -42,7 +42,7 @@ def remembered(folder: Path, dataset: Dataset, config: RunConfig, *, write: bool
     if started := _started(folder):
         _check_unchanged(folder, dataset, config, started.get("train_images") == len(training))
     elif config.start and "run" in config.start:
-        test, inherited = _without_inherited(dataset, open_run(config.start["run"]))
+        test, inherited = without_inherited(dataset, open_run(config.start["run"]))
     images = _images_of(training, validation, test, inherited)
     if write:
         save_images(folder, images)
@@ -66,9 +66,9 @@ def _check_unchanged(folder: Path, dataset: Dataset, config: RunConfig, is_as_ma
         )
 
 
-def _without_inherited(dataset: Dataset, start: Run) -> tuple[Split, Split]:
-    """(the test pictures, those among them that the run which the weights come from has learned
-    from). UserError where none is left to test on.
+def without_inherited(dataset: Dataset, start: Run) -> tuple[Split, Split]:
+    """(the test pictures of a data set, those among them that a run which weights come from has
+    learned from). UserError where none is left to test on.
     """
     test = dataset.splits["test"]
     learned = learned_from(start, dataset, test)

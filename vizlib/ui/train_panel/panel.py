@@ -16,7 +16,7 @@ _STYLE = widgets.WIDGETS / "panel.css"
 def show(run):
     """Draw the panel, below whatever is there. run: the Run in view, or None."""
     st.html(_STYLE)
-    settings.show()
+    settings.show(run)
     active = bool(trainings.standing().active)
     st.fragment(trainings.show, run_every=TICK_SECONDS if active else IDLE_SECONDS)(
         run.run_id if run else None, active

@@ -10,33 +10,29 @@ import streamlit as st
 
 from vizlib import architectures
 from vizlib.errors import UserError
+from vizlib.run import folders
 from vizlib.training import launcher
 from vizlib.training.estimate import estimate
-from vizlib.training.order import Order
-from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
+from vizlib.training.order import SEEDS, Order
+from vizlib.training.recipes import LIMITS, RECIPES, changed, recipe_for
 from vizlib.ui.data import caches, start_up
 from vizlib.ui.frame.cut import is_said, not_seen
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.train_panel import readout, trainings
+from vizlib.ui.train_panel import beginning, readout, trainings
+from vizlib.ui.train_panel.beginning import IMBALANCE, OPENS_ON, against_imbalance, key_of
 
-OPENS_ON = ("three_layer_module", "digits")
 OPEN = "train_open"
 PRESS_SECONDS = 1  # a second press of Train within this time is the second half of a double click
 # times the pictures' own side: from here on it pays to train on smaller ones than the network is
 # made for
 MUCH_LARGER = 2
-IMBALANCE = {
-    "": "nothing",
-    "class_weights": "weigh the classes in the loss",
-    "balanced": "draw all classes equally often",
-    "augment_only_rare": "augment only the rare classes",
-}
 _KEPT = dict(persist_state="session")
 
 
 @st.fragment
-def show():
+def show(run):
+    """run: the Run in view, or None."""
     trainings.begin_anew_if_asked()
     box = st.expander(
         "Train a model", icon=":material/model_training:", key=OPEN, on_change="rerun"
@@ -45,7 +41,7 @@ def show():
     if not box.open:
         return
     with box, sentences():
-        _form()
+        _form(run)
     start_up.freeze()  # the first look at a network of torchvision's imports that
 
 
@@ -58,12 +54,15 @@ def open_on(dataset: str, is_balanced: bool = False) -> None:
     state["train_dataset"] = dataset
     if is_balanced:
         architecture = state.setdefault("train_architecture", OPENS_ON[0])
-        name = state.get(_key("recipe", f"{architecture} {dataset}"))
-        state[_key("imbalance", name or recipe_for(architecture, dataset))] = "balanced"
+        name = state.get(key_of("recipe", f"{architecture} {dataset}"))
+        state[key_of("imbalance", name or recipe_for(architecture, dataset))] = "balanced"
 
 
-def _form():
+def _form(run):
     """The fields, the line on what they come to, and the button."""
+    beginning.begin(run)
+    if run is not None:
+        beginning.offer(run)
     architecture, dataset, name = _what()
     _main_fields(name)
     facts = None
@@ -140,13 +139,17 @@ def _recipe_field(architecture, dataset):
     with st.container(gap="xxsmall"):
         name = _choice(
             "Recipe",
-            RECIPES,
+            beginning.entries(),
             recipe_for(architecture, dataset),
-            key=_key("recipe", _pair()),
+            key=key_of("recipe", _pair()),
             help="How it is trained. The fields below begin with its values.",
         )
-        st.caption(plain(RECIPES[name].summary))
+        st.caption(plain(beginning.summary(name)))
     return name
+
+
+def _dataset():
+    return st.session_state["train_dataset"]
 
 
 def _pair():
@@ -154,16 +157,9 @@ def _pair():
     return f"{st.session_state['train_architecture']} {st.session_state['train_dataset']}"
 
 
-def _key(field, owner):
-    """A widget's key: with the recipe or architecture whose default it shows, so that another one
-    brings its own.
-    """
-    return f"train_{field}_{owner}"
-
-
 def _main_fields(name):
     """How long, how fast, how many at once."""
-    usual = RECIPES[name]
+    usual = beginning.base(name)
     left, right = st.columns(2, gap="small")
     with left:
         _length_field(name)
@@ -174,29 +170,30 @@ def _main_fields(name):
         high,
         usual.batch_size,
         16,
-        key=_key("batch_size", name),
+        key=key_of("batch_size", name),
         help="Images in each step. Larger: fewer, steadier steps.",
         **_KEPT,
     )
-    trainings.rate_field(usual.learning_rate, key=_key("learning_rate", name), **_KEPT)
+    trainings.rate_field(usual.learning_rate, key=key_of("learning_rate", name), **_KEPT)
 
 
 def _length_field(name):
     """How many epochs; of a recipe for a given time, how many seconds."""
-    if RECIPES[name].seconds:
+    if beginning.base(name).seconds:
         _seconds_field(name)
     else:
         _epochs_field(name)
 
 
 def _seconds_field(name):
+    usual = int(beginning.base(name).seconds)
     st.number_input(
         "Seconds",
         1,
-        86_400,
-        int(RECIPES[name].seconds),
+        max(86_400, usual),
+        usual,
         10,
-        key=_key("seconds", name),
+        key=key_of("seconds", name),
         help="It trains until this time is up, then is tested.",
         **_KEPT,
     )
@@ -207,8 +204,8 @@ def _epochs_field(name):
         "Epochs",
         1,
         LIMITS["epochs"][1],
-        RECIPES[name].epochs,
-        key=_key("epochs", name),
+        beginning.base(name).epochs,
+        key=key_of("epochs", name),
         help="How many times it sees every training image.",
         **_KEPT,
     )
@@ -219,15 +216,30 @@ def _side_field(facts):
     and no field.
     """
     usual, own = facts["size"][1], facts["side"]
-    if usual < MUCH_LARGER * own:
+    asked = _side_asked_for(usual)
+    if usual < MUCH_LARGER * own and asked == usual:
         return None
     help = (
         "Of the square pictures that the network gets, where not its own: 64 makes a large "
         "network 12 times faster than 224."
     )
     return st.number_input(
-        "Side of the pictures", own, usual, usual, 32, key=_key("side", _pair()), help=help, **_KEPT
+        "Side of the pictures",
+        min(own, asked),
+        max(usual, asked),
+        usual,
+        32,
+        key=key_of("side", _pair()),
+        help=help,
+        **_KEPT,
     )
+
+
+def _side_asked_for(usual):
+    """That of the run which the form was filled like, or what was entered; else the usual one."""
+    if _field("side", _pair()) is None:  # of pictures that are no squares
+        st.session_state.pop(key_of("side", _pair()), None)
+    return _field("side", _pair()) or usual
 
 
 def _whole_field(share):
@@ -235,7 +247,7 @@ def _whole_field(share):
     if is_said(share):
         st.toggle(
             "Whole pictures",
-            key=_key("whole", _pair()),
+            key=key_of("whole", _pair()),
             help="Within a black border, each smaller than it would be. Without: their middle.",
             **_KEPT,
         )
@@ -244,6 +256,7 @@ def _whole_field(share):
 def _more_fields(architecture, name, facts):
     _imbalance_field(name)
     _start_field(architecture, facts)
+    _say_of_start(architecture, facts)
     left, right = st.columns(2, gap="small")
     with left:
         _smoothing_field(name)
@@ -262,9 +275,9 @@ def _frozen_field(architecture, convolutions):
     st.number_input(
         "Frozen",
         0,
-        max(convolutions, 1),
+        max(convolutions, 1, _field("frozen", architecture) or 0),
         0,
-        key=_key("frozen", architecture),
+        key=key_of("frozen", architecture),
         help=f"So many of the first convolutions, of {convolutions}, stay as they start.",
         disabled=not convolutions,
         **_KEPT,
@@ -272,13 +285,11 @@ def _frozen_field(architecture, convolutions):
 
 
 def _imbalance_field(name):
-    usual = RECIPES[name]
-    flag = next((flag for flag in IMBALANCE if flag and getattr(usual, flag)), "")
     _choice(
         "Against imbalance",
         IMBALANCE,
-        flag,
-        key=_key("imbalance", name),
+        against_imbalance(beginning.base(name)),
+        key=key_of("imbalance", name),
         format_func=IMBALANCE.get,
         help="For data sets in which some classes are rare.",
     )
@@ -290,9 +301,40 @@ def _start_field(architecture, facts):
         "Start from",
         starts,
         ("", ""),
-        key=_key("start", architecture),
+        key=key_of("start", architecture),
         format_func=starts.get,
         help="Random weights, or those of a network of the same architecture.",
+    )
+
+
+def _say_of_start(architecture, facts):
+    """What was learned by the network that it starts from and will be left out of the test, in the
+    sentence of the training where that is all; and what cannot be started from.
+    """
+    st.caption(plain(beginning.lost_start(architecture, _starts(architecture, facts))))
+    kind, run_id = _field("start", architecture)
+    if kind == "run":
+        with sentences():
+            state = caches.data_state(_dataset()), folders.open_run(run_id).changed("images.npz")
+            st.caption(plain(_learned_before(run_id, _dataset(), state)))
+
+
+@st.cache_data(max_entries=64, ttl=600, show_spinner=False)
+def _learned_before(run_id, dataset_name, state):
+    """Which test images of a data set a run to start from has learned from, in a sentence; empty
+    where there are none. UserError where that is all of them. state: of both, tells them from
+    others of the same names.
+    """
+    from vizlib import datasets
+    from vizlib.training.remembered import without_inherited
+
+    kept, learned = without_inherited(datasets.load(dataset_name), folders.open_run(run_id))
+    if not len(learned):
+        return ""
+    return (
+        f"{run_id} was, or may have been, trained on {len(learned):,} of the "
+        f"{len(kept) + len(learned):,} test images of {dataset_name}: they are left out of the "
+        f"test, and {len(kept):,} are left."
     )
 
 
@@ -300,10 +342,10 @@ def _smoothing_field(name):
     st.number_input(
         "Smoothing",
         *LIMITS["label_smoothing"],
-        RECIPES[name].label_smoothing,
+        float(beginning.base(name).label_smoothing),
         0.05,
         format="%g",
-        key=_key("label_smoothing", name),
+        key=key_of("label_smoothing", name),
         help="Of the labels. 0.1: the right answer counts 0.9, the rest is shared by all classes.",
         **_KEPT,
     )
@@ -313,7 +355,7 @@ def _seed_field():
     st.number_input(
         "Seed",
         0,
-        2**31 - 1,
+        SEEDS - 1,
         0,
         key="train_seed",
         help="The same seed gives the same start, order and held-out images.",
@@ -435,23 +477,26 @@ def _outlook(architecture, dataset, facts):
 
 def _field(field, owner):
     """A field's value, or None where it is not drawn."""
-    return st.session_state.get(_key(field, owner))
+    return st.session_state.get(key_of(field, owner))
 
 
 def _wanted_recipe():
     """The Recipe that the fields describe. UserError if it is not possible."""
     name = _field("recipe", _pair())
+    usual = beginning.base(name)
     changes = {
         field: _field(field, name)
         for field in (
-            "seconds" if RECIPES[name].seconds else "epochs",
+            "seconds" if usual.seconds else "epochs",
             "batch_size",
             "learning_rate",
             "label_smoothing",
         )
     }
     chosen = _field("imbalance", name)
-    return recipe(name, **changes, **{flag: flag == chosen for flag in IMBALANCE if flag})
+    if chosen != against_imbalance(usual):  # a run's own may be several at once
+        changes |= {flag: flag == chosen for flag in IMBALANCE if flag}
+    return changed(usual, **changes)
 
 
 def _wanted_device():

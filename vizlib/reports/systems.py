@@ -93,7 +93,6 @@ _ALL = [
         "Bare tensors, as reported",
         "report_a1",
         epochs=1,
-        words="A1's own recipe",
     ),
     System(
         "A2R",
@@ -102,7 +101,6 @@ _ALL = [
         "A module, as reported",
         "report_a2",
         epochs=1,
-        words="A2's own recipe",
     ),
     System(
         "A3R",
@@ -111,7 +109,6 @@ _ALL = [
         "A sequence, as reported",
         "report_a3",
         epochs=1,
-        words="A3's own recipe",
     ),
     System(
         "B1",
@@ -299,7 +296,6 @@ _ALL = [
         "LeNet, as reported",
         "report_f",
         epochs=10,
-        words="F1's own recipe",
     ),
     System(
         "F2",

@@ -273,6 +273,15 @@ _ALL = [
         epochs=250,
     ),
     System(
+        "E1N",
+        "vgg16_slim_bn",
+        "vgg16_slim_bn",
+        "Twelve convolutions, each normalised",
+        "muon",
+        dict(epochs=5),
+        words="an option of E1",
+    ),
+    System(
         "E2",
         "resnet50_three_stage",
         "resnet50_three_stage",
@@ -339,6 +348,15 @@ _ALL = [
         "one_cycle",
         dict(epochs=10),
         epochs=10,
+    ),
+    System(
+        "F5N",
+        "mobilenet_two_norms",
+        "mobilenet_two_norms",
+        "Depthwise and pointwise, each normalised",
+        "one_cycle",
+        dict(epochs=10),
+        words="F5, its paper's form",
     ),
 ]
 SYSTEMS = {system.id: system for system in _ALL}

@@ -64,7 +64,7 @@ def test_the_systems_are_all_there():
     systems = """three_layer_functional three_layer_module three_layer_sequential
         plain32 resnet32 resnet32_bottleneck resnet18 resnet34 resnet50 resnet101 resnet152
         resnet18_late_pool vgg16_slim resnet50_three_stage lenet resnet18_cifar res2net18
-        densenet4 mobilenet"""
+        densenet4 mobilenet vgg16_slim_bn mobilenet_two_norms"""
     assert set(systems.split()) <= set(NAMES)
 
 
@@ -393,10 +393,13 @@ def three_stage():
     return total
 
 
-def vgg():
+def vgg(norm_after_convolution):
     widths = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512]
     return (
-        sum(conv(*pair, 3, True) + norm(pair[1]) for pair in pairwise(widths))
+        sum(
+            conv(*pair, 3, True) + norm_after_convolution * norm(pair[1])
+            for pair in pairwise(widths)
+        )
         + linear(512, 512)
         + norm(512)
         + linear(512, 10)
@@ -432,9 +435,11 @@ def densenet():
     return conv(3, 64, 3) + layers + transitions + norm(68) + linear(68, 10)
 
 
-def mobile():
+def mobile(norm_between):
     channels = [32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
-    blocks = sum(9 * a + norm(a) + conv(a, b, 1) + norm(b) for a, b in pairwise(channels))
+    blocks = sum(
+        9 * a + norm_between * norm(a) + conv(a, b, 1) + norm(b) for a, b in pairwise(channels)
+    )
     return conv(3, 32, 3) + norm(32) + blocks + linear(1024, 10)
 
 
@@ -451,7 +456,8 @@ EXPECTED = {
     "resnet101": bottleneck_resnet((3, 4, 23, 3)),
     "resnet152": bottleneck_resnet((3, 8, 36, 3)),
     "resnet18_late_pool": basic_resnet(7, (2, 2, 2, 2)),
-    "vgg16_slim": vgg(),
+    "vgg16_slim": vgg(norm_after_convolution=False),
+    "vgg16_slim_bn": vgg(norm_after_convolution=True),
     "resnet50_three_stage": three_stage(),
     "lenet": conv(3, 6, 5, True)
     + conv(6, 16, 5, True)
@@ -461,13 +467,59 @@ EXPECTED = {
     "resnet18_cifar": basic_resnet(3, (2, 2, 2, 2)),
     "res2net18": basic_resnet(3, (2, 2, 2, 2), res2net_block),
     "densenet4": densenet(),
-    "mobilenet": mobile(),
+    "mobilenet": mobile(norm_between=False),
+    "mobilenet_two_norms": mobile(norm_between=True),
 }
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_parameter_count(name, built):
     assert parameters(built(name)) == EXPECTED[name]
+
+
+# Names and shapes, in the order of the reports
+
+SLIM_VGG = """
+    conv1_1 64x3x3x3 64, conv1_2 64x64x3x3 64,
+    conv2_1 128x64x3x3 128, conv2_2 128x128x3x3 128,
+    conv3_1 256x128x3x3 256, conv3_2 256x256x3x3 256, conv3_3 256x256x3x3 256,
+    conv4_1 512x256x3x3 512, conv4_2 512x512x3x3 512,
+    conv5_1 512x512x3x3 512, conv5_2 512x512x3x3 512, conv5_3 512x512x3x3 512,
+    fc1 512x512 512, bn_fc1 512 512, fc2 10x512 10
+"""
+MOBILENET = """
+    conv1 32x3x3x3, bn1 32 32,
+    block1.depthwise 32x1x3x3, block1.pointwise 64x32x1x1, block1.bn 64 64,
+    block2.depthwise 64x1x3x3, block2.pointwise 128x64x1x1, block2.bn 128 128,
+    block3.depthwise 128x1x3x3, block3.pointwise 128x128x1x1, block3.bn 128 128,
+    block4.depthwise 128x1x3x3, block4.pointwise 256x128x1x1, block4.bn 256 256,
+    block5.depthwise 256x1x3x3, block5.pointwise 256x256x1x1, block5.bn 256 256,
+    block6.depthwise 256x1x3x3, block6.pointwise 512x256x1x1, block6.bn 512 512,
+    block7.depthwise 512x1x3x3, block7.pointwise 512x512x1x1, block7.bn 512 512,
+    block8.depthwise 512x1x3x3, block8.pointwise 512x512x1x1, block8.bn 512 512,
+    block9.depthwise 512x1x3x3, block9.pointwise 512x512x1x1, block9.bn 512 512,
+    block10.depthwise 512x1x3x3, block10.pointwise 512x512x1x1, block10.bn 512 512,
+    block11.depthwise 512x1x3x3, block11.pointwise 512x512x1x1, block11.bn 512 512,
+    block12.depthwise 512x1x3x3, block12.pointwise 1024x512x1x1, block12.bn 1024 1024,
+    block13.depthwise 1024x1x3x3, block13.pointwise 1024x1024x1x1, block13.bn 1024 1024,
+    fc 10x1024 10
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "listing", "count"),
+    [("vgg16_slim", SLIM_VGG, 12_623_690), ("mobilenet", MOBILENET, 3_207_306)],
+)
+def test_the_layers_are_those_that_its_report_lists(name, listing, count, built):
+    """Layer by layer, in order: the shape of its weights, and of its biases where it has any."""
+    found = {}
+    for key, parameter in built(name).named_parameters():
+        layer, _, kind = key.rpartition(".")
+        assert kind in ("weight", "bias")
+        found.setdefault(layer, []).append("x".join(map(str, parameter.shape)))
+    listed = [line.split() for line in listing.split(",")]
+    assert [[layer, *shapes] for layer, shapes in found.items()] == listed
+    assert parameters(built(name)) == count
 
 
 # Sizes, layer by layer
@@ -670,7 +722,7 @@ def test_a_blocks_output_is_the_sum(name, block, last, built):
 
 def test_vgg_order_start_and_options():
     torch.manual_seed(0)
-    plain = architectures.create("vgg16_slim", batch_norm=False)
+    plain = architectures.create("vgg16_slim")
     assert not [module for module in plain if isinstance(module, nn.BatchNorm2d)]
     order = [
         "M" if isinstance(module, nn.MaxPool2d) else module.out_channels
@@ -706,6 +758,12 @@ def test_vgg_order_start_and_options():
     ]
     assert plain.conv3_2.weight.std().item() == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.02)
     assert not plain.conv3_2.bias.any()
+    normalised = [architectures.create("vgg16_slim_bn")]
+    normalised.append(architectures.create("vgg16_slim", batch_norm=True))
+    for model in normalised:
+        kinds = [type(module).__name__ for module in model]
+        behind = {kinds[place + 1] for place, kind in enumerate(kinds) if kind == "Conv2d"}
+        assert behind == {"BatchNorm2d"}
     with pytest.raises(UserError, match="at least 32 pixels a side, not 28"):
         architectures.create("vgg16_slim", image_size=28)
 
@@ -780,6 +838,18 @@ def test_mobilenet_is_depthwise(table):
     assert rows["block3.depthwise"].geometry == "3x3, stride 1, padding 1, 128 groups"
     assert rows["block3.depthwise"].multiply_adds == 128 * 9 * 8 * 8
     assert rows["block3.pointwise"].multiply_adds == 128 * 128 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("mobilenet", "depthwise pointwise bn relu"),
+        ("mobilenet_two_norms", "depthwise bn1 relu1 pointwise bn2 relu2"),
+    ],
+)
+def test_where_mobilenet_normalises(name, layers, built):
+    for block in range(1, 14):
+        assert [*built(name).get_submodule(f"block{block}")._modules] == layers.split()
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_a_layer_that_is_none_says_so():
     ("run_id", "layer"),
     [
         ("digits_three_layer", "conv1"),
-        ("mobilenet", "layers.3.conv1"),
+        ("mobilenet_two_norms", "block4.depthwise"),
         ("airbench", "conv1"),
         ("densenet4", "conv1"),
         ("three_layer_functional", "conv2"),

@@ -224,6 +224,8 @@ def test_a_configuration_is_written_as_it_was_read(tmp_path):
         ("levels", [5, 3]),
         ("levels", [0, float("nan")]),
         ("levels", "0-9"),
+        ("edition", "1"),
+        ("edition", -1),
     ],
 )
 def test_a_field_that_can_be_done_without_is_left_out(name, value):
@@ -231,6 +233,45 @@ def test_a_field_that_can_be_done_without_is_left_out(name, value):
     assert left_out == [name]
     plain, _ = config_of({key: content for key, content in GOOD.items() if key != name})
     assert read == plain
+
+
+@pytest.mark.parametrize(
+    ("content", "read"),
+    [
+        (("vgg16_slim", {}, "E1"), ("vgg16_slim_bn", {}, "E1N")),
+        (("mobilenet", {"width": 0.5}, "F5"), ("mobilenet_two_norms", {"width": 0.5}, "F5N")),
+        (
+            ("vgg16_slim", {"batch_norm": False}, None),
+            ("vgg16_slim", {"batch_norm": False}, None),
+        ),
+        (
+            ("headed/net", {"base": "mobilenet", "at": "fc"}, None),
+            ("headed/net", {"base": "mobilenet_two_norms", "at": "fc"}, None),
+        ),
+        (
+            ("headed/net", {"base": ["mobilenet"]}, None),
+            ("headed/net", {"base": ["mobilenet"]}, None),
+        ),
+        (("resnet32", {}, "B2"), ("resnet32", {}, "B2")),
+        (("torchvision/vgg16", {}, None), ("torchvision/vgg16", {}, None)),
+    ],
+)
+def test_names_that_meant_another_network_once(content, read, tmp_path):
+    """A configuration that says no edition has the names of then; one of today those of today, also
+    where it is written again.
+    """
+
+    def of(given):
+        return given.architecture, given.arguments, given.system
+
+    fields = dict(zip(("architecture", "arguments", "system"), content, strict=True))
+    before, left_out = config_of(GOOD | fields)
+    assert (of(before), left_out) == (read, [])
+    today, _ = config_of(GOOD | fields | {"edition": config.EDITION})
+    assert of(today) == content
+    for given in (before, today):
+        write_config(tmp_path, given)
+        assert read_config(tmp_path) == (given, [])
 
 
 def test_texts_of_a_configuration_can_be_printed(tmp_path):

@@ -74,7 +74,7 @@ def test_what_are_no_filters_learns_at_a_share_of_the_filters_rate():
     """In any network, with normalisations that learn a scale and linear layers that start as
     usual.
     """
-    model, chosen = architectures.create("vgg16_slim"), recipe("muon", companion_share=0.3)
+    model, chosen = architectures.create("vgg16_slim_bn"), recipe("muon", companion_share=0.3)
     muon, companion = make_optimisers(model, chosen)
     (filters,), (others,) = muon.param_groups, companion.param_groups
     assert {parameter.ndim for parameter in filters["params"]} == {4}

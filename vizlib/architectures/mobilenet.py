@@ -5,6 +5,7 @@ channels (pointwise).
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from torch import nn
 
@@ -20,21 +21,38 @@ BLOCKS = (
 )
 
 
-@register()
+@register(partners={"mobilenet_two_norms": "the norm and ReLU between"})
 def mobilenet(num_classes: int = 10, in_channels: int = 3, width: float = 1.0) -> nn.Module:
     """MobileNet: depthwise and pointwise convolutions, an eighth of the work of ordinary ones.
 
-    `width` scales all channel numbers. Source: Howard et al. 2017, https://arxiv.org/abs/1704.04861
+    One norm and one ReLU a block, after the pointwise convolution, as in the report. `width` scales
+    all channel numbers. Source: Howard et al. 2017, https://arxiv.org/abs/1704.04861
     """
+    return _mobilenet(_separable_block, num_classes, in_channels, width)
+
+
+@register()
+def mobilenet_two_norms(
+    num_classes: int = 10, in_channels: int = 3, width: float = 1.0
+) -> nn.Module:
+    """MobileNet as in its paper: a norm and a ReLU after the depthwise convolution of a block too.
+
+    `width` scales all channel numbers. Source: Howard et al. 2017, figure 3
+    """
+    return _mobilenet(_block_of_two_norms, num_classes, in_channels, width)
+
+
+def _mobilenet(
+    block: Callable[[int, int, int], nn.Module], num_classes: int, in_channels: int, width: float
+) -> nn.Module:
+    """block: makes one of its thirteen from input channels, output channels and stride."""
     channels = _scaled(STEM, width)
     model = nn.Sequential()
     model.add_module("conv1", nn.Conv2d(in_channels, channels, 3, stride=2, padding=1, bias=False))
     model.add_module("bn1", nn.BatchNorm2d(channels))
     model.add_module("relu1", nn.ReLU())
     for number, (out_channels, stride) in enumerate(BLOCKS, start=1):
-        model.add_module(
-            f"block{number}", _separable_block(channels, _scaled(out_channels, width), stride)
-        )
+        model.add_module(f"block{number}", block(channels, _scaled(out_channels, width), stride))
         channels = _scaled(out_channels, width)
     model.add_module("pool", nn.AdaptiveAvgPool2d(1))
     model.add_module("flatten", nn.Flatten())
@@ -47,11 +65,18 @@ def _scaled(channels: int, width: float) -> int:
 
 
 def _separable_block(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    """Batch norm and ReLU after the depthwise convolution too, as in the paper's figure 3."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        depthwise=nn.Conv2d(
-            in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, bias=False
-        ),
+        depthwise=_depthwise(in_channels, stride),
+        pointwise=nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        bn=nn.BatchNorm2d(out_channels),
+        relu=nn.ReLU(),
+    )
+    return nn.Sequential(layers)
+
+
+def _block_of_two_norms(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        depthwise=_depthwise(in_channels, stride),
         bn1=nn.BatchNorm2d(in_channels),
         relu1=nn.ReLU(),
         pointwise=nn.Conv2d(in_channels, out_channels, 1, bias=False),
@@ -59,3 +84,7 @@ def _separable_block(in_channels: int, out_channels: int, stride: int) -> nn.Seq
         relu2=nn.ReLU(),
     )
     return nn.Sequential(layers)
+
+
+def _depthwise(channels: int, stride: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)

@@ -14,6 +14,11 @@ from vizlib.files import legible, open_regular, write_whole
 LONGEST = 20_000_000  # bytes of a config.json: a hundred thousand classes with long names
 MOST_CLASSES, LARGEST_SIDE = 100_000, 1024
 LARGEST_WHOLE = 2**63 - 1
+# of what names mean in a config.json; 0 where it says none. Since 1 "vgg16_slim" and "mobilenet",
+# and the systems E1 and F5, are the reports' own forms: what had these names before is a variant.
+EDITION = 1
+_CALLED_BEFORE = {"vgg16_slim": "vgg16_slim_bn", "mobilenet": "mobilenet_two_norms"}
+_SYSTEMS_BEFORE = {"E1": "E1N", "F5": "F5N"}
 WEIGHTS_ALONE = "bare/weights"  # the architecture of a network that no other fits
 
 
@@ -29,7 +34,8 @@ class RunConfig:
     pictures whole, within a black border, or their middle. levels: the values that are black and
     white in greys of more than 8 bits, None where the data have none. origin: where a network that
     was trained elsewhere comes from, "file", "sha256" and more by name; None for one trained here.
-    A network without data has an empty `dataset`. unknown: what else its file holds, kept as it is.
+    A network without data has an empty `dataset`. edition: the EDITION that its file was written
+    in; names are those of today. unknown: what else its file holds, kept as it is.
     """
 
     title: str
@@ -52,6 +58,7 @@ class RunConfig:
     whole: bool = False
     levels: list[float] | None = None
     origin: dict[str, str] | None = None
+    edition: int = EDITION
     unknown: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,9 +84,25 @@ def config_of(content: Any) -> tuple[RunConfig, list[str]]:
             left_out.append(name)
         optional[name] = value if fits(value) else default
     needed = {name: content[name] for name in _NEEDED}
+    if not optional["edition"]:
+        _rename(needed, optional)
     known = {known_field.name for known_field in fields(RunConfig)} - {"unknown"}
     unknown = {name: value for name, value in content.items() if name not in known}
     return RunConfig(**needed, **optional, unknown=unknown), left_out
+
+
+def _rename(needed: dict[str, Any], optional: dict[str, Any]) -> None:
+    """Give what a configuration of the first edition names the names of today."""
+    arguments = needed["arguments"]
+    if "batch_norm" not in arguments:  # which says it
+        needed["architecture"] = _today(_CALLED_BEFORE, needed["architecture"])
+    if "base" in arguments:  # the network that a head was put on
+        needed["arguments"] = arguments | {"base": _today(_CALLED_BEFORE, arguments["base"])}
+    optional["system"] = _today(_SYSTEMS_BEFORE, optional["system"])
+
+
+def _today(names: dict[str, str], name: Any) -> Any:
+    return names.get(name, name) if isinstance(name, str) else name
 
 
 def read_config(folder: Path) -> tuple[RunConfig, list[str]]:
@@ -166,6 +189,7 @@ _OPTIONAL: dict[str, tuple[Any, Callable[[Any], bool]]] = {
     "whole": (False, lambda value: isinstance(value, bool)),
     "levels": (None, lambda value: value is None or _are_levels(value)),
     "origin": (None, lambda value: value is None or _texts_by_name(value)),
+    "edition": (0, _count),
 }
 
 

@@ -16,8 +16,9 @@ from vizlib.ui.frame import film_slider, guard, status
 from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.parts import cell_images, confused, import_test, mend, verdict_box
+from vizlib.ui.parts import cell_images, confused, import_test, verdict_box
 from vizlib.ui.parts.downloads import caption
+from vizlib.ui.train_panel import mend
 from vizlib.ui.widgets import charts
 
 NONE = "none"

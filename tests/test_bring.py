@@ -167,7 +167,7 @@ def flagged(file, flag):
 def test_what_is_locked_is_said(nothing_is_left):
     with pytest.raises(UserError, match="no picture"):
         data_sets.add_zip(flagged(zipped(class_folders()), 1), "joints")
-    assert datasets.names() == ["digits"]
+    assert datasets.names() == ["digits", "digits-imbalanced"]
 
 
 def overlapping():
@@ -302,7 +302,7 @@ def test_only_what_came_so_is_removed(nothing_is_left):
     with pytest.raises(UserError, match="no data set"):
         data_sets.remove("folder:../own")
     data_sets.remove(brought.name)
-    assert datasets.names() == ["digits", "folder:own"]
+    assert datasets.names() == ["digits", "digits-imbalanced", "folder:own"]
     assert not (nothing_is_left / "joints").exists()
 
 

@@ -161,7 +161,7 @@ def test_click_on_a_cell_of_the_matrix(page, address):
 def test_model_of_a_card_is_the_model_of_the_next_page(page, address):
     page.goto(address)
     settled(page)
-    page.locator("[data-testid='stTextInput'] input").first.fill("collapsed")
+    page.locator("[data-testid='stTextInput'] input").first.fill("collapsed_lenet")
     page.keyboard.press("Enter")
     page.get_by_text("Found").wait_for()
     settled(page)
@@ -309,7 +309,9 @@ def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
     assert "label=8" in addresses[1], addresses
     assert "layer=conv1" in addresses[2], addresses
     assert "place=" in addresses[3], addresses
-    assert "predicted_first=8" in addresses[4], addresses
+    label = parse_qs(urlsplit(addresses[3]).query)["label"][0]  # of the unit's own image
+    assert f"true_first={label}" in addresses[4], addresses
+    assert "predicted_first=" in addresses[4], addresses
     for (title, _), expected in zip(steps[-2::-1], addresses[-2::-1], strict=True):
         page.go_back()
         page.wait_for_selector(f"h1:has-text('{title}')")

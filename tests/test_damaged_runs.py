@@ -677,7 +677,7 @@ def test_a_data_folder_that_cannot_be_named_or_read_is_passed_over_and_said(
     pictures(data_folder / "tmp")
     os.rename(os.fsencode(data_folder / "tmp"), os.fsencode(data_folder) + b"/caf\xe9")
     without_permission(monkeypatch, "lost+found")
-    assert datasets.names() == ["digits", "folder:good"]
+    assert datasets.names() == ["digits", "digits-imbalanced", "folder:good"]
     assert datasets.problems() == [
         "The data set 'caf\ufffd' is left out: its name is not UTF-8.",
         "The data set 'lost+found' is left out: it cannot be read (Permission denied).",
@@ -691,7 +691,7 @@ def test_a_data_folder_that_cannot_be_named_or_read_is_passed_over_and_said(
 def test_a_root_of_data_sets_that_may_not_be_read_is_named(data_folder, monkeypatch):
     pictures(data_folder / "good")
     without_permission(monkeypatch, data_folder.name)
-    assert datasets.names() == ["digits"]
+    assert datasets.names() == ["digits", "digits-imbalanced"]
     assert datasets.problems() == [
         f"The folder of data sets {data_folder} cannot be read: Permission denied."
     ]

@@ -52,7 +52,7 @@ def test_add_describe_remove(data_folder, joints, capsys, monkeypatch):
     assert "folder:mine" in datasets.names()
     monkeypatch.setattr("builtins.input", lambda question: "y")
     assert main(["data", "remove", "folder:mine"]) == 0
-    assert datasets.names() == ["digits"]
+    assert datasets.names() == ["digits", "digits-imbalanced"]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_what_occurs_twice_is_found(page):
 def test_it_is_removed_again(page):
     page.button(key="data_remove").click().run()
     assert "removed" in texts(fine(page))
-    assert datasets.names() == ["digits"]
+    assert datasets.names() == ["digits", "digits-imbalanced"]
 
 
 def test_what_is_no_data_set_is_said(data_folder):

@@ -87,7 +87,7 @@ def test_unknown_and_missing_data_sets(data_folder):
 
 def test_a_data_root_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path / "nowhere"))
-    assert datasets.names() == ["digits"]
+    assert datasets.names() == ["digits", "digits-imbalanced"]
 
 
 def test_digits():
@@ -368,7 +368,9 @@ def test_graded_lists_are_thinned_where_there_are_enough(data_folder):
     (data_folder / "words").mkdir()
     for name in ("train_img", "train_label", "test_img", "test_label"):
         (data_folder / "words" / f"{name}.csv").write_text("label\n")
-    assert [name for name in datasets.names() if "imbalanced" in name] == ["csv-imbalanced:enough"]
+    assert [name for name in datasets.names() if "-imbalanced:" in name] == [
+        "csv-imbalanced:enough"
+    ]
     dataset = datasets.load("csv-imbalanced:enough")
     for split in dataset.splits.values():
         assert (

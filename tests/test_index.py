@@ -124,7 +124,7 @@ def test_what_is_kept_and_damaged_is_looked_at_anew(data_folder, opened, change)
     index._in_memory.clear()
     assert examined(data_folder / "set", [path]) == first
     assert len(opened) == 2
-    assert datasets.names() == ["digits"]
+    assert datasets.names() == ["digits", "digits-imbalanced"]
 
 
 def test_nothing_is_kept_where_that_cannot_be_written(data_folder, monkeypatch, opened):

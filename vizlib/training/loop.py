@@ -464,7 +464,7 @@ class Training:
         if wish == STOP:
             self.noted.stopped(self.requests.stop)
             return
-        self.noted.snapshot(self.step)
+        self.noted.snapshot(self.step, is_last=True)
         predictions = evaluate(self.folder, self.config, self.dataset, self.device)
         self.noted.finished(self._moment(), predictions, kept=wish == KEEP)
 

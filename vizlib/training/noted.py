@@ -146,8 +146,8 @@ class Noted:
         """Note the lengths of the gradients and of the weights, one a layer."""
         self.event("gradients", moment, norms=norms, weights=[rounded(value) for value in weights])
 
-    def snapshot(self, step: int) -> None:
-        self._snapshots.take(step)
+    def snapshot(self, step: int, *, is_last: bool = False) -> None:
+        self._snapshots.take(step, is_last=is_last)
 
     def evaluation(
         self,

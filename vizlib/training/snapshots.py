@@ -68,14 +68,15 @@ class Snapshots:
             if name == PICTURE or ((match := OF_STEP.match(name)) and int(match[1]) <= step)
         }
 
-    def take(self, step: int) -> None:
+    def take(self, step: int, *, is_last: bool = False) -> None:
+        """Store how the network is now. is_last: whether the training ends with this."""
         if self._conv1 is None:
             return
         conv1 = self._conv1.detach().float().cpu().numpy()
         if not np.isfinite(conv1).all():
             return
         self._taken |= integers.rounded(f"conv1/{step:08d}", conv1)
-        is_between = is_log_spaced(step) and step & (step - 1)  # 3, 6, 12, ...
+        is_between = is_log_spaced(step) and step & (step - 1) and not is_last  # 3, 6, 12, ...
         for name, maps in self._maps().items() if not is_between else ():
             least, greatest = maps.min(), maps.max()
             levels = ((maps - least) / (greatest - least).clamp(min=1e-12) * 255).round()

@@ -850,7 +850,7 @@ def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_serv
     address, root = start_server()
     mine, other = new_page(height=1600), new_page(height=1600)
     for page in (mine, other):
-        page.goto(f"{address}/Training_curves")
+        page.goto(f"{address}/Training_curves?model=digits_three_layer")
         settled(page)
     mine.get_by_text("Train a model").click()
     outlook = mine.get_by_text("images of 8 × 8")

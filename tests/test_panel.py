@@ -2,23 +2,28 @@
 launcher's calls noted; once in a browser, for real.
 """
 
+import dataclasses
 import json
 import math
 import re
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import streamlit as st
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
+from vizlib import datasets
 from vizlib.displays.sparkline import POINTS, sparkline
 from vizlib.errors import UserError
 from vizlib.run import events, folders
+from vizlib.run.images import TRAINED, RunImages, save_images
 from vizlib.training import launcher
 from vizlib.training.order import Order
-from vizlib.training.recipes import LIMITS, RECIPES, recipe, recipe_for
+from vizlib.training.recipes import LIMITS, RECIPES, Recipe, recipe, recipe_for
+from vizlib.training.remembered import without_inherited
 from vizlib.ui.train_panel import beginning, readout, settings, trainings
 
 ROOT = Path(__file__).parent.parent
@@ -412,6 +417,154 @@ def test_a_double_click_starts_once(calls):
     assert len(calls) == 2
 
 
+# Like the run in view
+
+LIKE = dict(
+    seed=17,
+    frozen=1,
+    start={"run": "earlier"},
+    recipe=vars(
+        recipe(
+            "adamw",
+            epochs=13,
+            batch_size=48,
+            learning_rate=0.0345,
+            label_smoothing=0.05,
+            balanced=True,
+            class_weights=True,
+            schedule="steps",
+            decay=0.3,
+            augment=True,
+        )
+    ),
+)
+
+
+@pytest.fixture
+def like(fabricate):
+    """The id of a run of which no setting is a default, and the Order that it came from."""
+    fabricate(
+        "earlier",
+        STARTED,
+        dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9),
+        files=["model.safetensors"],
+    )
+    fabricate("like", **LIKE)
+    return "like", Order(
+        architecture="three_layer_module",
+        dataset="digits",
+        recipe=Recipe(**LIKE["recipe"]),
+        device=launcher.devices()[0],
+        seed=17,
+        start={"run": "earlier"},
+        frozen=1,
+    )
+
+
+def test_opened_for_the_first_time_it_is_filled_like_the_run_in_view(calls, like):
+    run_id, order = like
+    app = drawn(run_id, opened=True, begins=True)
+    assert field(app, "recipe", PAIR).value == "as like"
+    assert "adamw, with all values that like was trained with" in texts(app)
+    app.button(key="train_press").click().run()
+    assert [told for _, told in calls] == [order]
+
+
+def test_what_is_changed_is_changed_and_all_else_stays(calls, like):
+    run_id, order = like
+    app = drawn(run_id, opened=True, begins=True)
+    field(app, "epochs", "as like").set_value(21)
+    field(app, "imbalance", "as like").set_value("balanced")
+    app.button(key="train_press").click().run()
+    # which is to leave the other way against imbalance
+    wanted = dataclasses.replace(order.recipe, epochs=21, class_weights=False)
+    assert calls[0][1].recipe == wanted
+
+
+def test_looking_at_another_run_overwrites_nothing_and_the_button_does(calls, fabricate, like):
+    run_id, order = like
+    fabricate("gone", dataset="folder:nowhere")
+    app = drawn("gone", opened=True, begins=True)
+    assert app.selectbox(key="train_dataset").value == "digits"
+    assert field(app, "recipe", PAIR).value == "small_set"
+    field(app, "recipe", PAIR).select("sgd").run()
+    app.number_input(key="train_seed").set_value(3).run()
+    app.selectbox(key="model").select(run_id).run()
+    assert field(fine(app), "recipe", PAIR).value == "sgd"
+    assert app.number_input(key="train_seed").value == 3
+    for _ in range(2):  # what was changed since gives way too
+        app.button(key="train_again").click().run()
+        assert field(fine(app), "epochs", "as like").value == 13
+        field(app, "epochs", "as like").set_value(99).run()
+    app.button(key="train_again").click().run()
+    app.button(key="train_press").click().run()
+    assert calls[0][1] == order
+
+
+def test_why_a_run_cannot_be_trained_again_is_said(fabricate):
+    fabricate("gone", dataset="folder:nowhere")
+    app = drawn("gone", opened=True, begins=True)
+    assert app.button(key="train_again").disabled
+    assert "Not as gone was trained. Its data set, folder:nowhere, is not on" in texts(app)
+    assert app.selectbox(key="train_dataset").value == "digits"
+
+
+def test_the_side_of_the_run_in_view_is_kept(calls, fabricate):
+    arguments = {"num_classes": 10, "in_channels": 1}
+    fabricate("small", architecture="resnet32", arguments=arguments, input_size=[1, 12, 12])
+    app = drawn("small", opened=True, begins=True)
+    assert field(app, "side", "resnet32 digits").value == 12
+    assert "1,437 images of 12 × 12" in texts(app)
+    app.button(key="train_press").click().run()
+    assert calls[0][1].side == 12
+
+
+def test_a_start_that_cannot_be_had_is_said(fabricate):
+    fabricate("like", start={"run": "removed"})
+    app = drawn("like", opened=True, begins=True)
+    assert field(app, "start", "three_layer_module").value == ("", "")
+    assert "like began with the weights of removed, which cannot be had here." in texts(app)
+
+
+def test_what_a_start_has_learned_of_the_test_images_is_said():
+    """Of the 132 test images 84 are among the digits that the shipped network learned from."""
+    app = drawn(opened=True)
+    app.selectbox(key="train_dataset").select("digits-imbalanced").run()
+    field(app, "start", "three_layer_module").select(("run", "digits_three_layer")).run()
+    said = texts(fine(app))
+    learned = learned_digits()
+    assert f"was, or may have been, trained on {learned} of the 132 test images" in said
+    assert f"{132 - learned} are left" in said
+
+
+def learned_digits():
+    """How many test images of the imbalanced digits are no test images of all digits."""
+    held_out = set(datasets.load("digits").splits["test"].image_ids)
+    return sum(
+        image_id not in held_out
+        for image_id in datasets.load("digits-imbalanced").splits["test"].image_ids
+    )
+
+
+def test_a_start_that_has_learned_all_of_them_is_refused_as_the_training_does(fabricate):
+    digits = datasets.load("digits")
+    fabricate(
+        "knows",
+        STARTED,
+        dict(event="checkpoint", epoch=1, step=20, val_accuracy=0.9),
+        files=["model.safetensors"],
+    )
+    image_ids = np.concatenate([split.image_ids for split in digits.splits.values()])
+    run = folders.open_run("knows")
+    zeros = np.zeros(len(image_ids), np.uint64)
+    save_images(run.folder, RunImages(image_ids, zeros, np.full(len(zeros), TRAINED, np.uint8)))
+    with pytest.raises(UserError) as refused:
+        without_inherited(digits, run)
+    app = drawn(opened=True)
+    field(app, "start", "three_layer_module").select(("run", "knows")).run()
+    assert str(refused.value) in [box.value.replace("\\", "") for box in fine(app).error]
+
+
 # Trainings
 
 
@@ -697,7 +850,7 @@ def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_serv
     address, root = start_server()
     mine, other = new_page(height=1600), new_page(height=1600)
     for page in (mine, other):
-        page.goto(f"{address}/Training_curves")
+        page.goto(f"{address}/Training_curves?model=digits_three_layer")
         settled(page)
     mine.get_by_text("Train a model").click()
     outlook = mine.get_by_text("images of 8 × 8")

@@ -353,6 +353,14 @@ def reader_of(name: str) -> Reader:
     return reader
 
 
+def source_of(name: str) -> str:
+    """The name of the data set that a thinned one was taken from, whose ids it has: "csv:knee" of
+    "csv-imbalanced:knee"; of any other its own.
+    """
+    reader, colon, folder = name.partition(":")
+    return reader.removesuffix("-imbalanced") + colon + folder
+
+
 def load(name: str) -> Dataset:
     """The Dataset of that name. UserError if it is not on this machine, with what to do about it,
     or if what is there cannot be used, with the reason.

@@ -62,7 +62,7 @@ def held_out(run: Run, dataset: Dataset, answered: np.ndarray | None = None) -> 
     images = load_images(run.folder, answered)
     if images is None:
         return _unless_changed(run, dataset)
-    known = _Known(images, dataset, is_own=dataset.name == run.config.dataset)
+    known = _Known(images, dataset, is_own=_is_own(run, dataset))
     splits = parts_of(dataset)
     tested = [known.tested(split) for split in splits]
     count = sum(int(mask.sum()) for mask in tested)
@@ -87,7 +87,14 @@ def learned_from(run: Run, dataset: Dataset, split: Split) -> np.ndarray:
     images = load_images(run.folder)
     if images is None:
         return np.zeros(len(split), bool)
-    return _Known(images, dataset, is_own=dataset.name == run.config.dataset).learned(split)
+    return _Known(images, dataset, is_own=_is_own(run, dataset)).learned(split)
+
+
+def _is_own(run: Run, dataset: Dataset) -> bool:
+    """Whether the ids of a data set mean what they do in the run's own: that, or one thinned from
+    it or from the same.
+    """
+    return datasets.source_of(dataset.name) == datasets.source_of(run.config.dataset)
 
 
 def set_aside(run: Run, dataset: Dataset) -> str:
@@ -134,8 +141,8 @@ def _unless_changed(run: Run, dataset: Dataset) -> Split:
 class _Known:
     """What is known of a run's images, by which those of a data set are told.
 
-    is_own: whether it is the data set that the run was trained on; of another one the ids mean
-    other pictures, and only digests tell.
+    is_own: whether it is of the same pictures as the data set that the run was trained on; of
+    another one the ids mean other pictures, and only digests tell.
     """
 
     def __init__(self, images: RunImages, dataset: Dataset, *, is_own: bool) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from vizlib.datasets import source_of
 from vizlib.errors import UserError
 from vizlib.run.folders import Run
 from vizlib.training.again import order_like
@@ -90,7 +91,7 @@ def _can_begin(run: Run, other: Run) -> bool:
         theirs.architecture == ours.architecture
         and _shared(theirs.arguments) == _shared(ours.arguments)
         and theirs.input_size[0] in (3, ours.input_size[0])
-        and _family(theirs.dataset) != _family(ours.dataset)
+        and source_of(theirs.dataset) != source_of(ours.dataset)
         and bool(other.events_of("finished"))
         and other.has("model.safetensors")
     )
@@ -105,11 +106,6 @@ def _shared(arguments: dict[str, Any]) -> dict[str, Any]:
         for name, value in arguments.items()
         if name not in ("num_classes", "in_channels")
     }
-
-
-def _family(dataset: str) -> str:
-    """What a data set was taken from: "csv:knee" of "csv-imbalanced:knee"."""
-    return dataset.replace("-imbalanced", "")
 
 
 REMEDIES = {

@@ -216,8 +216,12 @@ def _side_field(facts):
     and no field.
     """
     usual, own = facts["size"][1], facts["side"]
-    asked = _side_asked_for(usual)
-    if usual < MUCH_LARGER * own and asked == usual:
+    key = key_of("side", _pair())
+    asked = st.session_state.get(key) or usual
+    is_usual = usual < MUCH_LARGER * own and asked == usual
+    if is_usual or st.session_state.get(key) is None:
+        st.session_state.pop(key, None)
+    if is_usual:
         return None
     help = (
         "Of the square pictures that the network gets, where not its own: 64 makes a large "
@@ -229,17 +233,10 @@ def _side_field(facts):
         max(usual, asked),
         usual,
         32,
-        key=key_of("side", _pair()),
+        key=key,
         help=help,
         **_KEPT,
     )
-
-
-def _side_asked_for(usual):
-    """That of the run which the form was filled like, or what was entered; else the usual one."""
-    if _field("side", _pair()) is None:  # of pictures that are no squares
-        st.session_state.pop(key_of("side", _pair()), None)
-    return _field("side", _pair()) or usual
 
 
 def _whole_field(share):
@@ -311,12 +308,15 @@ def _say_of_start(architecture, facts):
     """What was learned by the network that it starts from and will be left out of the test, in the
     sentence of the training where that is all; and what cannot be started from.
     """
-    st.caption(plain(beginning.lost_start(architecture, _starts(architecture, facts))))
+    if lost := beginning.lost_start(architecture, _starts(architecture, facts)):
+        st.caption(plain(lost))
     kind, run_id = _field("start", architecture)
-    if kind == "run":
-        with sentences():
-            state = caches.data_state(_dataset()), folders.open_run(run_id).changed("images.npz")
-            st.caption(plain(_learned_before(run_id, _dataset(), state)))
+    if kind != "run":
+        return
+    with sentences():
+        state = caches.data_state(_dataset()), folders.open_run(run_id).changed("images.npz")
+        if learned := _learned_before(run_id, _dataset(), state):
+            st.caption(plain(learned))
 
 
 @st.cache_data(max_entries=64, ttl=600, show_spinner=False)

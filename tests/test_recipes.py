@@ -165,5 +165,6 @@ def test_every_architecture_has_a_recipe():
         name: recipe_for(name) for name in architectures.names() if recipe_for(name) not in RECIPES
     } == {}
     assert [
-        recipe_for(name) for name in ("three_layer_module", "lenet", "airbench", "resnet18")
-    ] == ["adamw", "adamw", "minute", "one_cycle"]
+        recipe_for(name)
+        for name in ("three_layer_module", "lenet", "airbench", "resnet18", "vgg16_slim")
+    ] == ["adamw", "adamw", "minute", "one_cycle", "muon"]

@@ -277,7 +277,6 @@ _ALL = [
         "Twelve convolutions, each normalised",
         "muon",
         dict(epochs=5),
-        words="an option of E1",
     ),
     System(
         "E2",
@@ -353,7 +352,6 @@ _ALL = [
         "Depthwise and pointwise, each normalised",
         "one_cycle",
         dict(epochs=10),
-        words="F5, its paper's form",
     ),
 ]
 SYSTEMS = {system.id: system for system in _ALL}

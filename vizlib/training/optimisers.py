@@ -107,7 +107,8 @@ class Muon(torch.optim.Optimizer):
     far, however small their gradient.
 
     Each bank (out, in, height, width) is one matrix (out, in x height x width), kept at the norm
-    sqrt(out), so that the rate is relative. For convolutions that a normalisation follows. Sources:
+    sqrt(out), so that the rate is relative. For convolutions that a normalisation follows, here or
+    later: a constant norm also keeps a plain chain of them from vanishing and blowing up. Sources:
     Jordan et al., Muon, https://kellerjordan.github.io/posts/muon/, as it is used in airbench,
     https://arxiv.org/abs/2404.00498
     """

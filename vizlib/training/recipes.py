@@ -176,8 +176,8 @@ _ALL = [
     ),
     Recipe(
         "muon",
-        "Muon, with crops and flips. Learns deep networks in few epochs, where batch "
-        "normalisation follows each convolution.",
+        "Muon, with crops and flips. Learns deep networks of convolutions in few epochs, with "
+        "batch normalisation after each or, as it keeps the length of their weights, without.",
         **_DEEP,
     ),
     Recipe(
@@ -267,6 +267,7 @@ _OURS = {  # by how an architecture's name begins
     "three_layer": "adamw",
     "lenet": "adamw",
     "resnet18_late_pool": "growing",
+    "vgg16_slim": "muon",
     "airbench_wide": "five_minutes",
     "airbench94": "speedrun",
     "airbench": "minute",

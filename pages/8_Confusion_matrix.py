@@ -47,7 +47,8 @@ def one_run(run, which, step, wide):
     if not import_test.answered(run):
         return
     answers = answers_of.at(run, step)
-    say_verdict(run, answers)
+    with st.container(key=f"verdict_{which}"):
+        say_verdict(run, answers)
     display = ConfusionDisplay(answers.counts, list(run.class_names))
     keys = {axis: f"{axis}_{which}" for axis in ("true", "predicted")}
     with st.container(key=f"stacks_{which}"):  # the table goes below the matrix in a narrow window
@@ -59,7 +60,8 @@ def one_run(run, which, step, wide):
     with table:
         scores(run, answers, display, keys, which)
     if answers.predictions is not None:
-        cell_images.show(run, answers.predictions, display.counts, keys, across=8 if wide else 4)
+        with st.container(key=f"images_of_{which}"):
+            cell_images.show(run, answers.predictions, display.counts, keys, 8 if wide else 4)
         if confused.has_probabilities(answers.predictions):
             with st.expander("How sure it is of its answers, and how often right"):
                 confused.how_sure(answers.predictions, run.run_id)

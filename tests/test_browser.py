@@ -20,6 +20,7 @@ PICTURES = {  # what must be seen on each page
     "Confusion_matrix": ".js-plotly-plot .main-svg",
     "Compare": ".frame img",
     "Play": ".board img",
+    "Lessons": ".st-key-code img",
     "Data": ".js-plotly-plot .main-svg",
     # of the models that ship only some have gradients noted
     "Gradients": "[data-testid='stAlert'], .js-plotly-plot .main-svg",

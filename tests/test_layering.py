@@ -29,6 +29,7 @@ ROOMS_OF_UI = [
     {"vizlib.ui.widgets"},
     {"vizlib.ui.frame"},
     {"vizlib.ui.parts", "vizlib.ui.train_panel"},
+    {"vizlib.ui.lessons"},
     {"vizlib.ui.page"},
 ]
 FLOORS = {

@@ -11,8 +11,19 @@ from vizlib.errors import UserError
 from vizlib.run import moments
 from vizlib.ui import widgets
 from vizlib.ui.data import caches, jobs, start_up
-from vizlib.ui.frame import address, film_slider, guard, image_picker, links, run_picker, trail
+from vizlib.ui.frame import (
+    address,
+    carried,
+    film_slider,
+    guard,
+    image_picker,
+    links,
+    projector,
+    run_picker,
+    trail,
+)
 from vizlib.ui.frame.guard import sentences
+from vizlib.ui.lessons import strip
 from vizlib.ui.parts import hand_in
 from vizlib.ui.streamlit_internals import of_all_pages
 from vizlib.ui.train_panel import panel, trainings
@@ -41,12 +52,14 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
     before, st.session_state.page_in_view = st.session_state.get("page_in_view", title), title
     address.opened(before != title)
+    carried.opened(keeps)
     if before != title:
         charts.forget()
     if not has_film:
         film_slider.stop()
     st.set_page_config(page_title=f"{title} · Convscope", page_icon=str(links.ICON), layout="wide")
     st.html(_STYLE)
+    projector.show(title, strip.looked_at())
     beginning = st.sidebar.container()
     with beginning:
         links.menu()
@@ -58,6 +71,7 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_
             picture = None if chosen_run.is_bare else image_picker.pick_image(chosen_run)
         place = _bar(hands_in, chosen_run, picture, beside)
         trail.show(place, chosen_run, picture)
+        strip.show()
         if follows:
             follow(lambda: show(chosen_run, picture), lambda: [chosen_run, *_beside(beside)])
         else:

@@ -2,10 +2,11 @@
 
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import streamlit as st
 
-from vizlib.ui.frame import address
+from vizlib.ui.frame import address, carried
 from vizlib.ui.frame.address import OF_ALL_PAGES
 from vizlib.ui.streamlit_internals import StreamlitPageNotFoundError
 
@@ -13,20 +14,24 @@ ROOT = Path(__file__).resolve().parents[3]
 ICON = Path(__file__).parents[1] / "icon.png"  # an icon by name would be fetched from another host
 
 
-def link(title, label, /, *, icon=None, wide=False, **parameters):
+def link(title, label, /, *, icon=None, wide=False, anew=False, **parameters):
     """A link to another page, by its title, as it was left, with these parameters changed. icon:
-    what stands before its label; wide: it takes the width there is.
+    what stands before its label; wide: it takes the width there is; anew: the page is opened not as
+    it was left, but as it begins.
 
     The model, the image, the layer, the unit and the step in view come along by themselves. The
     page's own state is in the link: what Streamlit restores without that it adds to the address
     afterwards, as one more step of history, which would break the back button.
     """
-    wanted = _as_left(title) | parameters
+    wanted = carried.all_now() | ({} if anew else _as_left(title)) | parameters
+    of_all = {key: st.session_state[key] for key in OF_ALL_PAGES if key in st.session_state}
+    if title == st.session_state.page_in_view:
+        wanted = of_all | wanted
+    else:  # they come along by themselves, and would stand there twice
+        wanted = {key: value for key, value in wanted.items() if str(value) != str(of_all.get(key))}
     texts = {
         key: [str(item) for item in value] if isinstance(value, list) else str(value)
         for key, value in wanted.items()
-        # else it would stand there twice
-        if key not in OF_ALL_PAGES or str(value) != str(st.session_state.get(key))
     }
     # `streamlit run pages/...`: a page that runs by itself has no others beside it
     with suppress(StreamlitPageNotFoundError):
@@ -37,6 +42,17 @@ def link(title, label, /, *, icon=None, wide=False, **parameters):
             width="stretch" if wide else "content",
             query_params=texts,
         )
+
+
+def address_of(title: str, parameters: dict[str, str]) -> str:
+    """What follows the app's own address where a page shows this."""
+    path = "" if title == "Home" else title.replace(" ", "_")
+    return f"{path}?{urlencode(parameters)}" if parameters else path
+
+
+def titles() -> list[str]:
+    """All pages, in the order of their numbers."""
+    return ["Home", *map(_title, _pages())]
 
 
 def go(title, /, **parameters):
@@ -71,7 +87,7 @@ def _pages():
 
 # The menu: in its groups the pages by title, each with its icon. A page that is not named here
 # stands below the first ones.
-_FIRST = {"Home": "home", "Import": "upload_file"}
+_FIRST = {"Home": "home", "Lessons": "school", "Import": "upload_file"}
 _GROUPS = {
     "Look inside": {
         "Architecture": "account_tree",
@@ -98,13 +114,13 @@ def _title(file):
 def menu():
     st.logo(str(ICON), size="large")
     st.markdown("### Convscope")
-    titles = ["Home", *map(_title, _pages())]
+    there = titles()
     named = {title for group in (_FIRST, *_GROUPS.values()) for title in group}
     with st.container(key="menu", gap=None):
-        _links_of(_FIRST | {title: "article" for title in titles if title not in named}, titles)
+        _links_of(_FIRST | {title: "article" for title in there if title not in named}, there)
         for heading, group in _GROUPS.items():
             st.caption(heading)
-            _links_of(group, titles)
+            _links_of(group, there)
     st.divider()
 
 

@@ -21,7 +21,9 @@ def show(key):
     """The ways to bring one. key: of the widget that chooses the data set, which then shows it."""
     for kind, sentence in st.session_state.pop(_SAID, ()):
         {"success": st.success, "warning": st.warning}[kind](plain(sentence))
-    with st.expander("Bring your own pictures", icon=":material/upload:"):
+    with st.expander(
+        "Bring your own pictures", icon=":material/upload:", key="data_bring", on_change="rerun"
+    ):
         from_zip, by_class = st.tabs(["A zip", "Class by class"])
         with from_zip, sentences("the zip"):
             _zip(key)

@@ -22,7 +22,7 @@ from vizlib.hand_in.gathered import Picture, gather, in_order, layers_at_depths
 from vizlib.hand_in.report import report
 from vizlib.hand_in.tables import report_of
 from vizlib.ui.data import caches, jobs
-from vizlib.ui.frame import guard, served
+from vizlib.ui.frame import guard, projector, served
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.widgets import copy_link
@@ -144,6 +144,7 @@ def bar(offer, warning):
         if offer is not None:
             _popover(offer)
         host, local = served.for_others()
+        projector.button()
         copy_link.show(key="copy_link", host=host, local=local, warning=warning)
     return place
 

@@ -1,0 +1,1 @@
+"""Lessons as the app shows them: a strip on top of the page that a step speaks of."""

@@ -19,7 +19,7 @@ ROOMS = [
     {"vizlib.images", "vizlib.edits", "vizlib.tables"},
     {"vizlib.run", "vizlib.datasets", "vizlib.architectures"},
     {"vizlib.inside"},
-    {"vizlib.displays", "vizlib.training", "vizlib.bring"},
+    {"vizlib.displays", "vizlib.training", "vizlib.bring", "vizlib.lessons"},
     {"vizlib.reports", "vizlib.hand_in"},
     {"vizlib.command_line", "vizlib.ui"},
     {"vizlib.__main__", "app", "pages"},

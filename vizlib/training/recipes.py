@@ -176,8 +176,8 @@ _ALL = [
     ),
     Recipe(
         "muon",
-        "Muon, with crops and flips. Learns deep networks of convolutions in few epochs, with "
-        "batch normalisation after each or, as it keeps the length of their weights, without.",
+        "Muon, with crops and flips. Learns deep networks in few epochs, where batch "
+        "normalisation follows each convolution.",
         **_DEEP,
     ),
     Recipe(

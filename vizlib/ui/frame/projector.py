@@ -4,8 +4,6 @@ pages, which a teacher presses beside a projector.
 
 from __future__ import annotations
 
-import json
-
 import streamlit as st
 
 from vizlib.ui import widgets
@@ -50,8 +48,6 @@ def show(title: str, looked_at: str) -> None:
     if pictures:
         stays = ", ".join(f".st-key-{key}, .st-key-{key} *" for key in pictures)
         st.html(_ONE_PICTURE.format(stays=stays))
-    which = json.dumps(list(pictures[:1]))
-    st.html(f"<script>window.convscopeFits = {which}</script>", unsafe_allow_javascript=True)
 
 
 def button() -> None:

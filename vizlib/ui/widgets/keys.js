@@ -28,7 +28,7 @@ if (!window.convscopeKeys) {
     if (event.ctrlKey || event.metaKey || event.altKey || isWritten(event)) return;
     const does =
       keys[event.key] ??
-      (document.querySelector('.st-key-projector_on') ? remote[event.key] : undefined);
+      (document.querySelector('.st-key-lesson') ? remote[event.key] : undefined);
     if (!does) return;
     event.preventDefault();
     does();

@@ -96,3 +96,16 @@ def test_pointing_at_a_map_frames_what_it_sees_and_a_click_opens_it(page, addres
     page.wait_for_selector("h1:has-text('Feature maps of resnet32')")
     page.wait_for_url(re.compile(rf"/Feature_maps\?.*\bunit={unit}\b"))
     assert "layer=stage2.block1" in page.url
+
+
+@pytest.mark.parametrize(
+    ("name", "is_offered"), [("resnet32", True), ("lenet", False), ("resnet18_late_pool", False)]
+)
+def test_larger_filters_are_offered_beside_smaller_ones_alone(name, is_offered):
+    """Of 5 × 5, to a run that shows 3 × 3; not to one of 7 × 7, whose weights are not here."""
+    home = opened(ROOT / "app.py", model=name)  # alone, a page has no others to link to
+    app = fine(home.switch_page(str(ROOT / "pages/2_Filters.py")).run())
+    assert app.selectbox(key="model").value == name
+    links = [str(element.proto) for element in app.main.get("page_link")]
+    offered = [link for link in links if "Larger ones" in link]
+    assert bool(offered) is is_offered

@@ -55,7 +55,7 @@ def way_to_larger(run):
     where those in view are smaller.
     """
     largest = max(caches.run_list()[0], key=seen_side)
-    if seen_side(largest) > max(3, *caches.filters_shape(run)[2:]):
+    if seen_side(largest) > max((3, *caches.filters_shape(run)[2:])):
         side = seen_side(largest)
         links.link(
             "Filters",

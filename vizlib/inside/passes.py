@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,18 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+MOST_IMAGES = 250  # at a time
+# on a processor, whose caches hold the maps of few large pictures: at 224 x 224 eight at a time are
+# 1.7 times as fast as 250 (AMD EPYC, two cores)
+MOST_PIXELS = 8 * 224 * 224
+
+
 def predict(
     model: nn.Module,
     images: np.ndarray | Iterable[np.ndarray],
     mean: Sequence[float],
     std: Sequence[float],
-    batch_size: int = 250,
+    batch_size: int | None = None,
     *,
     mirrored: bool = False,
 ) -> np.ndarray:
@@ -51,17 +58,25 @@ def received(
     images: np.ndarray | Iterable[np.ndarray],
     mean: Sequence[float],
     std: Sequence[float],
-    batch_size: int,
+    batch_size: int | None,
     device: torch.device | str = "cpu",
 ) -> Iterator[Tensor]:
     """What a network gets, batch by batch: float32 (B, C, H, W) in channels-last order, of uint8
-    images as `predict` takes them.
+    images as `predict` takes them. batch_size: None for as many as suit their size.
     """
     import torch
 
     shift, scale = (torch.tensor(part, device=device).view(1, -1, 1, 1) for part in (mean, std))
     for chunk in [images] if isinstance(images, np.ndarray) else images:
-        for batch in torch.from_numpy(chunk).split(batch_size):
+        at_once = batch_size or _at_once(chunk.shape[2:], torch.device(device))
+        for batch in torch.from_numpy(chunk).split(at_once):
             yield ((batch.to(device).float() / 255 - shift) / scale).contiguous(
                 memory_format=torch.channels_last
             )
+
+
+def _at_once(sides: Sequence[int], device: torch.device) -> int:
+    """How many pictures of these sides are computed at a time where nobody says."""
+    if device.type != "cpu":
+        return MOST_IMAGES
+    return min(MOST_IMAGES, max(1, MOST_PIXELS // math.prod(sides)))

@@ -425,8 +425,12 @@ class Training:
                 self._back_to_training()
 
     def _validation_answers(self) -> Predictions:
+        """In the training's number type, which is what it is compared with; the test is in float32,
+        so that its figures are those of every machine.
+        """
         held_out, images = self.prepared.held_out, self.prepared.val_images()
-        return answers(self.model, held_out, images, self.config, self.dataset.mirrors)
+        with torch.autocast(**self.prepared.autocast):
+            return answers(self.model, held_out, images, self.config, self.dataset.mirrors)
 
     def _check(self, loss: float) -> None:
         self.is_sound = loss < UNSOUND * log(len(self.config.class_names) + 1)

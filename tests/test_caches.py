@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,6 @@ from vizlib.ui.frame.image_picker import Picture
 LAYER, UNIT, POSITION, TARGET = "conv2", 5, (3, 1), 7
 LONG_AGO = 1_700_000_000_000_000_000  # nanoseconds
 BY_TIME = {
-    "run_list": 2,
     "dataset_names": 30,
     "dataset_problems": 30,
     "unusable_datasets": 30,
@@ -354,7 +354,7 @@ WATCHED = {
         lambda run: moments.probe_maps(run, *stored_step(run))[0],
     ),
 }
-WITH_A_TEST_OF_ITS_OWN = {"strongest", "held_out", "is_tested_on_shipped"}
+WITH_A_TEST_OF_ITS_OWN = {"runs_at", "strongest", "held_out", "is_tested_on_shipped"}
 
 
 def equal(first, second):
@@ -391,6 +391,16 @@ def test_every_cache_is_watched():
 @pytest.mark.parametrize("name", BY_TIME)
 def test_what_no_file_tells_is_read_anew_after_a_time(name):
     assert found_here()[name]._info.ttl == BY_TIME[name]
+
+
+def test_runs_are_listed_anew_after_a_time(root, monkeypatch):
+    now = 1000.5
+    monkeypatch.setattr(caches, "time", SimpleNamespace(monotonic=lambda: now))
+    before = len(caches.run_list()[0])
+    copied(root / "mine", "digits_three_layer")
+    assert len(caches.run_list()[0]) == before
+    now += caches.LIST_SECONDS
+    assert len(caches.run_list()[0]) == before + 1
 
 
 def test_no_argument_is_left_out_of_a_key():

@@ -157,7 +157,7 @@ def fine(app):
 
 def again(app):
     """The panel as it is after the next tick."""
-    trainings.standing.clear()
+    trainings.standing_at.clear()
     return fine(app.run())
 
 

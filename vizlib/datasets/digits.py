@@ -47,8 +47,9 @@ def read_imbalanced_digits(name: str, root: Path) -> Dataset:
     """All threes and a few of each other digit, half of each held out: where a useless classifier
     has an accuracy of 0.72. For showing a class collapse, and mending it, within a minute.
     """
-    halves = {}
-    for part, half in zip(("train", "test"), _halves(_all_digits()), strict=True):
+    halves, digits = {}, _all_digits()
+    split_in_two = hold_out(digits, len(digits) // 2, seed=0)
+    for part, half in zip(("train", "test"), split_in_two, strict=True):
         numbers = [
             np.flatnonzero(half.labels == digit)[: None if digit == COMMON else RARE]
             for digit in range(10)
@@ -59,10 +60,6 @@ def read_imbalanced_digits(name: str, root: Path) -> Dataset:
         "others held out by seed 0"
     )
     return _dataset(name, halves, note)
-
-
-def _halves(digits: Split) -> tuple[Split, Split]:
-    return hold_out(digits, len(digits) // 2, seed=0)
 
 
 def _all_digits() -> Split:

@@ -2,6 +2,7 @@
 torch.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from vizlib import architectures, datasets
@@ -18,7 +19,7 @@ def why_not(run: Run) -> str:
         return "It was trained elsewhere, and how is not known."
     if config.architecture not in architectures.names():
         return f"There is no architecture {config.architecture!r} here."
-    if config.dataset not in datasets.names():
+    if not datasets.is_here(config.dataset):
         return f"Its data set, {config.dataset}, is not on this machine."
     try:
         recipes.from_config(config)
@@ -47,6 +48,30 @@ def order_like(run: Run, title: str = "", **changes: Any) -> Order:
         side=_side(run),
         whole=config.whole,
     )
+
+
+def can_begin_with(
+    run: Run, architecture: str, arguments: Mapping[str, Any], channels: int
+) -> bool:
+    """Whether a network can begin with the weights of a run, which are here: the same one for as
+    many channels, or for colours, which serve for grey too. Its head may differ.
+    """
+    config = run.config
+    return (
+        config.architecture == architecture
+        and _without_ends(config.arguments) == _without_ends(arguments)
+        and config.input_size[0] in (3, channels)
+        and run.has("model.safetensors")
+    )
+
+
+def _without_ends(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments in which a network and the one it begins with must agree."""
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name not in ("num_classes", "in_channels")
+    }
 
 
 def _side(run: Run) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 from vizlib.datasets import source_of
 from vizlib.errors import UserError
 from vizlib.run.folders import Run
-from vizlib.training.again import order_like
+from vizlib.training.again import can_begin_with, order_like
 from vizlib.training.order import Order
 from vizlib.training.recipes import LIMITS, Recipe, changed, from_config
 
@@ -86,26 +86,12 @@ def _best_start(run: Run, runs: Iterable[Run]) -> Run | None:
 
 
 def _can_begin(run: Run, other: Run) -> bool:
-    ours, theirs = run.config, other.config
+    config = run.config
     return (
-        theirs.architecture == ours.architecture
-        and _shared(theirs.arguments) == _shared(ours.arguments)
-        and theirs.input_size[0] in (3, ours.input_size[0])
-        and source_of(theirs.dataset) != source_of(ours.dataset)
+        can_begin_with(other, config.architecture, config.arguments, config.input_size[0])
+        and source_of(other.config.dataset) != source_of(config.dataset)
         and bool(other.events_of("finished"))
-        and other.has("model.safetensors")
     )
-
-
-def _shared(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that a network shares with the one it begins with: the head may differ, and
-    colour serves for grey.
-    """
-    return {
-        name: value
-        for name, value in arguments.items()
-        if name not in ("num_classes", "in_channels")
-    }
 
 
 REMEDIES = {

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from vizlib.run.predictions import Predictions
     from vizlib.run.verdict import Verdict
 
+LIST_SECONDS = 2
 MOST_LAYERS = 32  # runs whose layers are kept
 MOST_TWINS = 4  # data sets of which it is kept what occurs twice
 
@@ -60,9 +61,16 @@ class Picture(Protocol):
         ...
 
 
-@st.cache_resource(max_entries=1, ttl=2, show_spinner=False)
 def run_list() -> tuple[list[Run], list[str]]:
-    """(runs, sentences about folders that cannot be read), at most two seconds old."""
+    """(runs, sentences about folders that cannot be read), at most LIST_SECONDS old."""
+    return runs_at(int(time.monotonic() / LIST_SECONDS))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def runs_at(moment: int) -> tuple[list[Run], list[str]]:
+    """run_list() at a moment, which stands in the key: with a ttl Streamlit raises a KeyError for
+    an entry that ends while it is read, as some do when every page asks each second.
+    """
     return folders.list_runs()
 
 

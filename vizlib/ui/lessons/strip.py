@@ -5,14 +5,12 @@ Which step it is stands in the address, as in lesson=filters.2, and goes along f
 
 from __future__ import annotations
 
-import logging
 import re
-from dataclasses import replace
 
 import streamlit as st
 
 from vizlib import lessons
-from vizlib.errors import UserError, unknown
+from vizlib.errors import unknown
 from vizlib.lessons import Lesson, Step, Training
 from vizlib.training import launcher
 from vizlib.training.order import Order
@@ -192,15 +190,13 @@ def _train(training: Training) -> None:
     """Start it and put it in view. What is wrong with it is kept to be said."""
     state = st.session_state
     dataset = training.dataset or state.get("set") or "digits"
-    try:
-        order = Order(training.architecture, dataset, recipe(training.recipe, **training.changes))
-        run_id = launcher.start_new(replace(order, device=launcher.devices()[0]))
-    except UserError as error:
-        state[_PROBLEM] = str(error)
-        return
-    except Exception:
-        logging.getLogger("convscope").exception("starting the training of a lesson")
-        state[_PROBLEM] = "The training could not be started; the server's log has the details."
+
+    def order():
+        wanted = recipe(training.recipe, **training.changes)
+        return Order(training.architecture, dataset, wanted, device=launcher.devices()[0])
+
+    run_id = trainings.started(order, _PROBLEM)
+    if run_id is None:
         return
     trainings.view(run_id)
     if training.opens_next:

@@ -2,13 +2,11 @@
 learns, and the way to Compare when it is over.
 """
 
-import logging
 from dataclasses import replace
 
 import streamlit as st
 
 from vizlib.displays.curves import CurvesDisplay
-from vizlib.errors import UserError
 from vizlib.training import again, launcher, remedies
 from vizlib.ui.data import caches
 from vizlib.ui.frame import links, status
@@ -18,6 +16,7 @@ from vizlib.ui.train_panel import readout, trainings
 from vizlib.ui.widgets import charts
 
 MENDING = "mending"  # in the session: {id of the run that has collapsed: that of the training}
+PROBLEM = "mend_problem"
 TICK_SECONDS = 1
 
 
@@ -45,7 +44,7 @@ def offer(run, verdict):
             )
     if reason:
         st.caption(plain(reason))
-    if problem := st.session_state.pop("mend_problem", None):
+    if problem := st.session_state.pop(PROBLEM, None):
         st.error(plain(problem))
     _follow(run)
 
@@ -55,21 +54,14 @@ def _start(run, remedy):
     mending = st.session_state.setdefault(MENDING, {})
     if run.run_id in mending:  # the second press of a double click
         return
-    try:
-        order = remedy.order(run, caches.run_list()[0])
-        run_id = launcher.start_new(replace(order, device=launcher.devices()[0]))
-    except UserError as error:
-        st.session_state["mend_problem"] = str(error)
-        return
-    except Exception:
-        logging.getLogger("convscope").exception("mending a run")
-        st.session_state["mend_problem"] = (
-            "The training could not be started; the server's log has the details."
-        )
-        return
-    caches.run_list.clear()  # a run made this second is not in it yet
-    trainings.standing.clear()
-    mending[run.run_id] = run_id
+
+    def order():
+        return replace(remedy.order(run, caches.run_list()[0]), device=launcher.devices()[0])
+
+    run_id = trainings.started(order, PROBLEM)
+    if run_id is not None:
+        trainings.look_anew()
+        mending[run.run_id] = run_id
 
 
 def _follow(run):

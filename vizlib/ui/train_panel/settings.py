@@ -2,16 +2,14 @@
 pressing Train will do.
 """
 
-import logging
 import math
 import time
 
 import streamlit as st
 
 from vizlib import architectures
-from vizlib.errors import UserError
 from vizlib.run import folders
-from vizlib.training import launcher
+from vizlib.training import again, launcher
 from vizlib.training.estimate import estimate
 from vizlib.training.order import SEEDS, Order
 from vizlib.training.recipes import LIMITS, RECIPES, changed, recipe_for
@@ -397,33 +395,11 @@ def _starts(architecture, facts):
         starts["pretrained", "torchvision"] = "ImageNet weights of torchvision"
     if facts:
         for run in caches.run_list()[0]:
-            if _can_start_from(run, architecture, facts):
+            if run.best and again.can_begin_with(
+                run, architecture, facts["arguments"], facts["size"][0]
+            ):
                 starts["run", run.run_id] = run.run_id
     return starts
-
-
-def _can_start_from(run, architecture, facts):
-    """Whether a network of this architecture, on data of these _facts, can begin with the best
-    weights of a run.
-    """
-    return (
-        _built_from(run.config.arguments) == _built_from(facts["arguments"])
-        and run.input_size[0] in (3, facts["size"][0])
-        and run.config.architecture == architecture
-        and bool(run.best)
-        and run.has("model.safetensors")
-    )
-
-
-def _built_from(arguments):
-    """The arguments in which a network and the one it starts from must agree: its head may differ,
-    and colour serves for grey.
-    """
-    return {
-        name: value
-        for name, value in arguments.items()
-        if name not in ("num_classes", "in_channels")
-    }
 
 
 @st.cache_data(max_entries=64, ttl=600, show_spinner="Looking at the data set")
@@ -529,22 +505,8 @@ def _train():
     state = st.session_state
     if time.monotonic() - state.get("train_pressed", -math.inf) < PRESS_SECONDS:
         return
-    run_id = _started()
+    run_id = trainings.started(_order, "train_problem")
     state["train_pressed"] = time.monotonic()
     if run_id is not None:
         # closed: what is of interest now is how it goes
         trainings.view(run_id, **{OPEN: False})
-
-
-def _started():
-    """Start it: the id of its run, or None where something is wrong."""
-    try:
-        return launcher.start_new(_order())
-    except UserError as error:
-        st.session_state["train_problem"] = str(error)
-    except Exception:
-        logging.getLogger("convscope").exception("starting a training")
-        st.session_state["train_problem"] = (
-            "The training could not be started; the server's log has the details."
-        )
-    return None

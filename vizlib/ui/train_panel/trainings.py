@@ -5,6 +5,7 @@ All of it is read from the run folders, so every browser sees the same, and a tr
 without anybody looking.
 """
 
+import logging
 import math
 import time
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from vizlib.ui.train_panel import readout
 CARDS = 3
 QUEUED = 3
 RESUMABLE = 3
+STANDING_SECONDS = 0.5
 WAKING_SECONDS = 5
 
 
@@ -38,9 +40,14 @@ class _Standing:
     ended: list
 
 
-@st.cache_resource(max_entries=1, ttl=0.5, show_spinner=False)
 def standing():
-    """The _Standing now. Thirty browsers look once between them."""
+    """The _Standing now, at most STANDING_SECONDS old."""
+    return standing_at(int(time.monotonic() / STANDING_SECONDS))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def standing_at(moment: int):
+    """standing() at a moment: thirty browsers look once between them."""
     own = [run for run in caches.run_list()[0] if not run.ships]
     ended = sorted(
         (run for run in own if run.can_resume), key=lambda run: -run.changed("events.jsonl")
@@ -165,7 +172,7 @@ def _steer(act, *arguments, **named):
     except (UserError, OSError) as error:
         st.session_state["steer_problem"] = str(error)
     finally:
-        standing.clear()
+        standing_at.clear()
 
 
 def _change_rate(run):
@@ -271,12 +278,34 @@ def _resume(run, key):
         view(run.run_id)
 
 
+def started(order, problem):
+    """Start the training that order() describes: the id of its run, or None where something is
+    wrong, of which a sentence is then kept in the session under the key `problem`. Called by
+    buttons.
+    """
+    try:
+        return launcher.start_new(order())
+    except UserError as error:
+        st.session_state[problem] = str(error)
+    except Exception:
+        logging.getLogger("convscope").exception("starting a training")
+        st.session_state[problem] = (
+            "The training could not be started; the server's log has the details."
+        )
+    return None
+
+
+def look_anew():
+    """See a run that was made this second: what is known of all runs has not got it yet."""
+    caches.runs_at.clear()
+    standing_at.clear()
+
+
 def view(run_id, **besides):
     """Put a run in view, and what is given besides into other boxes, by their keys. Called by
     buttons before anything is drawn: afterwards the boxes could not be changed any more.
     """
-    caches.run_list.clear()  # a run made this second is not in it yet
-    standing.clear()
+    look_anew()
     asked = {"model": run_id, **besides}
     st.session_state["asked_view"] = {
         key: (st.session_state.get(key), value) for key, value in asked.items()

@@ -13,9 +13,14 @@ def text(name):
     return (WIDGETS / name).read_text(encoding="utf-8")
 
 
-def component(name):
-    """The component of name.html, name.css and name.js, a function that mounts it on a page."""
-    parts = {kind: text(f"{name}.{kind}") for kind in ("html", "css", "js")}
+def component(name, *shared):
+    """The component of name.html, name.css and name.js, a function that mounts it on a page.
+    shared: files that come before its own of the same kind.
+    """
+    parts = {
+        kind: "".join(text(file) for file in (*shared, f"{name}.{kind}") if file.endswith(kind))
+        for kind in ("html", "css", "js")
+    }
     return st.components.v2.component(f"convscope_{name}", **parts)
 
 

@@ -306,16 +306,7 @@ export default function ({parentElement, data, setTriggerValue}) {
       fix(at(event), 0);
     };
   }
-  map.onkeydown = event => {
-    const step = {ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0]}[
-      event.key
-    ];
-    if (step) {
-      event.preventDefault();
-      event.stopPropagation();
-      fix([fixed[0] + step[0], fixed[1] + step[1]], 250);
-    }
-  };
+  onArrows(map, (down, right) => fix([fixed[0] + down, fixed[1] + right], 250));
   find('.slide').onclick = () => {
     if (map.sliding) {
       halt();

@@ -10,7 +10,7 @@ import streamlit as st
 from vizlib.ui.widgets import component
 from vizlib.ui.widgets.place_view import position_of
 
-_component = component("convolution_view")
+_component = component("convolution_view", "framed.css", "buttons.css", "arrows.js")
 
 
 def show(display, stages, *, key, name, input_name, on_pick, pixels=None, mean=(), std=()):

@@ -7,7 +7,7 @@ import streamlit as st
 
 from vizlib.ui.widgets import component
 
-_component = component("living_picture")
+_component = component("living_picture", "framed.css")
 
 
 def show(*, key, picture, size, answers, sheets, film, seconds, on_pick):

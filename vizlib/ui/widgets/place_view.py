@@ -9,7 +9,7 @@ import streamlit as st
 
 from vizlib.ui.widgets import address_of, component
 
-_component = component("place_view")
+_component = component("place_view", "framed.css", "choice.css", "arrows.js")
 
 
 def show(

@@ -6,7 +6,7 @@ import streamlit as st
 
 from vizlib.ui.widgets import component
 
-_component = component("play_view")
+_component = component("play_view", "choice.css", "buttons.css")
 COLOUR = "#f97316"  # that the brush begins with; in a grey picture white or black
 
 

@@ -615,7 +615,7 @@ def test_a_run_that_went_after_it_was_listed_has_nothing(runs_root):
 @pytest.mark.parametrize("ahead", [60, 3e9])
 def test_what_is_ahead_of_the_clock_does_not_wait(runs_root, ahead):
     """Ten such runs would fill the queue for ever."""
-    for number in range(launcher.MOST_WAITING):
+    for number in range(10):
         folder = runs_root / f"run{number}"
         folder.mkdir()
         write_config(folder, config_of(GOOD)[0])

@@ -16,7 +16,7 @@ FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "vizli
 ROOMS = [
     {"vizlib.errors"},
     {"vizlib.files"},
-    {"vizlib.images", "vizlib.edits", "vizlib.tables"},
+    {"vizlib.images", "vizlib.edits", "vizlib.limits", "vizlib.tables"},
     {"vizlib.run", "vizlib.datasets", "vizlib.architectures"},
     {"vizlib.inside"},
     {"vizlib.displays", "vizlib.training", "vizlib.bring", "vizlib.lessons"},
@@ -53,6 +53,7 @@ LIGHT = [
     "vizlib.architectures",
     "vizlib.datasets",
     "vizlib.images",
+    "vizlib.limits",
     "vizlib.tables",
     "vizlib.command_line",
     "vizlib.command_line.train",

@@ -3,6 +3,7 @@ launcher's calls noted; once in a browser, for real.
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -24,7 +25,8 @@ from vizlib.training import launcher
 from vizlib.training.order import Order
 from vizlib.training.recipes import LIMITS, RECIPES, Recipe, recipe, recipe_for
 from vizlib.training.remembered import without_inherited
-from vizlib.ui.train_panel import beginning, readout, settings, trainings
+from vizlib.ui.frame import who
+from vizlib.ui.train_panel import beginning, readout, removing, settings, trainings
 
 ROOT = Path(__file__).parent.parent
 STARTED = dict(
@@ -882,3 +884,82 @@ def test_a_press_trains_on_digits_and_every_browser_sees_it(new_page, start_serv
     for page in (mine, other):
         settled(page)
         no_error(page)
+
+
+# A class: who may steer what, and be rid of it
+
+
+TOKEN = b"sixteen bytes of"
+OURS = hashlib.sha256(TOKEN).hexdigest()[:16]
+
+
+@pytest.fixture
+def word(tmp_path, monkeypatch):
+    """A server with a teacher's word, and a browser that is known."""
+    (tmp_path / "class.toml").write_text('word = "chalk"')
+    monkeypatch.setenv("CONVSCOPE_LIMITS", str(tmp_path / "class.toml"))
+    monkeypatch.setattr(who, "browser_token", lambda: TOKEN)
+    monkeypatch.setattr(who, "WRONG_SECONDS", 0)
+
+
+def all_kinds(fabricate, by):
+    """A run that trains, one that waits and one that ended, all begun by the same."""
+    running = (QUEUED, {"event": "starting", "time": 2.0}, STARTED | {"time": 3.0}, step(1))
+    fabricate("runs", *running, alive=True, by=by)
+    fabricate("waits", QUEUED | {"asked": 9.0}, alive=True, by=by)
+    fabricate("ended", QUEUED, {"event": "stopped", "time": 2.0, "reason": "By hand."}, by=by)
+
+
+STEERING = {"stop runs", "keep runs", "pause runs", "stop waits", "resume ended"}
+
+
+@pytest.mark.parametrize(("by", "is_ours"), [(OURS, True), ("another", False), ("", False)])
+def test_where_there_is_a_word_each_steers_what_it_began(fabricate, calls, word, by, is_ours):
+    all_kinds(fabricate, by)
+    app = drawn()
+    assert set(keys(app)) & STEERING == (STEERING if is_ours else set())
+    assert ("begun in another browser" in texts(app)) is not is_ours
+
+
+def test_who_says_the_word_steers_everything(fabricate, calls, word):
+    all_kinds(fabricate, "another")
+    app = drawn()
+    app.text_input(key="word").input("cheese")
+    app = fine(app.run())
+    assert "That is not the word." in texts(app)
+    assert not set(keys(app)) & STEERING
+    app.text_input(key="word").input("chalk")
+    app = fine(app.run())
+    assert set(keys(app)) >= STEERING
+    app.button(key="stop runs").click()
+    fine(app.run())
+    assert calls == [("stop", "runs")]
+
+
+def test_without_a_word_everybody_steers_everything(fabricate, calls, monkeypatch):
+    monkeypatch.delenv("CONVSCOPE_LIMITS", raising=False)
+    all_kinds(fabricate, "another")
+    app = drawn()
+    assert set(keys(app)) >= STEERING
+    assert "word" not in {field.key for field in app.text_input}
+
+
+def test_a_training_says_which_browser_began_it(calls, word):
+    app = drawn(opened=True)
+    app.button(key="train_press").click()
+    fine(app.run())
+    assert [order.by for _, order in calls] == [OURS]
+
+
+def test_what_ended_trainings_keep_can_be_freed(fabricate, monkeypatch):
+    monkeypatch.setattr(removing, "WORTH_SAYING", 1000)
+    stopped = {"event": "stopped", "time": 2.0, "reason": "By hand."}
+    run = fabricate("ended", QUEUED, stopped, files=["last.pt"])
+    assert "free_states" not in keys(drawn())
+    run.path("last.pt").write_bytes(b"x" * 2_000_000)
+    app = drawn()
+    assert "Free 2 MB" in [block.proto.popover.label for block in app.get("popover")]
+    app.button(key="free_states").click()
+    app = fine(app.run())
+    assert not run.has("last.pt")
+    assert "free_states" not in keys(app)

@@ -74,6 +74,18 @@ def refuse_irregular(path: Path) -> None:
         raise UserError(f"{path} is no regular file: remove it.")
 
 
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder; 0 for what is not there, or goes while it
+    is looked at.
+    """
+    try:
+        if path.is_dir():
+            return sum(map(size_of, path.iterdir()))
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
 def legible(content: Any) -> Any:
     """What JSON held, with the replacement character for each half of a surrogate pair: nothing
     that shows or prints such a text gets past it.

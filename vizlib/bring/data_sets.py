@@ -30,8 +30,9 @@ from vizlib.datasets.layouts import problem_of_layout
 from vizlib.datasets.places import folder_name, folder_of, kept_beside
 from vizlib.datasets.walking import Reasons, is_picture
 from vizlib.errors import UserError, unknown
-from vizlib.files import write_whole
+from vizlib.files import size_of, write_whole
 from vizlib.images import OF_FOLDERS
+from vizlib.limits import GB, check_room, limits
 
 MOST_FILES = 60_000
 MOST_UNPACKED = 4_000_000_000  # bytes
@@ -135,6 +136,7 @@ def _new_folder() -> Iterator[Path]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         _clear_forgotten(root)
+        _check_allowed(root)
         folder = root / f"{HIDDEN}{uuid.uuid4().hex}"
         folder.mkdir()
     except OSError as error:
@@ -253,6 +255,19 @@ def _renamed(folder: Path, wanted: str) -> Path:
                 raise
             continue  # somebody else took it this moment
         return root / name
+
+
+def _check_allowed(root: Path) -> None:
+    """UserError where the limits of this server leave no room for another."""
+    allowed = limits()
+    check_room(root, allowed.free_gb)
+    marks = kept_beside(root / "any").parent.glob(f"*/{MARK}")
+    taken = sum(size_of(root / mark.parent.name) for mark in marks) / GB
+    if taken > allowed.data_gb:
+        raise UserError(
+            f"The data sets that were brought take {taken:.3g} GB, and {allowed.data_gb:g} are "
+            "allowed: remove one."
+        )
 
 
 # What came so, and how it goes

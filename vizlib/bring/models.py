@@ -153,12 +153,14 @@ def add(
     name: str,
     origin: Mapping[str, str],
     dataset: Dataset | None = None,
+    by: str = "",
 ) -> Run:
     """Write a run folder of a network from elsewhere, of this name or of it and a number, and
     return the Run. UserError for settings that do not fit, weights that do not, a network that does
     not take its pictures; then nothing is written.
 
-    origin: {"file": ..., "sha256": ...}, what the run says of where it comes from.
+    origin: {"file": ..., "sha256": ...}, what the run says of where it comes from. by: who brings
+    it, as RunConfig has it.
     """
     check(settings, candidate)
     if candidate.how == ALONE:
@@ -167,7 +169,8 @@ def add(
         model = network(candidate, tensors)
         _check_input(model, settings.input_size)
         weights, settings = _in_rgb(model, settings)
-    folder = folders.claim_folder(name, _config(candidate, settings, origin, dataset))
+    config = replace(_config(candidate, settings, origin, dataset), by=by)
+    folder = folders.claim_folder(name, config)
     _write(folder, weights, candidate.sentence)
     return folders.read_run(folder)
 

@@ -21,6 +21,7 @@ from vizlib.command_line import (
     logs,
     pack,
     patterns,
+    remove,
     report,
     reproduce,
     resume,
@@ -40,6 +41,7 @@ COMMANDS = (
     logs,
     report,
     pack,
+    remove,
     import_,
     data,
     download,
@@ -60,6 +62,7 @@ collapse.
   python -m vizlib logs FILE|FOLDER                    the curves of a training elsewhere
   python -m vizlib report RUN [RUN]                    one page of HTML to hand in
   python -m vizlib pack RUN                            its weights in a few bits each
+  python -m vizlib remove RUN                          delete its folder, after a question
   python -m vizlib reproduce                           train the networks of the reports
   python -m vizlib import FILE                         a checkpoint from elsewhere becomes a run
   python -m vizlib data NAME                           what is in a data set: classes, sizes

@@ -34,7 +34,8 @@ class RunConfig:
     pictures whole, within a black border, or their middle. levels: the values that are black and
     white in greys of more than 8 bits, None where the data have none. origin: where a network that
     was trained elsewhere comes from, "file", "sha256" and more by name; None for one trained here.
-    A network without data has an empty `dataset`. edition: the EDITION that its file was written
+    A network without data has an empty `dataset`. by: which browser asked for it, a digest that is
+    no secret; empty where none did. edition: the EDITION that its file was written
     in; names are those of today. unknown: what else its file holds, kept as it is.
     """
 
@@ -58,6 +59,7 @@ class RunConfig:
     whole: bool = False
     levels: list[float] | None = None
     origin: dict[str, str] | None = None
+    by: str = ""
     edition: int = EDITION
     unknown: dict[str, Any] = field(default_factory=dict)
 
@@ -189,6 +191,7 @@ _OPTIONAL: dict[str, tuple[Any, Callable[[Any], bool]]] = {
     "whole": (False, lambda value: isinstance(value, bool)),
     "levels": (None, lambda value: value is None or _are_levels(value)),
     "origin": (None, lambda value: value is None or _texts_by_name(value)),
+    "by": ("", lambda value: isinstance(value, str)),
     "edition": (0, _count),
 }
 

@@ -55,6 +55,7 @@ def make_config(order: Order, dataset: Dataset) -> RunConfig:
         versions={"torch": torch.__version__, "python": platform.python_version()},
         whole=order.whole,
         levels=_levels(dataset),
+        by=order.by,
     )
 
 

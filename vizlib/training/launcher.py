@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from vizlib.errors import UserError
-from vizlib.files import refuse_irregular
+from vizlib.files import refuse_irregular, size_of
+from vizlib.limits import GB, Limits, check_room, limits
 from vizlib.run import folders
 from vizlib.run.folders import Run
 from vizlib.training import requests
 from vizlib.training.order import Order
 
-MOST_WAITING = 10
 ROOT = Path(__file__).resolve().parent.parent.parent
 # with their open pipes: as long as this process lives
 _processes: list[subprocess.Popen[Any]] = []
@@ -44,20 +44,54 @@ def devices() -> list[str]:
 
 def start_new(order: Order) -> str:
     """Start a training in a process of its own. Returns the id of its run, which is listed at once.
-    UserError if it is not possible, or too many wait.
+    UserError if it is not possible, or more than the limits of this server allow.
     """
     from vizlib import datasets
     from vizlib.training.config import begun, make_config
 
-    if sum(status == "queued" for _, status in active_runs()) >= MOST_WAITING:
-        raise UserError(
-            f"{MOST_WAITING} trainings wait already. Try again when one of them has begun."
-        )
+    _check_allowed(order, limits())
     dataset = datasets.load(order.dataset)
     name = order.name or folders.usual_name(order.architecture, order.dataset)
     folder = begun(make_config(order, dataset), dataset, name)
     _spawn(folder, order.device)
     return folder.name
+
+
+def _check_allowed(order: Order, allowed: Limits) -> None:
+    """UserError for a training that the limits do not allow now, or not at all."""
+    waiting = [run for run, status in active_runs() if status == "queued"]
+    if len(waiting) >= allowed.waiting:
+        raise UserError(
+            f"{len(waiting)} trainings wait already. Try again when one of them has begun."
+        )
+    own = [run for run in waiting if order.by and run.config.by == order.by]
+    if len(own) >= allowed.waiting_each:
+        raise UserError(
+            f"{len(own)} trainings of this browser wait already. Try again when one of them has "
+            "begun, or cancel one."
+        )
+    recipe = order.recipe
+    if recipe.seconds is None and recipe.epochs > allowed.epochs:
+        raise UserError(
+            f"{recipe.epochs:,} epochs are more than the {allowed.epochs:g} that are allowed here."
+        )
+    if recipe.seconds is not None and recipe.seconds > 60 * allowed.minutes:
+        raise UserError(
+            f"{recipe.seconds / 60:g} minutes are more than the {allowed.minutes:g} that are "
+            "allowed here."
+        )
+    _check_room(allowed)
+
+
+def _check_room(allowed: Limits) -> None:
+    """UserError where there is no room for another run."""
+    check_room(folders.runs_root(), allowed.free_gb)
+    taken = size_of(folders.runs_root()) / GB
+    if taken > allowed.runs_gb:
+        raise UserError(
+            f"The runs here take {taken:.3g} GB, and {allowed.runs_gb:g} are allowed: remove some, "
+            "or free what ended trainings keep."
+        )
 
 
 def resume(run: Run, device: str | None = None, learning_rate: float | None = None) -> None:
@@ -66,6 +100,7 @@ def resume(run: Run, device: str | None = None, learning_rate: float | None = No
     """
     if not run.can_resume:
         raise UserError(f"{run.run_id} cannot be resumed: it is {run.status}.")
+    _check_room(limits())
     requests.forget(run.folder)
     if learning_rate is not None:
         requests.ask_rate(run.folder, learning_rate)
@@ -78,6 +113,7 @@ def _spawn(folder: Path, device: str) -> None:
     """
     _forget_ended()
     options = ["--device", device, "--asked", str(time.time()), "--with-parent"]
+    options += ["--minutes", str(limits().minutes)]
     command = [sys.executable, "-m", "vizlib.training.worker", str(folder), *options]
     data = os.environ.get("CONVSCOPE_DATA") or "data"
     environment = {**os.environ, "CONVSCOPE_DATA": str(Path(data).resolve())}

@@ -22,7 +22,7 @@ class Order:
     side: of the square pictures that the network gets (default: the pictures' own, or the network's
     where that is made for large ones). whole: whether it gets them whole, within a black border, or
     their middle. name: of the run folder (default: architecture and data).
-    system: the id of the System that it is a training of.
+    system: the id of the System that it is a training of. by: who asks, as RunConfig has it.
 
     UserError for what is not possible whatever the data are.
     """
@@ -40,6 +40,7 @@ class Order:
     whole: bool = False
     name: str | None = None
     system: str | None = None
+    by: str = ""
 
     def __post_init__(self) -> None:
         architectures.get(self.architecture)

@@ -5,6 +5,8 @@ stop    end now; it can be resumed       keep   end now, test the best weights: 
 pause   wait as long as the file exists  rate   the highest learning rate from now on, as text
 """
 
+import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +63,7 @@ class Requests:
     # why the process must end by itself, once it must: set by signals and by whoever watches the
     # parent
     reason: str = ""
+    deadline: float = math.inf  # by time.monotonic(), at which it is ended and kept
 
     @property
     def wish(self) -> str:
@@ -78,7 +81,7 @@ class Requests:
 
     @property
     def keep(self) -> bool:
-        return (self.folder / KEEP).exists()
+        return time.monotonic() >= self.deadline or (self.folder / KEEP).exists()
 
     @property
     def pause(self) -> bool:

@@ -6,6 +6,7 @@ It imports torch only when its turn has come: one that waits is small.
 
 import argparse
 import importlib
+import math
 import os
 import sys
 import time
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with EventLog(folder) as log:
             run = folders.read_run(folder)
             log.write("queued", device=options.device, asked=options.asked)
-            return _train_in_turn(run, log, requests, options.device)
+            return _train_in_turn(run, log, requests, options)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
@@ -62,21 +63,28 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="end when standard input closes, which it does when the app ends",
     )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="after so many it ends and is kept, pauses included: others wait",
+    )
     return parser
 
 
-def _train_in_turn(run: Run, log: EventLog, requests: Requests, device: str) -> int:
+def _train_in_turn(run: Run, log: EventLog, requests: Requests, options: argparse.Namespace) -> int:
     if not _wait_for_turn(run, log, requests):
         log.write("stopped", reason=f"{requests.stop} It was waiting in the queue.")
         return 0
     from vizlib.training.loop import carry_on
 
     log.write("starting")
+    requests.deadline = time.monotonic() + 60 * options.minutes
     try:
         carry_on(
             run.folder,
             log,
-            device=device,
+            device=options.device,
             requests=requests,
             say=lambda line: print(line, flush=True),
         )

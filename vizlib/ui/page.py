@@ -26,7 +26,7 @@ from vizlib.ui.frame.guard import sentences
 from vizlib.ui.lessons import strip
 from vizlib.ui.parts import hand_in
 from vizlib.ui.streamlit_internals import of_all_pages
-from vizlib.ui.train_panel import panel, trainings
+from vizlib.ui.train_panel import panel, removing, trainings
 from vizlib.ui.widgets import charts
 
 FOLLOW_SECONDS = 1.0
@@ -106,6 +106,7 @@ def _run_in_view():
     except UserError:
         panel.show(None)
         raise
+    removing.offer(chosen_run)
     panel.show(chosen_run)
     return chosen_run
 

@@ -5,6 +5,7 @@ Made for the version below; an upgrade must open this file first, and no other. 
   Back, and whether only fragments are drawn (page_now, address_as_sent, came_by_history,
   draws_fragments);
 - that boxes made under the main script's hash belong to all pages (of_all_pages);
+- the cookie by which Streamlit tells a browser from a stranger's page (browser_token);
 - two errors, and the name of the class of every container.
 The styles in widgets/*.css and pages/7_Film.py go by the data-testid of Streamlit's own elements,
 and widgets/history.js by how it writes the browser's history.
@@ -13,10 +14,13 @@ and widgets/history.js by how it writes the browser's history.
 from contextlib import AbstractContextManager
 from urllib.parse import parse_qs
 
+import streamlit as st
 from streamlit.delta_generator import DeltaGenerator as Container
 from streamlit.errors import StreamlitAPIException, StreamlitPageNotFoundError
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner_utils.script_run_context import ScriptRunContext
+from streamlit.web.server.starlette.starlette_app_utils import decode_xsrf_token_string
+from streamlit.web.server.starlette.starlette_server_config import XSRF_COOKIE_NAME
 
 __all__ = [
     "MADE_FOR",
@@ -24,6 +28,7 @@ __all__ = [
     "StreamlitAPIException",
     "StreamlitPageNotFoundError",
     "address_as_sent",
+    "browser_token",
     "came_by_history",
     "draws_fragments",
     "of_all_pages",
@@ -62,6 +67,16 @@ def address_as_sent() -> dict[str, str]:
     """
     sent = parse_qs(_context().query_string, keep_blank_values=True)
     return {name: values[-1] for name, values in sent.items()}
+
+
+def browser_token() -> bytes:
+    """What tells this browser from all others until it is closed, known to it and the server alone;
+    empty where there is none, as with server.enableXsrfProtection off. Streamlit masks it anew with
+    every answer.
+    """
+    cookie = st.context.cookies.get(XSRF_COOKIE_NAME)
+    token, _ = decode_xsrf_token_string(cookie) if cookie else (None, None)
+    return token or b""
 
 
 def of_all_pages() -> AbstractContextManager[None]:

@@ -8,6 +8,7 @@ from vizlib.bring import data_sets
 from vizlib.errors import UserError
 from vizlib.images import FORMATS
 from vizlib.ui.data import caches
+from vizlib.ui.frame import who
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.image_picker import MOST_MB
 from vizlib.ui.frame.plain import plain
@@ -116,7 +117,7 @@ def _take(brought, key):
 
 def offer_removal(name, key):
     """A button that removes a data set that came so; nothing for any other."""
-    if not data_sets.is_removable(name):
+    if not data_sets.is_removable(name) or not who.is_teacher():
         return
     with st.popover("Remove", icon=":material/delete:"):
         st.markdown(f"Delete the files of **{plain(name)}** from this computer?")

@@ -8,7 +8,7 @@ from vizlib.bring import models
 from vizlib.errors import UserError
 from vizlib.run import folders
 from vizlib.ui.data import caches, jobs
-from vizlib.ui.frame import links
+from vizlib.ui.frame import links, who
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 
@@ -18,7 +18,15 @@ _CAME = "import_came"  # (the id of the run that was made, or None; a sentence)
 def take(view, brought, candidate, settings, name, dataset):
     """Make it a run, and view(its id). Called by a button, before anything is drawn."""
     try:
-        run = models.add(candidate, brought.tensors, settings, name, brought.origin, dataset)
+        run = models.add(
+            candidate,
+            brought.tensors,
+            settings,
+            name,
+            brought.origin,
+            dataset,
+            by=who.browser(),
+        )
     except UserError as error:
         st.session_state[_CAME] = None, str(error)
         return

@@ -6,7 +6,9 @@ The settings and the trainings are fragments of their own: only the trainings ti
 import streamlit as st
 
 from vizlib.ui import widgets
-from vizlib.ui.train_panel import settings, trainings
+from vizlib.ui.frame import who
+from vizlib.ui.frame.guard import sentences
+from vizlib.ui.train_panel import removing, settings, trainings
 
 # while something runs on this machine, and to notice that somebody else has begun something
 TICK_SECONDS, IDLE_SECONDS = (1, 5)
@@ -17,7 +19,11 @@ def show(run):
     """Draw the panel, below whatever is there. run: the Run in view, or None."""
     st.html(_STYLE)
     settings.show(run)
-    active = bool(trainings.standing().active)
+    now = trainings.standing()
+    active = bool(now.active)
     st.fragment(trainings.show, run_every=TICK_SECONDS if active else IDLE_SECONDS)(
         run.run_id if run else None, active
     )
+    with sentences():
+        removing.offer_to_free(now.ended)
+        who.ask_word()

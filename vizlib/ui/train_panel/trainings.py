@@ -8,7 +8,7 @@ without anybody looking.
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -16,6 +16,7 @@ from vizlib.errors import UserError
 from vizlib.training import launcher
 from vizlib.training.recipes import LIMITS
 from vizlib.ui.data import caches
+from vizlib.ui.frame import who
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.frame.status import COLOURS, why_ended
@@ -26,6 +27,7 @@ from vizlib.ui.train_panel import readout
 CARDS = 3
 QUEUED = 3
 RESUMABLE = 3
+NOT_YOURS = "It was begun in another browser."
 STANDING_SECONDS = 0.5
 WAKING_SECONDS = 5
 
@@ -115,7 +117,10 @@ def _card(run, status, in_view):
         st.caption(
             " · ".join(readout.pace(steps, left, status)) or "The first steps are on their way."
         )
-        _steering(run, ending)
+        if who.may_steer(run):
+            _steering(run, ending)
+        else:
+            st.caption(NOT_YOURS)
 
 
 def _ending(run):
@@ -199,6 +204,8 @@ def _queued(run, position, in_view):
     with st.container(gap="xxsmall"):
         _name(run, in_view)
         st.caption(_turn(run, position))
+        if not who.may_steer(run):
+            return
         st.button(
             "Cancel",
             key=f"stop {run.run_id}",
@@ -239,8 +246,9 @@ def _resumable(run, in_view):
         steps = run.events_of("step")
         far = f" It was at epoch {readout.number(steps[-1], 'epoch'):.1f}." if steps else ""
         st.caption(plain(why_ended(run) + far))
-        with st.container(horizontal=True, gap="medium"):
-            _resume_button(run)
+        if who.may_steer(run):
+            with st.container(horizontal=True, gap="medium"):
+                _resume_button(run)
 
 
 def _resume_button(run):
@@ -284,7 +292,7 @@ def started(order, problem):
     buttons.
     """
     try:
-        return launcher.start_new(order())
+        return launcher.start_new(replace(order(), by=who.browser()))
     except UserError as error:
         st.session_state[problem] = str(error)
     except Exception:

@@ -40,6 +40,8 @@ def test_overfitting_is_dated_by_the_lowest_loss():
         [(2.0, 2.1), (0.9, 1.2), (0.5, 1.21), (0.3, 1.22), (0.2, 1.23)],  # within chance
         [(2.0, 2.1), (1.4, 1.5), (0.9, 1.2), (0.5, 1.4)],  # one evaluation may be chance
         [(2.0, 2.1), (0.9, 1.2), (0.9, 1.5), (0.95, 1.7), (0.9, 1.9)],  # it learns no more
+        [(2.0, 2.1), (0.09, 0.067), (0.05, 0.075), (0.03, 0.08), (0.02, 0.086)],  # a few images
+        [(2.0, 2.1), (0.9, 1.2), (0.5, 1.5), (0.3, 1.6), (0.2, 1.2)],  # it comes back in the end
     ],
 )
 def test_what_is_no_overfitting(losses):

@@ -13,6 +13,7 @@ import numpy as np
 
 from vizlib.run.predictions import class_scores, mcnemar
 
+LEAST_RISE = 0.02  # of a loss, in nats: of a loss near 0 a few images are many shares
 LEAST_EVALUATIONS = 3  # fewer show no course
 RISE = 0.05  # of a loss, as a share: an evaluation on a thousand images is that uncertain
 BY_HEART = 0.95  # of the training images right
@@ -54,7 +55,7 @@ def overfitting(
             "loss on these does not rise, so it harms nothing yet."
         )
     falls = lowest is last
-    course = "falls to the end" if falls and is_over else "falls" if falls else "rises nowhere"
+    course = "falls to the end" if falls and is_over else "falls" if falls else "hardly rises"
     return (
         f"It does not overfit{'' if is_over else ' so far'}: the loss on held-out images {course}, "
         f"to {last['val_loss']:.2f}, and it is right on {_percent(last['val_accuracy'])} of them, "
@@ -69,8 +70,9 @@ def _rises(lowest: dict[str, Any], after: Sequence[dict[str, Any]]) -> bool:
     if len(after) < 2:
         return False
     means = {key: float(np.mean([e[key] for e in after])) for key in ("train_loss", "val_loss")}
+    high = lowest["val_loss"] + max(LEAST_RISE, RISE * lowest["val_loss"])
     return (
-        means["val_loss"] > (1 + RISE) * lowest["val_loss"]
+        min(means["val_loss"], after[-1]["val_loss"]) > high
         and means["train_loss"] < (1 - RISE) * lowest["train_loss"]
     )
 

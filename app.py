@@ -68,4 +68,4 @@ def question_of_collapse(runs):
     return []
 
 
-page.run(show, "Home", keeps=run_cards.KEEPS, follows=False)
+page.run(show, page.HOME, keeps=run_cards.KEEPS, follows=False)

@@ -44,9 +44,11 @@ class Page:
     page_hash: str = ""
     title: str = ""
     atlas: dict = field(default_factory=dict)
-    layer: object = None  # the select box
+    model: object = None  # the select boxes of both
+    layer: object = None
     unit: object = None  # the number box
     faults: list = field(default_factory=list)
+    received: int = 0  # bytes
 
 
 def crowd(address, model, count, *, pause, reruns=10):
@@ -78,14 +80,16 @@ async def _session(address, model, number, pause, reruns, measured):
             ping_interval=None,
         ) as socket:
             message = _first(model, number)
-            page, milliseconds = await _exchange(socket, message, measured)
+            page, milliseconds = await exchange(socket, message)
+            measured.received += page.received
             measured.firsts.append(milliseconds)
             measured.faults += faults(page)
             for _ in range(reruns):
                 await asyncio.sleep(pause * (0.5 + chance.random()))
                 asked = _wish(page, chance)
                 message = _changed(message, page, asked)
-                page, milliseconds = await _exchange(socket, message, measured)
+                page, milliseconds = await exchange(socket, message)
+                measured.received += page.received
                 measured.reruns.append(milliseconds)
                 measured.faults += faults(page, **asked)
     except (OSError, TimeoutError, websockets.WebSocketException) as error:
@@ -134,14 +138,14 @@ def _changed(last, page, asked):
 _KINDS = {"layer": "string_value", "unit": "double_value"}
 
 
-async def _exchange(socket, message, measured):
+async def exchange(socket, message):
     """Send, and receive until the script has finished: (Page, milliseconds)."""
     page = Page()
     start = time.perf_counter()
     await socket.send(message.SerializeToString())
     while True:
         content = await asyncio.wait_for(socket.recv(), 120)
-        measured.received += len(content)
+        page.received += len(content)
         answer = ForwardMsg.FromString(content)
         if answer.WhichOneof("type") == "script_finished":
             return page, (time.perf_counter() - start) * 1000
@@ -162,8 +166,8 @@ def _read(answer, page):
         page.title = element.heading.body
     elif kind == "bidi_component" and element.bidi_component.component_name == ATLAS:
         page.atlas = json.loads(element.bidi_component.json)
-    elif kind == "selectbox" and element.selectbox.label == "Layer":
-        page.layer = element.selectbox
+    elif kind == "selectbox" and element.selectbox.label in ("Layer", "Model"):
+        setattr(page, element.selectbox.label.lower(), element.selectbox)
     elif kind == "number_input" and element.number_input.label.startswith("Unit"):
         page.unit = element.number_input
 

@@ -32,9 +32,11 @@ FIGURES = (
 
 
 def show(run, picture):
-    status.title("Compare")
+    heading = st.container()
     others = [other for other in caches.run_list()[0] if other.run_id != run.run_id]
     if not others:
+        with heading:
+            status.title("Compare")
         st.info(
             f"**{plain(run.run_id)}** is the only model here: train another one, in the "
             "sidebar, to compare it with."
@@ -44,6 +46,8 @@ def show(run, picture):
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=300):
             second = pick_second(run, others)
+            with heading:
+                status.title(f"Compare {run.run_id} with {second.run_id}")
             swap_button(run, second)
             say_standing([run, second])
             with suppress(UserError):  # the matrices below say why there is nothing to compare

@@ -136,6 +136,15 @@ def test_serve(part, interpreter):
         assert "0 wrong" in ended.stdout
 
 
+@pytest.mark.browser
+def test_a_class(interpreter):
+    """On a server just started: what fails only then fails here."""
+    ended = interpreter("-m", "benchmarks.classroom", "--smallest")
+    assert ended.returncode == 0, ended.stderr
+    check(ended.stdout, ["all of them", "in a browser"])
+    assert "0 wrong" in ended.stdout
+
+
 def test_every_part_is_tried():
     from benchmarks import serve, training
 

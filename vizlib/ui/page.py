@@ -30,6 +30,7 @@ from vizlib.ui.train_panel import panel, removing, trainings
 from vizlib.ui.widgets import charts
 
 FOLLOW_SECONDS = 1.0
+HOME = "Home"
 OF_RUN = object()  # what a page hands in unless it says otherwise
 _STYLE = widgets.WIDGETS / "page.css"
 # Streamlit adds a step to the browser's history whenever it writes an address anew, and writes the
@@ -72,6 +73,8 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_
         place = _bar(hands_in, chosen_run, picture, beside)
         trail.show(place, chosen_run, picture)
         strip.show()
+        if title != HOME:  # which has no chart, and comes first
+            start_up.whole_pandas()
         if follows:
             follow(lambda: show(chosen_run, picture), lambda: [chosen_run, *_beside(beside)])
         else:

@@ -19,6 +19,13 @@ def one_thread_each() -> None:
     torch.set_num_threads(1)
 
 
+def whole_pandas() -> None:
+    """Have pandas imported to its end, which Streamlit and others begin at any time: Plotly uses
+    what it finds of it, and half of it makes a figure fail.
+    """
+    import pandas  # noqa: F401
+
+
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _freeze(loaded: tuple[str, ...]) -> None:
     gc.collect()
@@ -46,6 +53,7 @@ def warm_up() -> threading.Thread:
 
     def load() -> None:
         time.sleep(1)  # the browser fetches and draws the first page in this time
+        whole_pandas()
         import plotly.graph_objects  # noqa: F401
         import torch  # noqa: F401
 

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
@@ -65,9 +66,6 @@ STILL = (
 
 
 def main():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     large = next((run for run in finished_runs(SYSTEMS["D1"]) if not run.is_weightless), None)
     with tempfile.TemporaryDirectory() as runs:
         shots = dict(SHOTS)
@@ -78,31 +76,41 @@ def main():
                 for name, (address, height) in LARGE.items()
             }
         os.environ["CONVSCOPE_RUNS"] = runs
-        take(port, shots)
+        with server() as app, browser() as chromium:
+            for name, (address, height) in shots.items():
+                shoot(chromium, name, f"{app}/{address}", height)
+            live = f"{app}/Training_curves?model={train_for_a_while()}"
+            shoot(chromium, "live.webp", live, 1000)
 
 
-def take(port, shots):
-    server = subprocess.Popen(
+@contextmanager
+def server():
+    """The address of the app, served as long as this lasts."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)], cwd=ROOT
     )
     try:
         wait_for(f"http://127.0.0.1:{port}/_stcore/health")
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(
-                executable_path=shutil.which("chromium"), args=SWITCHES
-            )
-            for name, (address, height) in shots.items():
-                shoot(browser, port, name, address, height)
-            shoot(browser, port, "live.webp", f"Training_curves?model={train_for_a_while()}", 1000)
-            browser.close()
+        yield f"http://127.0.0.1:{port}"
     finally:
-        server.terminate()
-        server.wait(20)
+        process.terminate()
+        process.wait(20)
 
 
-def shoot(browser, port, name, address, height):
-    page = browser.new_page(viewport={"width": 1400, "height": height})
-    page.goto(f"http://127.0.0.1:{port}/{address}")
+@contextmanager
+def browser():
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=shutil.which("chromium"), args=SWITCHES)
+        yield chromium
+        chromium.close()
+
+
+def shoot(chromium, name, address, height):
+    page = chromium.new_page(viewport={"width": 1400, "height": height})
+    page.goto(address)
     page.wait_for_selector("h1", timeout=60_000)
     page.wait_for_timeout(1000)
     page.wait_for_function(STILL, timeout=180_000)  # the strongest images are looked up once

@@ -218,19 +218,19 @@ def interpreter():
 
 @pytest.fixture(scope="session")
 def start_server(tmp_path_factory):
-    """start_server() starts a fresh server on a port of its own and gives back its address and its
-    empty folder of runs. All end with the tests.
+    """start_server(**environment) starts a fresh server on a port of its own and gives back its
+    address and its empty folder of runs. All end with the tests.
     """
     servers = []
 
-    def start():
+    def start(**more):
         folder = tmp_path_factory.mktemp("server")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
         with open(folder / "server.log", "w") as log:
-            environment = {**os.environ, "CONVSCOPE_RUNS": str(folder / "runs")}
+            environment = {**os.environ, "CONVSCOPE_RUNS": str(folder / "runs"), **more}
             servers.append(
                 subprocess.Popen(
                     command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT

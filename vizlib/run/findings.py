@@ -113,7 +113,8 @@ def most_mistaken(
     )
     other = int(wrong[label].argmax())
     if wrong[label, other]:
-        text += f", {wrong[label, other]:,} are taken for **{names[other]}**"
+        count = wrong[label, other]
+        text += f", {count:,} {'is' if count == 1 else 'are'} taken for **{names[other]}**"
     return text + "."
 
 

@@ -70,6 +70,7 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_
             chosen_run = _run_in_view()
             # through weights alone no picture goes
             picture = None if chosen_run.is_bare else image_picker.pick_image(chosen_run)
+        strip.unfold()
         place = _bar(hands_in, chosen_run, picture, beside)
         trail.show(place, chosen_run, picture)
         strip.show()

@@ -11,7 +11,7 @@ import streamlit as st
 
 from vizlib import lessons
 from vizlib.errors import unknown
-from vizlib.lessons import Lesson, Step, Training
+from vizlib.lessons import Lesson, Training
 from vizlib.training import launcher
 from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
@@ -79,11 +79,10 @@ def show() -> None:
         return
     lesson, number = now
     step = lesson.steps[number - 1]
-    if st.session_state.pop(_GOES_ON, False):
+    if begun := st.session_state.pop(_GOES_ON, None):
         carried.put(LESSON, name_of(lesson, number + 1))
         following = lesson.steps[number]
-        links.go(following.page, **following.show)
-    _open_what_is_folded(lesson, number, step)
+        links.go(following.page, **{"model": begun, **following.show})
     with st.container(key="lesson", border=True, gap="xsmall"):
         _head(lesson, number)
         if step.qr:
@@ -155,8 +154,15 @@ def _at(number: int) -> Lesson | None:
     return next((each for each in lessons.lessons()[0] if each.number == number), None)
 
 
-def _open_what_is_folded(lesson: Lesson, number: int, step: Step) -> None:
-    """Open it once, when the step is opened: whoever closes it has it closed."""
+def unfold() -> None:
+    """Open what is folded on the page and the step speaks of, before it is drawn. Once, when the
+    step is opened: whoever closes it has it closed.
+    """
+    now = in_view()
+    if now is None:
+        return
+    lesson, number = now
+    step = lesson.steps[number - 1]
     if st.session_state.get(_OPENED) == (name_of(lesson, number), step.page):
         return
     st.session_state[_OPENED] = name_of(lesson, number), step.page
@@ -200,4 +206,4 @@ def _train(training: Training) -> None:
         return
     trainings.view(run_id)
     if training.opens_next:
-        state[_GOES_ON] = True
+        state[_GOES_ON] = run_id

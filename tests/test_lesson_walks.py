@@ -1,0 +1,34 @@
+"""Each lesson is done in a browser, on what ships and with no data set: in the clicks that its card
+says, and what it promises is in sight in the end.
+"""
+
+import pytest
+
+from tests.lesson_walks import WALKS, walk, write_files
+from tests.test_browser import no_error
+from vizlib import lessons
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("brought")
+    write_files(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(start_server, tmp_path_factory):
+    """A server of its own: lessons train and bring data."""
+    return start_server(CONVSCOPE_DATA=str(tmp_path_factory.mktemp("data")))[0]
+
+
+def test_every_lesson_is_walked():
+    assert list(WALKS) == [lesson.id for lesson in lessons.lessons()[0]]
+
+
+@pytest.mark.parametrize("lesson_id", WALKS)
+def test_a_lesson_takes_the_clicks_that_its_card_says(page, server, files, lesson_id):
+    assert walk(page, server, lesson_id, files) == lessons.find(lesson_id).clicks
+    no_error(page)

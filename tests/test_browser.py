@@ -22,6 +22,8 @@ PICTURES = {  # what must be seen on each page
     "Play": ".board img",
     "Lessons": ".st-key-code img",
     "Data": ".js-plotly-plot .main-svg",
+    "Check": "[data-testid='stFileUploader']",
+    "Import": "[data-testid='stFileUploader']",
     # of the models that ship only some have gradients noted
     "Gradients": "[data-testid='stAlert'], .js-plotly-plot .main-svg",
 }
@@ -46,6 +48,27 @@ def no_error(page):
     )
 
 
+def accessible(page):
+    """No serious fault of accessibility by axe's rules, contrast above all, in either theme."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(
+            "scheme => getComputedStyle(document.querySelector('[data-testid=\"stApp\"]'))"
+            ".colorScheme === scheme",
+            arg=scheme,
+        )
+        page.wait_for_timeout(300)  # colours change softly
+        found = Axe().run(page).response["violations"]
+        serious = [
+            (scheme, fault["id"], [node["html"][:200] for node in fault["nodes"]])
+            for fault in found
+            if fault["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_page_shows_its_picture(page, address, name):
     page.goto(f"{address}/{name}")
@@ -55,6 +78,7 @@ def test_page_shows_its_picture(page, address, name):
     pictures = "document.querySelectorAll(\"[data-testid='stImage'] img, .frame img\")"
     # every picture is decoded, if not at once
     page.wait_for_function(f"() => [...{pictures}].every(image => image.naturalWidth)")
+    accessible(page)
 
 
 def test_first_deep_link_on_a_fresh_server(page, start_server):

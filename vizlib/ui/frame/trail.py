@@ -38,7 +38,10 @@ def show(place, run, picture):
         if picture is not None:
             _separate()
             st.image(
-                _thumbnail(picture.key, picture.received), width=THUMBNAIL, output_format="PNG"
+                _thumbnail(picture.key, picture.received),
+                width=THUMBNAIL,
+                output_format="PNG",
+                alt=f"the picture in view: {picture.title}",
             )
             links.link("Class evidence", plain(picture.title))
 

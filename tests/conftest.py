@@ -104,6 +104,21 @@ def pages_waited_for_without_looking():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def machine_of_the_tests(tmp_path_factory):
+    """What is found out about this machine is kept for the tests alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_speed_is_tried(monkeypatch):
+    """A form that is opened tries how fast this machine is, in a process that imports torch."""
+    if trial := sys.modules.get("vizlib.training.trial"):
+        monkeypatch.setattr(trial, "begin", lambda tried: None)
+
+
 @pytest.fixture(autouse=True)
 def nothing_computed_for_nobody():
     """What a page began to compute beside itself is not gone on with once its test is over."""

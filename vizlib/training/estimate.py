@@ -8,9 +8,10 @@ from functools import lru_cache
 from vizlib.errors import UserError
 from vizlib.run import folders
 from vizlib.run.folders import Run
-from vizlib.training import recipes
+from vizlib.training import recipes, trial
 from vizlib.training.recipes import Recipe
 from vizlib.training.schedules import relative_cost
+from vizlib.training.trial import Trial
 
 START_SECONDS = 4  # until the first step: Python, PyTorch, the data
 # Multiply-adds a second in training, forward and back together: guessed, until a training on this
@@ -34,19 +35,42 @@ def estimate(
     images: how many there are to train on. input_size: (C, H, W) of what the network gets.
 
     Taken from the speed of earlier trainings here, of the same network at the same size on the same
-    kind of device, or else guessed from its multiply-adds, for which torch must have been imported
-    already. UserError for an architecture that does not exist.
+    kind of device; or of a second that was tried here; or else guessed from its multiply-adds, for
+    which torch must have been imported already. UserError for an architecture that does not exist.
     """
     if recipe.seconds:
         return recipe.seconds + START_SECONDS, "its own budget and a few seconds to start"
-    speed = _measured_speed(architecture, dataset_name, device, tuple(input_size))
-    source = "from earlier runs here"
-    if not speed:
+    speed, source = known_speed(architecture, dataset_name, recipe, device, input_size)
+    if speed is None:
         if "torch" not in sys.modules:
             return None, "not known yet"
         speed = _guessed_speed(architecture, device, tuple(input_size))
         source = "guessed from its size"
     return recipe.epochs * images * relative_cost(recipe) / speed + START_SECONDS, source
+
+
+def known_speed(
+    architecture: str,
+    dataset_name: str,
+    recipe: Recipe,
+    device: str,
+    input_size: Sequence[int],
+) -> tuple[float | None, str]:
+    """(whole images a second, where that is from); (None, "") where nothing was trained or tried
+    here that tells it.
+    """
+    channels, height, width = input_size
+    size = (channels, height, width)
+    speed = _measured_speed(architecture, dataset_name, device, size)
+    if speed:
+        return speed, "from earlier runs here"
+    speed = trial.speed(Trial(architecture, size, recipe, device))
+    return (speed, "from a second that was tried here") if speed else (None, "")
+
+
+def epochs_within(recipe: Recipe, speed: float, images: int) -> float:
+    """How many epochs a recipe in seconds comes to at so many whole images a second."""
+    return (recipe.seconds or 0.0) * speed / (images * relative_cost(recipe))
 
 
 def _guessed_speed(architecture: str, device: str, input_size: tuple[int, ...]) -> float:

@@ -6,22 +6,16 @@ computes in bfloat16 all the same, three times slower than in float32, and on AV
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from vizlib.files import open_regular, write_whole
-from vizlib.training.processor import model_name
+from vizlib.training import of_machine
 
 FILE = "number-types.json"
-LONGEST = 100_000  # bytes of it
 CONVOLUTION, PRODUCT = "convolution", "product"
 WORTH_IT = 1.2  # times as fast as float32: less is not worth the digits that are lost
 ROUNDS = 3  # of which the fastest counts: what else runs makes one slower, never faster
@@ -47,38 +41,12 @@ def _bfloat16_pays() -> dict[str, bool]:
     """For each operation whether this processor is faster in bfloat16, as it was found out earlier
     or is found out now.
     """
-    kept = _kept()
-    found = kept.get(_key())
+    found = of_machine.read(FILE).get(of_machine.key())
     if isinstance(found, dict) and found.keys() == _TRIALS.keys():
         return {operation: found[operation] is True for operation in _TRIALS}
     found = {operation: _pays(trial) for operation, trial in _TRIALS.items()}
-    with suppress(OSError):  # then it is found out again
-        _file().parent.mkdir(parents=True, exist_ok=True)
-        write_whole(_file(), json.dumps(kept | {_key(): found}, indent=1).encode())
+    of_machine.keep(FILE, of_machine.key(), found)
     return found
-
-
-def _file() -> Path:
-    """Where it is kept: it is of the machine, not of a project."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convscope" / FILE
-
-
-def _key() -> str:
-    """A home may be shared by machines, and another PyTorch may have other kernels; their own
-    limits, too, are set by variables.
-    """
-    limits = [os.environ.get(name, "") for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")]
-    return " | ".join([model_name(), torch.__version__, *limits])
-
-
-def _kept() -> dict[str, object]:
-    """What was found out earlier, by processor; nothing where the file is none of ours."""
-    try:
-        with open_regular(_file()) as file:
-            content = json.loads(file.read(LONGEST).decode())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _pays(trial: Callable[[torch.dtype], Callable[[], object]]) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,15 @@ def half_type(
     if device.type == "cpu" and _strides_over_a_point(model, picture_size):
         return None
     return fast
+
+
+def autocast_of(device: torch.device, half: torch.dtype | None) -> dict[str, Any]:
+    """The arguments of torch.autocast that compute in this two-byte type, or in none."""
+    return {
+        "device_type": device.type,
+        "dtype": half or torch.bfloat16,
+        "enabled": half is not None,
+    }
 
 
 def _strides_over_a_point(model: nn.Module, picture_size: Sequence[int]) -> bool:

@@ -19,7 +19,7 @@ from vizlib.training.batches import Batches, InMemory, Source, Streamed, normali
 from vizlib.training.distributed import Group
 from vizlib.training.number_types import PRODUCT, fast_type
 from vizlib.training.optimisers import make_optimisers
-from vizlib.training.precision import half_type
+from vizlib.training.precision import autocast_of, half_type
 from vizlib.training.recipes import Recipe
 from vizlib.training.remembered import split_again
 from vizlib.training.schedules import picture_size
@@ -88,7 +88,7 @@ def prepare(
         layers=_learned_layers(model),
         optimisers=make_optimisers(model, recipe),
         class_weights=_class_weights(batches.labels, config) if recipe.class_weights else None,
-        autocast=_autocast(device, half),
+        autocast=autocast_of(device, half),
         scaler=torch.amp.GradScaler(device.type, enabled=half is torch.float16),
         probe=_probe(config, validation, device),
         number_types=_number_types(recipe, device, half or torch.float32),
@@ -146,15 +146,6 @@ def _half_type(
     """The two-byte type to compute in, or None, by the smallest pictures that the network gets."""
     channels, *sides = config.input_size
     return half_type(device, model, (channels, *picture_size(recipe, sides, 0)))
-
-
-def _autocast(device: torch.device, half: torch.dtype | None) -> dict[str, Any]:
-    """The arguments of torch.autocast."""
-    return {
-        "device_type": device.type,
-        "dtype": half or torch.bfloat16,
-        "enabled": half is not None,
-    }
 
 
 def _number_types(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> str:

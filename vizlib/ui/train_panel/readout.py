@@ -49,6 +49,9 @@ def progress(run):
     recipe, share = run.config.recipe, status.progress(run)
     if share is None or is_preparing(run):
         return 0.0, "preparing", None
+    if share >= 1:
+        tested = (run.events_of("started") or [{}])[-1].get("test_images")
+        return 1.0, f"testing on {tested:,} images" if tested else "testing", None
     latest = status.latest(run)
     done, budget = number(latest, "seconds"), number(recipe, "seconds")
     if budget > 0:

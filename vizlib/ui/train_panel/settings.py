@@ -10,14 +10,13 @@ import streamlit as st
 from vizlib import architectures
 from vizlib.run import folders
 from vizlib.training import again, launcher
-from vizlib.training.estimate import estimate
 from vizlib.training.order import SEEDS, Order
 from vizlib.training.recipes import LIMITS, RECIPES, changed, recipe_for
 from vizlib.ui.data import caches, start_up
-from vizlib.ui.frame.cut import is_said, not_seen
+from vizlib.ui.frame.cut import is_said
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
-from vizlib.ui.train_panel import beginning, readout, trainings
+from vizlib.ui.train_panel import beginning, outlook, readout, trainings
 from vizlib.ui.train_panel.beginning import IMBALANCE, OPENS_ON, against_imbalance, key_of
 
 OPEN = "train_open"
@@ -71,7 +70,7 @@ def _form(run):
     with sentences():
         if facts:
             _whole_field(facts["cut"])
-            st.caption(_outlook(architecture, dataset, facts))
+            outlook.show(_order(), facts)
     _train_button()
     if "train_problem" in st.session_state:
         st.error(plain(st.session_state.pop("train_problem")))
@@ -426,29 +425,6 @@ def _facts(architecture, dataset_name, side):
         "convolutions": sum(weight.ndim == 4 for weight in weights),
         "cut": reading.mean_cut(dataset.splits["train"], config.input_size),
     }
-
-
-def _outlook(architecture, dataset, facts):
-    """One line on what pressing Train will do."""
-    wanted, device = _wanted_recipe(), _wanted_device()
-    seconds, why = estimate(
-        architecture, dataset, wanted, device, images=facts["images"], input_size=facts["size"]
-    )
-    _, height, width = facts["size"]
-    time_needed = (
-        f"**about {readout.duration(seconds)}**, {plain(why)}"
-        if seconds is not None
-        else plain(why)
-    )
-    words = [
-        readout.device_name(device),
-        f"{facts['images']:,} images of {height} × {width}",
-        f"{facts['parameters']:,} parameters",
-        "each within a black border"
-        if _field("whole", _pair())
-        else not_seen(facts["cut"], "each picture"),
-    ]
-    return f"{' · '.join(filter(None, words))}  \n{time_needed}"
 
 
 def _field(field, owner):

@@ -1,0 +1,138 @@
+"""A second of training, tried in a process of its own to tell how long a whole one will take:
+python -m vizlib.training.trial. What is found is kept for this machine. Imports torch only where it
+is tried.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vizlib.training import of_machine
+from vizlib.training.recipes import Recipe
+from vizlib.training.schedules import side_share
+
+FILE = "speeds.json"
+ROOT = Path(__file__).resolve().parents[2]
+FIRST_STEPS = 2  # that do not count: memory is taken, kernels are made
+SECONDS, LEAST_STEPS = 1.0, 3  # what is measured
+NICENESS = 10  # pages and trainings come first
+_processes: dict[str, subprocess.Popen[str]] = {}  # by what they try
+_starting = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is tried. input_size: (C, H, W) of what the network gets at last."""
+
+    architecture: str
+    input_size: tuple[int, int, int]
+    recipe: Recipe
+    device: str
+
+    @property
+    def of(self) -> str:
+        """What its speed is of, apart from the machine."""
+        size = " x ".join(map(str, self.input_size))
+        recipe = self.recipe
+        parts = (self.architecture, size, recipe.optimiser, recipe.batch_size, recipe.growing)
+        return " | ".join([of_machine.key(), *map(str, parts), self.device])
+
+
+def speed(trial: Trial) -> float | None:
+    """Whole images a second as they were found here; None where nobody has tried."""
+    found = of_machine.read(FILE).get(trial.of)
+    return found if isinstance(found, float) and 0 < found < math.inf else None
+
+
+def is_under_way(trial: Trial) -> bool:
+    """Whether it is tried now."""
+    process = _processes.get(trial.of)
+    return process is not None and process.poll() is None
+
+
+def begin(trial: Trial) -> None:
+    """Try it, once in the life of this process: what failed would fail again."""
+    with _starting:
+        if trial.of in _processes:
+            return
+        process = _processes[trial.of] = subprocess.Popen(
+            [sys.executable, "-m", "vizlib.training.trial"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    assert process.stdin is not None
+    with process.stdin as told:
+        told.write(json.dumps(asdict(trial)))
+
+
+def measured(trial: Trial) -> float:
+    """Train for a second; whole images a second."""
+    import torch
+    import torch.nn.functional as F
+
+    from vizlib import architectures
+    from vizlib.training import devices
+    from vizlib.training.optimisers import make_optimisers
+    from vizlib.training.precision import autocast_of, half_type
+    from vizlib.training.schedules import picture_size
+    from vizlib.training.threads import Threads
+
+    device, recipe = torch.device(trial.device), trial.recipe
+    channels, *sides = trial.input_size
+    height, width = picture_size(recipe, sides, 0)
+    arguments = architectures.get(trial.architecture).arguments_for(10, trial.input_size)
+    model = architectures.create(trial.architecture, **arguments).train()
+    model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    autocast = autocast_of(device, half_type(device, model, (channels, height, width)))
+    optimisers = make_optimisers(model, recipe)
+    images = torch.randn(recipe.batch_size, channels, height, width, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.arange(recipe.batch_size, device=device) % 10
+    threads, steps, start = Threads(device, recipe.batch_size * height * width), 0, 0.0
+    with threads.chosen():
+        while steps < FIRST_STEPS + LEAST_STEPS or time.perf_counter() - start < SECONDS:
+            if steps == FIRST_STEPS:
+                devices.wait_for(device)
+                start = time.perf_counter()
+            with threads.step():
+                with torch.autocast(**autocast):
+                    logits = model(images)
+                F.cross_entropy(logits.float(), labels).backward()
+                for optimiser in optimisers:
+                    optimiser.step()
+                    optimiser.zero_grad(set_to_none=True)
+            steps += 1
+        devices.wait_for(device)
+        taken = time.perf_counter() - start
+    return recipe.batch_size * (steps - FIRST_STEPS) / taken * side_share(recipe, 0) ** 2
+
+
+def _told(content: Mapping[str, Any]) -> Trial:
+    size = tuple(content["input_size"])
+    return Trial(**{**content, "input_size": size, "recipe": Recipe(**content["recipe"])})
+
+
+def main() -> None:
+    """Try what standard input says, and keep what is found."""
+    from vizlib.training import process
+
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    process.keep_freed_memory()
+    trial = _told(json.load(sys.stdin))
+    of_machine.keep(FILE, trial.of, measured(trial))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What pressing Train will do, before it is pressed: on what, for how long, and how far a recipe in
+seconds gets on this machine. How fast it is, is tried for a second while the form is read.
+"""
+
+import streamlit as st
+
+from vizlib.run import folders
+from vizlib.training import trial
+from vizlib.training.estimate import epochs_within, estimate, known_speed
+from vizlib.training.trial import Trial
+from vizlib.ui.frame.cut import not_seen
+from vizlib.ui.frame.plain import plain
+from vizlib.ui.train_panel import readout, trainings
+
+TICK_SECONDS = 1
+FAR_FROM = 0.5  # of the epochs of the run that ships: fewer are worth a word
+
+
+def show(order, facts):
+    """A line or two. facts: images, size and parameters of what is trained, and the share that is
+    cut off its pictures.
+    """
+    tried = Trial(order.architecture, tuple(facts["size"]), order.recipe, order.device)
+    speed, _ = known_speed(
+        order.architecture, order.dataset, order.recipe, order.device, facts["size"]
+    )
+    # beside a training it would be found slower than it is
+    if speed is None and not trainings.standing().active:
+        trial.begin(tried)
+    interval = TICK_SECONDS if trial.is_under_way(tried) else None
+    st.fragment(_draw, run_every=interval)(order, facts, tried, interval)
+
+
+def _draw(order, facts, tried, interval):
+    _, height, width = facts["size"]
+    words = [
+        readout.device_name(order.device),
+        f"{facts['images']:,} images of {height} × {width}",
+        f"{facts['parameters']:,} parameters",
+        "each within a black border" if order.whole else not_seen(facts["cut"], "each picture"),
+    ]
+    st.caption(
+        f"{' · '.join(filter(None, words))}  \n{_time(order, facts)}{_how_far(order, facts)}"
+    )
+    if interval and not trial.is_under_way(tried):
+        st.rerun()
+
+
+def _time(order, facts):
+    seconds, why = estimate(
+        order.architecture,
+        order.dataset,
+        order.recipe,
+        order.device,
+        images=facts["images"],
+        input_size=facts["size"],
+    )
+    if seconds is None:
+        return plain(why)
+    return f"**about {readout.duration(seconds)}**, {plain(why)}"
+
+
+def _how_far(order, facts):
+    """A sentence where a recipe in seconds gets less far here than it was made for."""
+    recipe = order.recipe
+    speed, _ = known_speed(order.architecture, order.dataset, recipe, order.device, facts["size"])
+    there = _epochs_that_ship(order)
+    if not recipe.seconds or speed is None or there is None:
+        return ""
+    here = epochs_within(recipe, speed, facts["images"])
+    if here >= FAR_FROM * there:
+        return f"; about {here:.2g} epochs"
+    return (
+        f".  \nHere that comes to about **{here:.2g} epochs**; the run that ships had {there:.2g} "
+        f"in {recipe.seconds:.0f} s. Give it more seconds, or a smaller network."
+    )
+
+
+def _epochs_that_ship(order):
+    """How many epochs the run that ships of this network, data and seconds had; None without
+    one.
+    """
+    for run in folders.list_runs()[0]:
+        config = run.config
+        is_same = (
+            run.ships
+            and (config.architecture, config.dataset) == (order.architecture, order.dataset)
+            and config.recipe.get("seconds") == order.recipe.seconds
+        )
+        if is_same and run.events_of("epoch"):
+            return run.events_of("epoch")[-1]["epoch"]
+    return None

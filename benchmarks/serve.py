@@ -157,17 +157,28 @@ def measure_presses(page, key, picture, name, count):
     add_row(name, taken, TARGETS[name])
 
 
-def press(page, key, picture, patience=30):
+def press(page, key, picture, patience=15):
     """Press a key; milliseconds from its keydown event to the first frame in which another picture
     than before is decoded, or the same by another name: batch normalisation, untrained, changes
-    nothing. picture: JavaScript that finds its element. SystemExit where there is none, or after
-    `patience` seconds without a new one.
+    nothing. picture: JavaScript that finds its element. A key without an answer for `patience`
+    seconds is said to be lost, and pressed once more. SystemExit where there is no such picture, or
+    none that is new after that.
     """
     with must_show("Feature maps", f"a new picture at {picture} after the key {key}"):
-        page.evaluate(WATCH.replace("PICTURE", picture).replace("PATIENCE", str(1000 * patience)))
-        page.keyboard.press(key)
-        milliseconds = page.evaluate("() => window.taken")
-        settle(page)
+        try:
+            return _pressed(page, key, picture, patience)
+        except Error as error:
+            if "nothing new" not in error.message:
+                raise
+        print(f"the key {key} had no answer and is pressed once more", file=sys.stderr)
+        return _pressed(page, key, picture, patience)
+
+
+def _pressed(page, key, picture, patience):
+    page.evaluate(WATCH.replace("PICTURE", picture).replace("PATIENCE", str(1000 * patience)))
+    page.keyboard.press(key)
+    milliseconds = page.evaluate("() => window.taken")
+    settle(page)
     return milliseconds
 
 

@@ -3,10 +3,16 @@ and the tables say on what. What a page no longer shows ends them with one sente
 """
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests.conftest import ROOT
+from vizlib.run import folders
 from vizlib.training import processor
 
 SERVE = {  # the rows that each part promises, by how they begin
@@ -134,6 +140,32 @@ def test_serve(part, interpreter):
     check(ended.stdout, SERVE[part])
     if part == "load":
         assert "0 wrong" in ended.stdout
+
+
+def test_networks(capsys, threads):
+    from benchmarks import networks
+
+    networks.main(["--smallest", "--device", "cpu"])
+    check(capsys.readouterr().out, ["`three_layer_module`"])
+
+
+def test_the_script_for_gpus_is_right_to_its_last_line(tmp_path):
+    """Where there is no GPU its lines run on the CPU, so that it will not fail on one."""
+    ended = subprocess.run(
+        ["bash", "benchmarks/gpu.sh", "--dry", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    made = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert made == {"airbench94-eager", "three_layer_module-cpu", "one_process"}
+    for name in made:
+        assert folders.read_run(tmp_path / "runs" / name).status == "finished"
+    assert "airbench94" in (tmp_path / "speedrun.md").read_text()
+    check((tmp_path / "networks.md").read_text(), ["`three_layer_module`"])
 
 
 @pytest.mark.browser

@@ -3,6 +3,8 @@ python -m vizlib.training.trial. What is found is kept for this machine. Imports
 is tried.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
@@ -13,11 +15,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vizlib.training import of_machine
 from vizlib.training.recipes import Recipe
 from vizlib.training.schedules import side_share
+
+if TYPE_CHECKING:
+    import torch
 
 FILE = "speeds.json"
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,8 +81,10 @@ def begin(trial: Trial) -> None:
         told.write(json.dumps(asdict(trial)))
 
 
-def measured(trial: Trial) -> float:
-    """Train for a second; whole images a second."""
+def measured(trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool = False) -> float:
+    """Train for a second; whole images a second. dtype: to compute in (default: that which the
+    device is fast in). compiled: by torch.compile, which takes minutes before.
+    """
     import torch
     import torch.nn.functional as F
 
@@ -94,7 +101,9 @@ def measured(trial: Trial) -> float:
     arguments = architectures.get(trial.architecture).arguments_for(10, trial.input_size)
     model = architectures.create(trial.architecture, **arguments).train()
     model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    autocast = autocast_of(device, half_type(device, model, (channels, height, width)))
+    half = half_type(device, model, (channels, height, width)) if dtype is None else dtype
+    autocast = autocast_of(device, None if half is torch.float32 else half)
+    network = torch.compile(model, dynamic=False) if compiled else model
     optimisers = make_optimisers(model, recipe)
     images = torch.randn(recipe.batch_size, channels, height, width, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -107,7 +116,7 @@ def measured(trial: Trial) -> float:
                 start = time.perf_counter()
             with threads.step():
                 with torch.autocast(**autocast):
-                    logits = model(images)
+                    logits = network(images)
                 F.cross_entropy(logits.float(), labels).backward()
                 for optimiser in optimisers:
                     optimiser.step()

@@ -4,10 +4,10 @@ seconds gets on this machine. How fast it is, is tried for a second while the fo
 
 import streamlit as st
 
-from vizlib.run import folders
 from vizlib.training import trial
 from vizlib.training.estimate import epochs_within, estimate, known_speed
 from vizlib.training.trial import Trial
+from vizlib.ui.data import caches
 from vizlib.ui.frame.cut import not_seen
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.train_panel import readout, trainings
@@ -80,7 +80,7 @@ def _epochs_that_ship(order):
     """How many epochs the run that ships of this network, data and seconds had; None without
     one.
     """
-    for run in folders.list_runs()[0]:
+    for run in caches.run_list()[0]:
         config = run.config
         is_same = (
             run.ships

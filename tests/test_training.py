@@ -695,8 +695,8 @@ def test_large_networks_learn_from_tiny_pictures(tmp_path, architecture):
 
 
 def test_growing_pictures(tmp_path, monkeypatch):
-    """Seven tenths of the steps on pictures of 2/7 of the side, two on half of it, the last on
-    whole ones; a resumed training goes on with the size that it left.
+    """Half of the steps on pictures of 2/7 of the side, a third on half of it, the rest on whole
+    ones; a resumed training goes on with the size that it left.
     """
     sides, learn = [], loop.Training._learn
     monkeypatch.setattr(
@@ -711,15 +711,15 @@ def test_growing_pictures(tmp_path, monkeypatch):
     growing = recipe("growing", epochs=3, batch_size=8)
     config = make_config(Order("resnet32", "noise", growing, side=28), dataset)
     steps = 3 * -(-len(dataset.splits["train"]) // 8)
-    stopped_after(tmp_path / "run", config, steps * 7 // 10 + 2, dataset)
+    stopped_after(tmp_path / "run", config, steps // 2 + 1, dataset)
     run = resume(tmp_path / "run", dataset)
     assert run.status == "finished"
     assert len(sides) == steps
     assert sides == [
         (side, side)
-        for side in [8] * math.ceil(steps * 7 / 10)
-        + [14] * (math.ceil(steps * 9 / 10) - math.ceil(steps * 7 / 10))
-        + [28] * (steps // 10)
+        for side in [8] * math.ceil(steps / 2)
+        + [14] * (math.ceil(steps * 5 / 6) - math.ceil(steps / 2))
+        + [28] * (steps // 6)
     ]
     assert [(row["step"], row["height"], row["width"]) for row in run.events_of("pictures")] == [
         (sides.index((side, side)), side, side) for side in (8, 14, 28)
@@ -728,7 +728,7 @@ def test_growing_pictures(tmp_path, monkeypatch):
     assert (
         0
         < relative_cost(recipe("growing"))
-        == pytest.approx((7 / 10) * (2 / 7) ** 2 + (2 / 10) * (1 / 2) ** 2 + 1 / 10)
+        == pytest.approx((1 / 2) * (2 / 7) ** 2 + (1 / 3) * (1 / 2) ** 2 + 1 / 6)
     )
 
 

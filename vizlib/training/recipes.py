@@ -182,8 +182,8 @@ _ALL = [
     ),
     Recipe(
         "growing",
-        "Muon on pictures that grow from 2/7 of their side: learns large pictures in about a "
-        "fifth of the time. For networks that take pictures of any size.",
+        "Muon on pictures that grow from 2/7 of their side: learns large pictures in little "
+        "more than a third of the time. For networks that take pictures of any size.",
         growing=True,
         **_DEEP,
     ),

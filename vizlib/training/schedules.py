@@ -12,8 +12,8 @@ WARM_UP = 0.2  # the share of a one-cycle schedule in which the rate rises (Smit
 # pixels
 GROWTH = (
     (0, 2 / 7),
-    (7 / 10, 1 / 2),
-    (9 / 10, 1),
+    (1 / 2, 1 / 2),
+    (5 / 6, 1),
 )
 
 

@@ -30,5 +30,8 @@ def test_every_lesson_is_walked():
 
 @pytest.mark.parametrize("lesson_id", WALKS)
 def test_a_lesson_takes_the_clicks_that_its_card_says(page, server, files, lesson_id):
-    assert walk(page, server, lesson_id, files) == lessons.find(lesson_id).clicks
+    lesson = lessons.find(lesson_id)
+    if lesson.needs.startswith("the weights"):
+        pytest.skip(f"it needs {lesson.needs}")
+    assert walk(page, server, lesson_id, files) == lesson.clicks
     no_error(page)

@@ -61,8 +61,9 @@ def resident_bytes(address):
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if option in (folder / "cmdline").read_bytes().split(b"\0"):
-                pages = int((folder / "statm").read_text().split()[1])
-                return pages * os.sysconf("SC_PAGE_SIZE")
+                lines = (folder / "status").read_text().splitlines()
+                kilobytes = next(line for line in lines if line.startswith("VmRSS"))
+                return 1024 * int(kilobytes.split()[1])
         except OSError:  # it has ended meanwhile
             continue
     return None

@@ -128,7 +128,7 @@ def collapse(hand):
 
 def mend(hand):
     hand.press("Weigh rare classes more")
-    hand.page.wait_for_selector("h1:has-text('Compare')")
+    hand.page.wait_for_selector("h1:has-text('Compare')", timeout=180_000)  # when it is trained
     hand.sees("text=is better: in the mean over the classes")
     hand.next()
     hand.sees(".st-key-curves_accuracy_places .main-svg")

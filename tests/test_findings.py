@@ -89,7 +89,7 @@ def test_the_class_mistaken_most_is_that_of_the_least_recall():
 def test_images_without_an_answer_are_not_recognised():
     confusion, unanswered = np.array([[6, 2], [1, 9]]), np.array([0, 90])
     assert most_mistaken(confusion, ["a", "b"], unanswered) == (
-        "**b** is mistaken most: 9% of its 100 images are recognised, 1 are taken for **a**."
+        "**b** is mistaken most: 9% of its 100 images are recognised, 1 is taken for **a**."
     )
 
 

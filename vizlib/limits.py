@@ -43,7 +43,7 @@ class Limits:
     waiting: float = 10
     waiting_each: float = 5
     minutes: float = 24 * 60
-    epochs: float = 1000
+    epochs: float = 10_000
     free_gb: float = 1
     runs_gb: float = 50
     data_gb: float = 50

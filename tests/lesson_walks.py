@@ -154,6 +154,7 @@ def checkpoint(hand):
 def pictures(hand):
     hand.drop(PICTURES)
     hand.press("Make it a data set")
+    hand.page.locator("text=120 files").wait_for()
     hand.press("Train on it")
     hand.page.wait_for_selector("h1:has-text('Confusion matrix of three_layer_module-folder-')")
     hand.sees(".st-key-matrix_first_places .main-svg")

@@ -29,17 +29,15 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlencode
 
 import websockets
 from playwright.async_api import Error, async_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks import tables
-from benchmarks.crowd import exchange
+from benchmarks.crowd import connection, exchange, opening
 from benchmarks.serve import CHROMIUM
 from benchmarks.servers import resident_bytes, server
-from vizlib.images import photograph_names
 from vizlib.run import folders
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,13 +129,13 @@ async def _session(address, number, models, sizes, end, measured):
     await asyncio.sleep(random.Random(number).random() * sizes.pause)
     for model, names in _way(models, number):
         try:
-            async with _connection(address) as socket:
+            async with connection(address) as socket:
                 message = BackMsg()
                 for page_name in names:
                     if time.monotonic() > end:
                         return
                     states = message.rerun_script.widget_states
-                    message = _asked(page_name, model, number)
+                    message = opening(page_name, model, number)
                     message.rerun_script.widget_states.CopyFrom(states)
                     page, milliseconds = await exchange(socket, message)
                     if not states.widgets and page.model is not None:
@@ -149,26 +147,6 @@ async def _session(address, number, models, sizes, end, measured):
                     await asyncio.sleep(sizes.pause * random.Random().uniform(0.5, 1.5))
         except (OSError, TimeoutError, websockets.WebSocketException) as error:
             measured.faults.append(f"{type(error).__name__}: {str(error)[:100]}")
-
-
-def _connection(address):
-    return websockets.connect(
-        address.replace("http", "ws") + "/_stcore/stream",
-        subprotocols=["streamlit"],
-        max_size=None,
-        open_timeout=60,
-        ping_interval=None,
-    )
-
-
-def _asked(page_name, model, number=0, **more):
-    """What a browser sends when it opens a page."""
-    photographs = photograph_names()
-    shown = {"model": model, "photo": photographs[number % len(photographs)], **more}
-    message = BackMsg()
-    message.rerun_script.page_name = page_name
-    message.rerun_script.query_string = urlencode(shown)
-    return message
 
 
 async def _browsers(address, models, sizes, end, measured):
@@ -218,9 +196,9 @@ def _check(title, faults, page_name, model, measured):
 
 async def _look_up(address, end):
     """One who opens the strongest images, and waits for them."""
-    async with _connection(address) as socket:
+    async with connection(address) as socket:
         while time.monotonic() < end:
-            await exchange(socket, _asked("Unit", INDEXED, layer="stage2.block1.conv1"))
+            await exchange(socket, opening("Unit", INDEXED, layer="stage2.block1.conv1"))
             await asyncio.sleep(1)
 
 
@@ -280,7 +258,7 @@ def _add(name, milliseconds):
     if not milliseconds:
         tables.add(name, 0, "", "", "")
         return
-    late = sorted(milliseconds)[min(len(milliseconds) - 1, int(0.95 * len(milliseconds)))]
+    late = tables.percentile_95(milliseconds)
     figures = (statistics.median(milliseconds), late, max(milliseconds))
     tables.add(name, len(milliseconds), *(f"{figure:,.0f}" for figure in figures))
 

@@ -7,6 +7,7 @@ import json
 import random
 import time
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -72,14 +73,8 @@ async def _session(address, model, number, pause, reruns, measured):
     chance = random.Random(number)
     await asyncio.sleep(chance.random() * pause)
     try:
-        async with websockets.connect(
-            address.replace("http", "ws") + "/_stcore/stream",
-            subprotocols=["streamlit"],
-            max_size=None,
-            open_timeout=60,
-            ping_interval=None,
-        ) as socket:
-            message = _first(model, number)
+        async with connection(address) as socket:
+            message = opening("Feature_maps", model, number)
             page, milliseconds = await exchange(socket, message)
             measured.received += page.received
             measured.firsts.append(milliseconds)
@@ -96,14 +91,26 @@ async def _session(address, model, number, pause, reruns, measured):
         measured.faults.append(f"{type(error).__name__}: {str(error)[:100]}")
 
 
-def _first(model, number):
-    """What the browser sends when the page is opened by its address."""
-    photographs = photograph_names()
-    message = BackMsg()
-    message.rerun_script.page_name = "Feature_maps"
-    message.rerun_script.query_string = (
-        f"model={model}&photo={photographs[number % len(photographs)]}"
+def connection(address):
+    """A session of its own with the server at an address: an asynchronous context of its socket."""
+    return websockets.connect(
+        address.replace("http", "ws") + "/_stcore/stream",
+        subprotocols=["streamlit"],
+        max_size=None,
+        open_timeout=60,
+        ping_interval=None,
     )
+
+
+def opening(page_name, model, number=0, **more):
+    """What the browser sends when a page is opened by its address. number: of the reader, whose
+    photograph is another one's.
+    """
+    photographs = photograph_names()
+    shown = {"model": model, "photo": photographs[number % len(photographs)], **more}
+    message = BackMsg()
+    message.rerun_script.page_name = page_name
+    message.rerun_script.query_string = urlencode(shown)
     return message
 
 

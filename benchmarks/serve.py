@@ -106,7 +106,7 @@ def add_row(name, milliseconds, target):
     if not milliseconds:
         raise SystemExit(f"{name}: nothing was measured")
     median = statistics.median(milliseconds)
-    late = sorted(milliseconds)[min(len(milliseconds) - 1, int(0.95 * len(milliseconds)))]
+    late = tables.percentile_95(milliseconds)
     tables.add(name, f"{median:,.0f}", f"{late:,.0f}", f"{target:,}", f"{median / target:.2f}")
 
 

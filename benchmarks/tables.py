@@ -19,6 +19,11 @@ def add(*cells):
     print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
+def percentile_95(values):
+    """The 95th percentile; of fewer than 20 values the largest."""
+    return sorted(values)[min(len(values) - 1, int(0.95 * len(values)))]
+
+
 def training_types(device="cpu"):
     """The types of number that a training on this device computes in, in words."""
     import torch

@@ -318,7 +318,7 @@ def measure_pages(options, sizes):
             with _a_training(sizes.data):
                 training += _redrawn(address, sizes.redraws)
     for state, times in (("idle", idle), ("training", training)):
-        late = sorted(times)[int(0.95 * len(times))]
+        late = tables.percentile_95(times)
         tables.add(state, f"{statistics.median(times):.0f}", f"{late:.0f}")
     ratio = statistics.median(training) / statistics.median(idle)
     print(f"\nRatio of the medians: **{ratio:.2f}**; under 2 was asked for.", flush=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 from PIL import Image
 
 from docs.screenshots import browser, server
-from tests.lesson_walks import WALKS, settled, walk, write_files
+from tests.lesson_walks import WALKS, walk, write_files
+from tests.test_browser import settled
 from vizlib import lessons
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tests.test_browser import settled
 from vizlib import lessons
 
 # what a lesson needs that its reader brings
@@ -67,16 +68,6 @@ class Hand:
         settled(self.page)
         target.scroll_into_view_if_needed()
         self._shown()
-
-
-def settled(page):
-    """Wait until nothing is on its way."""
-    page.wait_for_timeout(300)
-    page.wait_for_function(
-        "() => document.querySelector(\"[data-test-script-state='notRunning']\") && "
-        "!document.querySelector('[data-testid=\"stStatusWidget\"]') && "
-        "!document.querySelector('[data-testid=\"stSkeleton\"]')"
-    )
 
 
 def filters(hand):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vizlib.command_line.output import is_wanted
 from vizlib.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ def _remove(name: str, options: argparse.Namespace) -> int:
 
     if not data_sets.is_removable(name):
         data_sets.remove(name)  # says why not
-    if not options.yes and input(f"Delete the files of {name!r}? [y/N] ").strip().lower() != "y":
-        print("Nothing was removed.")
+    if not is_wanted(f"Delete the files of {name!r}?", options):
         return 1
     data_sets.remove(name)
     print(f"{name!r} is removed.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,14 @@ def progress_of(words: str) -> Callable[[float], None]:
     return lambda share: print(
         f"\r{100 * share:3.0f} % of {words}", end="\n" if share >= 1 else "", flush=True
     )
+
+
+def is_wanted(question: str, options: argparse.Namespace) -> bool:
+    """Whether what deletes something is to be done: asked, unless options.yes says so already."""
+    if options.yes or input(f"{question} [y/N] ").strip().lower() == "y":
+        return True
+    print("Nothing was removed.")
+    return False
 
 
 def write_file(path: Path, content: bytes) -> None:

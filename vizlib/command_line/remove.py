@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from vizlib.command_line.arguments import add_run, run_named
+from vizlib.command_line.output import is_wanted
 from vizlib.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def remove(options: argparse.Namespace) -> int:
     run = run_named(options.run)
     if reason := removal.why_it_stays(run):
         raise UserError(reason)
-    if not options.yes and input(f"Delete {run.folder}? [y/N] ").strip().lower() != "y":
-        print("Nothing was removed.")
+    if not is_wanted(f"Delete {run.folder}?", options):
         return 1
     removal.remove(run)
     print(f"{run.run_id} is removed.")

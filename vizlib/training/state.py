@@ -10,9 +10,10 @@ import torch
 
 from vizlib.errors import UserError
 from vizlib.files import check_regular, write_whole
+from vizlib.run.removal import STATE
 from vizlib.training.recipes import Recipe
 
-NAME = "last.pt"
+NAME = STATE
 NEEDED = {"step", "seconds", "model", "optimisers", "since_evaluation"}
 
 

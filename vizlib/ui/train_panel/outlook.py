@@ -63,9 +63,11 @@ def _time(order, facts):
 def _how_far(order, facts):
     """A sentence where a recipe in seconds gets less far here than it was made for."""
     recipe = order.recipe
+    if not recipe.seconds:
+        return ""
     speed, _ = known_speed(order.architecture, order.dataset, recipe, order.device, facts["size"])
     there = _epochs_that_ship(order)
-    if not recipe.seconds or speed is None or there is None:
+    if speed is None or there is None:
         return ""
     here = epochs_within(recipe, speed, facts["images"])
     if here >= FAR_FROM * there:

@@ -10,7 +10,9 @@ import torch
 SMALL_BATCH = 16_384  # pixels; 128 pictures of CIFAR-10 are eight times as many
 # steps that a number of threads is tried for, and of which the median tells how fast it is
 TRIAL, LATEST = (3, 5)
-LOOK_AGAIN = 30  # seconds without them after which all threads are tried again
+# seconds on one thread after which all are tried again: at first, and twice as many after each time
+# that one was still faster, up to the last
+SOONEST, LAST = 4, 64
 
 
 class Threads:
@@ -27,6 +29,7 @@ class Threads:
         self._choices = self._possible(device, batch_pixels)
         self._taken: dict[int, list[float]] = {number: [] for number in self._choices}
         self._all_used = time.monotonic()
+        self._pause = SOONEST
 
     def _possible(self, device: torch.device, batch_pixels: int) -> tuple[int, ...]:
         """The numbers of threads to choose from, the one to begin with first."""
@@ -55,8 +58,11 @@ class Threads:
         number = untried[0] if untried else min(self._choices, key=self._seconds)
         if number == self._usual:
             self._all_used = time.monotonic()
-        elif time.monotonic() - self._all_used > LOOK_AGAIN:
+            if not untried:
+                self._pause = SOONEST
+        elif time.monotonic() - self._all_used > self._pause:
             self._taken[self._usual] = []
+            self._pause = min(2 * self._pause, LAST)
         # setting it makes oneDNN forget the code it has compiled for each layer
         if number != torch.get_num_threads():
             torch.set_num_threads(number)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -383,15 +384,34 @@ def test_many_who_look_do_not_take_one_another_for_a_training(runs_root, tiny_ru
     ] * 3
 
 
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="no groups by session here")
+@pytest.mark.parametrize(("alone", "of_group"), [(True, 7), (False, 0)])
+def test_a_training_gives_way_as_a_session_and_takes_nobody_along(alone, of_group):
+    """Between sessions Linux looks at the niceness of the group only."""
+    told = "print(os.nice(0), open('/proc/self/autogroup').read().split()[-1])"
+    code = f"import os; from vizlib.training import process; process.give_way(7); {told}"
+    parent = f"""
+        import subprocess, sys
+        subprocess.run([sys.executable, "-c", {code!r}], start_new_session={alone})
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(parent)],
+        start_new_session=True,  # not that of the tests
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [int(word) for word in ran.stdout.split()] == [os.nice(0) + 7, of_group]
+
+
 # The worker, in this process
 
 
 @pytest.fixture
 def in_process(monkeypatch):
     """work(folder) is the worker's main, without what changes the whole process."""
-    for name in ("end_in_order", "keep_freed_memory"):
+    for name in ("end_in_order", "keep_freed_memory", "give_way"):
         monkeypatch.setattr(worker.process, name, lambda *arguments: None)
-    monkeypatch.setattr(worker.os, "nice", lambda value: None)
     monkeypatch.setenv("CONVSCOPE_RUNS", os.environ.get("CONVSCOPE_RUNS", ""))  # which it sets
     return lambda folder: worker.main([str(folder)])
 

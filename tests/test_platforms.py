@@ -19,8 +19,8 @@ SOURCES = [
 # of modules that are on all systems, what Python's documentation marks as Unix only
 UNIX_ONLY = {
     "os": """
-        chown fchmod fchown fork forkpty getegid geteuid getgid getloadavg getpgid getpgrp getuid
-        killpg lchown mkfifo mknod nice pread pwrite sched_getaffinity sched_setaffinity setgid
+        chown fchmod fchown fork forkpty getegid geteuid getgid getloadavg getpgid getpgrp getsid
+        getuid killpg lchown mkfifo mknod nice pread pwrite sched_getaffinity sched_setaffinity setgid
         setpgid setsid setuid statvfs sysconf uname wait waitid
     """,
     "signal": "SIGALRM SIGCHLD SIGHUP SIGKILL SIGQUIT SIGUSR1 SIGUSR2 alarm pause",

@@ -132,9 +132,11 @@ def test_another_session_starts_with_all_on():
 
 def shown(page):
     """Percent by class name, as they are on the page now."""
-    heads = page.locator(".bars .head").all_inner_texts()
-    pairs = (re.match(r"(.+)\n(?:.*→ )?(\d+) %", head) for head in heads)
-    return {pair[1]: int(pair[2]) for pair in pairs}
+    # not their texts as laid out: those have no line breaks for a moment while the page moves
+    heads = page.locator(".bars .head").evaluate_all(
+        "heads => heads.map(head => [...head.children].map(part => part.textContent))"
+    )
+    return {name: int(re.search(r"(\d+) %$", percent)[1]) for name, percent in heads}
 
 
 def seen(page):

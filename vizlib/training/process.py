@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +20,22 @@ if TYPE_CHECKING:
 
 # to save and end, once the parent is gone; a process that hangs in the middle is ended then
 GRACE_SECONDS = 20
+
+
+def give_way(niceness: int) -> None:
+    """Let everything else be computed first, the app's pages for one.
+
+    niceness: in [0, 19]. Linux with automatic groups (the default on most desktops) shares a
+    processor between sessions first, whatever the niceness of a process in one of them: a training
+    in a session of its own would take half of it from the pages (sched(7), "the autogroup
+    feature"). Windows has no such number: there it does nothing.
+    """
+    if not hasattr(os, "nice"):
+        return
+    os.nice(niceness)
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):  # without such groups the number above is all there is
+            Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 def keep_freed_memory() -> None:

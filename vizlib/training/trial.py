@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 import threading
@@ -136,8 +135,7 @@ def main() -> None:
     """Try what standard input says, and keep what is found."""
     from vizlib.training import process
 
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
+    process.give_way(NICENESS)
     process.keep_freed_memory()
     trial = _told(json.load(sys.stdin))
     of_machine.keep(FILE, trial.of, measured(trial))

@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pipe = _own_copy_of_standard_input()
         # which writes nothing into it: reading ends with the app
         process.end_after(lambda: os.read(pipe, 1), requests, "The app was closed.")
-    if hasattr(os, "nice") and options.device == "cpu":
-        os.nice(NICENESS)
+    if options.device == "cpu":
+        process.give_way(NICENESS)
     try:
         with EventLog(folder) as log:
             run = folders.read_run(folder)

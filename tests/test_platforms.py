@@ -20,8 +20,8 @@ SOURCES = [
 UNIX_ONLY = {
     "os": """
         chown fchmod fchown fork forkpty getegid geteuid getgid getloadavg getpgid getpgrp getsid
-        getuid killpg lchown mkfifo mknod nice pread pwrite sched_getaffinity sched_setaffinity setgid
-        setpgid setsid setuid statvfs sysconf uname wait waitid
+        getuid killpg lchown mkfifo mknod nice pread pwrite sched_getaffinity sched_setaffinity
+        setgid setpgid setsid setuid statvfs sysconf uname wait waitid
     """,
     "signal": "SIGALRM SIGCHLD SIGHUP SIGKILL SIGQUIT SIGUSR1 SIGUSR2 alarm pause",
     "time": "clock_settime tzset",

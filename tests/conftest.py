@@ -180,11 +180,19 @@ def runs_root(tmp_path, monkeypatch):
 @pytest.fixture
 def root(runs_root):
     """An empty folder of runs, and nothing cached of another one."""
+    forget_all()
+    return runs_root
+
+
+def forget_all():
+    """Have nothing cached."""
     import streamlit as st
+
+    from vizlib.ui.data import kept
 
     st.cache_resource.clear()
     st.cache_data.clear()
-    return runs_root
+    kept.clear()
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ ROOMS = [
     {"vizlib.__main__", "app", "pages"},
 ]
 ROOMS_OF_UI = [
-    {"vizlib.ui.streamlit_internals", "vizlib.ui.data"},
+    {"vizlib.ui.streamlit_internals"},
+    {"vizlib.ui.data"},
     {"vizlib.ui.widgets"},
     {"vizlib.ui.frame"},
     {"vizlib.ui.parts", "vizlib.ui.train_panel"},

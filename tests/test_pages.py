@@ -14,6 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests import facts
+from tests.conftest import forget_all
 from vizlib import datasets
 from vizlib.inside import strongest
 from vizlib.reports import systems
@@ -56,12 +57,10 @@ def fresh_caches(monkeypatch, tmp_path):
     """No run of an earlier test in a cache, none of this machine's own runs in the list; and no
     search for the strongest images, which would go on beside the next tests.
     """
-    import streamlit as st
 
     monkeypatch.setattr(strongest, "of_run", lambda *given: None)
     monkeypatch.setenv("CONVSCOPE_RUNS", str(tmp_path / "runs"))
-    st.cache_resource.clear()
-    st.cache_data.clear()
+    forget_all()
     return tmp_path / "runs"
 
 
@@ -698,12 +697,11 @@ def test_maps_stored_along_the_training_have_places_without_a_gradient(weightles
 
 
 def test_a_run_that_goes_while_in_view_is_named(fresh_caches):
-    import streamlit as st
 
     broken(fresh_caches, "mine")
     app = fine(opened(ROOT / "pages/2_Filters.py", model="mine"))
     shutil.rmtree(fresh_caches / "mine")
-    st.cache_resource.clear()
+    forget_all()
     app.run()
     assert "'mine' is not there any more" in fine(app).warning[0].value
     assert app.selectbox(key="model").value == "resnet32"

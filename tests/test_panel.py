@@ -16,6 +16,7 @@ import streamlit as st
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
+from tests.conftest import forget_all
 from vizlib import datasets
 from vizlib.displays.sparkline import POINTS, sparkline
 from vizlib.errors import UserError
@@ -74,8 +75,7 @@ def epoch(done, total=10, **changes):
 @pytest.fixture(autouse=True)
 def place(runs_root):
     """An empty folder of runs, and no earlier run in a cache."""
-    st.cache_resource.clear()
-    st.cache_data.clear()
+    forget_all()
     return runs_root
 
 
@@ -130,7 +130,6 @@ def calls(monkeypatch, fabricate):
 
 
 def script():
-    import streamlit as st
 
     from vizlib.ui.data import caches
     from vizlib.ui.train_panel import panel

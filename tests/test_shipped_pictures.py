@@ -9,10 +9,10 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-import streamlit as st
 import torch
 from PIL import Image
 
+from tests.conftest import forget_all
 from tests.test_pages import ROOT, fine, opened, texts
 from vizlib import architectures, datasets
 from vizlib.command_line import main
@@ -34,8 +34,7 @@ MOST_BYTES = {"cifar10": 1_300_000}
 
 @pytest.fixture(autouse=True)
 def fresh_caches():
-    st.cache_resource.clear()
-    st.cache_data.clear()
+    forget_all()
 
 
 def lot(name):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.conftest import forget_all
 from vizlib import datasets
 from vizlib.datasets import shipped
 from vizlib.inside import activations, strongest
@@ -27,12 +28,10 @@ def own_runs(monkeypatch, tmp_path):
     """A copy of the digits network, whose folder may be written, and no other data set than those
     that come with packages.
     """
-    import streamlit as st
 
     monkeypatch.setenv("CONVSCOPE_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("CONVSCOPE_DATA", str(tmp_path / "no data"))
-    st.cache_resource.clear()
-    st.cache_data.clear()
+    forget_all()
     jobs._jobs.clear()
     shutil.copytree(folders.SHIPPED / "digits_three_layer", tmp_path / "runs/mine")
     return tmp_path / "runs/mine"
@@ -128,9 +127,8 @@ def test_the_control_stands_beside_each_gradient_picture_and_the_made_one():
 def test_the_index_is_kept_in_the_run_folder_and_used_again(own_runs, monkeypatch):
     opened(until="looked up once")
     assert strongest.load(folders.read_run(own_runs), datasets.load("digits")) is not None
-    import streamlit as st
 
-    st.cache_resource.clear()
+    forget_all()
     jobs._jobs.clear()
     monkeypatch.setattr(strongest, "of_run", lambda *given: pytest.fail("looked up again"))
     opened(until="looked up once")

@@ -31,6 +31,7 @@ __all__ = [
     "browser_token",
     "came_by_history",
     "draws_fragments",
+    "is_drawing",
     "of_all_pages",
     "page_now",
 ]
@@ -42,6 +43,11 @@ def _context() -> ScriptRunContext:
     context = get_script_run_ctx()
     assert context is not None, "nothing is drawn outside a run of a script"
     return context
+
+
+def is_drawing() -> bool:
+    """Whether this thread runs the script of a page."""
+    return get_script_run_ctx(suppress_warning=True) is not None
 
 
 def page_now() -> str:

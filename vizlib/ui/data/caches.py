@@ -8,7 +8,7 @@ from.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from vizlib.datasets.places import folder_of
 from vizlib.errors import unknown
 from vizlib.run import folders, moments
 from vizlib.run.folders import Run
+from vizlib.ui.data.kept import has, kept, waits
 from vizlib.ui.data.not_yet import no_maps, weights_alone, without
 from vizlib.ui.data.start_up import one_thread_each
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from vizlib.run.verdict import Verdict
 
 LIST_SECONDS = 2
-MOST_LAYERS = 32  # runs whose layers are kept
+DATA_SECONDS = 600  # after which a data set is looked at anew
 MOST_TWINS = 4  # data sets of which it is kept what occurs twice
 
 
@@ -91,21 +92,30 @@ def unusable_datasets() -> list[str]:
     return datasets.problems()
 
 
-def _state_of(file: str) -> dict[str | type, Callable[[Any], Any]]:
-    """How a run, or a picture, is told from another as an argument: a run by its folder, its form,
-    and the state of its configuration and one file.
+def _told(of_run: Callable[[Run], Hashable]) -> Callable[[Any], Hashable]:
+    """What tells an argument from others: a run as it is said, a picture by its pixels."""
+
+    def told(argument: Any) -> Hashable:
+        if isinstance(argument, Run):
+            return of_run(argument)
+        return argument.key if hasattr(argument, "received") else argument
+
+    return told
+
+
+def state(run: Run, file: str = "model.safetensors") -> tuple[Any, ...]:
+    """What tells a run from others: its folder, its form, and the state of its configuration and
+    of one file.
     """
-    return {
-        Run: lambda run: (
-            str(run.folder),
-            run.config.architecture,
-            run.changed("config.json"),
-            run.changed(file),
-        ),
-        "vizlib.ui.frame.image_picker.Picture": lambda picture: picture.key,
-    }
+    changes = run.changed("config.json"), run.changed(file)
+    return str(run.folder), run.config.architecture, *changes
 
 
+def _state_of(file: str) -> Callable[[Any], Hashable]:
+    return _told(lambda run: state(run, file))
+
+
+_OF_WEIGHTS = _state_of("model.safetensors")
 _OF_IMAGES = ("config.json", "images.npz", "predictions.npz")  # what says which are held out
 
 
@@ -113,7 +123,7 @@ def _state_of_images(run: Run) -> tuple[Any, ...]:
     return str(run.folder), *map(run.changed, _OF_IMAGES)
 
 
-@st.cache_data(max_entries=128, hash_funcs={Run: _state_of_images}, show_spinner=False)
+@kept(_told(_state_of_images))
 def is_tested_on_shipped(run: Run) -> bool:
     from vizlib.inside.held_out import is_tested_on_shipped
 
@@ -144,24 +154,18 @@ def _its_data(run: Run) -> tuple[Any, ...]:
     return config.dataset, tuple(run.class_names), *seen, are_shipped(run)
 
 
-@st.cache_resource(
-    max_entries=4, ttl=600, hash_funcs={Run: _its_data}, show_spinner="Opening the data set"
-)
+@kept(_told(_its_data), seconds=DATA_SECONDS)
 def dataset(run: Run) -> Dataset:
     """The run's data set, or the pictures that ship of it, looked at anew every ten minutes.
     UserError if this machine's copy does not fit the run.
     """
     from vizlib.inside.held_out import to_look_at
 
-    return to_look_at(run)
+    with waits("Opening the data set"):
+        return to_look_at(run)
 
 
-@st.cache_resource(
-    max_entries=16,
-    ttl=600,
-    hash_funcs={Run: lambda run: (*_state_of_images(run), are_shipped(run))},
-    show_spinner=False,
-)
+@kept(_told(lambda run: (*_state_of_images(run), are_shipped(run))), seconds=DATA_SECONDS)
 def held_out(run: Run) -> Split:
     """The pictures of the run's data set that it never learned from. UserError where there are
     none.
@@ -180,7 +184,7 @@ def model(run: Run) -> nn.Module:
         raise without(run, "weights")
     if run.is_bare:
         raise weights_alone(run)
-    return (_model_followed if run.is_active else _model)(run)
+    return _model(run)
 
 
 def network(run: Run) -> nn.Module:
@@ -193,7 +197,7 @@ def network(run: Run) -> nn.Module:
     return _shapes(run) if run.is_weightless else model(run)
 
 
-@st.cache_resource(max_entries=6, hash_funcs=_state_of("config.json"), show_spinner=False)
+@kept(_state_of("config.json"))
 def _shapes(run: Run) -> nn.Module:
     from vizlib import architectures
     from vizlib.architectures.shapes import without_numbers
@@ -204,42 +208,29 @@ def _shapes(run: Run) -> nn.Module:
     return activations.prepare(network.to("meta"))
 
 
-def _load(run: Run) -> nn.Module:
+@kept(_OF_WEIGHTS)
+def _model(run: Run) -> nn.Module:
     from vizlib.inside.model import load_model
 
     one_thread_each()
-    return load_model(run)
+    # a page that follows a training gets new weights every few seconds, and must not jump each time
+    with waits("" if run.is_active else "Loading the network"):
+        return load_model(run)
 
 
-# One cache with two faces: a page that follows a training gets new weights every few seconds, and
-# must not jump for a spinner each time.
-_OF_MODELS: dict[str, Any] = dict(max_entries=6, hash_funcs=_state_of("model.safetensors"))
-_model = st.cache_resource(show_spinner="Loading the network", **_OF_MODELS)(_load)
-_model_followed = st.cache_resource(show_spinner=False, **_OF_MODELS)(_load)
-
-
-_with_layers: dict[tuple[Any, ...], None] = {}  # the states of runs whose layers are known
-
-
-@st.cache_resource(
-    max_entries=MOST_LAYERS, hash_funcs=_state_of("model.safetensors"), show_spinner=False
-)
+@kept(_OF_WEIGHTS)
 def layers(run: Run) -> list[Layer]:
     """The Layers of the run's network, in order of execution. NotYet where it has but weights."""
     from vizlib.inside.layers import layer_table
 
     if run.is_bare:
         raise weights_alone(run)
-    table = layer_table(network(run), run.input_size)
-    _with_layers[state(run)] = None
-    while len(_with_layers) > MOST_LAYERS:
-        _with_layers.pop(next(iter(_with_layers)), None)
-    return table
+    return layer_table(network(run), run.input_size)
 
 
 def layers_if_known(run: Run) -> list[Layer]:
     """layers(run) if some page has asked for them; else none, and nothing is computed."""
-    return layers(run) if state(run) in _with_layers else []
+    return layers(run) if has(layers, run) else []
 
 
 def layer_words(run: Run) -> dict[str, str]:
@@ -266,7 +257,7 @@ def tensors(run: Run) -> dict[str, torch.Tensor]:
     return {name: held[name] for name in in_order}
 
 
-@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def filter_banks(run: Run) -> dict[str, FilterBank]:
     """The FilterBanks of the run by the name of their layer, in order."""
     from vizlib.inside import filter_banks
@@ -286,7 +277,7 @@ def layer_named(run: Run, layer_name: str) -> Layer:
     raise unknown("layer", layer_name, [layer.name for layer in layers(run)])
 
 
-@st.cache_resource(max_entries=32, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
+@kept(_state_of("predictions.npz"))
 def predictions(run: Run) -> Predictions:
     """The Predictions of a run: its file is unpacked here alone, once for all that show them."""
     from vizlib.run.predictions import load_predictions
@@ -294,7 +285,7 @@ def predictions(run: Run) -> Predictions:
     return load_predictions(run.path("predictions.npz"), len(run.class_names))
 
 
-@st.cache_resource(max_entries=4, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
+@kept(_state_of("predictions.npz"))
 def answers_table(run: Run) -> bytes:
     """A run's Predictions as a table of answers."""
     from vizlib.bring.answers import table_of
@@ -302,14 +293,14 @@ def answers_table(run: Run) -> bytes:
     return table_of(predictions(run), run.class_names)
 
 
-@st.cache_resource(max_entries=128, hash_funcs=_state_of("predictions.npz"), show_spinner=False)
+@kept(_state_of("predictions.npz"))
 def verdict(run: Run) -> Verdict:
     from vizlib.run.verdict import judge_run
 
     return judge_run(run, predictions(run))
 
 
-@st.cache_resource(max_entries=512, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def answer(run: Run, picture: Picture) -> tuple[np.ndarray, tuple[float, float]]:
     """The network's answer to a picture: probabilities (K,), and the least and greatest value that
     any layer takes.
@@ -328,7 +319,7 @@ def answer(run: Run, picture: Picture) -> tuple[np.ndarray, tuple[float, float]]
     )
 
 
-@st.cache_resource(max_entries=48, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def feature_maps(run: Run, picture: Picture, layer_name: str) -> tuple[FeatureMapsDisplay, float]:
     """(FeatureMapsDisplay of one layer for one picture, seconds it took). NotHere for a layer that
     gives no maps.
@@ -346,7 +337,7 @@ def feature_maps(run: Run, picture: Picture, layer_name: str) -> tuple[FeatureMa
     return display, time.perf_counter() - start
 
 
-@st.cache_resource(max_entries=256, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def effective_field(
     run: Run, picture: Picture, layer_name: str, unit: int, position: tuple[int, int]
 ) -> tuple[np.ndarray, tuple[int, int, int, int] | None]:
@@ -360,7 +351,7 @@ def effective_field(
     return influence, tight_box(influence)
 
 
-@st.cache_resource(max_entries=12, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def convolved(run: Run, picture: Picture, layer_name: str, unit: int) -> Convolved:
     """A unit of a convolution at work on a picture. NothingToShow for a layer that is none."""
     from vizlib.inside.convolving import at_work
@@ -368,13 +359,15 @@ def convolved(run: Run, picture: Picture, layer_name: str, unit: int) -> Convolv
     return at_work(model(run), tensor(run, picture), layer_name, unit)
 
 
-@st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def maps_atlas(run: Run, picture: Picture, layer_name: str, scale: str) -> Atlas:
     """All maps of a layer for one picture, as an Atlas on one of the scales."""
-    return feature_maps(run, picture, layer_name)[0].picture(scale)
+    atlas = feature_maps(run, picture, layer_name)[0].picture(scale)
+    _ = atlas.data_url  # every page draws it: so that its bytes count
+    return atlas
 
 
-@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def unit_layers(run: Run) -> list[str]:
     """The names of the layers whose units can be looked at: every convolution, and the classes."""
     from vizlib.inside.strongest import unit_layers
@@ -382,11 +375,7 @@ def unit_layers(run: Run) -> list[str]:
     return unit_layers(layers(run))
 
 
-@st.cache_resource(
-    max_entries=16,
-    hash_funcs={Run: lambda run: (*state(run), are_shipped(run), *_strongest_changed(run))},
-    show_spinner=False,
-)
+@kept(_told(lambda run: (*state(run), are_shipped(run), *_strongest_changed(run))))
 def strongest(run: Run) -> Index | None:
     """The Index of the images that excite the run's units most, as it lies in the run's folder;
     None where there is none of these weights.
@@ -402,7 +391,7 @@ def _strongest_changed(run: Run) -> list[Any]:
     return [run.changed(FILE), run.changed(FILE_OF_SHIPPED)]
 
 
-@st.cache_resource(max_entries=32, hash_funcs=_state_of("config.json"), show_spinner=False)
+@kept(_state_of("config.json"))
 def rectifiers(run: Run) -> Rectifiers:
     """Those of the run's network, at which deconvnet and guided backpropagation differ."""
     import torch
@@ -412,12 +401,7 @@ def rectifiers(run: Run) -> Rectifiers:
     return relus.rectifiers(model(run), torch.zeros(1, *run.input_size))
 
 
-def state(run: Run) -> tuple[Any, ...]:
-    """What tells a run in the state it is in from all others."""
-    return _state_of("model.safetensors")[Run](run)
-
-
-@st.cache_resource(max_entries=3, hash_funcs=_state_of("config.json"), show_spinner=False)
+@kept(_state_of("config.json"))
 def control(run: Run) -> nn.Module:
     """The run's network with random weights: what the pictures of gradients are compared with."""
     from vizlib.inside.model import randomised
@@ -425,7 +409,7 @@ def control(run: Run) -> nn.Module:
     return randomised(run)
 
 
-@st.cache_resource(max_entries=512, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def logits(run: Run, picture: Picture, is_control: bool) -> np.ndarray:
     """What the network, or its control, answers to a picture before the softmax, (K,)."""
     from vizlib.inside.activations import forward
@@ -433,7 +417,7 @@ def logits(run: Run, picture: Picture, is_control: bool) -> np.ndarray:
     return forward(control(run) if is_control else model(run), tensor(run, picture))[0].numpy()
 
 
-@st.cache_resource(max_entries=256, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def evidence(run: Run, picture: Picture, target: int, method: str, is_control: bool) -> Evidence:
     """The Evidence of a class in a picture, for a network so small that it is there at once."""
     from vizlib.inside import attribution
@@ -450,25 +434,19 @@ def tensor(run: Run, picture: Picture) -> torch.Tensor:
     return to_network_input(picture.received, run.input_size, run.config.mean, run.config.std)[1]
 
 
-@st.cache_resource(
-    max_entries=32, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
-)
+@kept(_state_of("snapshots.safetensors"))
 def snapshots(run: Run) -> dict[int, np.ndarray]:
     """moments.filters(run): conv1's weight by training step."""
     return moments.filters(run)
 
 
-@st.cache_resource(
-    max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
-)
+@kept(_state_of("snapshots.safetensors"))
 def filters_shape(run: Run) -> tuple[int, ...]:
     """moments.filters_shape(run): (out, in, h, w), or ()."""
     return moments.filters_shape(run)
 
 
-@st.cache_resource(
-    max_entries=64, hash_funcs=_state_of("first_look.safetensors"), show_spinner=False
-)
+@kept(_state_of("first_look.safetensors"))
 def first_look(run: Run) -> FirstLook | None:
     """first_look.read(run): what Home shows of a run before torch is in, or None."""
     from vizlib.run import first_look
@@ -476,23 +454,19 @@ def first_look(run: Run) -> FirstLook | None:
     return first_look.read(run)
 
 
-@st.cache_resource(
-    max_entries=64, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
-)
+@kept(_state_of("snapshots.safetensors"))
 def probe_layers(run: Run) -> dict[int, list[str]]:
     """moments.probe_layers(run): {step: names of layers}."""
     return moments.probe_layers(run)
 
 
-@st.cache_resource(max_entries=8, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False)
+@kept(_state_of("snapshots.safetensors"))
 def probe_picture(run: Run) -> np.ndarray | None:
     """moments.probe_picture(run): uint8 (H, W, C), or None."""
     return moments.probe_picture(run)
 
 
-@st.cache_resource(
-    max_entries=256, hash_funcs=_state_of("snapshots.safetensors"), show_spinner=False
-)
+@kept(_state_of("snapshots.safetensors"))
 def probe_maps(run: Run, step: int, layer_name: str) -> FeatureMapsDisplay:
     """The FeatureMapsDisplay of one stored layer of the probe picture at a stored step. Its network
     scale is that of the layers stored.
@@ -502,7 +476,7 @@ def probe_maps(run: Run, step: int, layer_name: str) -> FeatureMapsDisplay:
     return FeatureMapsDisplay.from_activation(*moments.probe_maps(run, step, layer_name))
 
 
-@st.cache_resource(max_entries=32, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def weight_shapes(run: Run) -> dict[str, tuple[int, ...]]:
     """What the run's weights are called and how large each is, {name: shape}, read without torch;
     empty where there are none.
@@ -510,7 +484,7 @@ def weight_shapes(run: Run) -> dict[str, tuple[int, ...]]:
     return moments.shapes(run.path("model.safetensors"))
 
 
-@st.cache_resource(max_entries=128, hash_funcs=_state_of("model.safetensors"), show_spinner=False)
+@kept(_OF_WEIGHTS)
 def colour_filters(run: Run) -> np.ndarray | None:
     """The first filters of a network that takes colours, float32 (out, 3, h, w), read without
     torch: its only tensor that can be filters of the picture; None where that is not plain.
@@ -536,20 +510,22 @@ def data_state(name: str) -> float:
         return 0.0
 
 
-@st.cache_resource(max_entries=2, ttl=600, show_spinner="Opening the data set")
+@kept(seconds=DATA_SECONDS)
 def data_set(name: str, state: float) -> Dataset:
     """The data set of a name in a data_state(). UserError if it cannot be read."""
-    return datasets.load(name)
+    with waits("Opening the data set"):
+        return datasets.load(name)
 
 
-@st.cache_resource(max_entries=8, ttl=600, show_spinner="Looking at the sizes")
+@kept(seconds=DATA_SECONDS)
 def picture_sizes(name: str, state: float) -> PictureSizesDisplay:
     from vizlib.displays.picture_sizes import PictureSizesDisplay
 
-    return PictureSizesDisplay.from_dataset(data_set(name, state))
+    with waits("Looking at the sizes"):
+        return PictureSizesDisplay.from_dataset(data_set(name, state))
 
 
-@st.cache_resource(max_entries=64, ttl=600, show_spinner="Opening pictures")
+@kept(seconds=DATA_SECONDS)
 def class_samples(
     name: str, state: float, part: str, labels: tuple[int, ...]
 ) -> ClassSamplesDisplay:
@@ -557,7 +533,8 @@ def class_samples(
     from vizlib.displays.class_samples import ACROSS, OF_ONE_CLASS, ClassSamplesDisplay
 
     across = ACROSS if len(labels) > 1 else OF_ONE_CLASS
-    return ClassSamplesDisplay.from_dataset(data_set(name, state), part, labels, across)
+    with waits("Opening pictures"):
+        return ClassSamplesDisplay.from_dataset(data_set(name, state), part, labels, across)
 
 
 # a search for pictures that occur twice takes long: its results stay

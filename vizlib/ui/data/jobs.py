@@ -19,8 +19,9 @@ import streamlit as st
 
 from vizlib.errors import UserError
 from vizlib.ui.data import start_up
+from vizlib.ui.data.kept import weight
 
-MOST_KEPT = 64  # results
+MOST_KEPT, MOST_BYTES = 64, 150_000_000  # results, of which the newest stays in any case
 TICK_SECONDS = 0.5
 PATIENCE_SECONDS = 0.3  # a page waits so long before it shows a bar: what is quick is there at once
 LAST_SECONDS = 10  # that a computation has to end in when the server ends
@@ -40,6 +41,7 @@ class _Job:
         self.waiting = {session}
         self.share = 0.0
         self.value: Any = None
+        self.bytes = 0  # of the value
         self.error: Exception | None = None
         self.seconds: float | None = None  # that it took; None until it has ended
         self.thread = threading.Thread(
@@ -52,6 +54,7 @@ class _Job:
         start = time.perf_counter()
         try:
             self.value = work(self._say)
+            self.bytes = weight(self.value)
         except (_Cancelled, UserError) as error:
             self.error = error
         except Exception as error:  # the server's log has the details, the reader gets a sentence
@@ -119,10 +122,18 @@ def _joined(key: Hashable, work: Callable[[Say], Any], session: object) -> _Job:
             job = _jobs[key] = _Job(work, session)
         job.waiting.add(session)
         _jobs.move_to_end(key)
-        ended = [other for other, other_job in _jobs.items() if other_job.has_ended]
-        for old in ended[:-MOST_KEPT]:
-            del _jobs[old]
+        _tidy()
     return job
+
+
+def _tidy() -> None:
+    """Give up what was asked for longest ago."""
+    ended = [key for key, job in _jobs.items() if job.has_ended]
+    room = MOST_BYTES
+    for place, key in enumerate(reversed(ended)):
+        room -= _jobs[key].bytes
+        if place >= MOST_KEPT or (place and room < 0):
+            del _jobs[key]
 
 
 @contextmanager

@@ -149,6 +149,46 @@ def test_networks(capsys, threads):
     check(capsys.readouterr().out, ["`three_layer_module`"])
 
 
+def test_roofline(capsys, threads):
+    from benchmarks import roofline
+
+    roofline.main(["--smallest"])
+    printed = capsys.readouterr().out
+    check(printed, ["`three_layer_module`"])
+    assert "GFLOP/s in float32" in printed
+
+
+def test_the_work_of_a_step_is_counted(threads):
+    """Multiplications and bytes against those of the layers' sizes."""
+    import torch
+    from torch import nn
+
+    from benchmarks import roofline
+    from vizlib import architectures
+    from vizlib.training.recipes import recipe
+    from vizlib.training.trial import Trial
+
+    batch, size = 6, (3, 16, 16)
+    trial = Trial("three_layer_module", size, recipe("one_cycle", batch_size=batch), "cpu")
+    works = roofline.work_of(trial)
+    arguments = architectures.get("three_layer_module").arguments_for(10, size)
+    model = architectures.create("three_layer_module", **arguments)
+    values = {}
+    layers = [each for each in model.modules() if isinstance(each, (nn.Conv2d, nn.Linear))]
+    for layer in layers:
+        layer.register_forward_hook(lambda layer, given, made: values.update({layer: made.shape}))
+    model(torch.zeros(batch, *size))
+    once = [2 * layer.weight[0].numel() * values[layer].numel() for layer in layers]
+    # forward, by the weights, and by the input of all but the first
+    assert sum(work.flops for work in works) == 3 * sum(once) - once[0]
+    first = next(work for work in works if work.name == "aten.convolution")
+    touched = batch * 3 * 16 * 16, layers[0].weight.numel(), values[layers[0]].numel()
+    bias = 0 if layers[0].bias is None else len(layers[0].bias)
+    assert first.bytes == first.dtype.itemsize * (sum(touched) + bias)
+    assert not {"aten.view", "aten.t", "aten.permute"} & {work.name for work in works}
+    assert {work.name for work in works} & {"aten.threshold_backward"}
+
+
 def test_the_script_for_gpus_is_right_to_its_last_line(tmp_path):
     """Where there is no GPU its lines run on the CPU, so that it will not fail on one."""
     ended = subprocess.run(

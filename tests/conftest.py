@@ -69,6 +69,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name in QUICK:
             item.add_marker(pytest.mark.quick)
+        if "browser" in item.keywords:
+            item.add_marker(pytest.mark.flaky(reruns=1))  # see CONTRIBUTING
         for mark in lacking.keys() & item.keywords.keys():
             item.add_marker(pytest.mark.skip(reason=lacking[mark]))
 

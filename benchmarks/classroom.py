@@ -35,8 +35,8 @@ from playwright.async_api import Error, async_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks import tables
+from benchmarks.browser import CHROMIUM
 from benchmarks.crowd import connection, exchange, opening
-from benchmarks.serve import CHROMIUM
 from benchmarks.servers import resident_bytes, server
 from vizlib.run import folders
 

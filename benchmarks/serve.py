@@ -1,7 +1,7 @@
 """The app as its users feel it: first pixels, a key press to new pixels, and a class of thirty.
 
-    python -m benchmarks.serve                    # all of it, about four minutes
-    python -m benchmarks.serve home keys          # only some of: home, keys, load
+    python -m benchmarks.serve                    # all of it, about six minutes
+    python -m benchmarks.serve home keys          # only some of: home, keys, load, switches
     python -m benchmarks.serve --smallest         # once each: whether it measures, not how fast
 
 Every part starts its own `streamlit run app.py` on a free port of 127.0.0.1, with a temporary
@@ -9,7 +9,7 @@ folder of runs in which lies an untrained ResNet-18 in its ImageNet form (224 x 
 up to 512 maps).
 
 - home: from the first address typed in a fresh browser profile, to the heading and the first filter
-  picture decoded; three fresh servers.
+  picture decoded; three fresh servers, and three more beside a thousand runs.
 - keys: on Feature maps in a browser, from the keydown event to the frame in which the new layer's
   picture is decoded: J through the 512-map layers, which the server has not computed yet, K back
   through the same ones, which it has; then the arrow keys, from unit to unit: the unit's map laid
@@ -18,8 +18,10 @@ up to 512 maps).
   Feature maps every four seconds on average, from sending to the message that the script has
   finished. Each answer is checked: no exception or error box, and the layer and unit asked for.
   "alone" is one such session. The clients run on the same machine and take their share of it.
+- switches: each page after a click in the menu, with torch in, until its script has ended and all
+  its pictures are there; and an empty page of Streamlit, which is the least there can be.
 
-Prints one Markdown table; the last column is the figure divided by its target. Of fewer than 20
+Prints Markdown tables; the last column is the figure divided by its target. Of fewer than 20
 figures the 95th percentile is the largest. Where a page no longer shows what is waited for, it ends
 with a sentence that says so. Needs Playwright, Debian's chromium and websockets.
 """
@@ -30,20 +32,17 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error
 
 from benchmarks import tables
+from benchmarks.browser import browser_page, must_show, settle
 from benchmarks.crowd import crowd
-from benchmarks.servers import make_run, server
+from benchmarks.servers import make_run, make_runs, server
+from benchmarks.switches import measure_switches
 
-CHROMIUM = dict(
-    executable_path="/usr/bin/chromium",
-    args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
-)
 LARGE, SHIPPED = "resnet18", "resnet32"  # the second is what the app opens on
 FIRST_512 = "layer4.0.conv1"
 NEW_LAYER = "next layer of 512 maps, not computed yet"
@@ -68,6 +67,8 @@ class Sizes:
     """How much is measured."""
 
     starts: int = 3  # of Home
+    runs: int = 1000  # that lie beside each other then
+    rounds: int = 4  # through all pages
     presses: int = 9  # of each key, at most 12
     sessions: int = 30  # at a time
     changes: int = 10  # of each session
@@ -75,7 +76,16 @@ class Sizes:
     models: tuple = (LARGE, SHIPPED)  # that the sessions look at
 
 
-SMALLEST = Sizes(starts=1, presses=1, sessions=1, changes=1, pause=0, models=(SHIPPED,))
+SMALLEST = Sizes(
+    starts=1,
+    runs=3,
+    rounds=1,
+    presses=1,
+    sessions=1,
+    changes=1,
+    pause=0,
+    models=(SHIPPED,),
+)
 
 
 def main(arguments=None):
@@ -114,15 +124,24 @@ def add_row(name, milliseconds, target):
 
 
 def measure_home(runs, sizes):
+    add_row(HOME, _starts(runs, sizes.starts), TARGETS[HOME])
+    with tempfile.TemporaryDirectory() as folder:
+        make_runs(Path(folder), sizes.runs)
+        name = f"{HOME}, {sizes.runs:,} runs of one's own"
+        add_row(name, _starts(Path(folder), sizes.starts), TARGETS[HOME])
+
+
+def _starts(runs, count):
+    """Milliseconds to the first pixels, of so many fresh servers."""
     taken = []
-    for _ in range(sizes.starts):
+    for _ in range(count):
         with server(runs) as address, browser_page() as page:
             start = time.perf_counter()
             page.goto(address, wait_until="commit")
             with must_show("Home", "a heading and the picture of the first filters"):
                 page.wait_for_function(HOME_IS_DRAWN)
             taken.append((time.perf_counter() - start) * 1000)
-    add_row(HOME, taken, TARGETS[HOME])
+    return taken
 
 
 HOME_IS_DRAWN = """() => {
@@ -182,35 +201,6 @@ def _pressed(page, key, picture, patience):
     return milliseconds
 
 
-def settle(page):
-    """Wait until the page has been connected, and no script has run, for 0.4 seconds on end."""
-    page.evaluate(QUIET)
-
-
-@contextmanager
-def must_show(page_name, what):
-    """Turns what a browser says of a page that lacks something into a sentence, and ends."""
-    try:
-        yield
-    except Error as error:
-        raise SystemExit(
-            f"The page {page_name} does not show {what}: has it changed? Then benchmarks/serve.py "
-            f"must look for something else. The browser says: {error.message.splitlines()[0]}"
-        ) from None
-
-
-QUIET = """() => new Promise((resolve, reject) => {
-  const app = document.querySelector('[data-testid="stApp"]').dataset, start = performance.now();
-  let since = start;
-  const look = () => {
-    const now = performance.now();
-    const isQuiet = app.testScriptState === 'notRunning' && app.testConnectionState === 'CONNECTED';
-    if (!isQuiet) since = now;
-    if (now - start > 60000) return reject(new Error('the script has not ended in 60 seconds'));
-    return now - since > 400 ? resolve() : setTimeout(look, 20);
-  };
-  look();
-})"""
 # components live in shadow roots
 FIND_PICTURES = """() => {
   window.shown = picture =>
@@ -268,19 +258,12 @@ def add_rows_of_many(name, many):
         print(f"{many.faults.count(fault)} times: {fault}", file=sys.stderr)
 
 
-@contextmanager
-def browser_page():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**CHROMIUM)
-        try:
-            page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-            page.set_default_timeout(60_000)
-            yield page
-        finally:
-            browser.close()
-
-
-PARTS = {"home": measure_home, "keys": measure_keys, "load": measure_load}
+PARTS = {
+    "home": measure_home,
+    "keys": measure_keys,
+    "load": measure_load,
+    "switches": measure_switches,
+}
 
 
 if __name__ == "__main__":

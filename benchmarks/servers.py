@@ -1,6 +1,7 @@
 """Servers of the app for the benchmarks, and an untrained network that they show."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -39,14 +40,21 @@ def make_run(runs, architecture, input_size):
     subprocess.run([sys.executable, "-c", MAKE_RUN, *given], cwd=ROOT, check=True)
 
 
+def make_runs(runs, count):
+    """So many runs: copies of a small one that ships, as if each had been trained here."""
+    source = ROOT / "checkpoints/digits_three_layer"
+    for number in range(count):
+        shutil.copytree(source, runs / f"{source.name}-{number:04d}", copy_function=os.link)
+
+
 @contextmanager
-def server(runs):
+def server(runs, app=ROOT / "app.py"):
     """The address of a fresh server, from the moment that it says it is healthy. runs: the folder
-    of its runs.
+    of its runs; app: the file that it serves.
     """
     port = _free_port()
     with tempfile.TemporaryFile("w+") as log:
-        process = _start(port, runs, log)
+        process = _start(port, runs, log, app)
         try:
             _wait_for_health(process, port, log)
             yield f"http://127.0.0.1:{port}"
@@ -75,12 +83,13 @@ def _free_port():
         return probe.getsockname()[1]
 
 
-def _start(port, runs, log):
+def _start(port, runs, log, app):
     settings = {"port": port, "address": "127.0.0.1", "headless": "true"}
     options = [f"--server.{name}={value}" for name, value in settings.items()]
+    options.append("--browser.gatherUsageStats=false")  # for one without settings of its own
     return subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", *options],
-        cwd=ROOT,
+        [sys.executable, "-m", "streamlit", "run", str(app), *options],
+        cwd=app.parent,
         env=os.environ | {"CONVSCOPE_RUNS": str(runs)},
         stdout=log,
         stderr=subprocess.STDOUT,

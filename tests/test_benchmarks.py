@@ -14,9 +14,10 @@ import pytest
 from tests.conftest import ROOT
 from vizlib.run import folders
 from vizlib.training import processor
+from vizlib.ui.frame import links
 
 SERVE = {  # the rows that each part promises, by how they begin
-    "home": ["Home, first pixels"],
+    "home": ["Home, first pixels", "Home, first pixels, 3 runs of one's own"],
     "keys": [
         "next layer of 512 maps, not computed yet",
         "layer of 512 maps, computed before",
@@ -28,6 +29,7 @@ SERVE = {  # the rows that each part promises, by how they begin
         "resnet32, 1 sessions: 1 reruns",
         "resnet32, 1 sessions: first pages",
     ],
+    "switches": ["An empty page of Streamlit", *links.titles()[1:], "Home"],
 }
 TRAINING = {
     "speed": ["`three_layer_module`"],
@@ -132,7 +134,11 @@ def test_pages_beside_a_training(interpreter):
 
 
 @pytest.mark.parametrize(
-    "part", ["load", *(pytest.param(part, marks=pytest.mark.browser) for part in ("home", "keys"))]
+    "part",
+    [
+        "load",
+        *(pytest.param(part, marks=pytest.mark.browser) for part in ("home", "keys", "switches")),
+    ],
 )
 def test_serve(part, interpreter):
     ended = interpreter("-m", "benchmarks.serve", part, "--smallest")

@@ -51,10 +51,8 @@ def show(run, picture):
 
 
 def way_to_larger(run):
-    """The way to the model that ships with the largest filters in colour, and with its weights,
-    where those in view are smaller.
-    """
-    largest = max(caches.run_list()[0], key=seen_side)
+    """The way to the model with the largest filters where those in view are smaller."""
+    largest = with_the_largest()
     if seen_side(largest) > max((3, *caches.filters_shape(run)[2:])):
         side = seen_side(largest)
         links.link(
@@ -64,6 +62,17 @@ def way_to_larger(run):
             layer="conv1",
             unit=0,
         )
+
+
+def with_the_largest():
+    """The model that ships with the largest filters in colour, and with its weights; of several the
+    one that has most of them.
+    """
+
+    def size(run):
+        return seen_side(run), *caches.filters_shape(run)[:1]
+
+    return max(caches.run_list()[0], key=size)
 
 
 def seen_side(run):
@@ -251,4 +260,10 @@ def its_numbers(display, unit):
     )
 
 
-page.run(show, "Filters", keeps=("channel", *weight_views.KEEPS), has_film=True)
+page.run(
+    show,
+    "Filters",
+    keeps=("channel", *weight_views.KEEPS),
+    has_film=True,
+    opens_on=lambda: with_the_largest().run_id,
+)

@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from vizlib.run import folders
+from vizlib.run.weights import load_weights
 from vizlib.ui.data import caches
 from vizlib.ui.frame.unit_picker import nearest
 
@@ -100,6 +101,36 @@ def test_a_page_shows_the_filters_of_the_layer_that_stands_in():
     app = opened("2_Filters", layer="relu2")
     assert "**16 filters of 5 × 5**, what each does with input channel 0" in said(app)
     assert "lenet, conv2, input channel 0" in said(app)
+
+
+def opened_bare(page, **query):
+    app = AppTest.from_file(str(APP), default_timeout=60).switch_page(f"pages/{page}.py")
+    for key, value in query.items():
+        app.query_params[key] = value
+    return fine(app.run())
+
+
+def test_filters_open_on_the_largest_where_nothing_else_is_chosen():
+    """By the files of weights: of the first filters in colour the largest, and most of them."""
+
+    def first_filters(run):
+        if not run.has("model.safetensors"):
+            return (0, 0)
+        weights = load_weights(run.path("model.safetensors")).values()
+        shape = next(tuple(one.shape) for one in weights if one.ndim == 4)
+        return (shape[2], shape[0]) if shape[1] == 3 else (0, 0)
+
+    runs = {run.run_id: first_filters(run) for run in folders.list_runs()[0]}
+    app = opened_bare("2_Filters")
+    for _ in range(2):
+        assert runs[app.selectbox(key="model").value] == max(runs.values())
+        assert "resnet32" in app.selectbox(key="model").options
+        fine(app.run())
+    app.selectbox(key="model").set_value("lenet").run()
+    assert app.selectbox(key="model").value == "lenet"
+    # what an address of before leaves out is what it was then
+    assert opened_bare("2_Filters", unit="3").selectbox(key="model").value == "resnet32"
+    assert opened_bare("3_Feature_maps").selectbox(key="model").value == "resnet32"
 
 
 def test_a_layer_that_the_next_model_lacks_gives_way_on_each_page():

@@ -40,7 +40,16 @@ _STYLE = widgets.WIDGETS / "page.css"
 _ONE_STEP_A_PAGE = f"<script>{widgets.text('history.js')}</script>"
 
 
-def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_in=OF_RUN):
+def run(
+    show,
+    title,
+    keeps=(),
+    beside=None,
+    follows=True,
+    has_film=False,
+    hands_in=OF_RUN,
+    opens_on=None,
+):
     """Draw a page: show(run, picture) fills it, with the run and the Picture chosen in the sidebar,
     None where none is chosen.
 
@@ -49,10 +58,13 @@ def run(show, title, keeps=(), beside=None, follows=True, has_film=False, hands_
     whether the whole page follows a training, see follow(). has_film: whether it shows the film's
     slider. hands_in: hands_in(run) is the hand_in.Offer of what this page shows, or a sentence
     where there is none yet; the run in view if left out, None for a page that hands in nothing.
+    opens_on: opens_on() is the id of the run that a reader sees who has chosen nothing at all yet.
     """
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
     before, st.session_state.page_in_view = st.session_state.get("page_in_view", title), title
     address.opened(before != title)
+    if opens_on and address.says_nothing():
+        st.session_state.model = opens_on()
     carried.opened(keeps)
     if before != title:
         charts.forget()

@@ -61,6 +61,11 @@ def opened(is_another_page: bool) -> None:
     st.session_state.address_as_sent = address_as_sent()
 
 
+def says_nothing() -> bool:
+    """Whether a session has just begun, with an address that names a page and nothing else."""
+    return "model" not in st.session_state and not st.query_params
+
+
 def _translate() -> bool:
     """Turn the names of an earlier address into those of today; whether there were any. Only the
     first page of a session is opened by such a link.

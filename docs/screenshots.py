@@ -33,7 +33,7 @@ SHOTS = {  # file name: address, height of the window
     "filters.webp": ("Filters?model=three_layer_sequential", 900),
     "large-filters.webp": ("Filters?model=resnet18_late_pool", 900),
     "feature-maps.webp": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
-    "unit.webp": ("Unit?model=resnet32&unit=5&random=true", 1500),
+    "unit.webp": ("Unit?model=resnet32&random=true", 1500),
     "class-evidence.webp": (
         "Class_evidence?model=resnet32&source=data+set&label=cat&index=13",
         1500,

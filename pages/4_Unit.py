@@ -55,15 +55,22 @@ def controls(run, picture):
             help="Every convolution, and the classes.",
         )
         layer = layers[layer_name]
-        best = strongest_unit(run, picture, layer)
+        best = worth_seeing(run, picture, layer)
         unit = pick_unit("Unit", layer.output_shape[0], st.container(width=140), best)
         return layer, unit, random_weights.switch()
 
 
-def strongest_unit(run, picture, layer):
-    """The unit that answers the picture in view most; None where there is none, or no such map."""
-    if picture is None or not layer.layout.shape:
+def worth_seeing(run, picture, layer):
+    """The unit of a layer that the page opens on: whose strongest images are most of one class, as
+    one is that looks for wheels; where they are not known, the one that answers the picture in view
+    most. None where there is none, or no such map.
+    """
+    if not layer.layout.shape:
         return None
+    shown = strongest_images.SHOWN
+    known = caches.unit_of_one_class(run, layer.name, shown) if caches.has_pictures(run) else None
+    if known is not None or picture is None:
+        return known
     return int(caches.feature_maps(run, picture, layer.name)[0].greatest.argmax())
 
 

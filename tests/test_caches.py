@@ -350,7 +350,13 @@ WATCHED = {
         lambda run: moments.probe_maps(run, *stored_step(run))[0],
     ),
 }
-WITH_A_TEST_OF_ITS_OWN = {"runs_at", "strongest", "held_out", "is_tested_on_shipped"}
+WITH_A_TEST_OF_ITS_OWN = {
+    "runs_at",
+    "strongest",
+    "unit_of_one_class",
+    "held_out",
+    "is_tested_on_shipped",
+}
 
 
 def equal(first, second):
@@ -464,16 +470,26 @@ def test_the_strongest_images_are_those_of_the_weights_and_of_their_file(folder)
         index = caches.strongest(folders.read_run(folder))
         return None if index is None else index[LAYER].values
 
+    def unit():
+        return caches.unit_of_one_class(folders.read_run(folder), LAYER, 9)
+
+    def expected_unit(found):
+        labels = caches.held_out(folders.read_run(folder)).labels
+        return strongest.of_one_class(found, labels, 9)
+
     first = put(folder, "model.safetensors", 1)
     assert values() is None
+    assert unit() is None
     found = strongest.of_run(first, data, lambda share: None)[LAYER].values
     before = values()
     assert equal(before, found)
+    assert unit() == expected_unit(caches.strongest(first)[LAYER])
     second = put(folder, "model.safetensors", 2)
     assert values() is None, "the file is of the weights that were there before"
     found = strongest.of_run(second, data, lambda share: None)[LAYER].values
     assert equal(values(), found)
     assert not equal(found, before)
+    assert unit() == expected_unit(caches.strongest(second)[LAYER])
 
 
 def test_the_held_out_images_are_those_of_the_run_s_own_file(folder):

@@ -332,3 +332,15 @@ def test_a_folder_that_cannot_be_written_and_a_cancelled_search_leave_no_file(
     monkeypatch.setattr(os, "replace", refused)
     assert strongest.of_run(run, dataset)["fc"].image_numbers.shape == (10, strongest.COUNT)
     assert sorted(run.folder.iterdir()) == before
+
+
+def test_the_unit_whose_images_are_most_of_one_class():
+    """Of the strongest three: unit 0 has two of class 1, unit 1 three of class 4, unit 2 as many of
+    class 0; the fourth does not count.
+    """
+    labels = np.array([1, 1, 4, 4, 4, 0, 0, 0])
+    numbers = np.array([[0, 1, 2, 1], [4, 2, 3, 0], [5, 6, 7, 5]], np.int32)
+    found = strongest.Strongest(np.zeros((3, 4)), numbers, np.zeros((3, 4, 2)))
+    assert strongest.of_one_class(found, labels, 3) == 1
+    assert strongest.of_one_class(found, labels, 4) == 2
+    assert strongest.of_one_class(found, labels, 2) == 0

@@ -82,6 +82,15 @@ class Index:
         return self._read(layer_name)
 
 
+def of_one_class(found: Strongest, labels: np.ndarray, count: int) -> int:
+    """The unit whose `count` strongest images are most of one class, the first of equal ones.
+    labels: int64, of all images that were looked at.
+    """
+    theirs = labels[found.image_numbers[:, :count]]
+    most = [np.bincount(of_unit).max() for of_unit in theirs]
+    return int(np.argmax(most))
+
+
 def unit_layers(layers: Sequence[Layer]) -> list[str]:
     """The names of those layers of a `layers.layer_table` with units to rank: all convolutions, and
     the logits, the last layer of a vector.

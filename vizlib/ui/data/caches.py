@@ -375,7 +375,14 @@ def unit_layers(run: Run) -> list[str]:
     return unit_layers(layers(run))
 
 
-@kept(_told(lambda run: (*state(run), are_shipped(run), *_strongest_changed(run))))
+def _with_strongest(run: Run) -> tuple[Any, ...]:
+    from vizlib.inside.strongest import FILE, FILE_OF_SHIPPED
+
+    changed = run.changed(FILE), run.changed(FILE_OF_SHIPPED)
+    return *state(run), are_shipped(run), *changed
+
+
+@kept(_told(_with_strongest))
 def strongest(run: Run) -> Index | None:
     """The Index of the images that excite the run's units most, as it lies in the run's folder;
     None where there is none of these weights.
@@ -385,10 +392,15 @@ def strongest(run: Run) -> Index | None:
     return load(run, dataset(run), held_out(run))
 
 
-def _strongest_changed(run: Run) -> list[Any]:
-    from vizlib.inside.strongest import FILE, FILE_OF_SHIPPED
+@kept(_told(_with_strongest))
+def unit_of_one_class(run: Run, layer_name: str, count: int) -> int | None:
+    """The unit of a layer whose strongest images are most of one class, of so many; None where they
+    have not been looked up.
+    """
+    from vizlib.inside.strongest import of_one_class
 
-    return [run.changed(FILE), run.changed(FILE_OF_SHIPPED)]
+    index = strongest(run)
+    return None if index is None else of_one_class(index[layer_name], held_out(run).labels, count)
 
 
 @kept(_state_of("config.json"))

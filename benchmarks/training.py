@@ -267,7 +267,7 @@ def measure_press(options, sizes):
         note=_types(),
     )
     _get_ready()
-    with _runs_of_its_own():
+    with runs_of_its_own():
         for seed in range(options.seeds or sizes.seeds or 3):
             first, whole, accuracy = _pressed(seed, sizes.epochs)
             tables.add(f"seed {seed}", f"{first:.1f}", f"{whole:.1f}", f"{accuracy:.1%}")
@@ -308,7 +308,7 @@ def _pressed(seed, epochs):
 
 
 @contextmanager
-def _runs_of_its_own():
+def runs_of_its_own():
     """A folder in which this process, and those that it starts, have their runs meanwhile."""
     before = os.environ.get("CONVSCOPE_RUNS")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -331,7 +331,7 @@ def measure_pages(options, sizes):
     columns = ("Feature maps of `resnet32` redrawn, one session", "median, ms")
     tables.begin(*columns, "95th percentile, ms", texts=1, note=_types())
     idle, training = [], []
-    with _runs_of_its_own() as folder, server(folder) as address:
+    with runs_of_its_own() as folder, server(folder) as address:
         _redrawn(address, 5 if sizes is WHOLE else 1)  # warm
         for _ in range(2 if sizes is WHOLE else 1):
             idle += _redrawn(address, sizes.redraws)

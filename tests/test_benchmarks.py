@@ -155,6 +155,12 @@ def test_networks(capsys, threads):
     check(capsys.readouterr().out, ["`three_layer_module`"])
 
 
+def test_estimates(interpreter):
+    ended = interpreter("-m", "benchmarks.estimates", "--smallest")
+    assert ended.returncode == 0, ended.stderr
+    check(ended.stdout, ["`three_layer_module`, digits, `small_set`, 2"])
+
+
 def test_roofline(capsys, threads):
     from benchmarks import roofline
 

@@ -67,7 +67,8 @@ def fresh_caches(monkeypatch, tmp_path):
 @pytest.mark.parametrize("page", [ROOT / "app.py", *PAGES], ids=lambda page: page.stem)
 def test_page_alone(page):
     app = fine(opened(page))
-    assert app.selectbox(key="model").value == "resnet32"
+    if page.stem != "2_Filters":  # which opens on the largest filters
+        assert app.selectbox(key="model").value == "resnet32"
 
 
 def walked(app):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
@@ -130,6 +129,7 @@ def calls(monkeypatch, fabricate):
 
 
 def script():
+    import streamlit as st
 
     from vizlib.ui.data import caches
     from vizlib.ui.train_panel import panel

@@ -52,7 +52,7 @@ UNIT_MAP = "arrow key to the unit's map"
 HOME = "Home, first pixels"
 # milliseconds; a minimal page of Streamlit takes 2,200 at first and 150 for a new picture
 TARGETS = {
-    HOME: 3000,
+    HOME: 2500,
     NEW_LAYER: 400,
     SAME_LAYER: 250,
     UNIT_OVER_INPUT: 250,
@@ -68,7 +68,8 @@ class Sizes:
 
     starts: int = 3  # of Home
     runs: int = 1000  # that lie beside each other then
-    rounds: int = 4  # through all pages
+    rounds: int = 4  # through the pages
+    pages: int = 100  # at most, besides Home
     presses: int = 9  # of each key, at most 12
     sessions: int = 30  # at a time
     changes: int = 10  # of each session
@@ -80,6 +81,7 @@ SMALLEST = Sizes(
     starts=1,
     runs=3,
     rounds=1,
+    pages=2,
     presses=1,
     sessions=1,
     changes=1,

@@ -45,7 +45,7 @@ CLICK = """([path, label]) => new Promise((resolve, reject) => {
 
 def measure_switches(runs, sizes):
     """Go through all pages by the menu, again and again; the first time apart."""
-    titles = [*links.titles()[1:], "Home"]
+    titles = [*links.titles()[1 : 1 + sizes.pages], HOME]
     tables.begin(
         "the page, after a click in the menu",
         "first time, ms",

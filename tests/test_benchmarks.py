@@ -29,7 +29,7 @@ SERVE = {  # the rows that each part promises, by how they begin
         "resnet32, 1 sessions: 1 reruns",
         "resnet32, 1 sessions: first pages",
     ],
-    "switches": ["An empty page of Streamlit", *links.titles()[1:], "Home"],
+    "switches": ["An empty page of Streamlit", *links.titles()[1:3], "Home"],
 }
 TRAINING = {
     "speed": ["`three_layer_module`"],

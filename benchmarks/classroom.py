@@ -186,6 +186,7 @@ async def _browser(browser, address, number, models, sizes, end, measured):
 def _check(title, faults, page_name, model, measured):
     """Note what is wrong with a page; of another model than asked for is the worst."""
     named = title.replace("\\", "")
+    faults = [fault for fault in faults if "Collapsed" not in fault]  # a verdict on the model
     if not faults and page_name and page_name not in NO_MODEL and model not in named:
         faults = [f"titled {named!r}"]
     measured.faults += [f"{page_name or 'Home'} of {model}: {fault}" for fault in faults]

@@ -15,6 +15,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from vizlib.images import photograph_names
 
+# how a script ends that has drawn its page: not a part of it alone, and not to begin once more
+WHOLE = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_WITH_COMPILE_ERROR)
 ATLAS = "convscope_atlas_view"  # the component that shows all maps of a layer
 
 
@@ -146,7 +148,7 @@ _KINDS = {"layer": "string_value", "unit": "double_value"}
 
 
 async def exchange(socket, message):
-    """Send, and receive until the script has finished: (Page, milliseconds)."""
+    """Send, and receive until the whole script has finished: (Page, milliseconds)."""
     page = Page()
     start = time.perf_counter()
     await socket.send(message.SerializeToString())
@@ -154,7 +156,7 @@ async def exchange(socket, message):
         content = await asyncio.wait_for(socket.recv(), 120)
         page.received += len(content)
         answer = ForwardMsg.FromString(content)
-        if answer.WhichOneof("type") == "script_finished":
+        if answer.WhichOneof("type") == "script_finished" and answer.script_finished in WHOLE:
             return page, (time.perf_counter() - start) * 1000
         _read(answer, page)
 

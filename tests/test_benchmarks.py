@@ -2,6 +2,7 @@
 and the tables say on what. What a page no longer shows ends them with one sentence.
 """
 
+import asyncio
 import math
 import os
 import subprocess
@@ -265,6 +266,41 @@ def test_an_answer_to_a_session_is_checked(changes, asked, expected):
     from benchmarks.crowd import faults
 
     assert faults(page_of_maps(**changes), **asked) == expected
+
+
+def test_a_page_has_come_when_its_whole_script_has_ended():
+    """Not a part of it that draws itself again, and not one that begins once more."""
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+    from benchmarks.crowd import exchange
+
+    def ended(how):
+        return ForwardMsg(script_finished=how).SerializeToString()
+
+    def titled(text):
+        message = ForwardMsg()
+        message.delta.new_element.heading.tag = "h1"
+        message.delta.new_element.heading.body = text
+        return message.SerializeToString()
+
+    class Socket:
+        answers = [
+            ended(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY),
+            titled("the page before"),
+            ended(ForwardMsg.FINISHED_EARLY_FOR_RERUN),
+            titled("the page"),
+            ended(ForwardMsg.FINISHED_SUCCESSFULLY),
+            titled("another"),
+        ]
+
+        async def send(self, content):
+            pass
+
+        async def recv(self):
+            return self.answers.pop(0)
+
+    page, _ = asyncio.run(exchange(Socket(), ForwardMsg()))
+    assert page.title == "the page"
 
 
 @pytest.mark.browser

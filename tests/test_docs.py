@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,14 @@ def test_the_lock_has_what_is_pinned_with_digests(lock, sources):
         pinned = re.findall(r"^([\w.-]+)==(\S+)", (ROOT / source).read_text(), re.MULTILINE)
         assert pinned
         assert dict(pinned).items() <= locked.items()
+
+
+def test_every_setting_of_the_server_is_one_that_streamlit_has():
+    """It passes over names that it does not know."""
+    from streamlit import config
+
+    given = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
+    names = [f"{part}.{name}" for part, values in given.items() for name in values]
+    known = config.get_config_options()
+    assert [name for name in names if name not in known and not name.startswith("theme.")] == []
+    assert given["runner"]["postScriptGC"] is False  # six tenths of a class's time, see docs/design

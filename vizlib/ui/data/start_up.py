@@ -35,8 +35,8 @@ def _freeze(loaded: tuple[str, ...]) -> None:
 def freeze() -> None:
     """Take what the heavy imports made out of garbage collection, once for each new one of them.
 
-    Streamlit collects after every rerun; with torch and torchvision in that takes a third of a
-    second under the interpreter's lock.
+    With torch and torchvision in, looking through all of it takes a third of a second under the
+    interpreter's lock.
     """
     _freeze(
         tuple(

@@ -1,6 +1,7 @@
 """Links between pages, and the menu: what is in view comes along."""
 
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -80,9 +81,14 @@ def _file_of(title):
 
 def _pages():
     """The files of all pages, in the order of their numbers."""
-    return sorted(
-        (ROOT / "pages").glob("[0-9]*_*.py"), key=lambda file: int(file.name.partition("_")[0])
-    )
+    folder = ROOT / "pages"
+    return _pages_in(folder, folder.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _pages_in(folder, changed):
+    """The same of a folder in a state: a page has a link to each, and asks for each."""
+    return sorted(folder.glob("[0-9]*_*.py"), key=lambda file: int(file.name.partition("_")[0]))
 
 
 # The menu: in its groups the pages by title, each with its icon. A page that is not named here

@@ -283,21 +283,21 @@ def test_a_page_has_come_when_its_whole_script_has_ended():
         message.delta.new_element.heading.body = text
         return message.SerializeToString()
 
-    class Socket:
-        answers = [
-            ended(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY),
-            titled("the page before"),
-            ended(ForwardMsg.FINISHED_EARLY_FOR_RERUN),
-            titled("the page"),
-            ended(ForwardMsg.FINISHED_SUCCESSFULLY),
-            titled("another"),
-        ]
+    answers = [
+        ended(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY),
+        titled("the page before"),
+        ended(ForwardMsg.FINISHED_EARLY_FOR_RERUN),
+        titled("the page"),
+        ended(ForwardMsg.FINISHED_SUCCESSFULLY),
+        titled("another"),
+    ]
 
+    class Socket:
         async def send(self, content):
             pass
 
         async def recv(self):
-            return self.answers.pop(0)
+            return answers.pop(0)
 
     page, _ = asyncio.run(exchange(Socket(), ForwardMsg()))
     assert page.title == "the page"

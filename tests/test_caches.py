@@ -42,6 +42,7 @@ BY_TIME = {
     "data_set": 600,
     "picture_sizes": 600,
     "class_samples": 600,
+    "class_sheets": 600,
 }  # read anew after so many seconds
 OF_A_RUN = {"dataset"}
 

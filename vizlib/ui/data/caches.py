@@ -549,6 +549,18 @@ def class_samples(
         return ClassSamplesDisplay.from_dataset(data_set(name, state), part, labels, across)
 
 
+@kept(seconds=DATA_SECONDS)
+def class_sheets(
+    name: str, state: float, part: str, labels: tuple[int, ...]
+) -> list[tuple[bytes, int] | None]:
+    """class_samples(...) as a picture of each label: PNG bytes and their width, which Streamlit
+    then leaves as they are; None where there is none of it.
+    """
+    display = class_samples(name, state, part, labels)
+    sheets = [display.of_class(number) for number in range(len(labels))]
+    return [sheet and (sheet.png(), sheet.image().width) for sheet in sheets]
+
+
 # a search for pictures that occur twice takes long: its results stay
 _twins: dict[tuple[str, float], tuple[Fingerprints, Pairs]] = {}
 

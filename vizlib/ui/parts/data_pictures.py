@@ -30,7 +30,7 @@ def samples(name, state, dataset):
     if class_name != ALL:
         labels = [dataset.class_names.index(class_name)]
     display = caches.class_samples(name, state, part, tuple(labels))
-    _rows(dataset, display, labels)
+    _rows(dataset, caches.class_sheets(name, state, part, tuple(labels)), labels)
     more = len(dataset.class_names) - MOST_CLASSES
     said = f" The first {MOST_CLASSES} classes; choose one for the others." if more > 0 else ""
     caption(
@@ -41,17 +41,16 @@ def samples(name, state, dataset):
     )
 
 
-def _rows(dataset, display, labels):
+def _rows(dataset, sheets, labels):
     """The names of the classes, and the pictures in one sheet for each."""
-    across = display.across
-    for number, label in enumerate(labels):
+    for label, sheet in zip(labels, sheets, strict=True):
         st.markdown(f"**{plain(dataset.class_names[label])}**")
-        sheet = display.of_class(number)
         if sheet is None:
             st.caption("There is none in this split.")
             continue
+        png, width = sheet
         alt = f"pictures of {dataset.class_names[label]}"
-        st.image(sheet.png(), alt=alt, output_format="PNG", width=64 * min(across, 10))
+        st.image(png, alt=alt, output_format="PNG", width=width)
 
 
 def sizes(name, state):

@@ -20,7 +20,7 @@ import streamlit as st
 
 from vizlib.ui.streamlit_internals import is_drawing
 
-BYTES = 600_000_000
+BYTES = 400_000_000
 LEAST = 2_000  # of a result, with its place among the others
 MOST_PARTS = 100_000  # of a result that are looked at
 _PLAIN = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)

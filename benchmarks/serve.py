@@ -95,10 +95,12 @@ def main(arguments=None):
     sizes = replace(Sizes(), sessions=options.sessions, presses=options.presses)
     if options.smallest:
         sizes = SMALLEST
-    columns = ("what", "median, ms", "95th percentile, ms", "target for the median, ms")
-    tables.begin(*columns, "median / target", texts=1)
+    wanted = [part for part in PARTS if part in (options.parts or PARTS)]
+    if wanted != ["switches"]:  # which has a table of its own, and comes last
+        columns = ("what", "median, ms", "95th percentile, ms", "target for the median, ms")
+        tables.begin(*columns, "median / target", texts=1)
     with tempfile.TemporaryDirectory() as runs:
-        for part in options.parts or PARTS:
+        for part in wanted:
             PARTS[part](Path(runs), sizes)
 
 

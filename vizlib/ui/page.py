@@ -62,9 +62,10 @@ def run(
     """
     st.session_state.setdefault("kept_by_page", {})[title] = keeps
     before, st.session_state.page_in_view = st.session_state.get("page_in_view", title), title
-    address.opened(before != title)
-    if opens_on and address.says_nothing():
-        st.session_state.model = opens_on()
+    has_default = opens_on is not None and address.says_nothing()
+    if has_default:  # in the address too: a link to what is in view, and a reload, must lead there
+        st.query_params["model"] = opens_on()
+    address.opened(before != title or has_default)
     carried.opened(keeps)
     if before != title:
         charts.forget()

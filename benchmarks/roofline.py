@@ -95,13 +95,10 @@ def _add(name, batch, machine):
 def work_of(trial):
     """The Work of one step of a training, in order."""
     import torch
-    import torch.nn.functional as F
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import flop_registry
 
-    from vizlib import architectures
-    from vizlib.training.optimisers import make_optimisers
-    from vizlib.training.precision import autocast_of, half_type
+    from vizlib.training.trial import step_of
 
     works = []
 
@@ -119,23 +116,10 @@ def work_of(trial):
                 works.append(Work(str(function.overloadpacket), flops, size, dtype))
             return result
 
-    device = torch.device(trial.device)
-    arguments = architectures.get(trial.architecture).arguments_for(10, trial.input_size)
-    model = architectures.create(trial.architecture, **arguments).train()
-    model.to(memory_format=torch.channels_last)
-    autocast = autocast_of(device, half_type(device, model, trial.input_size))
-    optimisers = make_optimisers(model, trial.recipe)
-    images = torch.randn(trial.recipe.batch_size, *trial.input_size)
-    images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(len(images)) % 10
-    for watch in (None, Watch()):  # the first step makes the optimiser's state
-        with watch or torch.enable_grad():
-            with torch.autocast(**autocast):
-                logits = model(images)
-            F.cross_entropy(logits.float(), labels).backward()
-            for optimiser in optimisers:
-                optimiser.step()
-                optimiser.zero_grad(set_to_none=True)
+    step = step_of(trial)
+    step()  # which makes the optimiser's state
+    with Watch():
+        step()
     return works
 
 

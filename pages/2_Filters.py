@@ -53,8 +53,8 @@ def show(run, picture):
 def way_to_larger(run):
     """The way to the model with the largest filters where those in view are smaller."""
     largest = with_the_largest()
-    if seen_side(largest) > max((3, *caches.filters_shape(run)[2:])):
-        side = seen_side(largest)
+    side, _ = seen_filters(largest)
+    if side > max((3, *caches.filters_shape(run)[2:])):
         links.link(
             "Filters",
             f"Larger ones, {side} × {side}: {plain(largest.run_id)} →",
@@ -68,17 +68,15 @@ def with_the_largest():
     """The model that ships with the largest filters in colour, and with its weights; of several the
     one that has most of them.
     """
-
-    def size(run):
-        return seen_side(run), *caches.filters_shape(run)[:1]
-
-    return max(caches.run_list()[0], key=size)
+    return max(caches.run_list()[0], key=seen_filters)
 
 
-def seen_side(run):
-    """The side of a shipped run's first filters, if they are in colour and its weights are here."""
+def seen_filters(run):
+    """(side, number) of a shipped run's first filters, if they are in colour and its weights are
+    here; else (0, 0).
+    """
     shape = caches.filters_shape(run) if run.ships and run.has("model.safetensors") else ()
-    return min(shape[2:]) if shape and shape[1] == 3 else 0
+    return (min(shape[2:]), shape[0]) if shape and shape[1] == 3 else (0, 0)
 
 
 def no_filters(run):

@@ -11,14 +11,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vizlib.training import of_machine
 from vizlib.training.recipes import Recipe
-from vizlib.training.schedules import side_share
+from vizlib.training.schedules import picture_size, side_share
 
 if TYPE_CHECKING:
     import torch
@@ -81,22 +81,46 @@ def begin(trial: Trial) -> None:
 
 
 def measured(trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool = False) -> float:
-    """Train for a second; whole images a second. dtype: to compute in (default: that which the
-    device is fast in). compiled: by torch.compile, which takes minutes before.
+    """Train for a second; whole images a second. dtype, compiled: as step_of() takes them."""
+    import torch
+
+    from vizlib.training import devices
+    from vizlib.training.threads import Threads
+
+    device, recipe = torch.device(trial.device), trial.recipe
+    step = step_of(trial, dtype, compiled=compiled)
+    threads = Threads(device, recipe.batch_size * math.prod(_picture_size(trial)))
+    steps, start = 0, 0.0
+    with threads.chosen():
+        while steps < FIRST_STEPS + LEAST_STEPS or time.perf_counter() - start < SECONDS:
+            if steps == FIRST_STEPS:
+                devices.wait_for(device)
+                start = time.perf_counter()
+            with threads.step():
+                step()
+            steps += 1
+        devices.wait_for(device)
+        taken = time.perf_counter() - start
+    return recipe.batch_size * (steps - FIRST_STEPS) / taken * side_share(recipe, 0) ** 2
+
+
+def step_of(
+    trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool = False
+) -> Callable[[], None]:
+    """What takes one step of this training, on pictures of noise that lie on the device.
+
+    dtype: to compute in (default: that which the device is fast in). compiled: by torch.compile,
+    which takes minutes at the first step.
     """
     import torch
     import torch.nn.functional as F
 
     from vizlib import architectures
-    from vizlib.training import devices
     from vizlib.training.optimisers import make_optimisers
     from vizlib.training.precision import autocast_of, half_type
-    from vizlib.training.schedules import picture_size
-    from vizlib.training.threads import Threads
 
-    device, recipe = torch.device(trial.device), trial.recipe
-    channels, *sides = trial.input_size
-    height, width = picture_size(recipe, sides, 0)
+    device, recipe, channels = torch.device(trial.device), trial.recipe, trial.input_size[0]
+    height, width = _picture_size(trial)
     arguments = architectures.get(trial.architecture).arguments_for(10, trial.input_size)
     model = architectures.create(trial.architecture, **arguments).train()
     model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -107,23 +131,21 @@ def measured(trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool =
     images = torch.randn(recipe.batch_size, channels, height, width, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(recipe.batch_size, device=device) % 10
-    threads, steps, start = Threads(device, recipe.batch_size * height * width), 0, 0.0
-    with threads.chosen():
-        while steps < FIRST_STEPS + LEAST_STEPS or time.perf_counter() - start < SECONDS:
-            if steps == FIRST_STEPS:
-                devices.wait_for(device)
-                start = time.perf_counter()
-            with threads.step():
-                with torch.autocast(**autocast):
-                    logits = network(images)
-                F.cross_entropy(logits.float(), labels).backward()
-                for optimiser in optimisers:
-                    optimiser.step()
-                    optimiser.zero_grad(set_to_none=True)
-            steps += 1
-        devices.wait_for(device)
-        taken = time.perf_counter() - start
-    return recipe.batch_size * (steps - FIRST_STEPS) / taken * side_share(recipe, 0) ** 2
+
+    def step() -> None:
+        with torch.autocast(**autocast):
+            logits = network(images)
+        F.cross_entropy(logits.float(), labels).backward()
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _picture_size(trial: Trial) -> tuple[int, int]:
+    """(height, width) of the pictures at the beginning."""
+    return picture_size(trial.recipe, trial.input_size[1:], 0)
 
 
 def _told(content: Mapping[str, Any]) -> Trial:

@@ -68,12 +68,6 @@ def clear() -> None:
         _all.clear()
 
 
-def held() -> int:
-    """Bytes that all results together hold."""
-    with _changed:
-        return int(_all.currsize)
-
-
 def waits(words: str) -> AbstractContextManager[Any]:
     """Around what takes long: the words stand on the page meanwhile, where one is drawn."""
     return st.spinner(words) if words and is_drawing() else nullcontext()

@@ -28,7 +28,7 @@ from vizlib.run.events import EventLog
 from vizlib.run.folders import read_run
 from vizlib.run.predictions import Predictions, load_predictions
 from vizlib.run.weights import load_into, load_weights
-from vizlib.training import loop, measures, number_types, prepared, requests, state
+from vizlib.training import loop, measures, noted, number_types, prepared, requests, state
 from vizlib.training.config import make_config, splits
 from vizlib.training.evaluation import evaluate
 from vizlib.training.loop import carry_on, train
@@ -988,6 +988,21 @@ def test_killed_rows_after_the_saved_state_are_undone_once(tmp_path, whole_runs)
     assert run.best["step"] == whole.best["step"]
     for file in ("model.safetensors", "evaluations.safetensors"):
         assert run.path(file).read_bytes() == whole.path(file).read_bytes()
+
+
+def test_long_epochs_are_saved_in_their_middle(tmp_path, whole_runs, monkeypatch):
+    """Where an epoch takes an hour, an end that nobody asked for takes back minutes of it."""
+    whole, folder = whole_runs("muon"), tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(noted, "UNSAVED_SECONDS", 0)
+        run = stopped_after(folder, whole.config, 28, end="killed")
+    assert run.status == "interrupted"
+    assert 28 not in [row["step"] for row in run.events_of("epoch")]
+    run = resume(folder)
+    assert run.events_of("resumed")[0]["step"] == 28
+    for event in ("epoch", "gradients", "finished"):
+        assert without_times(run.events_of(event)) == without_times(whole.events_of(event))
+    assert run.path("model.safetensors").read_bytes() == whole.path("model.safetensors").read_bytes()
 
 
 def test_killed_before_anything_was_saved_it_starts_anew(tmp_path, whole_runs):

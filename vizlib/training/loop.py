@@ -170,6 +170,7 @@ class Training:
                     self._take_snapshot()
                 if evaluations.is_due(self._progress()):
                     self._evaluate()
+                self._save_if_overdue()
                 # after all that belongs to the step, which the state saved then has behind it
                 wish = self._wait_out(wish)
                 if not self._goes_on(wish):
@@ -457,6 +458,11 @@ class Training:
                 optimisers=[optimiser.state_dict() for optimiser in self.optimisers],
                 scaler=self.scaler.state_dict(),
             )
+
+    def _save_if_overdue(self) -> None:
+        if self.group.leads and self.noted.state_is_overdue():
+            with self.clock.stopped():
+                self._save()
 
     # The end
 

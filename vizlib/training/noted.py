@@ -25,6 +25,7 @@ from vizlib.training.snapshots import Snapshots
 from vizlib.training.tensorboard import TensorBoard
 
 SAVE_SECONDS = 20  # the state is saved no more often than this while nothing asks for it
+UNSAVED_SECONDS = 300  # nor less often, however far evaluations lie apart
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Noted:
         self._snapshots = Snapshots(folder, prepared.model, *prepared.probe)
         self._tensorboard = TensorBoard(folder, [name for name, _ in prepared.layers])
         self._matrices = Matrices(folder)
+        self._began_at = time.monotonic()
         self._saved_at = -inf
         # of the pictures that were learned from last, as far as events tell: the network's input
         _, height, width = prepared.probe[0].shape
@@ -193,6 +195,10 @@ class Noted:
     def state_is_due(self) -> bool:
         """Whether the state was not saved for some time."""
         return time.monotonic() - self._saved_at > SAVE_SECONDS
+
+    def state_is_overdue(self) -> bool:
+        """Whether it was not saved for so long that it is, in the middle of an epoch."""
+        return time.monotonic() - max(self._saved_at, self._began_at) > UNSAVED_SECONDS
 
     def save_state(self, **values: Any) -> None:
         """Save what is needed to resume, unless the weights hold what are no numbers: an earlier

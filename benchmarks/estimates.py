@@ -86,18 +86,11 @@ def _promised(training):
     order = _order(training)
     dataset = datasets.load(training.dataset)
     size = tuple(make_config(order, dataset).input_size)
-    tried = trial.Trial(training.architecture, size, order.recipe, "cpu")
+    tried = trial.trial_of(order, size)
     trial.begin(tried)
     while trial.is_under_way(tried):
         time.sleep(0.1)
-    seconds, source = estimate(
-        training.architecture,
-        training.dataset,
-        order.recipe,
-        "cpu",
-        images=len(dataset.splits["train"]),
-        input_size=size,
-    )
+    seconds, source = estimate(order, images=len(dataset.splits["train"]), input_size=size)
     if "tried" not in source:
         raise SystemExit(f"{training}: nothing was tried, but {source}")
     return seconds

@@ -2,6 +2,7 @@
 of them.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -23,7 +24,7 @@ from vizlib.run.events import EventLog
 from vizlib.run.folders import open_run
 from vizlib.run.predictions import load_predictions
 from vizlib.training import launcher, requests, worker
-from vizlib.training.estimate import START_SECONDS, estimate
+from vizlib.training.estimate import START_SECONDS, estimate, known_speed
 from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
 from vizlib.training.state import NAME as STATE
@@ -486,9 +487,8 @@ def test_what_ends_the_training_before_ends_the_waiting_one_too(
 
 def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
     digits = dict(images=1437, input_size=(1, 8, 8))
-    assert (
-        estimate("airbench", "digits", recipe("minute"), "cpu", **digits)[0] == 60 + START_SECONDS
-    )
+    minute = Order("airbench", "digits", recipe("minute"))
+    assert estimate(minute, **digits)[0] == 60 + START_SECONDS
     folder = runs_root / "run"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(tiny_run.config.as_dict()))
@@ -502,43 +502,46 @@ def test_an_estimate_is_of_earlier_runs_or_of_the_budget(runs_root, tiny_run):
         for step, epoch, time in ((1, 0.5, 100.0), (9, 2.5, 104.0))
     ]
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+
+    def asked(epochs=7, **given):
+        return Order("three_layer_module", "digits", recipe("sgd", epochs=epochs), **given)
+
     # two thousand images in four seconds
-    seconds, source = estimate(
-        "three_layer_module", "digits", recipe("sgd", epochs=7), "cpu", **digits
-    )
+    seconds, source = estimate(asked(), **digits)
     assert seconds == pytest.approx(7 * 1437 / 500 + START_SECONDS)
     assert source == "from earlier runs here"
     # which that run was not on
-    seconds, source = estimate(
-        "three_layer_module", "digits", recipe("sgd", epochs=7), "cuda:0", **digits
-    )
+    seconds, source = estimate(asked(device="cuda:0"), **digits)
     assert source == "guessed from its size"
     assert 0 < seconds - START_SECONDS < np.inf
-    assert estimate("three_layer_module", "digits", recipe("sgd", epochs=14), "cuda:0", **digits)[
-        0
-    ] - START_SECONDS == pytest.approx(2 * (seconds - START_SECONDS))
+    twice = estimate(asked(14, device="cuda:0"), **digits)[0]
+    assert twice - START_SECONDS == pytest.approx(2 * (seconds - START_SECONDS))
     # which it did not get
-    larger = estimate(
-        "three_layer_module",
-        "digits",
-        recipe("sgd", epochs=7),
-        "cpu",
-        images=1437,
-        input_size=(1, 16, 16),
-    )
+    larger = estimate(asked(), images=1437, input_size=(1, 16, 16))
     assert larger[1] == "guessed from its size"
-    with pytest.raises(UserError):
-        estimate("nonesuch", "digits", recipe("sgd"), "cpu", **digits)
 
 
-def test_an_estimate_imports_no_torch(interpreter, tmp_path):
-    code = (
-        "import sys; from vizlib.training import estimate, recipes; "
-        "print(estimate.estimate('lenet', 'digits', recipes.recipe('sgd'), 'cpu', images=9, "
-        "input_size=(1, 8, 8)), 'torch' in sys.modules)"
-    )
-    ended = interpreter("-c", code, CONVSCOPE_RUNS=str(tmp_path))
-    assert ended.stdout == "(None, 'not known yet') False\n", ended.stdout + ended.stderr
+def test_the_speed_of_a_run_is_of_its_form(runs_root, tiny_run):
+    """A narrower network of the same name is faster."""
+    folder = runs_root / "run"
+    folder.mkdir()
+    config = tiny_run.config.as_dict() | {
+        "architecture": "airbench",
+        "arguments": {"num_classes": 10, "in_channels": 1, "widths": [4, 6, 8]},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    figures = dict(seconds=1.0, train_loss=1.0, learning_rate=0.1)
+    events = [
+        dict(event="queued", device="cpu", asked=0.0),
+        dict(event="started", parameters=1, train_images=1000),
+        dict(event="step", step=1, epoch=0.5, time=100.0, **figures),
+        dict(event="step", step=9, epoch=2.5, time=104.0, **figures),
+    ]
+    (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    usual = Order("airbench", "digits", recipe("sgd"))
+    narrow = dataclasses.replace(usual, arguments={"widths": [4, 6, 8]})
+    assert known_speed(narrow, (1, 8, 8))[0] == pytest.approx(500)
+    assert known_speed(usual, (1, 8, 8))[0] is None
 
 
 def test_runs_that_ship_are_never_resumed():

@@ -160,7 +160,7 @@ def test_a_better_start_is_the_best_of_the_same_network_on_other_data():
 
 def test_a_run_is_trained_again_as_it_was(tmp_path):
     order = Order(
-        "three_layer_module",
+        "airbench",
         "digits",
         recipe("nesterov", epochs=1, batch_size=77, clip=2.5),
         seed=5,
@@ -168,6 +168,7 @@ def test_a_run_is_trained_again_as_it_was(tmp_path):
         frozen=1,
         side=12,
         whole=True,
+        arguments={"widths": [8, 10, 6]},
     )
     dataset = datasets.load("digits")
     run = train(tmp_path / "run", make_config(order, dataset), dataset, say=lambda line: None)

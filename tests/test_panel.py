@@ -16,12 +16,12 @@ from filelock import FileLock
 from streamlit.testing.v1 import AppTest
 
 from tests.conftest import forget_all
-from vizlib import datasets
+from vizlib import architectures, datasets
 from vizlib.displays.sparkline import POINTS, sparkline
 from vizlib.errors import UserError
 from vizlib.run import events, folders
 from vizlib.run.images import TRAINED, RunImages, save_images
-from vizlib.training import launcher
+from vizlib.training import launcher, of_machine, trial
 from vizlib.training.order import Order
 from vizlib.training.recipes import LIMITS, RECIPES, Recipe, recipe, recipe_for
 from vizlib.training.remembered import without_inherited
@@ -460,6 +460,44 @@ def like(fabricate):
         start={"run": "earlier"},
         frozen=1,
     )
+
+
+def test_a_slow_machine_trains_a_smaller_network_in_the_same_seconds(calls, monkeypatch, tmp_path):
+    """The form says which, and that is what the launcher gets; the speed is known once a second was
+    tried.
+    """
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    app = drawn(opened=True)
+    app.selectbox(key="train_architecture").select("airbench").run()
+    app.selectbox(key="train_dataset").select("digits").run()
+    field(app, "recipe", "airbench digits").select("minute").run()
+    assert "learns most" not in texts(fine(app))
+    usual = Order("airbench", "digits", RECIPES["minute"], device=launcher.devices()[0])
+    of_machine.keep(trial.FILE, trial.trial_of(usual, (1, 8, 8)).of, 0.5)
+    narrow = architectures.get("airbench").forms[0].arguments
+    app.run()
+    said = f"Of airbench widths {', '.join(map(str, narrow['widths']))} learns most in 60 s on"
+    assert said in texts(fine(app))
+    app.button(key="train_press").click().run()
+    assert calls[0][1] == dataclasses.replace(usual, arguments=narrow)
+
+
+def test_a_network_in_view_is_trained_again_in_its_own_form(
+    calls, fabricate, monkeypatch, tmp_path
+):
+    """Whatever this machine would choose."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    own = {"widths": [9, 11, 7]}
+    fabricate(
+        "narrow",
+        architecture="airbench",
+        arguments={"num_classes": 10, "in_channels": 1, **own},
+        recipe=dict(vars(RECIPES["minute"])),
+    )
+    app = drawn("narrow", opened=True, begins=True)
+    assert field(app, "recipe", "airbench digits").value == "as narrow"
+    app.button(key="train_press").click().run()
+    assert calls[0][1].arguments == own
 
 
 def test_opened_for_the_first_time_it_is_filled_like_the_run_in_view(calls, like):

@@ -5,6 +5,7 @@ however it ends.
 import contextlib
 import dataclasses
 import errno
+import itertools
 import json
 import math
 import os
@@ -694,9 +695,18 @@ def test_large_networks_learn_from_tiny_pictures(tmp_path, architecture):
     assert all(math.isfinite(norm) for row in run.events_of("gradients") for norm in row["norms"])
 
 
-def test_growing_pictures(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("side", "growth"),
+    [
+        (42, [(1 / 2, 12), (1 / 3, 21), (1 / 6, 42)]),
+        (32, [(2 / 5, 20), (7 / 20, 26), (1 / 4, 32)]),
+    ],
+)
+def test_growing_pictures(tmp_path, monkeypatch, side, growth):
     """Half of the steps on pictures of 2/7 of the side, a third on half of it, the rest on whole
-    ones; a resumed training goes on with the size that it left.
+    ones; small pictures grow less. A resumed training goes on with the size that it left.
+
+    growth: the shares of the steps, and the side of their pictures.
     """
     sides, learn = [], loop.Training._learn
     monkeypatch.setattr(
@@ -709,35 +719,32 @@ def test_growing_pictures(tmp_path, monkeypatch):
     )
     dataset = noise()
     growing = recipe("growing", epochs=3, batch_size=8)
-    config = make_config(Order("resnet32", "noise", growing, side=28), dataset)
+    config = make_config(Order("resnet32", "noise", growing, side=side), dataset)
     steps = 3 * -(-len(dataset.splits["train"]) // 8)
     stopped_after(tmp_path / "run", config, steps // 2 + 1, dataset)
     run = resume(tmp_path / "run", dataset)
     assert run.status == "finished"
-    assert len(sides) == steps
-    assert sides == [
-        (side, side)
-        for side in [8] * math.ceil(steps / 2)
-        + [14] * (math.ceil(steps * 5 / 6) - math.ceil(steps / 2))
-        + [28] * (steps // 6)
-    ]
+    ends = [math.ceil(steps * share) for share in itertools.accumulate(of for of, _ in growth)]
+    expected = []
+    for end, (_, small) in zip([*ends[:-1], steps], growth, strict=True):
+        expected += [(small, small)] * (end - len(expected))
+    assert sides == expected
     assert [(row["step"], row["height"], row["width"]) for row in run.events_of("pictures")] == [
-        (sides.index((side, side)), side, side) for side in (8, 14, 28)
+        (sides.index((small, small)), small, small) for _, small in growth
     ]
-    assert run.input_size == (1, 28, 28)
-    assert (
-        0
-        < relative_cost(recipe("growing"))
-        == pytest.approx((1 / 2) * (2 / 7) ** 2 + (1 / 3) * (1 / 2) ** 2 + 1 / 6)
-    )
+    assert run.input_size == (1, side, side)
+    cost = sum(share * (small / side) ** 2 for share, small in growth)
+    assert 0 < relative_cost(growing, (side, side)) == pytest.approx(cost)
 
 
 @pytest.mark.parametrize(
-    ("architecture", "side"), [("lenet", 32), ("vgg16_slim", 64), ("three_layer_module", 32)]
+    ("architecture", "side", "smallest"),
+    [("lenet", 32, 20), ("vgg16_slim", 64, 18), ("three_layer_module", 32, 20)],
 )
-def test_a_network_for_one_side_cannot_have_growing_pictures(tmp_path, architecture, side):
+def test_a_network_for_one_side_cannot_have_growing_pictures(
+    tmp_path, architecture, side, smallest
+):
     config = make_config(Order(architecture, "noise", recipe("growing"), side=side), noise())
-    smallest = round(side * 2 / 7)
     with pytest.raises(
         UserError,
         match=rf"^{architecture} cannot begin with pictures of {smallest} × {smallest} pixels and "
@@ -1002,7 +1009,9 @@ def test_long_epochs_are_saved_in_their_middle(tmp_path, whole_runs, monkeypatch
     assert run.events_of("resumed")[0]["step"] == 28
     for event in ("epoch", "gradients", "finished"):
         assert without_times(run.events_of(event)) == without_times(whole.events_of(event))
-    assert run.path("model.safetensors").read_bytes() == whole.path("model.safetensors").read_bytes()
+    assert (
+        run.path("model.safetensors").read_bytes() == whole.path("model.safetensors").read_bytes()
+    )
 
 
 def test_killed_before_anything_was_saved_it_starts_anew(tmp_path, whole_runs):

@@ -7,6 +7,7 @@ import pytest
 from vizlib.run import folders
 from vizlib.training import estimate, of_machine, optimisers, trial
 from vizlib.training.estimate import START_SECONDS, epochs_within
+from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
 from vizlib.training.schedules import relative_cost
 from vizlib.training.trial import Trial
@@ -104,24 +105,20 @@ def test_a_speed_is_of_one_network_size_batch_and_optimiser():
 
 def test_an_estimate_is_of_what_was_tried(runs_root):
     of_machine.keep(trial.FILE, tried().of, 250.0)
-    seconds, source = estimate.estimate(
-        "three_layer_module",
-        "digits",
-        tried(epochs=7).recipe,
-        "cpu",
-        images=1500,
-        input_size=DIGITS,
-    )
+    order = Order("three_layer_module", "digits", tried(epochs=7).recipe)
+    seconds, source = estimate.estimate(order, images=1500, input_size=DIGITS)
     assert seconds == pytest.approx(7 * 1500 / 250 + START_SECONDS)
     assert source == "from a second that was tried here"
     assert folders.list_runs(shipped=False)[0] == []
 
 
 def test_epochs_within_a_time():
-    assert epochs_within(recipe("minute", seconds=30.0), 600.0, 9000) == pytest.approx(2.0)
+    size = (3, 224, 224)
+    plain = recipe("nesterov", seconds=30.0)
+    assert epochs_within(plain, 600.0, 9000, size) == pytest.approx(2.0)
     growing = recipe("growing", seconds=30.0)
-    expected = 2.0 / relative_cost(growing)
-    assert epochs_within(growing, 600.0, 9000) == pytest.approx(expected)
+    expected = 2.0 / relative_cost(growing, size[1:])
+    assert epochs_within(growing, 600.0, 9000, size) == pytest.approx(expected)
     assert expected > 4
 
 

@@ -27,7 +27,21 @@ from vizlib.errors import UserError, unknown
 if TYPE_CHECKING:
     from torch import nn
 
+OF_THE_DATA = ("num_classes", "in_channels", "image_size")  # arguments that a data set decides
 _registry: dict[str, Architecture] = {}
+
+
+@dataclass(frozen=True)
+class Form:
+    """Other arguments of an architecture, for trainings that end after some seconds.
+
+    epochs: it learns most where the usual form gets through so many or more in that time.
+    accuracy: what it reaches then at least on the test images of CIFAR-10.
+    """
+
+    epochs: float
+    arguments: dict[str, Any]
+    accuracy: float
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ class Architecture:
     summary: str  # one sentence
     partners: dict[str, str]
     pretrained: str
+    forms: tuple[Form, ...] = ()
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -55,11 +70,7 @@ class Architecture:
         """The arguments that fit a data set of `num_classes` classes and images of `image_size` (C,
         H, W).
         """
-        fitting = {
-            "num_classes": num_classes,
-            "in_channels": image_size[0],
-            "image_size": image_size[1],
-        }
+        fitting = dict(zip(OF_THE_DATA, (num_classes, *image_size[:2]), strict=True))
         return {name: value for name, value in fitting.items() if name in self.arguments}
 
 
@@ -68,13 +79,15 @@ def register(
     input_size: tuple[int, int, int] = (3, 32, 32),
     partners: dict[str, str] | None = None,
     pretrained: str = "",
+    forms: Sequence[Form] = (),
 ) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
     """Decorator: makes a function that builds a network known under its own name. A name taken
     twice raises ValueError.
 
     partners: {name of an architecture that says most beside it: what the two differ in}; one of two
     declares the other. pretrained: who has weights of it, "torchvision" or nobody. Both are
-    literals: they are read from the source, see `declared`.
+    literals: they are read from the source, see `declared`. forms: for trainings of some seconds,
+    by the epochs that they are for, from 0 on.
     """
 
     def decorate(build: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
@@ -82,7 +95,13 @@ def register(
             raise ValueError(f"an architecture named {build.__name__!r} is registered already")
         summary = (inspect.getdoc(build) or "").split("\n\n")[0].replace("\n", " ")
         _registry[build.__name__] = Architecture(
-            build.__name__, build, input_size, summary, partners or {}, pretrained
+            build.__name__,
+            build,
+            input_size,
+            summary,
+            partners or {},
+            pretrained,
+            tuple(forms),
         )
         return build
 

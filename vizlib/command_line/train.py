@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -146,9 +147,31 @@ def train_network(options: argparse.Namespace) -> None:
     process.keep_freed_memory()
     from vizlib.training.config import make_config
 
-    run = _trained(folder, make_config(order, dataset), dataset, device_named(options.device))
+    order = dataclasses.replace(order, device=device_named(options.device))
+    if "RANK" not in os.environ:  # several processes would not choose the same
+        order = _of_this_machine(order, dataset)
+    run = _trained(folder, make_config(order, dataset), dataset, order.device)
     if run is not None:
         print_result(run)
+
+
+def _of_this_machine(order: Order, dataset: Dataset) -> Order:
+    """The order, of the form of its network that learns most here, where it has the choice."""
+    from vizlib.training import suited, trial
+    from vizlib.training.config import make_config
+
+    if not suited.has_choice(order):
+        return order
+    images, size = len(dataset.splits["train"]), make_config(order, dataset).input_size
+    trial.find_out(trial.trial_of(order, size))
+    form = suited.form(order, images=images, input_size=size)
+    if form is None:
+        return order
+    print(
+        f"Of {order.architecture} {suited.in_words(form.arguments)} learns most in "
+        f"{order.recipe.seconds:g} s on this machine."
+    )
+    return dataclasses.replace(order, arguments=form.arguments)
 
 
 def _trained(folder: Path, config: RunConfig, dataset: Dataset, device: str) -> Run | None:

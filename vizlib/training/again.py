@@ -47,6 +47,7 @@ def order_like(run: Run, title: str = "", **changes: Any) -> Order:
         frozen=config.frozen,
         side=_side(run),
         whole=config.whole,
+        arguments=own_arguments(run),
     )
 
 
@@ -71,6 +72,15 @@ def _without_ends(arguments: Mapping[str, Any]) -> dict[str, Any]:
         name: value
         for name, value in arguments.items()
         if name not in ("num_classes", "in_channels")
+    }
+
+
+def own_arguments(run: Run) -> dict[str, Any]:
+    """Those of its network that the data do not decide."""
+    return {
+        name: value
+        for name, value in run.config.arguments.items()
+        if name not in architectures.OF_THE_DATA
     }
 
 

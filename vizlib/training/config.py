@@ -38,7 +38,8 @@ def make_config(order: Order, dataset: Dataset) -> RunConfig:
     return RunConfig(
         title=order.title or order.architecture,
         architecture=order.architecture,
-        arguments=architecture.arguments_for(len(dataset.class_names), input_size),
+        arguments=architecture.arguments_for(len(dataset.class_names), input_size)
+        | order.arguments,
         dataset=dataset.name,
         dataset_note=dataset.note,
         ordered=dataset.ordered,

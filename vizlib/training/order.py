@@ -1,6 +1,7 @@
 """What is ordered: a training that has not begun. Imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from vizlib import architectures
 from vizlib.errors import UserError
@@ -14,7 +15,8 @@ SEEDS = 2**32
 class Order:
     """All that somebody says of a training; built once, where it is asked for, and handed on.
 
-    architecture: a registered name. dataset: the name of a data set. device: "cpu", "cuda:0", ...
+    architecture: a registered name. dataset: the name of a data set. arguments: of the network,
+    beside those that the data decide. device: "cpu", "cuda:0", ...
     validation: how many training images are held out to choose the best epoch (default: a tenth, at
     most 1,000), unless the data set brings a split for that. title: what its card says (default:
     the architecture). start: None for a random network, {"run": id} for another run's weights,
@@ -41,6 +43,7 @@ class Order:
     name: str | None = None
     system: str | None = None
     by: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         architectures.get(self.architecture)

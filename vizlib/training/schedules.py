@@ -8,13 +8,11 @@ from math import cos, pi
 from vizlib.training.recipes import Recipe
 
 WARM_UP = 0.2  # the share of a one-cycle schedule in which the rate rises (Smith and Topin 2017)
-# from which share of the training on pictures have which share of their side: 64, 112 and 224
-# pixels
-GROWTH = (
-    (0, 2 / 7),
-    (1 / 2, 1 / 2),
-    (5 / 6, 1),
-)
+# From which share of the training on pictures have which share of their side: 64, 112 and 224
+# pixels. Small ones cannot lose as much: 20, 26 and 32 pixels.
+GROWTH = ((0, 2 / 7), (1 / 2, 1 / 2), (5 / 6, 1))
+SMALL_GROWTH = ((0, 5 / 8), (2 / 5, 13 / 16), (3 / 4, 1))
+SMALL = 32  # pixels: up to here pictures are small
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
@@ -36,28 +34,35 @@ def rate_share(recipe: Recipe, progress: float) -> float:
     return 0.5 + 0.5 * cos(pi * (progress - start) / (1 - start))
 
 
-def side_share(recipe: Recipe, progress: float) -> float:
-    """The share of their side that pictures have at a progress in [0, 1] through the training.
+def side_share(recipe: Recipe, sides: Sequence[int], progress: float) -> float:
+    """The share of these sides that pictures have at a progress in [0, 1] through the training.
     Progressive resizing (Howard 2018): most is learned on small pictures, at a fraction of the
     cost.
     """
-    return max(share for start, share in GROWTH if progress >= start) if recipe.growing else 1
+    if not recipe.growing:
+        return 1
+    return max(share for start, share in _growth(sides) if progress >= start)
+
+
+def _growth(sides: Sequence[int]) -> Sequence[tuple[float, float]]:
+    return SMALL_GROWTH if max(sides) <= SMALL else GROWTH
 
 
 def picture_size(recipe: Recipe, sides: Sequence[int], progress: float) -> tuple[int, int]:
     """(height, width) of the pictures at a progress, for a network that gets them with these
     sides.
     """
-    share = side_share(recipe, progress)
+    share = side_share(recipe, sides, progress)
     height, width = (max(1, round(side * share)) for side in sides)
     return height, width
 
 
-def relative_cost(recipe: Recipe) -> float:
-    """What a training costs relative to one on pictures of the whole side throughout, which cost as
-    their area.
+def relative_cost(recipe: Recipe, sides: Sequence[int]) -> float:
+    """What a training costs relative to one on pictures of these whole sides throughout, which cost
+    as their area.
     """
     if not recipe.growing:
         return 1.0
-    ends = [start for start, _ in GROWTH[1:]] + [1]
-    return sum((end - start) * share**2 for (start, share), end in zip(GROWTH, ends, strict=True))
+    growth = _growth(sides)
+    ends = [start for start, _ in growth[1:]] + [1]
+    return sum((end - start) * share**2 for (start, share), end in zip(growth, ends, strict=True))

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vizlib.training import of_machine
+from vizlib.training.order import Order
 from vizlib.training.recipes import Recipe
 from vizlib.training.schedules import picture_size, side_share
 
@@ -34,12 +36,15 @@ _starting = threading.Lock()
 
 @dataclass(frozen=True)
 class Trial:
-    """What is tried. input_size: (C, H, W) of what the network gets at last."""
+    """What is tried. input_size: (C, H, W) of what the network gets at last. arguments: of the
+    network, beside those that the data decide.
+    """
 
     architecture: str
     input_size: tuple[int, int, int]
     recipe: Recipe
     device: str
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
     def of(self) -> str:
@@ -47,7 +52,15 @@ class Trial:
         size = " x ".join(map(str, self.input_size))
         recipe = self.recipe
         parts = (self.architecture, size, recipe.optimiser, recipe.batch_size, recipe.growing)
-        return " | ".join([of_machine.key(), *map(str, parts), self.device])
+        own = [json.dumps(self.arguments, sort_keys=True)] if self.arguments else []
+        return " | ".join([of_machine.key(), *map(str, parts), self.device, *own])
+
+
+def trial_of(order: Order, input_size: Sequence[int]) -> Trial:
+    """What tells how long an order will take. input_size: (C, H, W) of what the network gets."""
+    channels, height, width = input_size
+    size = (channels, height, width)
+    return Trial(order.architecture, size, order.recipe, order.device, order.arguments)
 
 
 def speed(trial: Trial) -> float | None:
@@ -60,6 +73,13 @@ def is_under_way(trial: Trial) -> bool:
     """Whether it is tried now."""
     process = _processes.get(trial.of)
     return process is not None and process.poll() is None
+
+
+def wait_for(trial: Trial, seconds: float) -> None:
+    """Wait until what is tried now has been, but no longer than so many seconds."""
+    if process := _processes.get(trial.of):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
 
 
 def begin(trial: Trial) -> None:
@@ -78,6 +98,12 @@ def begin(trial: Trial) -> None:
     assert process.stdin is not None
     with process.stdin as told:
         told.write(json.dumps(asdict(trial)))
+
+
+def find_out(trial: Trial) -> None:
+    """Try it now, in this process, unless its speed is known."""
+    if speed(trial) is None:
+        of_machine.keep(FILE, trial.of, measured(trial))
 
 
 def measured(trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool = False) -> float:
@@ -101,7 +127,8 @@ def measured(trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool =
             steps += 1
         devices.wait_for(device)
         taken = time.perf_counter() - start
-    return recipe.batch_size * (steps - FIRST_STEPS) / taken * side_share(recipe, 0) ** 2
+    share = side_share(recipe, trial.input_size[1:], 0)
+    return recipe.batch_size * (steps - FIRST_STEPS) / taken * share**2
 
 
 def step_of(
@@ -122,7 +149,7 @@ def step_of(
     device, recipe, channels = torch.device(trial.device), trial.recipe, trial.input_size[0]
     height, width = _picture_size(trial)
     arguments = architectures.get(trial.architecture).arguments_for(10, trial.input_size)
-    model = architectures.create(trial.architecture, **arguments).train()
+    model = architectures.create(trial.architecture, **arguments, **trial.arguments).train()
     model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     half = half_type(device, model, (channels, height, width)) if dtype is None else dtype
     autocast = autocast_of(device, None if half is torch.float32 else half)
@@ -160,7 +187,7 @@ def main() -> None:
     process.give_way(NICENESS)
     process.keep_freed_memory()
     trial = _told(json.load(sys.stdin))
-    of_machine.keep(FILE, trial.of, measured(trial))
+    find_out(trial)
 
 
 if __name__ == "__main__":

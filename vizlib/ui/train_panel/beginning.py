@@ -137,6 +137,19 @@ def base(name):
     return from_config(run.config)
 
 
+def is_like(name, architecture):
+    """Whether an entry is that of the run that the form was filled like, and the network the
+    same.
+    """
+    run = _like()
+    return name not in RECIPES and run is not None and run.config.architecture == architecture
+
+
+def arguments():
+    """Those of the network of that run which data do not decide."""
+    return again.own_arguments(_like())
+
+
 def summary(name):
     """An entry in a sentence."""
     if name in RECIPES:

@@ -2,11 +2,13 @@
 seconds gets on this machine. How fast it is, is tried for a second while the form is read.
 """
 
+import dataclasses
+
 import streamlit as st
 
-from vizlib.training import trial
+from vizlib.training import again, suited, trial
 from vizlib.training.estimate import epochs_within, estimate, known_speed
-from vizlib.training.trial import Trial
+from vizlib.training.trial import trial_of
 from vizlib.ui.data import caches
 from vizlib.ui.frame.cut import not_seen
 from vizlib.ui.frame.plain import plain
@@ -20,10 +22,8 @@ def show(order, facts):
     """A line or two. facts: images, size and parameters of what is trained, and the share that is
     cut off its pictures.
     """
-    tried = Trial(order.architecture, tuple(facts["size"]), order.recipe, order.device)
-    speed, _ = known_speed(
-        order.architecture, order.dataset, order.recipe, order.device, facts["size"]
-    )
+    tried = trial_of(order, facts["size"])
+    speed, _ = known_speed(order, facts["size"])
     # beside a training it would be found slower than it is
     if speed is None and not trainings.standing().active:
         trial.begin(tried)
@@ -41,22 +41,14 @@ def _draw(order, facts, tried, interval):
     ]
     st.caption(
         f"{' · '.join(filter(None, words))}  \n{_time(order, facts)}{_how_far(order, facts)}"
+        f"{_form(order, facts)}"
     )
     if interval and not trial.is_under_way(tried):
         st.rerun()
 
 
 def _time(order, facts):
-    seconds, why = estimate(
-        order.architecture,
-        order.dataset,
-        order.recipe,
-        order.device,
-        images=facts["images"],
-        input_size=facts["size"],
-    )
-    if seconds is None:
-        return plain(why)
+    seconds, why = estimate(order, images=facts["images"], input_size=facts["size"])
     return f"**about {readout.duration(seconds)}**, {plain(why)}"
 
 
@@ -65,16 +57,29 @@ def _how_far(order, facts):
     recipe = order.recipe
     if not recipe.seconds:
         return ""
-    speed, _ = known_speed(order.architecture, order.dataset, recipe, order.device, facts["size"])
+    speed, _ = known_speed(order, facts["size"])
     there = _epochs_that_ship(order)
     if speed is None or there is None:
         return ""
-    here = epochs_within(recipe, speed, facts["images"])
+    here = epochs_within(recipe, speed, facts["images"], facts["size"])
     if here >= FAR_FROM * there:
         return f"; about {here:.2g} epochs"
     return (
         f".  \nHere that comes to about **{here:.2g} epochs**; the run that ships had {there:.2g} "
         f"in {recipe.seconds:.0f} s. Give it more seconds, or a smaller network."
+    )
+
+
+def _form(order, facts):
+    """A sentence on the form of the network, where this machine decided it."""
+    usual = dataclasses.replace(order, arguments={})
+    form = suited.form(usual, images=facts["images"], input_size=facts["size"])
+    if form is None or form.arguments != order.arguments:  # it is that of a run
+        return ""
+    reached = f"; {form.accuracy:.0%} or more are expected" if order.dataset == "cifar10" else ""
+    return (
+        f".  \nOf {plain(order.architecture)} {suited.in_words(form.arguments)} learns most in "
+        f"{order.recipe.seconds:.0f} s on this machine{reached}."
     )
 
 
@@ -87,6 +92,7 @@ def _epochs_that_ship(order):
         is_same = (
             run.ships
             and (config.architecture, config.dataset) == (order.architecture, order.dataset)
+            and again.own_arguments(run) == order.arguments
             and config.recipe.get("seconds") == order.recipe.seconds
         )
         if is_same and run.events_of("epoch"):

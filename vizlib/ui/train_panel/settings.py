@@ -2,6 +2,7 @@
 pressing Train will do.
 """
 
+import dataclasses
 import math
 import time
 
@@ -9,9 +10,10 @@ import streamlit as st
 
 from vizlib import architectures
 from vizlib.run import folders
-from vizlib.training import again, launcher
+from vizlib.training import again, launcher, suited, trial
 from vizlib.training.order import SEEDS, Order
 from vizlib.training.recipes import LIMITS, RECIPES, changed, recipe_for
+from vizlib.training.trial import trial_of
 from vizlib.ui.data import caches, start_up
 from vizlib.ui.frame.cut import is_said
 from vizlib.ui.frame.guard import sentences
@@ -21,6 +23,7 @@ from vizlib.ui.train_panel.beginning import IMBALANCE, OPENS_ON, against_imbalan
 
 OPEN = "train_open"
 PRESS_SECONDS = 1  # a second press of Train within this time is the second half of a double click
+PATIENCE = 5  # seconds for the trial of this machine that decides the form of a network
 # times the pictures' own side: from here on it pays to train on smaller ones than the network is
 # made for
 MUCH_LARGER = 2
@@ -70,7 +73,8 @@ def _form(run):
     with sentences():
         if facts:
             _whole_field(facts["cut"])
-            outlook.show(_order(), facts)
+            order = _order()
+            outlook.show(order, _facts(architecture, dataset, order.side, order.arguments))
     _train_button()
     if "train_problem" in st.session_state:
         st.error(plain(st.session_state.pop("train_problem")))
@@ -402,9 +406,10 @@ def _starts(architecture, facts):
 
 
 @st.cache_data(max_entries=64, ttl=600, show_spinner="Looking at the data set")
-def _facts(architecture, dataset_name, side):
+def _facts(architecture, dataset_name, side, arguments=None):
     """What a training on pictures of this side, or None, will meet: images, side lengths,
-    parameters, convolutions. UserError if the network does not fit the data.
+    parameters, convolutions. arguments: of the network, beside those that the data decide.
+    UserError if the network does not fit the data.
     """
     from vizlib import datasets
     from vizlib.architectures.shapes import without_numbers
@@ -413,7 +418,8 @@ def _facts(architecture, dataset_name, side):
 
     dataset = datasets.load(dataset_name)
     usual = RECIPES[recipe_for(architecture)]
-    config = make_config(Order(architecture, dataset_name, usual, side=side), dataset)
+    order = Order(architecture, dataset_name, usual, side=side, arguments=arguments or {})
+    config = make_config(order, dataset)
     with without_numbers():  # its shapes only
         weights = list(architectures.create(architecture, **config.arguments).parameters())
     return {
@@ -455,8 +461,23 @@ def _wanted_device():
     return st.session_state.get("train_device") or launcher.devices()[0]
 
 
-def _order():
-    """The training that the fields describe. UserError if it is not possible."""
+def _order(patience=0.0):
+    """The training that the fields describe, of the form that suits this machine where it has the
+    choice. patience: how many seconds to wait until its speed is known. UserError if it is not
+    possible.
+    """
+    order = _usual_order()
+    if beginning.is_like(_field("recipe", _pair()), order.architecture):
+        return dataclasses.replace(order, arguments=beginning.arguments())
+    if not suited.has_choice(order):
+        return order
+    facts = _facts(order.architecture, order.dataset, order.side)
+    trial.wait_for(trial_of(order, facts["size"]), patience)
+    return suited.suited(order, images=facts["images"], input_size=facts["size"])
+
+
+def _usual_order():
+    """The training that the fields describe, of the usual form of its network."""
     state = st.session_state
     architecture = state["train_architecture"]
     kind, value = _field("start", architecture) or ("", "")
@@ -481,7 +502,7 @@ def _train():
     state = st.session_state
     if time.monotonic() - state.get("train_pressed", -math.inf) < PRESS_SECONDS:
         return
-    run_id = trainings.started(_order, "train_problem")
+    run_id = trainings.started(lambda: _order(PATIENCE), "train_problem")
     state["train_pressed"] = time.monotonic()
     if run_id is not None:
         # closed: what is of interest now is how it goes

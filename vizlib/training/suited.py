@@ -1,0 +1,43 @@
+"""Which form of a network learns most in the seconds that a recipe has on this machine. Imports no
+torch by itself.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vizlib import architectures
+from vizlib.architectures import Form
+from vizlib.training.estimate import epochs_within, known_speed
+from vizlib.training.order import Order
+
+
+def has_choice(order: Order) -> bool:
+    """Whether the machine decides the form: of networks that come in several, for a given time."""
+    forms = architectures.get(order.architecture).forms
+    is_free = not order.arguments and order.start is None
+    return bool(forms and order.recipe.seconds and is_free)
+
+
+def form(order: Order, *, images: int, input_size: Sequence[int]) -> Form | None:
+    """The Form that learns most on so many images of `input_size` (C, H, W); None where there is no
+    choice, or nobody knows how fast this machine is.
+    """
+    speed = known_speed(order, input_size)[0] if has_choice(order) else None
+    if speed is None:
+        return None
+    epochs = epochs_within(order.recipe, speed, images, input_size)
+    forms = architectures.get(order.architecture).forms
+    return [form for form in forms if form.epochs <= epochs][-1]
+
+
+def in_words(arguments: Mapping[str, Any]) -> str:
+    """A form by its arguments: "widths 16, 48, 96"; without any "its usual form"."""
+    words = [f"{name} {', '.join(map(str, values))}" for name, values in arguments.items()]
+    return "; ".join(words) or "its usual form"
+
+
+def suited(order: Order, *, images: int, input_size: Sequence[int]) -> Order:
+    """The same order, of the form that suits this machine, or of the usual one."""
+    chosen = form(order, images=images, input_size=input_size)
+    return order if chosen is None else dataclasses.replace(order, arguments=chosen.arguments)

@@ -76,7 +76,7 @@ def filters(hand):
 
 def maps(hand):
     hand.click(".st-key-maps_component .frame img", at=(0.3, 0.3))
-    hand.page.wait_for_url(lambda address: "unit=118" not in address)
+    hand.page.wait_for_url(lambda address: "unit=362" not in address)
     hand.click(".st-key-unit_component .map", at=(0.5, 0.5))
     hand.page.wait_for_url("**place=*")
     hand.sees(".st-key-unit_component rect.line")

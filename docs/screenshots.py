@@ -1,8 +1,6 @@
-"""Takes the README's pictures of the running app: PYTHONPATH=. python docs/screenshots.py
+"""Takes the README's pictures of the running app: PYTHONPATH=. python docs/screenshots.py [NAME]
 
-Needs what requirements-dev.txt lists, and chromium (apt-get install chromium). Writes docs/images;
-those of the network for large pictures where its weights are, which do not ship: python -m vizlib
-reproduce D1
+Needs what requirements-dev.txt lists, and chromium (apt-get install chromium). Writes docs/images.
 """
 
 import io
@@ -20,7 +18,6 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from vizlib.reports.systems import SYSTEMS, finished_runs
 from vizlib.run.folders import open_run
 from vizlib.training import launcher
 from vizlib.training.order import Order
@@ -44,12 +41,10 @@ SHOTS = {  # file name: address, height of the window
     "gradients.webp": ("Gradients?model=resnet32", 1100),
     "compare.webp": ("Compare?model=resnet32&at=50", 3150),
     "collapse.webp": ("Confusion_matrix?model=collapsed_lenet", 720),
+    "large-maps.webp": ("Feature_maps?model=resnet18_late_pool&layer=relu1&unit=29", 1000),
+    "large-unit.webp": ("Unit?model=resnet18_late_pool", 1500),
 }
-# of the one below
-LARGE = {
-    "large-maps.webp": ("Feature_maps?layer=relu1&unit=13", 1000),
-    "large-unit.webp": ("Unit?layer=stage3.block2.conv2&unit=113", 1500),
-}
+LIVE = "live.webp"
 SWITCHES = [
     "--no-sandbox",
     "--disable-gpu",
@@ -66,21 +61,16 @@ STILL = (
 
 
 def main():
-    large = next((run for run in finished_runs(SYSTEMS["D1"]) if not run.is_weightless), None)
+    wanted = sys.argv[1:] or [*SHOTS, LIVE]
     with tempfile.TemporaryDirectory() as runs:
-        shots = dict(SHOTS)
-        if large:
-            copy = shutil.copytree(large.folder, Path(runs) / "resnet18_late_pool_224")
-            shots |= {
-                name: (f"{address}&model={copy.name}", height)
-                for name, (address, height) in LARGE.items()
-            }
         os.environ["CONVSCOPE_RUNS"] = runs
         with server() as app, browser() as chromium:
-            for name, (address, height) in shots.items():
-                shoot(chromium, name, f"{app}/{address}", height)
-            live = f"{app}/Training_curves?model={train_for_a_while()}"
-            shoot(chromium, "live.webp", live, 1000)
+            for name, (address, height) in SHOTS.items():
+                if name in wanted:
+                    shoot(chromium, name, f"{app}/{address}", height)
+            if LIVE in wanted:
+                live = f"{app}/Training_curves?model={train_for_a_while()}"
+                shoot(chromium, LIVE, live, 1000)
 
 
 @contextmanager

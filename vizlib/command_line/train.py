@@ -164,14 +164,14 @@ def _of_this_machine(order: Order, dataset: Dataset) -> Order:
         return order
     images, size = len(dataset.splits["train"]), make_config(order, dataset).input_size
     trial.find_out(trial.trial_of(order, size))
-    form = suited.form(order, images=images, input_size=size)
-    if form is None:
+    found = suited.choice(order, images=images, input_size=size)
+    if found is None:
         return order
     print(
-        f"Of {order.architecture} {suited.in_words(form.arguments)} learns most in "
+        f"Of {order.architecture} {suited.in_words(found.form.arguments)} learns most in "
         f"{order.recipe.seconds:g} s on this machine."
     )
-    return dataclasses.replace(order, arguments=form.arguments)
+    return dataclasses.replace(order, arguments=found.form.arguments)
 
 
 def _trained(folder: Path, config: RunConfig, dataset: Dataset, device: str) -> Run | None:

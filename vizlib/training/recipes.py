@@ -158,8 +158,7 @@ _ALL = [
     ),
     Recipe(
         "five_minutes",
-        "Three hundred seconds of Muon, for the network airbench on two CPU cores. How wide it is, "
-        "is chosen by how fast the machine is.",
+        "Three hundred seconds of Muon, for the network airbench_wide on two CPU cores.",
         learning_rate=0.12,
         batch_size=500,
         label_smoothing=0.1,

@@ -4,6 +4,7 @@ torch by itself.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from vizlib import architectures
@@ -19,16 +20,24 @@ def has_choice(order: Order) -> bool:
     return bool(forms and order.recipe.seconds and is_free)
 
 
-def form(order: Order, *, images: int, input_size: Sequence[int]) -> Form | None:
-    """The Form that learns most on so many images of `input_size` (C, H, W); None where there is no
-    choice, or nobody knows how fast this machine is.
+@dataclass(frozen=True)
+class Choice:
+    """form: what learns most. epochs: how many of the usual form are in the time of the recipe."""
+
+    form: Form
+    epochs: float
+
+
+def choice(order: Order, *, images: int, input_size: Sequence[int]) -> Choice | None:
+    """What learns most on so many images of `input_size` (C, H, W); None where there is no choice,
+    or nobody knows how fast this machine is.
     """
     speed = known_speed(order, input_size)[0] if has_choice(order) else None
     if speed is None:
         return None
     epochs = epochs_within(order.recipe, speed, images, input_size)
     forms = architectures.get(order.architecture).forms
-    return [form for form in forms if form.epochs <= epochs][-1]
+    return Choice([form for form in forms if form.epochs <= epochs][-1], epochs)
 
 
 def in_words(arguments: Mapping[str, Any]) -> str:
@@ -39,5 +48,5 @@ def in_words(arguments: Mapping[str, Any]) -> str:
 
 def suited(order: Order, *, images: int, input_size: Sequence[int]) -> Order:
     """The same order, of the form that suits this machine, or of the usual one."""
-    chosen = form(order, images=images, input_size=input_size)
-    return order if chosen is None else dataclasses.replace(order, arguments=chosen.arguments)
+    found = choice(order, images=images, input_size=input_size)
+    return order if found is None else dataclasses.replace(order, arguments=found.form.arguments)

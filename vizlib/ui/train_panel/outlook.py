@@ -73,13 +73,14 @@ def _how_far(order, facts):
 def _form(order, facts):
     """A sentence on the form of the network, where this machine decided it."""
     usual = dataclasses.replace(order, arguments={})
-    form = suited.form(usual, images=facts["images"], input_size=facts["size"])
-    if form is None or form.arguments != order.arguments:  # it is that of a run
+    found = suited.choice(usual, images=facts["images"], input_size=facts["size"])
+    if found is None or found.form.arguments != order.arguments:  # it is that of a run
         return ""
-    reached = f"; {form.accuracy:.0%} or more are expected" if order.dataset == "cifar10" else ""
+    accuracy = found.form.expected(found.epochs) if order.dataset == "cifar10" else None
+    reached = f"; it reached {accuracy:.0%} in a trial as long as that" if accuracy else ""
     return (
-        f".  \nOf {plain(order.architecture)} {suited.in_words(form.arguments)} learns most in "
-        f"{order.recipe.seconds:.0f} s on this machine{reached}."
+        f".  \nOf {plain(order.architecture)} {suited.in_words(found.form.arguments)} learns most "
+        f"in {order.recipe.seconds:.0f} s on this machine{reached}."
     )
 
 

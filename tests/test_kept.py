@@ -1,6 +1,8 @@
 """What all sessions share has one budget of bytes, and each part of it is computed once."""
 
+import sys
 import threading
+import types
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -181,3 +183,11 @@ def test_results_of_long_computations_are_bounded_by_bytes(monkeypatch):
         job.thread.join(30)
         jobs._joined(number, lambda say: None, object())
         assert list(jobs._jobs) == [[0], [0, 1], [1, 2], [3]][number]
+
+
+def test_a_result_has_a_weight_while_torch_is_being_imported(monkeypatch):
+    """On a server just started one page imports it while another looks something up."""
+    half_imported = types.ModuleType("torch")
+    monkeypatch.setitem(sys.modules, "torch", half_imported)
+    weighed = kept.weight({"texts": ["a" * 70_000]})
+    assert weighed == pytest.approx(70_000 + kept.LEAST, rel=0.01)

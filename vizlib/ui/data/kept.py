@@ -101,8 +101,7 @@ def _memory(part: Any) -> tuple[Hashable, int] | None:
         return ("array", id(part)), 0 if isinstance(part.base, mmap.mmap) else part.nbytes
     torch = sys.modules.get("torch")
     # while another thread is importing it, it has no tensors yet
-    tensor = getattr(torch, "Tensor", None)
-    if tensor is not None and isinstance(part, tensor):
+    if torch is not None and hasattr(torch, "Tensor") and isinstance(part, torch.Tensor):
         if part.is_meta or part.layout is not torch.strided:
             return ("tensor", id(part)), 0
         storage = part.untyped_storage()

@@ -24,11 +24,12 @@ from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
 
 ROOT = Path(__file__).resolve().parent.parent
+HOME, LARGE = "home.webp", "resnet18_late_pool"
 SHOTS = {  # file name: address, height of the window
-    "home.webp": ("", 1130),
+    HOME: ("", 1130),
     "architecture.webp": ("Architecture", 900),
     "filters.webp": ("Filters?model=three_layer_sequential", 900),
-    "large-filters.webp": ("Filters?model=resnet18_late_pool", 900),
+    "large-filters.webp": (f"Filters?model={LARGE}", 900),
     "feature-maps.webp": ("Feature_maps?layer=stage1.block2.relu1&unit=4", 1080),
     "unit.webp": ("Unit?model=resnet32&random=true", 1500),
     "class-evidence.webp": (
@@ -41,8 +42,8 @@ SHOTS = {  # file name: address, height of the window
     "gradients.webp": ("Gradients?model=resnet32", 1100),
     "compare.webp": ("Compare?model=resnet32&at=50", 3150),
     "collapse.webp": ("Confusion_matrix?model=collapsed_lenet", 720),
-    "large-maps.webp": ("Feature_maps?model=resnet18_late_pool&layer=relu1&unit=29", 1000),
-    "large-unit.webp": ("Unit?model=resnet18_late_pool", 1500),
+    "large-maps.webp": (f"Feature_maps?model={LARGE}&layer=relu1&unit=29", 1000),
+    "large-unit.webp": (f"Unit?model={LARGE}", 1500),
 }
 LIVE = "live.webp"
 SWITCHES = [
@@ -105,6 +106,9 @@ def shoot(chromium, name, address, height):
     page.wait_for_timeout(1000)
     page.wait_for_function(STILL, timeout=180_000)  # the strongest images are looked up once
     page.wait_for_timeout(2500)  # charts draw after the page stands still
+    if name == HOME:  # whose film is to be at its end
+        last = open_run(LARGE).events_of("epoch")[-1]["step"]
+        page.get_by_text(f"step {last:,}", exact=True).wait_for()
     save(page, name)
     page.close()
 

@@ -203,6 +203,7 @@ def test_every_field_of_a_configuration_comes_back():
     carried = {field.name for field in dataclasses.fields(Order)}
     assert carried == {
         "architecture", "dataset", "recipe", "seed", "title", "start", "frozen", "side", "whole",
+        "arguments",
         # of the machine, of the folder, or of the reports; the usual number; and who asks
         "device", "name", "system", "validation", "by",
     }  # fmt: skip

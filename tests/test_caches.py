@@ -556,3 +556,20 @@ def test_the_same_weights_in_another_form_are_kept_apart(folder):
     form = run.in_form_of(folders.Run(folder, digits))
     kinds = [type(caches.model(one)).__name__ for one in (run, form)]
     assert kinds[0] != kinds[1]
+
+
+def test_a_list_that_was_begun_before_a_run_does_not_hide_it(runs_root, monkeypatch):
+    """Another page lists the runs while this one starts a training, and is ready later."""
+    monkeypatch.setattr(caches, "LIST_SECONDS", 1e9)  # all within one moment
+    whole, begun = folders.list_runs, []
+
+    def list_runs():
+        found = whole()
+        if not begun:
+            begun.append(copied(runs_root / "new", "lenet"))
+            caches.look_anew()
+        return found
+
+    monkeypatch.setattr(folders, "list_runs", list_runs)
+    assert "new" not in [run.run_id for run in caches.run_list()[0]]
+    assert "new" in [run.run_id for run in caches.run_list()[0]]

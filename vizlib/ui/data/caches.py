@@ -62,17 +62,29 @@ class Picture(Protocol):
         ...
 
 
+_looked_anew = 0
+
+
 def run_list() -> tuple[list[Run], list[str]]:
     """(runs, sentences about folders that cannot be read), at most LIST_SECONDS old."""
-    return runs_at(int(time.monotonic() / LIST_SECONDS))
+    return runs_at(int(time.monotonic() / LIST_SECONDS), _looked_anew)
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
-def runs_at(moment: int) -> tuple[list[Run], list[str]]:
+def runs_at(moment: int, looked_anew: int) -> tuple[list[Run], list[str]]:
     """run_list() at a moment, which stands in the key: with a ttl Streamlit raises a KeyError for
     an entry that ends while it is read, as some do when every page asks each second.
+    looked_anew: so does how often that was asked for, see `look_anew`.
     """
     return folders.list_runs()
+
+
+def look_anew() -> None:
+    """See a run that was made this moment. To clear what is known would not do: what another page
+    had begun to list before would come after it.
+    """
+    global _looked_anew
+    _looked_anew += 1
 
 
 @st.cache_data(max_entries=1, ttl=30, show_spinner=False)

@@ -305,7 +305,7 @@ def started(order, problem):
 
 def look_anew():
     """See a run that was made this second: what is known of all runs has not got it yet."""
-    caches.runs_at.clear()
+    caches.look_anew()
     standing_at.clear()
 
 

@@ -75,10 +75,9 @@ def filters(hand):
 
 
 def maps(hand):
-    # a strong one in the middle of the sheet, and the place of it that is strongest
-    hand.click(".st-key-maps_component .frame img", at=(18.5 / 32, 8.5 / 16))
+    hand.click(".st-key-maps_component .frame img", at=(0.3, 0.3))
     hand.page.wait_for_url(lambda address: "unit=362" not in address)
-    hand.click(".st-key-unit_component .map", at=(4.5 / 7, 1.5 / 7))
+    hand.click(".st-key-unit_component .map", at=(0.5, 0.5))
     hand.page.wait_for_url("**place=*")
     hand.sees(".st-key-unit_component rect.line")
 

@@ -74,7 +74,8 @@ def _form(run):
         if facts:
             _whole_field(facts["cut"])
             order = _order()
-            outlook.show(order, _facts(architecture, dataset, order.side, order.arguments))
+            own = order.arguments or None  # as above: the same facts are not looked up twice
+            outlook.show(order, _facts(architecture, dataset, order.side, own))
     _train_button()
     if "train_problem" in st.session_state:
         st.error(plain(st.session_state.pop("train_problem")))

@@ -7,12 +7,14 @@ import shutil
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 from torch import nn
 
 from vizlib.displays.film import FilmDisplay
 from vizlib.displays.filters import FiltersDisplay
 from vizlib.run import folders, moments
 from vizlib.run.integers import SCALE
+from vizlib.training.probe import Probe
 from vizlib.training.snapshots import Snapshots, thin
 
 
@@ -104,17 +106,40 @@ class Net(nn.Module):
         return self.conv1(images)
 
 
+def probe_of(picture):
+    """picture: uint8 (C, H, W); its values reach the network as they are."""
+    return Probe(picture, [0.0] * 3, [1 / 255] * 3, torch.device("cpu"))
+
+
+def test_a_film_goes_on_with_the_picture_that_it_began_with(film):
+    """Also where another one would be chosen today."""
+    path = film.path("snapshots.safetensors")
+    began_with = np.random.default_rng(3).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    content = safetensors.numpy.load_file(path)
+    content["probe/picture"] = np.ascontiguousarray(began_with.transpose(1, 2, 0))
+    path.write_bytes(safetensors.numpy.save(content))
+    model = Net()
+    snapshots = Snapshots(film.folder, model, probe_of(np.full((3, 8, 8), 9, np.uint8)))
+    snapshots.take_up(2)
+    snapshots.take(4)
+    now = safetensors.numpy.load_file(path)
+    assert np.array_equal(now["probe/picture"], began_with.transpose(1, 2, 0))
+    with torch.no_grad():
+        maps = model(torch.tensor(began_with[None], dtype=torch.float32))
+    np.testing.assert_allclose(
+        now["range/00000004/conv1"], [maps.min(), maps.max()], rtol=1e-4, atol=1e-3
+    )
+
+
 def test_an_earlier_film_is_gone_on_with(film, tmp_path):
     """Up to the step that is resumed from, as it lies there; then with snapshots of today."""
-    import torch
-
     path = film.path("snapshots.safetensors")
     model = Net().to(memory_format=torch.channels_last)
     content = safetensors.numpy.load_file(path)
     content["conv1/x"] = content["conv1/00000000"]
     path.write_bytes(safetensors.numpy.save(content))
-    picture = np.full((3, 8, 8), 9, np.uint8)
-    snapshots = Snapshots(film.folder, model, picture, torch.ones(1, 3, 8, 8))
+    chosen = np.full((3, 8, 8), 9, np.uint8)
+    snapshots = Snapshots(film.folder, model, probe_of(chosen))
     snapshots.take_up(2)
     snapshots.take(3)
     now = safetensors.numpy.load_file(path)

@@ -63,13 +63,13 @@ class Noted:
         self._log = log
         self._model = prepared.model
         self._say = say
-        self._snapshots = Snapshots(folder, prepared.model, *prepared.probe)
+        self._snapshots = Snapshots(folder, prepared.model, prepared.probe)
         self._tensorboard = TensorBoard(folder, [name for name, _ in prepared.layers])
         self._matrices = Matrices(folder)
         self._began_at = time.monotonic()
         self._saved_at = -inf
         # of the pictures that were learned from last, as far as events tell: the network's input
-        _, height, width = prepared.probe[0].shape
+        _, height, width = prepared.probe.picture.shape
         self._picture_size = (height, width)
 
     def close(self) -> None:

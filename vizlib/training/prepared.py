@@ -20,6 +20,7 @@ from vizlib.training.distributed import Group
 from vizlib.training.number_types import PRODUCT, fast_type
 from vizlib.training.optimisers import make_optimisers
 from vizlib.training.precision import autocast_of, half_type
+from vizlib.training.probe import Probe, clearest
 from vizlib.training.recipes import Recipe
 from vizlib.training.remembered import split_again
 from vizlib.training.schedules import picture_size
@@ -36,8 +37,8 @@ class Prepared:
     validation images; val_images: a function that gives their pictures as `predict` takes them.
     frozen: the modules that are not learned. layers: name and weight of each layer that is.
     class_weights: float (K,), or None where all classes count the same. autocast: the arguments of
-    torch.autocast. probe: the picture whose maps are kept, uint8 (C, H, W), and the same as the
-    network gets it, float32 (1, C, H, W). number_types: that are computed in, in words.
+    torch.autocast. probe: the picture whose maps are kept. number_types: that are computed in, in
+    words.
     """
 
     batches: Batches
@@ -51,7 +52,7 @@ class Prepared:
     class_weights: Tensor | None
     autocast: dict[str, Any]
     scaler: torch.amp.GradScaler
-    probe: tuple[np.ndarray, Tensor]
+    probe: Probe
     number_types: str
 
 
@@ -90,7 +91,7 @@ def prepare(
         class_weights=_class_weights(batches.labels, config) if recipe.class_weights else None,
         autocast=autocast_of(device, half),
         scaler=torch.amp.GradScaler(device.type, enabled=half is torch.float16),
-        probe=_probe(config, validation, device),
+        probe=Probe(clearest(validation, config.input_size), config.mean, config.std, device),
         number_types=_number_types(recipe, device, half or torch.float32),
     )
 
@@ -169,10 +170,3 @@ def _class_weights(labels: Tensor, config: RunConfig) -> Tensor:
     classes = len(config.class_names)
     counts = torch.bincount(labels, minlength=classes).clamp(min=1)
     return len(labels) / (classes * counts).float()
-
-
-def _probe(config: RunConfig, validation: Split, device: torch.device) -> tuple[np.ndarray, Tensor]:
-    """The first picture that is held out, before and after normalisation."""
-    first = validation.take(np.arange(1))
-    received = normalised(first, 1, config.input_size, config.mean, config.std)
-    return first.images(config.input_size)[0], received.to(device)

@@ -4,7 +4,7 @@ steps, in snapshots.safetensors.
 conv1/STEP          int8 (out, in, h, w), at steps 0, 1, 2, 3, 4, 6, 8, 12, ... and at the end, with
                     the scale of each filter (vizlib.run.integers): no weight is further off than
                     half a grey level of its picture. float16 in films of earlier versions
-probe/picture       uint8 (H, W, C), the first picture held out for validation
+probe/picture       uint8 (H, W, C), a clear picture among those held out
 probe/STEP/LAYER    uint8 (maps, h, w) of about five convolutions from first to last, at most 32
                     pixels a side and SHOWN values, at every second of these steps, 0, 1, 2, 4, 8,
                     ... and the end: with all, twenty shipped runs would be 20 MB
@@ -13,6 +13,7 @@ range/STEP/LAYER    float32 (2,), the values that 0 and 255 stand for
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from vizlib.files import write_whole
 from vizlib.inside.layers import convolutions
 from vizlib.run import integers, moments
+from vizlib.training.probe import Probe
 
 LAYERS = 5
 LARGEST_SIDE = 32
@@ -42,21 +44,19 @@ def is_log_spaced(step: int) -> bool:
 class Snapshots:
     """Takes snapshots of a model in training and writes them to a run folder.
 
-    picture: uint8 (C, H, W), the probe; received: the same as the network gets it, float (1, C, H,
-    W).
+    probe: the picture whose maps are kept.
     """
 
-    def __init__(
-        self, folder: Path, model: nn.Module, picture: np.ndarray, received: Tensor
-    ) -> None:
+    def __init__(self, folder: Path, model: nn.Module, probe: Probe) -> None:
         self._path = folder / "snapshots.safetensors"
         self._model = model
-        self._received = received
         filters = convolutions(model)  # (name, weight), which shares the parameter's memory
         names = [name for name, _ in filters]
         self._layers = [(name, model.get_submodule(name)) for name in _spread(names, LAYERS)]
         self._conv1 = filters[0][1] if filters else None
-        self._taken = {PICTURE: np.ascontiguousarray(picture.transpose(1, 2, 0))}
+        self._probe = probe
+        self._picture = np.ascontiguousarray(probe.picture.transpose(1, 2, 0))
+        self._taken = {PICTURE: self._picture}
 
     def take_up(self, step: int) -> None:
         """Go on with the snapshots up to this step that the file has, of a training that is
@@ -67,6 +67,10 @@ class Snapshots:
             for name, array in _stored(self._path).items()
             if name == PICTURE or ((match := OF_STEP.match(name)) and int(match[1]) <= step)
         }
+        # an earlier version may have chosen another picture, whose maps these are
+        picture = self._taken[PICTURE]
+        if picture.dtype == np.uint8 and picture.shape == self._picture.shape:
+            self._probe = replace(self._probe, picture=picture.transpose(2, 0, 1))
 
     def take(self, step: int, *, is_last: bool = False) -> None:
         """Store how the network is now. is_last: whether the training ends with this."""
@@ -100,7 +104,7 @@ class Snapshots:
         self._model.eval()
         try:
             with torch.inference_mode():
-                self._model(self._received)
+                self._model(self._probe.received)
         finally:
             self._model.train(was_training)
             for handle in handles:

@@ -75,10 +75,12 @@ def filters(hand):
 
 
 def maps(hand):
-    hand.click(".st-key-maps_component .frame img", at=(0.3, 0.3))
-    hand.page.wait_for_url(lambda address: "unit=362" not in address)
-    hand.click(".st-key-unit_component .map", at=(0.5, 0.5))
-    hand.page.wait_for_url("**place=*")
+    row, column = 8, 18  # of 16 rows of 32: unit 274, red over the cat's nose and brow
+    hand.click(".st-key-maps_component .frame img", at=((column + 0.5) / 32, (row + 0.5) / 16))
+    hand.page.wait_for_url("**unit=274*")
+    row, column = 2, 3  # nearly as strong as its strongest place, where the page stands already
+    hand.click(".st-key-unit_component .map", at=((column + 0.5) / 7, (row + 0.5) / 7))
+    hand.page.wait_for_url("**place=2%2C3*")
     hand.sees(".st-key-unit_component rect.line")
 
 

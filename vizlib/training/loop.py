@@ -5,7 +5,8 @@ What it computes with is made in `prepared`, what it leaves in the run folder is
 
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import isfinite, log
 from pathlib import Path
 from typing import Any, cast
@@ -35,6 +36,7 @@ from vizlib.training.processor import this_processor
 from vizlib.training.remembered import remembered
 from vizlib.training.requests import KEEP, PAUSE, STOP, Requests
 from vizlib.training.schedules import picture_size, rate_share
+from vizlib.training.small_maps import as_products
 from vizlib.training.snapshots import is_log_spaced
 from vizlib.training.threads import Threads
 
@@ -245,7 +247,7 @@ class Training:
         self._back_to_training()
         for skip in sorted({0, len(self.batches) - 1}):
             images, labels, _ = next(self.batches.epoch(0, skip, self._picture_size))
-            with torch.autocast(**self.prepared.autocast):
+            with self._computing():
                 loss = F.cross_entropy(self.network(images), labels)
             loss.backward()
         self.model.zero_grad(set_to_none=True)
@@ -330,13 +332,20 @@ class Training:
         """By the step, so that it is the same after a resume."""
         devices.seed(self.device, mixed(self.config.seed, self.step, 4))
 
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """As the network is passed through in training."""
+        products = as_products(self.device, compiled=self.recipe.compile)
+        with torch.autocast(**self.prepared.autocast), products:
+            yield
+
     def _learn(
         self, images: Tensor, labels: Tensor, all_labels: Tensor, *, note_gradients: bool
     ) -> None:
         """One step of gradient descent."""
         self._seed_dropout()
         self.learning_rate = rate_share(self.recipe, self._progress()) * self.highest_rate
-        with torch.autocast(**self.prepared.autocast):
+        with self._computing():
             logits = self.network(images)
         loss = self._loss(logits, labels, all_labels)
         # which DistributedDataParallel divides by the size again
@@ -430,7 +439,7 @@ class Training:
         so that its figures are those of every machine.
         """
         held_out, images = self.prepared.held_out, self.prepared.val_images()
-        with torch.autocast(**self.prepared.autocast):
+        with self._computing():
             return answers(self.model, held_out, images, self.config, self.dataset.mirrors)
 
     def _check(self, loss: float) -> None:

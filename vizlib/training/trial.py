@@ -145,6 +145,7 @@ def step_of(
     from vizlib import architectures
     from vizlib.training.optimisers import make_optimisers
     from vizlib.training.precision import autocast_of, half_type
+    from vizlib.training.small_maps import as_products
 
     device, recipe, channels = torch.device(trial.device), trial.recipe, trial.input_size[0]
     height, width = _picture_size(trial)
@@ -160,7 +161,7 @@ def step_of(
     labels = torch.arange(recipe.batch_size, device=device) % 10
 
     def step() -> None:
-        with torch.autocast(**autocast):
+        with torch.autocast(**autocast), as_products(device, compiled=compiled):
             logits = network(images)
         F.cross_entropy(logits.float(), labels).backward()
         for optimiser in optimisers:

@@ -50,6 +50,8 @@ class System:
 _KNEE: dict[str, Any] = dict(dataset="csv-imbalanced:knee", side=64, epochs=10)
 # before anything was done against the collapse
 _AS_REPORTED = dict(augment=False, augment_only_rare=False)
+# by the report's rate even what is pretrained hardly leaves the collapse in so few steps
+_LEARNS_ON = dict(learning_rate=0.02, batch_size=32, epochs=8)
 _C = "report_c"
 # behind the id of a system that is trained as its report says, beside ours
 AS_REPORTED = "R"
@@ -187,8 +189,8 @@ _ALL = [
         "knee_resnet18_pretrained",
         "resnet18",
         "Graded pictures, pretrained",
-        _C,
-        _AS_REPORTED,
+        "one_cycle",
+        _LEARNS_ON,
         words="escapes, retina",
         start="P18",
         **_KNEE,
@@ -198,8 +200,8 @@ _ALL = [
         "knee_resnet50_pretrained",
         "resnet50",
         "Graded pictures, pretrained",
-        _C,
-        _AS_REPORTED,
+        "one_cycle",
+        _LEARNS_ON,
         words="82.0% test, retina",
         start="P50",
         **_KNEE,

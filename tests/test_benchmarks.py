@@ -171,6 +171,12 @@ def test_roofline(capsys, threads):
     assert "GFLOP/s in float32" in printed
 
 
+def test_small_maps(interpreter):
+    ended = interpreter("-m", "benchmarks.small_maps", "--smallest")
+    assert ended.returncode == 0, ended.stderr
+    check(ended.stdout, ["3 x 3, stride 1, 8 to 8", "`three_layer_module`"])
+
+
 def test_the_work_of_a_step_is_counted(threads):
     """Multiplications and bytes against those of the layers' sizes."""
     import torch

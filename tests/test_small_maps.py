@@ -99,6 +99,21 @@ def test_which_are_products():
     assert is_convolved(three, torch.ones(1, 2, 2, 2), compiled=True)
 
 
+def test_by_the_names_of_its_arguments():
+    """As somebody's own network may call it; and on no picture at all."""
+    images, weight = numbers(2, 3, 2, 2), numbers(4, 3, 3, 3, seed=1)
+    right = torch.conv2d(images, weight, padding=1)
+    with small_maps.as_products(CPU):
+        found = torch.conv2d(input=images, weight=weight, padding=1)
+        none = torch.conv2d(images[:0], weight, padding=(1, 1))
+        of_one_number = torch.conv2d(images, weight, None, [1], [1])
+        with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+            torch.conv2d(images[:, :, :1, :1], weight)
+    torch.testing.assert_close(found, right)
+    torch.testing.assert_close(of_one_number, right)
+    assert none.shape == (0, 4, 2, 2)
+
+
 def test_on_another_device_convolutions_stay():
     with small_maps.as_products(torch.device("meta")):
         output = nn.Conv2d(2, 3, 3, padding=1, device="meta")(torch.ones(1, 2, 1, 1, device="meta"))

@@ -8,6 +8,7 @@ seventeen times in all; `python -m benchmarks.small_maps`).
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from math import inf
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class _AsProducts(TorchFunctionMode):
 
 
 def _convolved(
-    images: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: Sequence[int] | int = 1,
@@ -48,24 +49,25 @@ def _convolved(
     groups: int = 1,
 ) -> Tensor:
     """torch.conv2d, or a product that is the same."""
-    is_plain = images.dim() == 4 and groups == 1 and _pair(dilation) == (1, 1)
+    is_plain = input.dim() == 4 and groups == 1 and _pair(dilation) == (1, 1)
     if is_plain and not isinstance(padding, str):
         steps, border = _pair(stride), _pair(padding)
         sides = [
             (side + 2 * more - kernel) // step + 1
             for side, kernel, step, more in zip(
-                images.shape[2:], weight.shape[2:], steps, border, strict=True
+                input.shape[2:], weight.shape[2:], steps, border, strict=True
             )
         ]
         if torch.is_autocast_enabled("cpu"):  # once, and not at every place
             weight = weight.to(torch.get_autocast_dtype("cpu"))
         is_of_one_pixel = weight.shape[2:] == (1, 1) and border == (0, 0)
-        if is_of_one_pixel and 0 < sides[0] * sides[1] <= PLACES_OF_ONE_PIXEL:
-            images = images[:, :, :: steps[0], :: steps[1]].permute(0, 2, 3, 1)
-            return _with_bias(images @ weight[:, :, 0, 0].t(), bias)
-        if 0 < sides[0] * sides[1] <= PLACES:
-            return _with_bias(_by_places(images, weight, sides, steps, border), bias)
-    return torch.conv2d(images, weight, bias, stride, padding, dilation, groups)
+        places = sides[0] * sides[1] if min(sides) > 0 else inf
+        if is_of_one_pixel and places <= PLACES_OF_ONE_PIXEL:
+            seen = input[:, :, :: steps[0], :: steps[1]].permute(0, 2, 3, 1)
+            return _with_bias(seen @ weight[:, :, 0, 0].t(), bias)
+        if places <= PLACES:
+            return _with_bias(_by_places(input, weight, sides, steps, border), bias)
+    return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
 def _by_places(
@@ -78,7 +80,7 @@ def _by_places(
     """(N, h, w, out): at each place one product, of what its window has of the images, without the
     border of zeros, and the weights that lie over it.
     """
-    count, out = len(images), len(weight)
+    out = len(weight)
     images, weight = images.permute(0, 2, 3, 1), weight.permute(2, 3, 1, 0)
     places = []
     for row in range(sides[0]):
@@ -86,7 +88,7 @@ def _by_places(
         for column in range(sides[1]):
             start = column * steps[1] - border[1]
             columns, over_columns = _window(start, weight.shape[1], images.shape[2])
-            seen = images[:, rows, columns].reshape(count, -1)
+            seen = images[:, rows, columns].flatten(1)
             places.append(seen @ weight[over_rows, over_columns].reshape(-1, out))
     return torch.stack(places, dim=1).unflatten(1, tuple(sides))
 
@@ -107,5 +109,5 @@ def _with_bias(places: Tensor, bias: Tensor | None) -> Tensor:
 
 def _pair(value: Sequence[int] | int) -> tuple[int, int]:
     """A number for both axes, or one for each."""
-    height, width = (value, value) if isinstance(value, int) else value
-    return height, width
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values[0], values[-1]

@@ -343,8 +343,8 @@ _ALL = [
         "mobilenet",
         "mobilenet",
         "Depthwise and pointwise",
-        "one_cycle",
-        dict(epochs=10),
+        "muon",
+        dict(epochs=10, batch_size=125),
         epochs=10,
     ),
     System(

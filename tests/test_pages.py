@@ -684,7 +684,11 @@ def test_a_place_is_kept_from_layer_to_layer_as_long_as_it_fits():
 
 
 def test_maps_stored_along_the_training_have_places_without_a_gradient(weightless):
-    for model, query in (("weightless", {}), ("plain32", {"step": "64"}), ("knee_resnet18_flips", {})):
+    for model, query in (
+        ("weightless", {}),
+        ("plain32", {"step": "64"}),
+        ("knee_resnet18_flips", {}),
+    ):
         app = opened(MAPS, model=model, layer="conv1", **query)
         view, _ = place_view(app)
         assert not view["heat"]

@@ -167,10 +167,7 @@ def _of_this_machine(order: Order, dataset: Dataset) -> Order:
     found = suited.choice(order, images=images, input_size=size)
     if found is None:
         return order
-    print(
-        f"Of {order.architecture} {suited.in_words(found.form.arguments)} learns most in "
-        f"{order.recipe.seconds:g} s on this machine."
-    )
+    print(f"{suited.sentence(order, found.form)}.")
     return dataclasses.replace(order, arguments=found.form.arguments)
 
 

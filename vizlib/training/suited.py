@@ -46,6 +46,14 @@ def in_words(arguments: Mapping[str, Any]) -> str:
     return "; ".join(words) or "its usual form"
 
 
+def sentence(order: Order, form: Form) -> str:
+    """What this machine decided, without its full stop."""
+    return (
+        f"Of {order.architecture} {in_words(form.arguments)} learns most in "
+        f"{order.recipe.seconds:g} s on this machine"
+    )
+
+
 def suited(order: Order, *, images: int, input_size: Sequence[int]) -> Order:
     """The same order, of the form that suits this machine, or of the usual one."""
     found = choice(order, images=images, input_size=input_size)

@@ -78,10 +78,7 @@ def _form(order, facts):
         return ""
     accuracy = found.form.expected(found.epochs) if order.dataset == "cifar10" else None
     reached = f"; it reached {accuracy:.0%} in a trial as long as that" if accuracy else ""
-    return (
-        f".  \nOf {plain(order.architecture)} {suited.in_words(found.form.arguments)} learns most "
-        f"in {order.recipe.seconds:.0f} s on this machine{reached}."
-    )
+    return f".  \n{plain(suited.sentence(order, found.form))}{reached}."
 
 
 def _epochs_that_ship(order):

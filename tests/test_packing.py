@@ -319,7 +319,7 @@ def test_the_share_of_answers_that_change_is_of_the_same_images():
 
 def test_the_validation_images_choose_and_the_test_images_only_ask_for_more(copied, monkeypatch):
     """Answers made up by bits: with 3 the validation images are content, with 4.5 the test images
-    are.
+    are, which with 3.5 are all right: another network too.
     """
     run, said, asked = copied, [], []
     trained = load_predictions(run.path("predictions.npz"), 10)
@@ -331,8 +331,9 @@ def test_the_validation_images_choose_and_the_test_images_only_ask_for_more(copi
         if len(split) == 143:
             content = not asked or asked[-1] >= 3
             return answers(split.labels % 4, [content or n % 20 > 0 for n in range(143)])
-        wrong = asked[-1] < 4.5
-        logits = trained.logits[:, ::-1] if wrong else trained.logits
+        logits = trained.logits[:, ::-1] if asked[-1] < 4.5 else trained.logits
+        if asked[-1] == 3.5:
+            logits = np.eye(10, dtype=np.float32)[trained.labels]
         return Predictions(trained.labels, logits, trained.image_ids)
 
     monkeypatch.setattr(packing, "load_weights", lambda data: {})
@@ -342,6 +343,20 @@ def test_the_validation_images_choose_and_the_test_images_only_ask_for_more(copi
     assert packing.pack(run, datasets.load("digits"), said.append) == trained.accuracy
     assert asked == [2.5, 3, 3, 3.5, 4, 4.5]
     assert sum("validation" in text for text in said) == 2
+    assert trained.accuracy < 1 - packing.MOST_LOST
+
+
+def test_where_all_bits_gain_it_keeps_all_of_them(copied, monkeypatch):
+    labels, asked = load_predictions(copied.path("predictions.npz"), 10).labels, []
+    monkeypatch.setattr(
+        packing, "packed_weights", lambda weights, bits, harms: asked.append(bits) or b""
+    )
+    monkeypatch.setattr(packing, "load_weights", lambda data: {})
+    monkeypatch.setattr(packing, "_fewest", lambda *_: (5, {}))
+    monkeypatch.setattr(packing, "_answers", lambda *_: answers(labels % 4, [True] * len(labels)))
+    monkeypatch.setattr(packing, "_keep", lambda run, packed, answers: answers.accuracy)
+    assert packing.pack(copied, datasets.load("digits")) == 1
+    assert asked == [5, 6, packing.FINEST]
 
 
 def test_without_its_validation_images_it_keeps_all_bits(copied, monkeypatch):

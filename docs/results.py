@@ -331,7 +331,9 @@ What five published course and lab reports reached with these networks, and what
 in their folders. Written by `PYTHONPATH=. python docs/results.py`; no figure is typed. `python -m
 vizlib reproduce ID` trains a row anew.
 
-{table()} {not_yet} The weights of a row are those of its best epoch on images held out of the
+{table()}
+{not_yet}
+The weights of a row are those of its best epoch on images held out of the
 training set by seed (a tenth, at most 1,000); the test images were looked at once, at the end, and
 chose nothing. *Test* counts against the report, also where it gives its validation accuracy.
 Seconds are those of training on the device named, without evaluations; where the machine was busy

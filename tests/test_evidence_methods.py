@@ -13,11 +13,14 @@ from torch import nn
 # a fixture for each test
 from tests.test_evidence_page import ended, no_jobs, pictures  # noqa: F401
 from tests.test_pages import ROOT, fine, fresh_caches, opened, texts  # noqa: F401
+from vizlib import datasets
 from vizlib.errors import UserError
 from vizlib.inside import evidence as methods
 from vizlib.inside.activations import prepare
 from vizlib.inside.attribution import evidence, of_units
 from vizlib.inside.evidence import STYLES, class_methods, for_classes, for_units, unit_methods
+from vizlib.inside.strongest import of_run
+from vizlib.run import folders
 
 SHIPPED = {"Grad-CAM", "integrated gradients", "occlusion"}
 SHIPPED_FOR_UNITS = {"deconvnet", "guided backpropagation"}
@@ -211,6 +214,8 @@ def test_a_method_is_one_file_and_on_the_page(before, dropped_in):
     assert "**Brightness** is no evidence." in texts(app)
     count = {4: "four", 5: "five", 6: "six"}.get(len(names), "several")
     assert f"{count.capitalize()} methods ask the network in {count} ways" in texts(app)
+    # which pages do not look for in these tests: kept in the run's folder, for them to find
+    of_run(folders.open_run("digits_three_layer"), datasets.load("digits"))
     app = ended(fine(opened(ROOT / "pages/4_Unit.py", model="digits_three_layer")))
     assert "**Gradient**" in texts(app)
     said = [element.value for element in app.main.caption]

@@ -36,17 +36,12 @@ def no_jobs():
 
 
 def ended(app):
-    """The page once all computations beside it have ended, and what they let it begin: a fragment's
-    own reruns are not seen by AppTest.
+    """The page once all computations beside it have ended: a fragment's own reruns are not seen by
+    AppTest.
     """
-    is_done = False
     for _ in range(300):
         if all(job.has_ended for job in list(jobs._jobs.values())):
-            if is_done:
-                return app
-            app, is_done = fine(app.run()), True
-        else:
-            is_done = False
+            return fine(app.run())
         time.sleep(0.1)
     raise AssertionError("the computations did not end")
 

@@ -41,17 +41,17 @@ def test_something_before_an_even_background_is_clearest():
     for place in range(6):
         pictures = [*others[:place], clear, *others[place:]]
         found = clearest(held_out(*pictures), (3, 16, 20))
-        assert np.array_equal(found, clear.transpose(2, 0, 1)), place
+        assert np.array_equal(found, clear), place
 
 
 def test_a_background_of_one_strong_colour_is_even():
     """Its channels differ, and each of them is even."""
     clear = on([255, 0, 0], figure=255 - FIGURE)
     found = clearest(held_out(on(noise(100, 160)), clear), (3, 16, 20))
-    assert np.array_equal(found, clear.transpose(2, 0, 1))
+    assert np.array_equal(found, clear)
 
 
 @pytest.mark.parametrize("side", [1, 2])
 def test_the_smallest_pictures_have_one_too(side):
     pictures = np.arange(side * side * 2, dtype=np.uint8).reshape(2, side, side, 1)
-    assert clearest(held_out(*pictures), (1, side, side)).shape == (1, side, side)
+    assert clearest(held_out(*pictures), (1, side, side)).shape == (side, side, 1)

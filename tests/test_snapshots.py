@@ -107,25 +107,25 @@ class Net(nn.Module):
 
 
 def probe_of(picture):
-    """picture: uint8 (C, H, W); its values reach the network as they are."""
+    """picture: uint8 (H, W, C); its values reach the network as they are."""
     return Probe(picture, [0.0] * 3, [1 / 255] * 3, torch.device("cpu"))
 
 
 def test_a_film_goes_on_with_the_picture_that_it_began_with(film):
     """Also where another one would be chosen today."""
     path = film.path("snapshots.safetensors")
-    began_with = np.random.default_rng(3).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    began_with = np.random.default_rng(3).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     content = safetensors.numpy.load_file(path)
-    content["probe/picture"] = np.ascontiguousarray(began_with.transpose(1, 2, 0))
+    content["probe/picture"] = began_with
     path.write_bytes(safetensors.numpy.save(content))
     model = Net()
-    snapshots = Snapshots(film.folder, model, probe_of(np.full((3, 8, 8), 9, np.uint8)))
+    snapshots = Snapshots(film.folder, model, probe_of(np.full((8, 8, 3), 9, np.uint8)))
     snapshots.take_up(2)
     snapshots.take(4)
     now = safetensors.numpy.load_file(path)
-    assert np.array_equal(now["probe/picture"], began_with.transpose(1, 2, 0))
+    assert np.array_equal(now["probe/picture"], began_with)
     with torch.no_grad():
-        maps = model(torch.tensor(began_with[None], dtype=torch.float32))
+        maps = model(torch.tensor(began_with.transpose(2, 0, 1)[None], dtype=torch.float32))
     np.testing.assert_allclose(
         now["range/00000004/conv1"], [maps.min(), maps.max()], rtol=1e-4, atol=1e-3
     )
@@ -138,7 +138,7 @@ def test_an_earlier_film_is_gone_on_with(film, tmp_path):
     content = safetensors.numpy.load_file(path)
     content["conv1/x"] = content["conv1/00000000"]
     path.write_bytes(safetensors.numpy.save(content))
-    chosen = np.full((3, 8, 8), 9, np.uint8)
+    chosen = np.full((8, 8, 3), 9, np.uint8)
     snapshots = Snapshots(film.folder, model, probe_of(chosen))
     snapshots.take_up(2)
     snapshots.take(3)

@@ -152,13 +152,8 @@ def normalised(
     W).
     """
     image_numbers = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
-    return normal(torch.from_numpy(split.take(image_numbers).images(image_size)), mean, std)
-
-
-def normal(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Pictures uint8 (N, C, H, W) as a network gets them, float32."""
-    shifted = images.float() / 255 - torch.tensor(mean).view(1, -1, 1, 1)
-    return shifted / torch.tensor(std).view(1, -1, 1, 1)
+    images = torch.from_numpy(split.take(image_numbers).images(image_size)).float() / 255
+    return (images - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
 
 
 def windows(images: Tensor, border: int, reflect: bool) -> Tensor:

@@ -69,7 +69,7 @@ class Noted:
         self._began_at = time.monotonic()
         self._saved_at = -inf
         # of the pictures that were learned from last, as far as events tell: the network's input
-        _, height, width = prepared.probe.picture.shape
+        height, width, _ = prepared.probe.picture.shape
         self._picture_size = (height, width)
 
     def close(self) -> None:

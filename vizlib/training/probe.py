@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from vizlib.datasets import Split
-from vizlib.training.batches import normal
+from vizlib.images import to_network_input
 
 LOOKED_AT = 64  # so many pictures it is chosen from
 BORDER = 8  # it is a side over this wide
@@ -17,7 +16,9 @@ UNREST = 1.5  # what a border that is not even costs, beside what stands out bef
 
 @dataclass(frozen=True)
 class Probe:
-    """picture: uint8 (C, H, W). mean, std: of its channels, by which the network gets it."""
+    """picture: uint8 (H, W, C), of the network's own size. mean, std: of its channels, by which the
+    network gets it.
+    """
 
     picture: np.ndarray
     mean: Sequence[float]
@@ -25,19 +26,21 @@ class Probe:
     device: torch.device
 
     @property
-    def received(self) -> Tensor:
+    def received(self) -> torch.Tensor:
         """The picture as the network gets it, float32 (1, C, H, W)."""
-        images = torch.from_numpy(self.picture[None])
-        return normal(images, self.mean, self.std).to(self.device)
+        height, width, channels = self.picture.shape
+        size = channels, height, width
+        return to_network_input(self.picture, size, self.mean, self.std)[1].to(self.device)
 
 
 def clearest(held_out: Split, image_size: Sequence[int]) -> np.ndarray:
     """Of the first pictures held out the one that a class recognises from the last row, by what can
-    be told without a network: something stands out before an even border. uint8 (C, H, W).
+    be told without a network: something stands out before an even border. uint8 (H, W, C).
     """
     first = held_out.take(np.arange(min(LOOKED_AT, len(held_out))))
     images = first.images(image_size)
-    return images[np.argmax([_clarity(image) for image in images])]
+    clear = images[np.argmax([_clarity(image) for image in images])]
+    return np.ascontiguousarray(clear.transpose(1, 2, 0))
 
 
 def _clarity(image: np.ndarray) -> float:

@@ -58,8 +58,6 @@ def _convolved(
                 input.shape[2:], weight.shape[2:], steps, border, strict=True
             )
         ]
-        if torch.is_autocast_enabled("cpu"):  # once, and not at every place
-            weight = weight.to(torch.get_autocast_dtype("cpu"))
         is_of_one_pixel = weight.shape[2:] == (1, 1) and border == (0, 0)
         places = sides[0] * sides[1] if min(sides) > 0 else inf
         if is_of_one_pixel and places <= PLACES_OF_ONE_PIXEL:
@@ -81,6 +79,8 @@ def _by_places(
     border of zeros, and the weights that lie over it.
     """
     out = len(weight)
+    if torch.is_autocast_enabled("cpu"):  # once, and not at every place
+        weight = weight.to(torch.get_autocast_dtype("cpu"))
     images, weight = images.permute(0, 2, 3, 1), weight.permute(2, 3, 1, 0)
     places = []
     for row in range(sides[0]):

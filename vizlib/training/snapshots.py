@@ -55,8 +55,7 @@ class Snapshots:
         self._layers = [(name, model.get_submodule(name)) for name in _spread(names, LAYERS)]
         self._conv1 = filters[0][1] if filters else None
         self._probe = probe
-        self._picture = np.ascontiguousarray(probe.picture.transpose(1, 2, 0))
-        self._taken = {PICTURE: self._picture}
+        self._taken = {PICTURE: probe.picture}
 
     def take_up(self, step: int) -> None:
         """Go on with the snapshots up to this step that the file has, of a training that is
@@ -69,8 +68,8 @@ class Snapshots:
         }
         # an earlier version may have chosen another picture, whose maps these are
         picture = self._taken[PICTURE]
-        if picture.dtype == np.uint8 and picture.shape == self._picture.shape:
-            self._probe = replace(self._probe, picture=picture.transpose(2, 0, 1))
+        if picture.dtype == np.uint8 and picture.shape == self._probe.picture.shape:
+            self._probe = replace(self._probe, picture=picture)
 
     def take(self, step: int, *, is_last: bool = False) -> None:
         """Store how the network is now. is_last: whether the training ends with this."""

@@ -17,7 +17,7 @@ from vizlib.inside.activations import capture
 from vizlib.inside.layers import layer_table
 from vizlib.inside.model import load_model
 from vizlib.inside.receptive_fields import box
-from vizlib.run import first_look, folders
+from vizlib.run import first_look, folders, moments
 from vizlib.ui.parts import run_cards
 
 WEIGHTS = "model.safetensors"
@@ -104,6 +104,19 @@ def test_pointing_at_a_map_frames_what_it_sees_and_a_click_opens_it(page, addres
     page.wait_for_url(re.compile(rf"/Feature_maps\?.*\bunit={unit}\b"))
     opened_on = next(run for run in SHOWN if f"model={run.run_id}&" in page.url + "&")
     assert f"layer={first_look.read(opened_on).depths[1].layer_name}&" in page.url + "&"
+
+
+def test_of_the_largest_filters_those_that_answer_best_are_opened():
+    """Several networks that ship have 64 filters of 7 x 7, and not all have learned as much."""
+    right = {}
+    for path in folders.SHIPPED.iterdir():
+        run = folders.open_run(path.name)
+        shapes = {bank.shape for bank in moments.filters(run).values()}
+        if run.has(WEIGHTS) and (64, 3, 7, 7) in shapes:
+            right[run.run_id] = run.events_of("finished")[-1]["test_accuracy"]
+    assert len(right) > 1
+    app = fine(opened(ROOT / "pages/2_Filters.py"))
+    assert app.selectbox(key="model").value == max(right, key=right.get) != min(right)
 
 
 @pytest.mark.parametrize("name", ["resnet32", "lenet", "resnet18_late_pool"])

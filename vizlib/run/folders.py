@@ -149,6 +149,11 @@ class Run:
         return phase or "queued" if self._is_held() or just_started else "interrupted"
 
     @property
+    def reached(self) -> float:
+        """Its test accuracy, in [0, 1]; 0 as long as none is known."""
+        return (self.last_phase or {}).get("test_accuracy", 0.0)
+
+    @property
     def last_phase(self) -> Event | None:
         """Its last event that begins a phase; None before the first one.
 

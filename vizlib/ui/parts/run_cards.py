@@ -83,8 +83,7 @@ def _worth_seeing(run):
     seen, and in colour, then what is right most often.
     """
     _, channels, *sides = caches.filters_shape(run) or (0, 0, 0, 0)
-    reached = (run.last_phase or {}).get("test_accuracy", 0.0)
-    return not run.has("model.safetensors"), min(sides) < 3, channels != 3, -reached, run.run_id
+    return not run.has("model.safetensors"), min(sides) < 3, channels != 3, -run.reached, run.run_id
 
 
 def found(runs, wanted):

@@ -114,7 +114,9 @@ def read_once(name):
     "run", [run for run in SHIPPED if run.has("model.safetensors")], ids=lambda run: run.run_id
 )
 def test_shipped_weights_have_the_accuracy_that_is_told_of_them(run):
-    """On every tenth test image, image by image: the whole of them takes two minutes."""
+    """On a hundred test images, image by image: all that ship are answered elsewhere
+    (test_shipped_pictures).
+    """
     try:
         dataset = read_once(run.config.dataset)
     except UserError as error:
@@ -122,14 +124,14 @@ def test_shipped_weights_have_the_accuracy_that_is_told_of_them(run):
     if dataset.note != run.config.dataset_note:
         pytest.skip("another copy of the data has other test images")
     stored = load_predictions(run.path("predictions.npz"), len(run.class_names))
-    rows = np.arange(0, len(stored.labels), 10)
+    rows = np.arange(0, len(stored.labels), len(stored.labels) // 100)
     some = dataclasses.replace(
         dataset, splits=dataset.splits | {"test": dataset.splits["test"].take(rows)}
     )
     again = evaluate(run.folder, run.config, some)
     assert np.array_equal(again.labels, stored.labels[rows])
     assert np.array_equal(again.image_ids, stored.image_ids[rows])
-    assert np.mean(again.predicted_labels == stored.predicted_labels[rows]) >= 0.997
+    assert again.predicted_labels.tolist() == stored.predicted_labels[rows].tolist()
 
 
 # The command

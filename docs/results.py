@@ -337,7 +337,9 @@ The weights of a row are those of its best epoch on images held out of the
 training set by seed (a tenth, at most 1,000); the test images were looked at once, at the end, and
 chose nothing. *Test* counts against the report, also where it gives its validation accuracy.
 Seconds are those of training on the device named, without evaluations; where the machine was busy
-with other work they are more than it needs.
+with other work they are more than it needs. Weights that are not shipped are of variants of
+networks whose weights are: a clone stays small without them, and `python -m vizlib reproduce ID`
+trains them.
 
 Tested on:
 

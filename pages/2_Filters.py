@@ -15,7 +15,7 @@ from vizlib.ui.frame import film_slider, links, status
 from vizlib.ui.frame.address import whole_number
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.frame.unit_picker import pick_layer, pick_unit
-from vizlib.ui.parts import weight_views
+from vizlib.ui.parts import first_models, weight_views
 from vizlib.ui.parts.downloads import caption
 from vizlib.ui.widgets import atlas_view
 
@@ -52,8 +52,8 @@ def show(run, picture):
 
 def way_to_larger(run):
     """The way to the model with the largest filters where those in view are smaller."""
-    largest = with_the_largest()
-    side, _ = seen_filters(largest)
+    largest = first_models.with_the_largest_filters()
+    side, _ = first_models.seen_filters(largest)
     if side > max((3, *caches.filters_shape(run)[2:])):
         links.link(
             "Filters",
@@ -62,21 +62,6 @@ def way_to_larger(run):
             layer="conv1",
             unit=0,
         )
-
-
-def with_the_largest():
-    """The model that ships with the largest filters in colour, and with its weights; of several the
-    one that has most of them, and of those the one that is right most often.
-    """
-    return max(caches.run_list()[0], key=lambda run: (*seen_filters(run), run.reached))
-
-
-def seen_filters(run):
-    """(side, number) of a shipped run's first filters, if they are in colour and its weights are
-    here; else (0, 0).
-    """
-    shape = caches.filters_shape(run) if run.ships and run.has("model.safetensors") else ()
-    return (min(shape[2:]), shape[0]) if shape and shape[1] == 3 else (0, 0)
 
 
 def no_filters(run):
@@ -263,5 +248,5 @@ page.run(
     "Filters",
     keeps=("channel", *weight_views.KEEPS),
     has_film=True,
-    opens_on=lambda: with_the_largest().run_id,
+    opens_on=lambda: first_models.with_the_largest_filters().run_id,
 )

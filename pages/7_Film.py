@@ -11,7 +11,7 @@ from vizlib.ui import page
 from vizlib.ui.data import caches, jobs, not_yet
 from vizlib.ui.frame import film_slider, status
 from vizlib.ui.frame.unit_picker import pick_layer
-from vizlib.ui.parts import film_panels
+from vizlib.ui.parts import film_panels, first_models
 from vizlib.ui.parts.downloads import caption
 
 NOTE = (
@@ -108,4 +108,9 @@ def offer(run, display, made):
         caption(text, f"{run.run_id}-{display.layer or ''}-film", gif=made[0])
 
 
-page.run(show, "Film", has_film=True)
+page.run(
+    show,
+    "Film",
+    has_film=True,
+    opens_on=lambda: first_models.with_the_clearest_film().run_id,
+)

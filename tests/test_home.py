@@ -106,17 +106,38 @@ def test_pointing_at_a_map_frames_what_it_sees_and_a_click_opens_it(page, addres
     assert f"layer={first_look.read(opened_on).depths[1].layer_name}&" in page.url + "&"
 
 
-def test_of_the_largest_filters_those_that_answer_best_are_opened():
-    """Several networks that ship have 64 filters of 7 x 7, and not all have learned as much."""
+def of_large_filters():
+    """{id: accuracy} of those that ship with 64 filters of 7 x 7 and their weights."""
     right = {}
     for path in folders.SHIPPED.iterdir():
         run = folders.open_run(path.name)
         shapes = {bank.shape for bank in moments.filters(run).values()}
         if run.has(WEIGHTS) and (64, 3, 7, 7) in shapes:
             right[run.run_id] = run.events_of("finished")[-1]["test_accuracy"]
+    return right
+
+
+def test_of_the_largest_filters_those_that_answer_best_are_opened():
+    """Several networks that ship have 64 filters of 7 x 7, and not all have learned as much."""
+    right = of_large_filters()
     assert len(right) > 1
     app = fine(opened(ROOT / "pages/2_Filters.py"))
     assert app.selectbox(key="model").value == max(right, key=right.get) != min(right)
+
+
+def test_the_film_opens_on_large_filters_beside_a_clear_picture():
+    """What is in the picture differs much more than what is along its edge; of such ones the
+    network that is right most often.
+    """
+    clear = {}
+    for run_id, accuracy in of_large_filters().items():
+        picture = moments.probe_picture(folders.open_run(run_id)).astype(float)
+        edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+        if picture.std() > 4 * edge.std(axis=0).mean():
+            clear[run_id] = accuracy
+    app = fine(opened(ROOT / "pages/7_Film.py"))
+    assert len(clear) > 1
+    assert app.selectbox(key="model").value == max(clear, key=clear.get) != min(clear)
 
 
 @pytest.mark.parametrize("name", ["resnet32", "lenet", "resnet18_late_pool"])

@@ -1,10 +1,8 @@
 """Which form of a network a training in seconds gets on this machine."""
 
-import dataclasses
 import json
 
 import pytest
-import torch
 
 from vizlib import architectures
 from vizlib.architectures import Form
@@ -55,8 +53,6 @@ def test_forms_go_from_no_epoch_on_and_can_be_built(name):
         assert json.loads(json.dumps(form.arguments)) == form.arguments  # as a run keeps them
         model = architectures.create(name, **form.arguments)
         sizes.append(sum(weight.numel() for weight in model.parameters()))
-        if form.growing:  # from 20 pixels on
-            assert model(torch.zeros(2, 3, 20, 20)).shape == (2, 10)
     assert sizes == sorted(set(sizes))
 
 
@@ -67,8 +63,7 @@ def test_a_slower_machine_gets_a_smaller_network(place):
     found(MINUTE, forms[place].epochs + 0.01, images)
     chosen = suited.suited(MINUTE, images=images, input_size=SIZE)
     assert chosen.arguments == forms[place].arguments
-    assert chosen.recipe == dataclasses.replace(MINUTE.recipe, growing=forms[place].growing)
-    assert suited.usual(chosen) == MINUTE
+    assert chosen.recipe is MINUTE.recipe
 
 
 def test_nobody_chooses_where_nothing_is_known_or_to_be_chosen():
@@ -79,7 +74,6 @@ def test_nobody_chooses_where_nothing_is_known_or_to_be_chosen():
         Order("airbench_wide", "any", MINUTE.recipe),  # has one form
         Order("airbench", "any", MINUTE.recipe, arguments={"widths": [8, 9, 10]}),
         Order("airbench", "any", MINUTE.recipe, start={"run": "other"}),
-        Order("airbench", "any", recipe("minute", seconds=30.0, growing=True)),
     ):
         of_machine.keep(trial.FILE, trial.trial_of(given, SIZE).of, 0.01)
         assert not suited.has_choice(given)
@@ -100,7 +94,6 @@ def test_what_is_expected_is_what_a_shorter_trial_reached():
 def test_a_form_in_words():
     assert suited.in_words({}) == "its usual form"
     assert suited.in_words({"widths": [3, 50, 7]}) == "widths 3, 50, 7"
-    assert suited.in_words({}, growing=True) == "its usual form on growing pictures"
 
 
 def test_the_command_tries_the_machine_and_says_what_it_chose(tmp_path, monkeypatch, capsys):
@@ -110,8 +103,10 @@ def test_the_command_tries_the_machine_and_says_what_it_chose(tmp_path, monkeypa
     main(["train", "-a", "airbench", "-d", "digits", "-r", "minute", "--seconds", "1", *where])
     said = capsys.readouterr().out
     narrow = architectures.get("airbench").forms[0]
-    words = suited.in_words(narrow.arguments, narrow.growing)
-    assert f"Of airbench {words} learns most in 1 s on this machine." in said
+    assert (
+        f"Of airbench {suited.in_words(narrow.arguments)} learns most in 1 s on this machine."
+        in said
+    )
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["arguments"] == {"num_classes": 10, "in_channels": 1, **narrow.arguments}
     assert of_machine.read(trial.FILE) != {}

@@ -9,17 +9,20 @@ def with_the_largest_filters() -> Run:
     """The one with the largest filters in colour, and with its weights; of several the one that has
     most of them, and of those the one that is right most often.
     """
-    return max(caches.run_list()[0], key=lambda run: (*seen_filters(run), run.reached))
+    return max(_of_the_largest_filters(), key=lambda run: run.reached)
 
 
 def with_the_clearest_film() -> Run:
     """The one whose film shows the most: its filters the largest, as above; of several the one
     whose maps are of the clearest picture, and of those the one that is right most often.
     """
-    return max(
-        caches.run_list()[0],
-        key=lambda run: (*seen_filters(run), _clarity_of_probe(run), run.reached),
-    )
+    return max(_of_the_largest_filters(), key=lambda run: (_clarity_of_probe(run), run.reached))
+
+
+def _of_the_largest_filters() -> list[Run]:
+    runs = caches.run_list()[0]
+    most = max(map(seen_filters, runs))
+    return [run for run in runs if seen_filters(run) == most]
 
 
 def seen_filters(run: Run) -> tuple[int, int]:
@@ -31,6 +34,6 @@ def seen_filters(run: Run) -> tuple[int, int]:
 
 
 def _clarity_of_probe(run: Run) -> float:
-    """In levels; the least there is where its film has no picture, or need not be looked at."""
-    picture = caches.probe_picture(run) if seen_filters(run)[0] else None
+    """In levels; the least there is where its film has no picture."""
+    picture = caches.probe_picture(run)
     return float("-inf") if picture is None else clarity(picture)

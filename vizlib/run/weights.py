@@ -19,7 +19,6 @@ from vizlib.run.file_kinds import shown
 
 PREFIXES = ("module.", "model.", "_orig_mod.")
 PACKED_VALUES = 1024  # smaller tensors are not worth it
-FINEST = 8  # bits
 COARSEST = 1.0  # of the scales, in root mean squares of a channel
 # of that of the tensor that does the most: some pictures do not show all that a tensor does
 LEAST_HARM = 1e-4
@@ -48,31 +47,31 @@ def _to_save(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
 
 def packed_weights(
     state_dict: Mapping[str, torch.Tensor],
-    bits: float = FINEST,
+    bits: float,
     harms: Mapping[str, float] | None = None,
 ) -> bytes:
     """A safetensors file of tensors by name, the `packable` ones as whole numbers with one scale
     for each output channel (`vizlib.run.integers`); the rest, norms and biases among it, as
     `save_weights` has it. `load_weights` gives floats again, each within half a scale.
 
-    bits: about how many a number takes in the mean, if the weights are normal. Below FINEST scales
-    are multiples of a channel's root mean square, larger ones where a tensor has more values, or
-    does less harm: of all ways to spend so many bits the one that disturbs the answers least
-    (reverse water-filling: Cover and Thomas, Elements of Information Theory, 10.3.3).
+    bits: about how many a number takes in the mean, if the weights are normal. Scales are multiples
+    of a channel's root mean square, larger ones where a tensor has more values, or does less harm:
+    of all ways to spend so many bits the one that disturbs the answers least (reverse
+    water-filling: Cover and Thomas, Elements of Information Theory, 10.3.3). A tensor that wants
+    finer ones than 8 bits can count stays in 16-bit floats.
     harms: the mean square by which the answers change where a tensor alone is `disturbed`, in any
     unit; of all tensors the same if left out.
     """
     shares = _shares({name: state_dict[name].numel() for name in packable(state_dict)}, harms or {})
     stored: dict[str, torch.Tensor] = {}
     for name, tensor in state_dict.items():
-        if name not in shares:
+        # numbers that are normal take log2(size / scale) and these bits more
+        coarse = shares.get(name, 0) * 2 ** (math.log2(2 * math.pi * math.e) / 2 - bits)
+        values = tensor.detach().cpu().float().numpy()
+        if name not in shares or _is_too_fine(values, coarse):
             stored[name] = _to_save(tensor, torch.float16)
             continue
-        values = tensor.detach().cpu().float().numpy()
-        # numbers that are normal take log2(size / scale) and these bits more
-        coarse = shares[name] * 2 ** (math.log2(2 * math.pi * math.e) / 2 - bits)
-        scales = _scales(values, 0 if bits >= FINEST else min(coarse, COARSEST))
-        arrays = integers.deflated(name, values, scales)
+        arrays = integers.deflated(name, values, _scales(values, min(coarse, COARSEST)))
         stored |= {part: torch.tensor(array) for part, array in arrays.items()}
     return safetensors.torch.save(stored)
 
@@ -112,8 +111,21 @@ def _scales(values: np.ndarray, coarse: float) -> np.ndarray:
     """The scale of each channel, float32 (K,): so many times its root mean square, or the finest
     there is.
     """
-    sizes = np.sqrt(np.square(values.reshape(len(values), -1)).mean(axis=1))
-    return np.maximum(integers.finest_scales(values), coarse * sizes).astype(np.float32)
+    return np.maximum(integers.finest_scales(values), coarse * _sizes(values)).astype(np.float32)
+
+
+def _is_too_fine(values: np.ndarray, coarse: float) -> bool:
+    """Whether most channels, of those that are not zero, are asked for a finer scale than their
+    greatest value lets 8 bits have.
+    """
+    sizes = _sizes(values)
+    is_finer = coarse * sizes < integers.finest_scales(values)
+    return bool(2 * np.count_nonzero(is_finer[sizes > 0]) > np.count_nonzero(sizes))
+
+
+def _sizes(values: np.ndarray) -> np.ndarray:
+    """The root mean square of each channel: float32 (K,)."""
+    return np.sqrt(np.square(values.reshape(len(values), -1)).mean(axis=1))
 
 
 def load_weights(path_or_bytes: str | os.PathLike | Bytes, *, only_finite: bool = True) -> Tensors:

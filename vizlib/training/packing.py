@@ -14,7 +14,6 @@ from vizlib.run.events import add_to_ended
 from vizlib.run.folders import Run
 from vizlib.run.predictions import Predictions, load_predictions, save_predictions
 from vizlib.run.weights import (
-    FINEST,
     Tensors,
     disturbed,
     load_weights,
@@ -25,7 +24,7 @@ from vizlib.training.evaluation import answers_with
 from vizlib.training.remembered import remembered, split_again
 from vizlib.training.snapshots import thin
 
-BITS = (2.5, 3, 3.5, 4, 4.5, 5, 6, FINEST)
+BITS = (2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8)
 # of the accuracy, of which five digits are stored: more would be another network
 MOST_LOST = 0.003 + 1e-5
 SOME = 100  # pictures that show which tensors matter
@@ -58,7 +57,7 @@ def pack(run: Run, dataset: Dataset, say: Say = lambda text: None) -> Packed:
     where more than MOST_LOST of their accuracy would be lost, or gained.
     say: told of each try, in a sentence.
     UserError, and nothing is changed, for a run that has not finished or is packed already, and
-    where that is lost with all bits, or the images that it was tested on are not here.
+    where that is lost or gained with all bits, or the images that it was tested on are not here.
     """
     trained = _check(run)
     tested, weights = _tested(run, dataset), load_weights(run.path("model.safetensors"))
@@ -68,11 +67,10 @@ def pack(run: Run, dataset: Dataset, say: Say = lambda text: None) -> Packed:
         answers = _answers(load_weights(packed), tested, run, dataset)
         lost = f"{answers.accuracy:.2%} of the test images right instead of {trained:.2%}"
         say(f"{bits} bits: {lost}.")
-        lost_share = trained - answers.accuracy
         # many answers by a hair may turn to the right ones too: that is another network as well
-        if abs(lost_share) <= MOST_LOST or (bits == FINEST and lost_share <= MOST_LOST):
+        if abs(trained - answers.accuracy) <= MOST_LOST:
             return _keep(run, packed, answers)
-    raise UserError(f"With 8-bit weights {run.run_id} would get {lost}: it stays as it is.")
+    raise UserError(f"With {BITS[-1]} bits {run.run_id} would get {lost}: it stays as it is.")
 
 
 def _check(run: Run) -> float:
@@ -106,7 +104,7 @@ def _fewest(
     try:
         split = split_again(dataset, remembered(run.folder, dataset, run.config, write=False))[1]
     except UserError:  # a training of an earlier version, whose pictures are others now
-        return FINEST, {}
+        return BITS[-1], {}
     before = _answers(weights, split, run, dataset)
     harms = _harms(run, dataset, weights, split)
     for bits in BITS[:-1]:
@@ -118,7 +116,7 @@ def _fewest(
         )
         if changed <= MOST_CHANGED and not _is_worse(before, after):
             return bits, harms
-    return FINEST, harms
+    return BITS[-1], harms
 
 
 def _harms(run: Run, dataset: Dataset, weights: Tensors, split: Split) -> dict[str, float]:

@@ -455,7 +455,7 @@ def _trained(network, name, seed, folder, sizes):
     whole = time.perf_counter() - start
     run = folders.read_run(folder / run_name)
     finished, last = run.events_of("finished")[0], run.events_of("epoch")[-1]
-    form = in_words(own_arguments(run))
+    form = in_words(own_arguments(run), run.config.recipe["growing"])
     return form, last["epoch"], finished["seconds"], whole, finished["test_accuracy"]
 
 

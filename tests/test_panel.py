@@ -474,12 +474,14 @@ def test_a_slow_machine_trains_a_smaller_network_in_the_same_seconds(calls, monk
     assert "learns most" not in texts(fine(app))
     usual = Order("airbench", "digits", RECIPES["minute"], device=launcher.devices()[0])
     of_machine.keep(trial.FILE, trial.trial_of(usual, (1, 8, 8)).of, 0.5)
-    narrow = architectures.get("airbench").forms[0].arguments
+    narrow = architectures.get("airbench").forms[0]
     app.run()
-    said = f"Of airbench widths {', '.join(map(str, narrow['widths']))} learns most in 60 s on"
-    assert said in texts(fine(app))
+    widths = f"widths {', '.join(map(str, narrow.arguments['widths']))}"
+    grown = " on growing pictures" if narrow.growing else ""
+    assert f"Of airbench {widths}{grown} learns most in 60 s on" in texts(fine(app))
     app.button(key="train_press").click().run()
-    assert calls[0][1] == dataclasses.replace(usual, arguments=narrow)
+    recipe = dataclasses.replace(usual.recipe, growing=narrow.growing)
+    assert calls[0][1] == dataclasses.replace(usual, arguments=narrow.arguments, recipe=recipe)
 
 
 def test_a_network_in_view_is_trained_again_in_its_own_form(

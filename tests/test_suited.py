@@ -1,8 +1,10 @@
 """Which form of a network a training in seconds gets on this machine."""
 
+import dataclasses
 import json
 
 import pytest
+import torch
 
 from vizlib import architectures
 from vizlib.architectures import Form
@@ -53,17 +55,22 @@ def test_forms_go_from_no_epoch_on_and_can_be_built(name):
         assert json.loads(json.dumps(form.arguments)) == form.arguments  # as a run keeps them
         model = architectures.create(name, **form.arguments)
         sizes.append(sum(weight.numel() for weight in model.parameters()))
-    assert sizes == sorted(set(sizes))
+        if form.growing:  # from 20 pixels on
+            assert model(torch.zeros(2, 3, 20, 20)).shape == (2, 10)
+    # of the same size, the cheaper one first
+    work = [(size, not form.growing) for size, form in zip(sizes, architecture.forms, strict=True)]
+    assert work == sorted(set(work))
 
 
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_slower_machine_gets_a_smaller_network(place):
     forms = architectures.get("airbench").forms
     images = 9_000
     found(MINUTE, forms[place].epochs + 0.01, images)
     chosen = suited.suited(MINUTE, images=images, input_size=SIZE)
     assert chosen.arguments == forms[place].arguments
-    assert chosen.recipe is MINUTE.recipe
+    assert chosen.recipe == dataclasses.replace(MINUTE.recipe, growing=forms[place].growing)
+    assert suited.usual(chosen) == MINUTE
 
 
 def test_nobody_chooses_where_nothing_is_known_or_to_be_chosen():
@@ -71,9 +78,10 @@ def test_nobody_chooses_where_nothing_is_known_or_to_be_chosen():
     assert suited.suited(MINUTE, images=images, input_size=SIZE) == MINUTE
     for given in (
         Order("airbench", "any", recipe("muon")),  # ends after epochs
-        Order("airbench_wide", "any", MINUTE.recipe),  # has one form
+        Order("airbench94", "any", MINUTE.recipe),  # has one form
         Order("airbench", "any", MINUTE.recipe, arguments={"widths": [8, 9, 10]}),
         Order("airbench", "any", MINUTE.recipe, start={"run": "other"}),
+        Order("airbench", "any", recipe("minute", seconds=30.0, growing=True)),
     ):
         of_machine.keep(trial.FILE, trial.trial_of(given, SIZE).of, 0.01)
         assert not suited.has_choice(given)
@@ -94,6 +102,7 @@ def test_what_is_expected_is_what_a_shorter_trial_reached():
 def test_a_form_in_words():
     assert suited.in_words({}) == "its usual form"
     assert suited.in_words({"widths": [3, 50, 7]}) == "widths 3, 50, 7"
+    assert suited.in_words({}, growing=True) == "its usual form on growing pictures"
 
 
 def test_the_command_tries_the_machine_and_says_what_it_chose(tmp_path, monkeypatch, capsys):
@@ -103,10 +112,8 @@ def test_the_command_tries_the_machine_and_says_what_it_chose(tmp_path, monkeypa
     main(["train", "-a", "airbench", "-d", "digits", "-r", "minute", "--seconds", "1", *where])
     said = capsys.readouterr().out
     narrow = architectures.get("airbench").forms[0]
-    assert (
-        f"Of airbench {suited.in_words(narrow.arguments)} learns most in 1 s on this machine."
-        in said
-    )
+    words = suited.in_words(narrow.arguments, narrow.growing)
+    assert f"Of airbench {words} learns most in 1 s on this machine." in said
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["arguments"] == {"num_classes": 10, "in_channels": 1, **narrow.arguments}
     assert of_machine.read(trial.FILE) != {}

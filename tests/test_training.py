@@ -38,7 +38,7 @@ from vizlib.training.order import Order
 from vizlib.training.precision import half_type
 from vizlib.training.recipes import Recipe, recipe
 from vizlib.training.requests import Requests
-from vizlib.training.schedules import learning_rate, relative_cost
+from vizlib.training.schedules import learning_rate, picture_size, relative_cost
 
 MOMENTUM = dict(name="sgd", learning_rate=0.02, momentum=0.9, weight_decay=1e-3, schedule="cosine")
 
@@ -735,6 +735,15 @@ def test_growing_pictures(tmp_path, monkeypatch, side, growth):
     assert run.input_size == (1, side, side)
     cost = sum(share * (small / side) ** 2 for share, small in growth)
     assert 0 < relative_cost(growing, (side, side)) == pytest.approx(cost)
+
+
+def test_tiny_pictures_stay_as_they_are():
+    growing = recipe("growing")
+    for side in (8, 15):
+        assert picture_size(growing, (side, side), 0) == (side, side)
+        assert relative_cost(growing, (side, side)) == 1
+    assert picture_size(growing, (16, 9), 0) == (10, 6)
+    assert relative_cost(growing, (16, 9)) < 1
 
 
 @pytest.mark.parametrize(

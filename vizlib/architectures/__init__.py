@@ -35,6 +35,7 @@ _registry: dict[str, Architecture] = {}
 class Form:
     """Other arguments of an architecture, for trainings that end after some seconds.
 
+    growing: whether its pictures grow along the training, as a Recipe has it.
     epochs: it learns most where the usual form gets through so many or more in that time.
     reached: in trials, (epochs of the usual form in their time, accuracy on the test images of
     CIFAR-10), from few to many.
@@ -43,6 +44,7 @@ class Form:
     epochs: float
     arguments: dict[str, Any]
     reached: tuple[tuple[float, float], ...]
+    growing: bool = False
 
     def expected(self, epochs: float) -> float | None:
         """The accuracy on CIFAR-10 that a trial of no more epochs reached; None without one."""

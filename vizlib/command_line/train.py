@@ -168,7 +168,7 @@ def _of_this_machine(order: Order, dataset: Dataset) -> Order:
     if found is None:
         return order
     print(f"{suited.sentence(order, found.form)}.")
-    return dataclasses.replace(order, arguments=found.form.arguments)
+    return suited.of_form(order, found.form)
 
 
 def _trained(folder: Path, config: RunConfig, dataset: Dataset, device: str) -> Run | None:

@@ -13,6 +13,7 @@ WARM_UP = 0.2  # the share of a one-cycle schedule in which the rate rises (Smit
 GROWTH = ((0, 2 / 7), (1 / 2, 1 / 2), (5 / 6, 1))
 SMALL_GROWTH = ((0, 5 / 8), (2 / 5, 13 / 16), (3 / 4, 1))
 SMALL = 32  # pixels: up to here pictures are small
+TINY = 16  # and below here there is nothing to save: they stay as they are
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
@@ -39,9 +40,13 @@ def side_share(recipe: Recipe, sides: Sequence[int], progress: float) -> float:
     Progressive resizing (Howard 2018): most is learned on small pictures, at a fraction of the
     cost.
     """
-    if not recipe.growing:
+    if not _grow(recipe, sides):
         return 1
     return max(share for start, share in _growth(sides) if progress >= start)
+
+
+def _grow(recipe: Recipe, sides: Sequence[int]) -> bool:
+    return recipe.growing and max(sides) >= TINY
 
 
 def _growth(sides: Sequence[int]) -> Sequence[tuple[float, float]]:
@@ -61,7 +66,7 @@ def relative_cost(recipe: Recipe, sides: Sequence[int]) -> float:
     """What a training costs relative to one on pictures of these whole sides throughout, which cost
     as their area.
     """
-    if not recipe.growing:
+    if not _grow(recipe, sides):
         return 1.0
     growth = _growth(sides)
     ends = [start for start, _ in growth[1:]] + [1]

@@ -16,7 +16,7 @@ from vizlib.training.order import Order
 def has_choice(order: Order) -> bool:
     """Whether the machine decides the form: of networks that come in several, for a given time."""
     forms = architectures.get(order.architecture).forms
-    is_free = not order.arguments and order.start is None
+    is_free = not order.arguments and not order.recipe.growing and order.start is None
     return bool(forms and order.recipe.seconds and is_free)
 
 
@@ -40,21 +40,34 @@ def choice(order: Order, *, images: int, input_size: Sequence[int]) -> Choice | 
     return Choice([form for form in forms if form.epochs <= epochs][-1], epochs)
 
 
-def in_words(arguments: Mapping[str, Any]) -> str:
-    """A form by its arguments: "widths 16, 48, 96"; without any "its usual form"."""
+def in_words(arguments: Mapping[str, Any], growing: bool = False) -> str:
+    """A form by its arguments: "widths 16, 48, 96"; without any "its usual form". growing: whether
+    its pictures are.
+    """
     words = [f"{name} {', '.join(map(str, values))}" for name, values in arguments.items()]
-    return "; ".join(words) or "its usual form"
+    return ("; ".join(words) or "its usual form") + (" on growing pictures" if growing else "")
 
 
 def sentence(order: Order, form: Form) -> str:
     """What this machine decided, without its full stop."""
     return (
-        f"Of {order.architecture} {in_words(form.arguments)} learns most in "
+        f"Of {order.architecture} {in_words(form.arguments, form.growing)} learns most in "
         f"{order.recipe.seconds:g} s on this machine"
     )
+
+
+def usual(order: Order) -> Order:
+    """The same order of the usual form, where the machine may have chosen another."""
+    return of_form(order, Form(0.0, {}, ()))
 
 
 def suited(order: Order, *, images: int, input_size: Sequence[int]) -> Order:
     """The same order, of the form that suits this machine, or of the usual one."""
     found = choice(order, images=images, input_size=input_size)
-    return order if found is None else dataclasses.replace(order, arguments=found.form.arguments)
+    return order if found is None else of_form(order, found.form)
+
+
+def of_form(order: Order, form: Form) -> Order:
+    """The same order of another form."""
+    recipe = dataclasses.replace(order.recipe, growing=form.growing)
+    return dataclasses.replace(order, arguments=form.arguments, recipe=recipe)

@@ -2,8 +2,6 @@
 seconds gets on this machine. How fast it is, is tried for a second while the form is read.
 """
 
-import dataclasses
-
 import streamlit as st
 
 from vizlib.training import again, suited, trial
@@ -72,9 +70,9 @@ def _how_far(order, facts):
 
 def _form(order, facts):
     """A sentence on the form of the network, where this machine decided it."""
-    usual = dataclasses.replace(order, arguments={})
+    usual = suited.usual(order)
     found = suited.choice(usual, images=facts["images"], input_size=facts["size"])
-    if found is None or found.form.arguments != order.arguments:  # it is that of a run
+    if found is None or suited.of_form(usual, found.form) != order:  # it is that of a run
         return ""
     accuracy = found.form.expected(found.epochs) if order.dataset == "cifar10" else None
     reached = f"; it reached {accuracy:.0%} in a trial as long as that" if accuracy else ""

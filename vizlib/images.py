@@ -35,8 +35,6 @@ TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF
 # how light an edge is, and the mean of a set, that is mostly paper
 LIGHT_EDGE, LIGHT_MEAN = 0.7, 0.65
 ROWS_AT_ONCE = 256  # of a picture that is scaled
-BORDER = 8  # a picture's side over this is how wide its border is
-UNREST = 1.5  # what a border that is not even costs, beside what stands out before it
 
 
 def open_image(
@@ -419,19 +417,3 @@ def png_bytes(array: np.ndarray, scale: int = 1) -> bytes:
     # twice as fast as the default, hardly larger
     picture.save(file, "PNG", compress_level=1)
     return file.getvalue()
-
-
-def clarity(picture: np.ndarray) -> float:
-    """How well something stands out before an even border in a picture uint8 (H, W, C): how far the
-    inside is from the border's colour, root mean square, less how uneven the border is; both in
-    levels of 255.
-    """
-    height, width = picture.shape[:2]
-    wide = max(1, min(height, width) // BORDER)
-    is_border = np.ones((height, width), bool)
-    is_border[wide:-wide, wide:-wide] = False
-    border, inside = picture[is_border].astype(float), picture[~is_border].astype(float)
-    if not inside.size:
-        return -float(border.std())
-    stands_out = np.sqrt(((inside - border.mean(axis=0)) ** 2).mean())
-    return float(stands_out - UNREST * border.std(axis=0).mean())

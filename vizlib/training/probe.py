@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from vizlib.clarity import clarity
 from vizlib.datasets import Split
-from vizlib.images import clarity, to_network_input
+from vizlib.images import to_network_input
 
 LOOKED_AT = 64  # so many pictures it is chosen from
 

@@ -1,6 +1,6 @@
 """Which of the models that ship a page shows to somebody who has chosen none."""
 
-from vizlib.images import clarity
+from vizlib.clarity import clarity
 from vizlib.run.folders import Run
 from vizlib.ui.data import caches
 

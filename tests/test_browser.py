@@ -343,3 +343,19 @@ def test_the_thread_from_a_cell_to_a_unit_and_back(page, address):
         settled(page)
         assert page.url == expected, "one entry a page"
     no_error(page)
+
+
+def test_what_the_first_chart_needs_comes_while_nobody_does_anything(address, new_page):
+    """Before there is any chart or table, in the order in which they are wanted."""
+    page = new_page()
+    page.goto(f"{address}/Feature_maps?model=lenet")
+    settled(page)
+    assert not page.locator("[data-testid='stPlotlyChart'], [data-testid='stDataFrame']").count()
+    page.wait_for_function(
+        "() => ['PlotlyChart', 'DataFrame'].every(program => "
+        "performance.getEntriesByType('resource').some(({name, responseStatus}) => "
+        "name.includes(`/static/js/${program}.`) && responseStatus === 200))"
+    )
+    page.get_by_role("link", name="Architecture").click()
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    no_error(page)

@@ -167,6 +167,41 @@ def test_it_ends_when_its_page_asks_for_something_else_unless_it_is_to_go_on():
     assert other.left.wait(5)
 
 
+def test_a_page_waits_once_for_all_that_it_asks_for(monkeypatch):
+    """And again with each run of its script; a fragment, which asks for one thing, as long."""
+    waited, join = [], threading.Thread.join
+
+    def noted(thread, timeout=None):
+        if thread.name == "convscope-job":
+            waited.append(timeout)
+        join(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", noted)
+    monkeypatch.setattr(jobs, "PATIENCE_SECONDS", 0.07)
+
+    def page():
+        import streamlit as st
+
+        from vizlib.ui.data import jobs
+
+        with jobs.asked_for():
+            for number in range(3):
+                jobs.result(number, st.session_state["work"], "Counting")
+        st.fragment(jobs.result)("apart", st.session_state["work"], "Counting")
+
+    app, work = AppTest.from_function(page, default_timeout=20), Work()
+    app.session_state["work"] = work
+    for _ in range(2):
+        waited.clear()
+        assert not app.run().exception
+        assert waited == [0.07, 0, 0, 0]
+    waited.clear()
+    monkeypatch.setattr(jobs, "draws_fragments", lambda: True)
+    app.run()
+    assert waited == [0.07] * 4
+    work.may_end.set()
+
+
 def test_results_are_not_kept_without_end(monkeypatch):
     monkeypatch.setattr(jobs, "MOST_KEPT", 3)
 

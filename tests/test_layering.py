@@ -16,7 +16,7 @@ FILES = sorted([ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "vizli
 ROOMS = [
     {"vizlib.errors"},
     {"vizlib.files"},
-    {"vizlib.images", "vizlib.edits", "vizlib.limits", "vizlib.tables"},
+    {"vizlib.images", "vizlib.clarity", "vizlib.edits", "vizlib.limits", "vizlib.tables"},
     {"vizlib.run", "vizlib.datasets", "vizlib.architectures"},
     {"vizlib.inside"},
     {"vizlib.displays", "vizlib.training", "vizlib.bring", "vizlib.lessons"},
@@ -165,6 +165,19 @@ def test_what_is_taken_from_inside_is_of_the_installed_version():
     from vizlib.ui.streamlit_internals import MADE_FOR
 
     assert version("streamlit").startswith(f"{MADE_FOR}.")
+
+
+def test_the_programs_of_charts_and_tables_are_found():
+    """By what they draw: each is where the browser's main program asks for it."""
+    import streamlit
+
+    from vizlib.ui.streamlit_internals import programs
+
+    folder = Path(streamlit.__file__).parent / "static/static/js"
+    found = programs("PlotlyChart", "DataFrame", "NoSuchElement")
+    assert [name.partition(".")[0] for name in found] == ["PlotlyChart", "DataFrame"]
+    main = "".join(path.read_text("utf-8", "replace") for path in folder.glob("index.*.js"))
+    assert all(f"./{name}" in main for name in found)
 
 
 def test_displays_know_arrays_only():

@@ -5,6 +5,8 @@ own address on a fresh server it does all that the others do. The menu is read f
 new file is a new page.
 """
 
+import json
+
 import streamlit as st
 
 from vizlib.errors import UserError
@@ -25,7 +27,7 @@ from vizlib.ui.frame import (
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.lessons import strip
 from vizlib.ui.parts import hand_in
-from vizlib.ui.streamlit_internals import of_all_pages
+from vizlib.ui.streamlit_internals import of_all_pages, programs
 from vizlib.ui.train_panel import panel, removing, trainings
 from vizlib.ui.widgets import charts
 
@@ -38,6 +40,8 @@ _STYLE = widgets.WIDGETS / "page.css"
 # page again and again, and never to what was there. With this each page is one step, as it was
 # left.
 _ONE_STEP_A_PAGE = f"<script>{widgets.text('history.js')}</script>"
+_PROGRAMS = json.dumps(programs("PlotlyChart", "DataFrame"))
+_AHEAD = f"<script>{widgets.text('ahead.js').replace('PROGRAMS', _PROGRAMS)}</script>"
 
 
 def run(
@@ -77,7 +81,7 @@ def run(
     beginning = st.sidebar.container()
     with beginning:
         links.menu()
-        st.html(_ONE_STEP_A_PAGE, unsafe_allow_javascript=True)
+        st.html(_ONE_STEP_A_PAGE + _AHEAD, unsafe_allow_javascript=True)
     with sentences(*guard.IN_PAGE), jobs.asked_for():
         with st.sidebar, of_all_pages():
             chosen_run = _run_in_view()

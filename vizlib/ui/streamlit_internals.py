@@ -6,12 +6,15 @@ Made for the version below; an upgrade must open this file first, and no other. 
   draws_fragments);
 - that boxes made under the main script's hash belong to all pages (of_all_pages);
 - the cookie by which Streamlit tells a browser from a stranger's page (browser_token);
+- the programs by which the browser draws charts and tables, under names that each version gives
+  them anew (programs);
 - two errors, and the name of the class of every container.
 The styles in widgets/*.css and pages/7_Film.py go by the data-testid of Streamlit's own elements,
 and widgets/history.js by how it writes the browser's history.
 """
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import streamlit as st
@@ -34,6 +37,7 @@ __all__ = [
     "is_drawing",
     "of_all_pages",
     "page_now",
+    "programs",
 ]
 
 MADE_FOR = "1.67"
@@ -43,6 +47,14 @@ def _context() -> ScriptRunContext:
     context = get_script_run_ctx()
     assert context is not None, "nothing is drawn outside a run of a script"
     return context
+
+
+def programs(*elements: str) -> list[str]:
+    """The files in which the browser's part of these elements ("DataFrame") is, by their names
+    beside Streamlit's own; none for what is not found.
+    """
+    folder = Path(st.__file__).parent / "static/static/js"
+    return [path.name for element in elements for path in sorted(folder.glob(f"{element}.*.js"))]
 
 
 def is_drawing() -> bool:

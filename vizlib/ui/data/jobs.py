@@ -20,10 +20,13 @@ import streamlit as st
 from vizlib.errors import UserError
 from vizlib.ui.data import start_up
 from vizlib.ui.data.kept import weight
+from vizlib.ui.streamlit_internals import draws_fragments
 
 MOST_KEPT, MOST_BYTES = 64, 150_000_000  # results, of which the newest stays in any case
 TICK_SECONDS = 0.5
-PATIENCE_SECONDS = 0.3  # a page waits so long before it shows a bar: what is quick is there at once
+# a page waits so long, for all that it asks for together, before it shows bars: what is quick is
+# there at once
+PATIENCE_SECONDS = 0.3
 LAST_SECONDS = 10  # that a computation has to end in when the server ends
 Say = Callable[[float], None]  # told the share done, in [0, 1]
 
@@ -100,7 +103,7 @@ def result(
         )
         return None
     job = _joined(key, work, session)
-    job.thread.join(PATIENCE_SECONDS)
+    _wait(job)
     if not job.has_ended:
         _progress(job, words, name, lambda: _decline(job, session, declined, key))
         return None
@@ -110,6 +113,14 @@ def result(
         raise job.error
     assert job.seconds is not None
     return job.value, job.seconds
+
+
+def _wait(job: _Job) -> None:
+    """Wait until it has ended, or what the page has left of its patience is over."""
+    state, start = st.session_state, time.monotonic()
+    left = PATIENCE_SECONDS if draws_fragments() else state.get("patience", PATIENCE_SECONDS)
+    job.thread.join(left)
+    state["patience"] = max(0.0, left - (time.monotonic() - start))
 
 
 def _joined(key: Hashable, work: Callable[[Say], Any], session: object) -> _Job:
@@ -143,6 +154,7 @@ def asked_for() -> Iterator[None]:
     """
     before = st.session_state.get("asked_jobs", {})
     st.session_state.asked_jobs = {}
+    st.session_state.patience = PATIENCE_SECONDS
     yield
     for key, to_the_end in before.items():
         job = _jobs.get(key)

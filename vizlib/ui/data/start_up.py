@@ -3,11 +3,14 @@ garbage collector passes over.
 """
 
 import gc
+import importlib
 import sys
 import threading
 import time
 
 import streamlit as st
+
+LATER = ("captum.attr", "torchvision")  # what one page each needs, and takes a second or two
 
 
 def one_thread_each() -> None:
@@ -41,7 +44,7 @@ def freeze() -> None:
     _freeze(
         tuple(
             name
-            for name in ("torch", "torchvision", "plotly.graph_objects", "vizlib.inside.layers")
+            for name in ("torch", *LATER, "plotly.graph_objects", "vizlib.inside.layers")
             if name in sys.modules
         )
     )
@@ -60,6 +63,11 @@ def warm_up() -> threading.Thread:
         from vizlib import architectures
 
         architectures.names()
+        for name in LATER:
+            freeze()
+            time.sleep(1)  # whoever is on a page has the interpreter to himself again
+            importlib.import_module(name)
+        freeze()
 
     thread = threading.Thread(target=load, name="warm-up", daemon=True)
     thread.start()

@@ -1,7 +1,7 @@
 """The app as its users feel it: first pixels, a key press to new pixels, and a class of thirty.
 
     python -m benchmarks.serve                    # all of it, about six minutes
-    python -m benchmarks.serve home keys          # only some of: home, keys, load, switches
+    python -m benchmarks.serve home keys          # only some of: home, keys, train, load, switches
     python -m benchmarks.serve --smallest         # once each: whether it measures, not how fast
 
 Every part starts its own `streamlit run app.py` on a free port of 127.0.0.1, with a temporary
@@ -14,12 +14,15 @@ up to 512 maps).
   picture is decoded: J through the 512-map layers, which the server has not computed yet, K back
   through the same ones, which it has; then the arrow keys, from unit to unit: the unit's map laid
   over the input, and the map beside it. Timed inside the page by performance.now().
+- train: from the press of Train, on digits, with torch in, to the frame in which the training stands
+  in the sidebar. Its first steps, which come later, are a part of `benchmarks.training`.
 - load: N sessions speak Streamlit's own protocol over WebSockets, each changing layer or unit on
   Feature maps every four seconds on average, from sending to the message that the script has
   finished. Each answer is checked: no exception or error box, and the layer and unit asked for.
   "alone" is one such session. The clients run on the same machine and take their share of it.
 - switches: each page after a click in the menu, with torch in, until its script has ended and all
-  its pictures are there; and an empty page of Streamlit, which is the least there can be.
+  its pictures are there; and two pages of Streamlit, an empty one, which is the least there can be,
+  and one with a chart and a table, for which the browser fetches programs the first time.
 
 Prints Markdown tables; the last column is the figure divided by its target. Of fewer than 20
 figures the 95th percentile is the largest. Where a page no longer shows what is waited for, it ends
@@ -49,6 +52,7 @@ NEW_LAYER = "next layer of 512 maps, not computed yet"
 SAME_LAYER = "layer of 512 maps, computed before"
 UNIT_OVER_INPUT = "arrow key to the unit over the input"
 UNIT_MAP = "arrow key to the unit's map"
+TRAIN = "a sign of the training, after Train"
 HOME = "Home, first pixels"
 # milliseconds; a minimal page of Streamlit takes 2,200 at first and 150 for a new picture
 TARGETS = {
@@ -57,6 +61,7 @@ TARGETS = {
     SAME_LAYER: 250,
     UNIT_OVER_INPUT: 250,
     UNIT_MAP: 400,
+    TRAIN: 300,
     "alone": 100,
     "sessions": 300,
 }
@@ -71,6 +76,7 @@ class Sizes:
     rounds: int = 4  # through the pages
     pages: int = 100  # at most, besides Home
     presses: int = 9  # of each key, at most 12
+    filling: float = 10  # seconds in which a form is filled in, and what the server warms up comes
     sessions: int = 30  # at a time
     changes: int = 10  # of each session
     pause: float = 4  # seconds between them, on average
@@ -83,6 +89,7 @@ SMALLEST = Sizes(
     rounds=1,
     pages=2,
     presses=1,
+    filling=0,
     sessions=1,
     changes=1,
     pause=0,
@@ -231,6 +238,42 @@ WATCH = """() => {
 }"""
 
 
+# Train
+
+
+def measure_train(runs, sizes):
+    add_row(TRAIN, [_begun(runs, sizes) for _ in range(sizes.starts)], TARGETS[TRAIN])
+
+
+def _begun(runs, sizes):
+    """Milliseconds of one press, on a server of its own, which no other training slows."""
+    with server(runs) as address, browser_page() as page:
+        with must_show("Training curves", "the form of a training, and then its training"):
+            page.goto(f"{address}/Feature_maps?model=digits_three_layer")  # which needs torch
+            settle(page)
+            page.goto(f"{address}/Training_curves?model=digits_three_layer")
+            page.get_by_text("Train a model").click()
+            page.get_by_role("button", name="Train", exact=True).wait_for()
+            settle(page)
+            page.wait_for_timeout(sizes.filling * 1000)
+            taken = page.evaluate(PRESS_TRAIN)
+            page.get_by_text("of the test images right, after").wait_for()
+    return taken
+
+
+PRESS_TRAIN = """() => new Promise((resolve, reject) => {
+  const said = () => document.querySelector('.st-key-trainings')?.innerText.trim();
+  if (said()) return reject(new Error(`something is said of trainings already: ${said()}`));
+  document.querySelector('.st-key-train_press button').click();
+  const start = performance.now();
+  const frame = now => {
+    if (now - start > 30000) return reject(new Error('no sign within 30 s'));
+    return said() ? resolve(performance.now() - start) : requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+})"""
+
+
 # Load
 
 
@@ -265,6 +308,7 @@ def add_rows_of_many(name, many):
 PARTS = {
     "home": measure_home,
     "keys": measure_keys,
+    "train": measure_train,
     "load": measure_load,
     "switches": measure_switches,
 }

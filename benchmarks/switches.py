@@ -15,6 +15,17 @@ TARGET = 1500  # milliseconds
 HOME = "Home"
 MODEL = "resnet32"  # that the app opens on
 EMPTY = "import streamlit as st\n\nst.title({!r})\n"  # one line of words
+# what a page with a chart and a table takes at least, the first time above all: the browser fetches
+# and reads the programs that draw them
+CHART = (
+    EMPTY
+    + """import plotly.graph_objects as go
+
+st.plotly_chart(go.Figure(go.Scatter(y=[3, 1, 2])))
+st.dataframe([dict(a=1, b=2)])
+"""
+)
+FLOOR = {"Other": EMPTY, "Chart": CHART, HOME: EMPTY}
 # A page stands when it is the one asked for, its script has ended, nothing of it is grey or still
 # to come, and all its pictures are there; of the first moment from which on that is so for 0.4
 # seconds.
@@ -57,8 +68,10 @@ def measure_switches(runs, sizes):
     with tempfile.TemporaryDirectory() as folder:
         _write_empty(Path(folder))
         with server(runs, app=Path(folder) / f"{HOME}.py") as address:
-            taken = _go_through(address, ["Other", HOME], sizes.rounds)
-    _add("An empty page of Streamlit", [max(both) for both in zip(*taken.values(), strict=True)])
+            taken = _go_through(address, [*FLOOR], sizes.rounds)
+    empty = zip(taken["Other"], taken[HOME], strict=True)
+    _add("An empty page of Streamlit", [max(both) for both in empty])
+    _add("One with a chart and a table", taken["Chart"])
     with server(runs) as address:
         taken = _go_through(f"{address}/Feature_maps?model={MODEL}", titles, sizes.rounds)
     for title, milliseconds in taken.items():
@@ -67,8 +80,9 @@ def measure_switches(runs, sizes):
 
 def _write_empty(folder):
     (folder / "pages").mkdir()
-    (folder / f"{HOME}.py").write_text(EMPTY.format(HOME))
-    (folder / "pages/1_Other.py").write_text(EMPTY.format("Other"))
+    for number, (title, script) in enumerate(FLOOR.items(), 1):
+        path = f"{HOME}.py" if title == HOME else f"pages/{number}_{title}.py"
+        (folder / path).write_text(script.format(title))
 
 
 def _go_through(begin, titles, rounds):

@@ -25,12 +25,18 @@ SERVE = {  # the rows that each part promises, by how they begin
         "arrow key to the unit over the input",
         "arrow key to the unit's map",
     ],
+    "train": ["a sign of the training, after Train"],
     "load": [
         "resnet32, alone",
         "resnet32, 1 sessions: 1 reruns",
         "resnet32, 1 sessions: first pages",
     ],
-    "switches": ["An empty page of Streamlit", *links.titles()[1:3], "Home"],
+    "switches": [
+        "An empty page of Streamlit",
+        "One with a chart and a table",
+        *links.titles()[1:3],
+        "Home",
+    ],
 }
 TRAINING = {
     "speed": ["`three_layer_module`"],
@@ -138,7 +144,10 @@ def test_pages_beside_a_training(interpreter):
     "part",
     [
         "load",
-        *(pytest.param(part, marks=pytest.mark.browser) for part in ("home", "keys", "switches")),
+        *(
+            pytest.param(part, marks=pytest.mark.browser)
+            for part in ("home", "keys", "train", "switches")
+        ),
     ],
 )
 def test_serve(part, interpreter):

@@ -239,9 +239,10 @@ class Run:
         changed = end.get("changed_answers")
         others = "" if changed is None else f"; {changed:.2%} of the answers are others"
         return (
-            f"Its weights are stored as whole numbers with one scale for each output channel, or as "
-            f"16-bit floats where that is too coarse, {end['bits']:g} bits a weight: {end['test_accuracy']:.2%} of the test images are "
-            f"right with them, {end['trained_accuracy']:.2%} as they were trained{others}."
+            "Its weights are stored as whole numbers with one scale for each output channel, or as "
+            f"16-bit floats where that is too coarse, {end['bits']:g} bits a weight: "
+            f"{end['test_accuracy']:.2%} of the test images are right with them, "
+            f"{end['trained_accuracy']:.2%} as they were trained{others}."
         )
 
     @property

@@ -25,7 +25,7 @@ SERVE = {  # the rows that each part promises, by how they begin
         "arrow key to the unit over the input",
         "arrow key to the unit's map",
     ],
-    "train": ["a sign of the training, after Train"],
+    "train": ["a sign, after Train", "the training in the sidebar, after Train"],
     "load": [
         "resnet32, alone",
         "resnet32, 1 sessions: 1 reruns",

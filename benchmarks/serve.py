@@ -253,17 +253,17 @@ def measure_train(runs, sizes):
 
 def _begun(runs, sizes):
     """Milliseconds to both, of one press, on a server that no other training slows."""
-    with server(runs) as address, browser_page() as page:
-        with must_show("Training curves", "the form of a training, and then its training"):
-            page.goto(f"{address}/Feature_maps?model=digits_three_layer")  # which needs torch
-            settle(page)
-            page.goto(f"{address}/Training_curves?model=digits_three_layer")
-            page.get_by_text("Train a model").click()
-            page.get_by_role("button", name="Train", exact=True).wait_for()
-            settle(page)
-            page.wait_for_timeout(sizes.filling * 1000)
-            taken = page.evaluate(PRESS_TRAIN)
-            page.get_by_text("of the test images right, after").wait_for()
+    shows = "the form of a training, and then its training"
+    with server(runs) as address, browser_page() as page, must_show("Training curves", shows):
+        page.goto(f"{address}/Feature_maps?model=digits_three_layer")  # which needs torch
+        settle(page)
+        page.goto(f"{address}/Training_curves?model=digits_three_layer")
+        page.get_by_text("Train a model").click()
+        page.get_by_role("button", name="Train", exact=True).wait_for()
+        settle(page)
+        page.wait_for_timeout(sizes.filling * 1000)
+        taken = page.evaluate(PRESS_TRAIN)
+        page.get_by_text("of the test images right, after").wait_for()
     return taken
 
 

@@ -48,6 +48,27 @@ def test_speed_is_images_of_whole_steps_by_their_seconds(monkeypatch):
     assert len(steps) - trial.FIRST_STEPS in (10, 11)  # a second
 
 
+def test_the_faster_number_of_threads_alone_counts(monkeypatch):
+    """Slow steps, each a second long with three threads and four with one, which is tried for three
+    of the five that are made: a training goes on with three.
+    """
+    import torch
+
+    now, number, had = [0.0], [3], []
+
+    def step(self, closure=None):
+        had.append(number[0])
+        now[0] += 1.0 if number[0] == 3 else 4.0
+
+    monkeypatch.setattr(trial.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: number[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda wanted: number.__setitem__(0, wanted))
+    monkeypatch.setattr(optimisers.torch.optim.SGD, "step", step)
+    order = Trial("three_layer_module", (3, 32, 32), recipe("sgd", batch_size=32), "cpu")
+    assert trial.measured(order) == pytest.approx(32 / 1.0)
+    assert set(had[trial.FIRST_STEPS :]) == {1, 3}
+
+
 def test_growing_pictures_are_tried_small_and_counted_as_whole_ones(monkeypatch):
     now = [0.0]
     sizes = []

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from vizlib.training import of_machine
@@ -116,19 +117,24 @@ def measured(trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool =
     device, recipe = torch.device(trial.device), trial.recipe
     step = step_of(trial, dtype, compiled=compiled)
     threads = Threads(device, recipe.batch_size * math.prod(_picture_size(trial)))
-    steps, start = 0, 0.0
+    taken: dict[int, list[float]] = {}  # seconds of steps, by how many threads they had
+    steps, begin = 0, time.perf_counter()
     with threads.chosen():
-        while steps < FIRST_STEPS + LEAST_STEPS or time.perf_counter() - start < SECONDS:
+        while steps < FIRST_STEPS + LEAST_STEPS or time.perf_counter() - begin < SECONDS:
             if steps == FIRST_STEPS:
-                devices.wait_for(device)
-                start = time.perf_counter()
+                begin = time.perf_counter()
+            start = time.perf_counter()
             with threads.step():
+                number = torch.get_num_threads()
                 step()
+                devices.wait_for(device)
+            if steps >= FIRST_STEPS:
+                taken.setdefault(number, []).append(time.perf_counter() - start)
             steps += 1
-        devices.wait_for(device)
-        taken = time.perf_counter() - start
     share = side_share(recipe, trial.input_size[1:], 0)
-    return recipe.batch_size * (steps - FIRST_STEPS) / taken * share**2
+    # a training goes on with the number that is faster; the other one is tried, too, and where a
+    # step takes a second that would be most of the trial
+    return recipe.batch_size / min(map(median, taken.values())) * share**2
 
 
 def step_of(

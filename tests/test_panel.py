@@ -256,9 +256,9 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
     app = drawn(opened=True)
     for name, value in (
         ("epochs", 3),
-        ("batch_size", 32),
+        ("batch_size", 48),
         ("learning_rate", 0.0045),
-        ("label_smoothing", 0.1),
+        ("label_smoothing", 0.2),
     ):
         field(app, name, "small_set").set_value(value)
     field(app, "imbalance", "small_set").set_value("balanced")
@@ -274,9 +274,9 @@ def test_settings_reach_the_launcher_exactly(calls, fabricate):
         recipe=recipe(
             "small_set",
             epochs=3,
-            batch_size=32,
+            batch_size=48,
             learning_rate=0.0045,
-            label_smoothing=0.1,
+            label_smoothing=0.2,
             balanced=True,
         ),
         device=launcher.devices()[0],

@@ -615,8 +615,8 @@ def test_what_is_imbalanced(counts, expected):
 
 @pytest.mark.parametrize("stops", [False, True])
 def test_a_tie_does_not_replace_the_best(tmp_path, monkeypatch, stops):
-    """Of evaluations that are equally good the first one's weights stay, also where a resume lies
-    between them: 77 of 143 right has more digits than are written.
+    """Of evaluations that are equally good in accuracy and loss the first one's weights stay, also
+    where a resume lies between them: 77 of 143 right has more digits than are written.
     """
     right = iter([50, 77, 77, 60, 77, 30, 76, 77, 10, 70])
 
@@ -638,6 +638,34 @@ def test_a_tie_does_not_replace_the_best(tmp_path, monkeypatch, stops):
         after = [recorder.steps[step - 1][3][name].half().float() for step in evaluated]
         assert torch.equal(tensor, after[1]), name
         assert not torch.equal(tensor, after[2]), name
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_of_equal_accuracies_the_lowest_loss_is_the_best(tmp_path, monkeypatch, stops):
+    """77 of 143 right each time, with logits of these lengths s: the loss, log(e^s + 9) - 77/143 s,
+    is least at 2.35; later, 78 right at any loss.
+    """
+    lengths = [1, 3, 4, 3, 2.35, 2.3, 3, 2.35, 9, 2.35]
+    right = [77] * 8 + [78, 77]
+    answers = iter(zip(right, lengths, strict=True))
+
+    def answered(model, held_out, *rest):
+        count, length = next(answers)
+        answer = np.where(np.arange(143) < count, held_out.labels, held_out.labels + 1)
+        return Predictions(held_out.labels, length * np.eye(10)[answer % 10], held_out.image_ids)
+
+    monkeypatch.setattr(loop, "answers", answered)
+    folder = tmp_path / "run"
+    if stops:
+        stopped_after(folder, digits_config(1), 6)
+        run = resume(folder)
+    else:
+        run = train(folder, digits_config(1), say=quiet)
+    epochs = run.events_of("epoch")
+    losses = [math.log(math.exp(s) + 9) - n / 143 * s for n, s in zip(right, lengths, strict=True)]
+    assert [event["val_loss"] for event in epochs] == pytest.approx(losses, abs=1e-4)
+    kept = [epochs[place]["step"] for place in (0, 1, 4, 8)]
+    assert [event["step"] for event in run.events_of("checkpoint")] == kept
 
 
 def test_predictions_are_those_of_the_saved_weights(tiny_run):

@@ -48,16 +48,17 @@ class Noted:
 
     The best weights are those of the highest validation accuracy; of the highest balanced one where
     a class has IMBALANCE times as many training images as another: the accuracy is highest there
-    while a network still answers the common class alone.
+    while a network still answers the common class alone. Of equal ones they are those of the lowest
+    validation loss: of few validation images all are right long before a training has settled.
 
     log: the open EventLog of the folder. say: is told how each evaluation went. best: the highest
-    of these so far, below 0 before the first evaluation.
+    of these so far and its loss with the sign turned; all below it before the first evaluation.
     """
 
     def __init__(
         self, folder: Path, log: EventLog, prepared: Prepared, say: Callable[[str], object]
     ) -> None:
-        self.best = -1.0
+        self.best = (-1.0, 0.0)
         self._is_balanced = not is_imbalanced(prepared.train_counts)
         self._folder = folder
         self._log = log
@@ -112,7 +113,11 @@ class Noted:
         # an earlier version chose by the accuracy: what it began goes on so
         self._is_balanced |= any("balanced_accuracy" not in event for event in checkpoints)
         score = "val_accuracy" if self._is_balanced else "balanced_accuracy"
-        self.best = max((event[score] for event in checkpoints), default=-1.0)
+        losses = {event["step"]: event["val_loss"] for event in run.events_of("epoch")}
+        self.best = max(
+            ((event[score], -losses.get(event.get("step"), inf)) for event in checkpoints),
+            default=self.best,
+        )
         sizes = {
             event["step"]: (event["height"], event["width"]) for event in run.events_of("pictures")
         }
@@ -180,15 +185,15 @@ class Noted:
         scores = {"val_accuracy": val_accuracy}
         if not self._is_balanced:
             scores["balanced_accuracy"] = rounded(predictions.balanced_accuracy)
-        self._keep_if_best(moment, scores)
+        self._keep_if_best(moment, scores, rounded(val_loss))
 
-    def _keep_if_best(self, moment: Moment, scores: dict[str, float]) -> None:
-        """scores: as they are written, the last the one that chooses, after a resume too. An equal
-        one does not take the place of the first.
+    def _keep_if_best(self, moment: Moment, scores: dict[str, float], val_loss: float) -> None:
+        """scores, val_loss: as they are written, after a resume too; the last of the scores is the
+        one that chooses. One that is equal in both does not take the place of the first.
         """
-        score = [*scores.values()][-1]
-        if score > self.best:
-            self.best = score
+        reached = [*scores.values()][-1], -val_loss
+        if reached > self.best:
+            self.best = reached
             save_weights(self._model.state_dict(), self._folder / "model.safetensors")
             self.event("checkpoint", moment, **scores)
 

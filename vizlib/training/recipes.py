@@ -135,14 +135,14 @@ _ALL = [
     ),
     Recipe(
         "small_set",
-        "Sixty short epochs of AdamW with shifted pictures and smoothed labels. Good for a "
+        "Thirty short epochs of AdamW with shifted pictures and smoothed labels. Good for a "
         "few thousand small pictures, such as digits.",
         optimiser="adamw",
         learning_rate=4e-3,
         weight_decay=0.02,
         schedule="one_cycle",
         batch_size=32,
-        epochs=60,
+        epochs=30,
         label_smoothing=0.1,
         augment=True,
     ),

@@ -100,13 +100,17 @@ def test_it_is_tried_in_a_process_and_kept(home):
     assert process.wait(120) == 0
     assert not trial.is_under_way(tried())
     assert trial.speed(tried()) > 0
-    assert json.loads(home.read_text()) == {tried().of: trial.speed(tried())}
+    kept = json.loads(home.read_text())
+    assert kept == {trial._start(): trial.start_seconds(), tried().of: trial.speed(tried())}
+    assert 0 < trial.start_seconds() < 120
 
 
 @pytest.mark.parametrize("kept", ["fast", True, None, -1.0, 0.0, float("inf"), float("nan"), [1.0]])
 def test_what_is_no_speed_is_none(kept):
-    of_machine.keep(trial.FILE, tried().of, kept)
+    for of in (tried().of, trial._start()):
+        of_machine.keep(trial.FILE, of, kept)
     assert trial.speed(tried()) is None
+    assert trial.start_seconds() is None
 
 
 def test_a_speed_is_of_one_network_size_batch_and_optimiser():
@@ -131,6 +135,12 @@ def test_an_estimate_is_of_what_was_tried(runs_root):
     assert seconds == pytest.approx(7 * 1500 / 250 + START_SECONDS)
     assert source == "from a second that was tried here"
     assert folders.list_runs(shipped=False)[0] == []
+    of_machine.keep(trial.FILE, trial._start(), 9.5)
+    seconds, _ = estimate.estimate(order, images=1500, input_size=DIGITS)
+    assert seconds == pytest.approx(7 * 1500 / 250 + 9.5 + estimate.LOADING_SECONDS)
+    in_seconds = Order("three_layer_module", "digits", recipe("sgd", seconds=30.0))
+    seconds, _ = estimate.estimate(in_seconds, images=1500, input_size=DIGITS)
+    assert seconds == 30 + 9.5 + estimate.LOADING_SECONDS
 
 
 def test_epochs_within_a_time():

@@ -15,7 +15,8 @@ from vizlib.training.recipes import Recipe
 from vizlib.training.schedules import relative_cost
 from vizlib.training.trial import trial_of
 
-START_SECONDS = 4  # until the first step: Python, PyTorch, the data
+START_SECONDS = 4  # until the first step: Python, PyTorch, the data; guessed
+LOADING_SECONDS = 2  # of these, where it was tried how long PyTorch takes
 # Multiply-adds a second in training, forward and back together: guessed, until a training on this
 # machine tells better.
 CORE_SPEED = 30e9
@@ -30,14 +31,15 @@ def estimate(order: Order, *, images: int, input_size: Sequence[int]) -> tuple[f
     Taken from the speed of earlier trainings here, of the same network at the same size on the same
     kind of device; or of a second that was tried here; or else guessed from its multiply-adds.
     """
-    recipe = order.recipe
+    recipe, tried = order.recipe, trial.start_seconds()
+    start = START_SECONDS if tried is None else tried + LOADING_SECONDS
     if recipe.seconds:
-        return recipe.seconds + START_SECONDS, "its own budget and a few seconds to start"
+        return recipe.seconds + start, "its own budget and a few seconds to start"
     speed, source = known_speed(order, input_size)
     if speed is None:
         speed, source = _guessed_speed(order, input_size), "guessed from its size"
     cost = relative_cost(recipe, input_size[1:])
-    return recipe.epochs * images * cost / speed + START_SECONDS, source
+    return recipe.epochs * images * cost / speed + start, source
 
 
 def known_speed(order: Order, input_size: Sequence[int]) -> tuple[float | None, str]:

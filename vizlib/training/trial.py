@@ -70,6 +70,17 @@ def speed(trial: Trial) -> float | None:
     return found if isinstance(found, float) and 0 < found < math.inf else None
 
 
+def start_seconds() -> float | None:
+    """How long a process takes here until PyTorch is in; None where nobody has tried."""
+    found = of_machine.read(FILE).get(_start())
+    return found if isinstance(found, float) and 0 < found < math.inf else None
+
+
+def _start() -> str:
+    """What the seconds of a start are kept as, beside the speeds."""
+    return f"{of_machine.key()} | start"
+
+
 def is_under_way(trial: Trial) -> bool:
     """Whether it is tried now."""
     process = _processes.get(trial.of)
@@ -98,7 +109,7 @@ def begin(trial: Trial) -> None:
         )
     assert process.stdin is not None
     with process.stdin as told:
-        told.write(json.dumps(asdict(trial)))
+        told.write(json.dumps({"trial": asdict(trial), "asked": time.time()}))
 
 
 def find_out(trial: Trial) -> None:
@@ -193,8 +204,11 @@ def main() -> None:
 
     process.give_way(NICENESS)
     process.keep_freed_memory()
-    trial = _told(json.load(sys.stdin))
-    find_out(trial)
+    told = json.load(sys.stdin)
+    import torch  # noqa: F401 how long that takes is a part of every training's start
+
+    of_machine.keep(FILE, _start(), time.time() - told["asked"])
+    find_out(_told(told["trial"]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 // While nobody does anything, what the first chart and the first table need: the browser takes a
-// second or two to read these programs, and does so once.
+// second or two to read these programs, and does so once. The page in view comes first: not before
+// it has stood for two seconds.
 if (!window.convscopeAhead) {
   window.convscopeAhead = true;
   const folder = document.querySelector('script[type="module"][src]').src.replace(/[^/]*$/, '');
@@ -8,5 +9,14 @@ if (!window.convscopeAhead) {
     const next = () => others.length && idle(() => bring(others));
     import(folder + name).then(next, next);
   };
-  setTimeout(() => idle(() => bring(PROGRAMS)), 1500); // the first page is drawn in this time
+  const stands = () =>
+    document.querySelector('[data-test-script-state="notRunning"] h1') &&
+    !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]');
+  let looks = 0;
+  const timer = setInterval(() => {
+    looks = stands() ? looks + 1 : 0;
+    if (looks < 4) return;
+    clearInterval(timer);
+    idle(() => bring(PROGRAMS));
+  }, 500);
 }

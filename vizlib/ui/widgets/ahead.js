@@ -17,6 +17,6 @@ if (!window.convscopeAhead) {
     looks = stands() ? looks + 1 : 0;
     if (looks < 4) return;
     clearInterval(timer);
-    idle(() => bring(PROGRAMS));
+    if (PROGRAMS.length) idle(() => bring(PROGRAMS));
   }, 500);
 }

@@ -63,17 +63,24 @@ def packed_weights(
     unit; of all tensors the same if left out.
     """
     shares = _shares({name: state_dict[name].numel() for name in packable(state_dict)}, harms or {})
+    # numbers that are normal take log2(size / scale) and these bits more
+    unit = 2 ** (math.log2(2 * math.pi * math.e) / 2 - bits)
     stored: dict[str, torch.Tensor] = {}
     for name, tensor in state_dict.items():
-        # numbers that are normal take log2(size / scale) and these bits more
-        coarse = shares.get(name, 0) * 2 ** (math.log2(2 * math.pi * math.e) / 2 - bits)
-        values = tensor.detach().cpu().float().numpy()
-        if name not in shares or _is_too_fine(values, coarse):
-            stored[name] = _to_save(tensor, torch.float16)
-            continue
-        arrays = integers.deflated(name, values, _scales(values, min(coarse, COARSEST)))
-        stored |= {part: torch.tensor(array) for part, array in arrays.items()}
+        packed = _packed(name, tensor, unit * shares[name]) if name in shares else None
+        stored |= packed or {name: _to_save(tensor, torch.float16)}
     return safetensors.torch.save(stored)
+
+
+def _packed(name: str, tensor: torch.Tensor, coarse: float) -> dict[str, torch.Tensor] | None:
+    """The parts of a tensor in a file, its scales so many root mean squares of a channel; None
+    where 8 bits cannot count so fine.
+    """
+    values = tensor.detach().cpu().float().numpy()
+    if _is_too_fine(values, coarse):
+        return None
+    arrays = integers.deflated(name, values, _scales(values, min(coarse, COARSEST)))
+    return {part: torch.tensor(array) for part, array in arrays.items()}
 
 
 def packable(state_dict: Mapping[str, torch.Tensor]) -> list[str]:

@@ -66,13 +66,17 @@ def trial_of(order: Order, input_size: Sequence[int]) -> Trial:
 
 def speed(trial: Trial) -> float | None:
     """Whole images a second as they were found here; None where nobody has tried."""
-    found = of_machine.read(FILE).get(trial.of)
-    return found if isinstance(found, float) and 0 < found < math.inf else None
+    return _found(trial.of)
 
 
 def start_seconds() -> float | None:
     """How long a process takes here until PyTorch is in; None where nobody has tried."""
-    found = of_machine.read(FILE).get(_start())
+    return _found(_start())
+
+
+def _found(of: str) -> float | None:
+    """What was kept of it, where that can be a speed or a time."""
+    found = of_machine.read(FILE).get(of)
     return found if isinstance(found, float) and 0 < found < math.inf else None
 
 
@@ -129,11 +133,11 @@ def measured(trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool =
     step = step_of(trial, dtype, compiled=compiled)
     threads = Threads(device, recipe.batch_size * math.prod(_picture_size(trial)))
     taken: dict[int, list[float]] = {}  # seconds of steps, by how many threads they had
-    steps, begin = 0, time.perf_counter()
+    steps, counted_from = 0, time.perf_counter()
     with threads.chosen():
-        while steps < FIRST_STEPS + LEAST_STEPS or time.perf_counter() - begin < SECONDS:
+        while steps < FIRST_STEPS + LEAST_STEPS or time.perf_counter() - counted_from < SECONDS:
             if steps == FIRST_STEPS:
-                begin = time.perf_counter()
+                counted_from = time.perf_counter()
             start = time.perf_counter()
             with threads.step():
                 number = torch.get_num_threads()

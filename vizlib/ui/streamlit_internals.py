@@ -10,7 +10,8 @@ Made for the version below; an upgrade must open this file first, and no other. 
   them anew (programs);
 - two errors, and the name of the class of every container.
 The styles in widgets/*.css and pages/7_Film.py go by the data-testid of Streamlit's own elements,
-and widgets/history.js by how it writes the browser's history.
+widgets/history.js by how it writes the browser's history, and widgets/ahead.js by where it has its
+programs and by its script's state.
 """
 
 from contextlib import AbstractContextManager

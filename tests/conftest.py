@@ -109,9 +109,16 @@ def pages_waited_for_without_looking():
 @pytest.fixture(scope="session", autouse=True)
 def machine_of_the_tests(tmp_path_factory):
     """What is found out about this machine is kept for the tests alone."""
+    folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def no_speed_is_known(machine_of_the_tests):
+    """What another test found out about this machine's speed is not this one's."""
+    (machine_of_the_tests / "convscope" / "speeds.json").unlink(missing_ok=True)
 
 
 @pytest.fixture(autouse=True)

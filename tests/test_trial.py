@@ -69,6 +69,28 @@ def test_the_faster_number_of_threads_alone_counts(monkeypatch):
     assert set(had[trial.FIRST_STEPS :]) == {1, 3}
 
 
+def test_one_slow_step_does_not_tell_the_speed(monkeypatch):
+    """The first step that counts is five times slower, as beside a process that has just begun;
+    with one thread all are four times slower. Three steps count, and their median.
+    """
+    import torch
+
+    now, number, had = [0.0], [3], []
+
+    def step(self, closure=None):
+        had.append(number[0])
+        is_slow = len(had) == trial.FIRST_STEPS + 1
+        now[0] += (5.0 if is_slow else 1.0) if number[0] == 3 else 4.0
+
+    monkeypatch.setattr(trial.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(torch, "get_num_threads", lambda: number[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda wanted: number.__setitem__(0, wanted))
+    monkeypatch.setattr(optimisers.torch.optim.SGD, "step", step)
+    order = Trial("three_layer_module", (3, 32, 32), recipe("sgd", batch_size=32), "cpu")
+    assert trial.measured(order) == pytest.approx(32 / 1.0)
+    assert had[trial.FIRST_STEPS :].count(3) >= trial.LEAST_STEPS
+
+
 def test_growing_pictures_are_tried_small_and_counted_as_whole_ones(monkeypatch):
     now = [0.0]
     sizes = []

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FILE = "speeds.json"
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_STEPS = 2  # that do not count: memory is taken, kernels are made
-SECONDS, LEAST_STEPS = 1.0, 3  # what is measured; steps of the number of threads that is faster
+SECONDS, LEAST_STEPS = 1.0, 6  # what is measured: three steps of each number of threads, or more
 NICENESS = 10  # pages and trainings come first
 _processes: dict[str, subprocess.Popen[str]] = {}  # by what they try
 _starting = threading.Lock()
@@ -133,30 +133,23 @@ def measured(trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool =
     step = step_of(trial, dtype, compiled=compiled)
     threads = Threads(device, recipe.batch_size * math.prod(_picture_size(trial)))
     taken: dict[int, list[float]] = {}  # seconds of steps, by how many threads they had
-    steps, counted_from = 0, time.perf_counter()
     with threads.chosen():
-        while not _is_enough(taken) or time.perf_counter() - counted_from < SECONDS:
-            if steps == FIRST_STEPS:
-                counted_from = time.perf_counter()
+        for _ in range(FIRST_STEPS):
+            step()
+        devices.wait_for(device)
+        steps, counted_from = 0, time.perf_counter()
+        while steps < LEAST_STEPS or time.perf_counter() - counted_from < SECONDS:
             start = time.perf_counter()
             with threads.step():
                 number = torch.get_num_threads()
                 step()
                 devices.wait_for(device)
-            if steps >= FIRST_STEPS:
-                taken.setdefault(number, []).append(time.perf_counter() - start)
+            taken.setdefault(number, []).append(time.perf_counter() - start)
             steps += 1
     share = side_share(recipe, trial.input_size[1:], 0)
     # a training goes on with the number that is faster; the other one is tried, too, and where a
     # step takes a second that would be most of the trial
     return recipe.batch_size / min(map(median, taken.values())) * share**2
-
-
-def _is_enough(taken: Mapping[int, Sequence[float]]) -> bool:
-    """Whether the faster number of threads has had so many steps that one slow step, as another
-    process of the machine can cause, does not tell its speed. taken: seconds, by number of threads.
-    """
-    return len(min(taken.values(), key=median, default=())) >= LEAST_STEPS
 
 
 def step_of(

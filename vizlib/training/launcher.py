@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,12 @@ def active_runs() -> list[tuple[Run, str]]:
     """The runs that train here, then those that wait, in the order in which they were asked for,
     each with its status: pairs (run, status).
     """
-    runs = [(run, run.status) for run in folders.list_runs(shipped=False)[0]]
-    active = [(run, status) for run, status in runs if status in folders.ACTIVE]
-    return sorted(active, key=_turn)
+    return in_turn((run, run.status) for run in folders.list_runs(shipped=False)[0])
+
+
+def in_turn(runs: Iterable[tuple[Run, str]]) -> list[tuple[Run, str]]:
+    """`active_runs` of runs that are listed already, each with its status."""
+    return sorted((each for each in runs if each[1] in folders.ACTIVE), key=_turn)
 
 
 def _turn(run_and_status: tuple[Run, str]) -> tuple[bool, float, str]:

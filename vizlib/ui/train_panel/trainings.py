@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from vizlib.errors import UserError
+from vizlib.run import folders
 from vizlib.training import launcher
 from vizlib.training.recipes import LIMITS
 from vizlib.ui.data import caches
@@ -50,11 +51,12 @@ def standing():
 @st.cache_resource(max_entries=1, show_spinner=False)
 def standing_at(moment: int):
     """standing() at a moment: thirty browsers look once between them."""
-    own = [run for run in caches.run_list()[0] if not run.ships]
+    own = [(run, run.status) for run in caches.run_list()[0] if not run.ships]
     ended = sorted(
-        (run for run in own if run.can_resume), key=lambda run: -run.changed("events.jsonl")
+        (run for run, status in own if status in folders.RESUMABLE),
+        key=lambda run: -run.changed("events.jsonl"),
     )
-    return _Standing(launcher.active_runs(), ended)
+    return _Standing(launcher.in_turn(own), ended)
 
 
 def show(in_view, ticking):

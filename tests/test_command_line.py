@@ -55,6 +55,27 @@ def test_a_real_process(interpreter, tmp_path):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has another error for it")
+@pytest.mark.parametrize("arguments", [("list",), ("data", "digits")])
+def test_nobody_reads_on(arguments):
+    """As after `list | head -1`: it ends, and says nothing of it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "vizlib", *arguments],
+            cwd=ROOT,
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])

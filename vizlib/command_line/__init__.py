@@ -6,6 +6,7 @@ is named in COMMANDS. What is heavy, a function imports when it is called.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -76,16 +77,24 @@ CONVSCOPE_DATA names, else in data/.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0 fine, 1 collapsed (check only), 2 bad input."""
+    """Run one command. Returns the exit status: 0 fine, 1 collapsed (check only), 2 bad input; as
+    shells count, 130 stopped, 141 nobody reads on.
+    """
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options) or 0
+        status = options.command(options) or 0
+        sys.stdout.flush()
+        return status
     except UserError as error:
         print(f"convscope: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("convscope: stopped.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # as after `list | head`; what Python still holds would raise it again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -156,6 +156,11 @@ def normalised(
     return (images - torch.tensor(mean).view(1, -1, 1, 1)) / torch.tensor(std).view(1, -1, 1, 1)
 
 
+def border_of(recipe: Recipe, sides: Sequence[int]) -> int:
+    """How many pixels a crop may reach beyond a picture whose sides are these."""
+    return min(sides) // recipe.crop if recipe.augment else 0
+
+
 def windows(images: Tensor, border: int, reflect: bool) -> Tensor:
     """A view (N, C, 2 border + 1, 2 border + 1, H, W) of all crops of images (N, C, H, W) with a
     border around, black or reflected.

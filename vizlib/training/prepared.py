@@ -15,7 +15,7 @@ from vizlib.datasets import Dataset, Split, reading
 from vizlib.run.config import RunConfig
 from vizlib.run.images import RunImages
 from vizlib.training import devices, recipes
-from vizlib.training.batches import Batches, InMemory, Source, Streamed, normalised
+from vizlib.training.batches import Batches, InMemory, Source, Streamed, border_of, normalised
 from vizlib.training.distributed import Group
 from vizlib.training.number_types import PRODUCT, fast_type
 from vizlib.training.optimisers import make_optimisers
@@ -106,7 +106,7 @@ def _batches(
 ) -> Batches:
     """Those of the training images, in the size in which they are kept until then."""
     kept = reading.kept_size(training, config.input_size)
-    border = min(kept[1:]) // recipe.crop if recipe.augment else 0
+    border = border_of(recipe, kept[1:])
     return Batches(
         _source(training, kept, device, border, recipe.reflect),
         torch.from_numpy(training.labels).to(device),

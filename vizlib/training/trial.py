@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ FILE = "speeds.json"
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_STEPS = 2  # that do not count: memory is taken, kernels are made
 SECONDS, LEAST_STEPS = 1.0, 6  # what is measured: three steps of each number of threads, or more
+BATCHES = 4  # of different pictures
 NICENESS = 10  # pages and trainings come first
 _processes: dict[str, subprocess.Popen[str]] = {}  # by what they try
 _starting = threading.Lock()
@@ -155,7 +157,7 @@ def measured(trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool =
 def step_of(
     trial: Trial, dtype: torch.dtype | None = None, *, compiled: bool = False
 ) -> Callable[[], None]:
-    """What takes one step of this training, on pictures of noise that lie on the device.
+    """What takes one step of this training, on batches made as its own are, of pictures of noise.
 
     dtype: to compute in (default: that which the device is fast in). compiled: by torch.compile,
     which takes minutes at the first step.
@@ -168,20 +170,19 @@ def step_of(
     from vizlib.training.precision import autocast_of, half_type
     from vizlib.training.small_maps import as_products
 
-    device, recipe, channels = torch.device(trial.device), trial.recipe, trial.input_size[0]
-    height, width = _picture_size(trial)
+    device, recipe = torch.device(trial.device), trial.recipe
+    size = (trial.input_size[0], *_picture_size(trial))
     arguments = architectures.get(trial.architecture).arguments_for(10, trial.input_size)
     model = architectures.create(trial.architecture, **arguments, **trial.arguments).train()
     model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    half = half_type(device, model, (channels, height, width)) if dtype is None else dtype
+    half = half_type(device, model, size) if dtype is None else dtype
     autocast = autocast_of(device, None if half is torch.float32 else half)
     network = torch.compile(model, dynamic=False) if compiled else model
     optimisers = make_optimisers(model, recipe)
-    images = torch.randn(recipe.batch_size, channels, height, width, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(recipe.batch_size, device=device) % 10
+    batches = _batches(trial, device)
 
     def step() -> None:
+        images, labels, _ = next(batches)
         with torch.autocast(**autocast), as_products(device, compiled=compiled):
             logits = network(images)
         F.cross_entropy(logits.float(), labels).backward()
@@ -190,6 +191,35 @@ def step_of(
             optimiser.zero_grad(set_to_none=True)
 
     return step
+
+
+def _batches(
+    trial: Trial, device: torch.device
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Batches without end, as `Batches.epoch` gives them: of a small network they take a part of
+    the time.
+    """
+    import torch
+
+    from vizlib.training.batches import Batches, InMemory, border_of
+
+    recipe, channels = trial.recipe, trial.input_size[0]
+    border = border_of(trial.recipe, trial.input_size[1:])
+    number = BATCHES * recipe.batch_size
+    images = torch.randint(256, (number, *trial.input_size), dtype=torch.uint8, device=device)
+    batches = Batches(
+        InMemory(images, border, recipe.reflect),
+        torch.arange(number, device=device) % 10,
+        10,
+        recipe,
+        mean=[0.5] * channels,
+        std=[0.25] * channels,
+        mirrors=True,
+        border=border,
+        seed=0,
+    )
+    for epoch in count():
+        yield from batches.epoch(epoch, size=lambda: _picture_size(trial))
 
 
 def _picture_size(trial: Trial) -> tuple[int, int]:

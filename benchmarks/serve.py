@@ -110,8 +110,9 @@ def main(arguments=None):
     if wanted != ["switches"]:  # which has a table of its own, and comes last
         columns = ("what", "median, ms", "95th percentile, ms", "target for the median, ms")
         tables.begin(*columns, "median / target", texts=1)
-    with tempfile.TemporaryDirectory() as runs:
-        for part in wanted:
+    for part in wanted:
+        # a run that one part leaves would be said in the sidebar of the next
+        with tempfile.TemporaryDirectory() as runs:
             PARTS[part](Path(runs), sizes)
 
 

@@ -158,6 +158,20 @@ def test_serve(part, interpreter):
         assert "0 wrong" in ended.stdout
 
 
+def test_no_part_of_serve_finds_the_runs_of_another(monkeypatch, capsys):
+    from benchmarks import serve
+
+    found = []
+
+    def part(runs, sizes):
+        found.append([run.name for run in runs.iterdir()])
+        (runs / "left").mkdir()
+
+    monkeypatch.setattr(serve, "PARTS", dict.fromkeys(serve.PARTS, part))
+    serve.main(["--smallest"])
+    assert found == [[]] * len(serve.PARTS)
+
+
 def test_networks(capsys, threads):
     from benchmarks import networks
 

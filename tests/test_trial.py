@@ -48,46 +48,51 @@ def test_speed_is_images_of_whole_steps_by_their_seconds(monkeypatch):
     assert len(steps) - trial.FIRST_STEPS in (10, 11)  # a second
 
 
-def test_the_faster_number_of_threads_alone_counts(monkeypatch):
+@pytest.fixture
+def on_three_threads(monkeypatch):
+    """found(seconds): (images a second, threads that each step had) of a trial of 32 pictures a
+    step on a machine with three threads. seconds(step, threads): of each step, from 1 on.
+    """
+    import torch
+
+    def found(seconds):
+        now, number, had = [0.0], [3], []
+
+        def step(self, closure=None):
+            had.append(number[0])
+            now[0] += seconds(len(had), number[0])
+
+        monkeypatch.setattr(trial.time, "perf_counter", lambda: now[0])
+        monkeypatch.setattr(torch, "get_num_threads", lambda: number[0])
+        monkeypatch.setattr(torch, "set_num_threads", lambda wanted: number.__setitem__(0, wanted))
+        monkeypatch.setattr(optimisers.torch.optim.SGD, "step", step)
+        order = Trial("three_layer_module", (3, 32, 32), recipe("sgd", batch_size=32), "cpu")
+        return trial.measured(order), had
+
+    return found
+
+
+def test_the_faster_number_of_threads_alone_counts(on_three_threads):
     """Slow steps, each a second long with three threads and four with one, which is tried for three
     of the six that are made: a training goes on with three.
     """
-    import torch
-
-    now, number, had = [0.0], [3], []
-
-    def step(self, closure=None):
-        had.append(number[0])
-        now[0] += 1.0 if number[0] == 3 else 4.0
-
-    monkeypatch.setattr(trial.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(torch, "get_num_threads", lambda: number[0])
-    monkeypatch.setattr(torch, "set_num_threads", lambda wanted: number.__setitem__(0, wanted))
-    monkeypatch.setattr(optimisers.torch.optim.SGD, "step", step)
-    order = Trial("three_layer_module", (3, 32, 32), recipe("sgd", batch_size=32), "cpu")
-    assert trial.measured(order) == pytest.approx(32 / 1.0)
+    speed, had = on_three_threads(lambda step, threads: 1.0 if threads == 3 else 4.0)
+    assert speed == pytest.approx(32 / 1.0)
     assert set(had[trial.FIRST_STEPS :]) == {1, 3}
 
 
-def test_one_slow_step_does_not_tell_the_speed(monkeypatch):
+def test_one_slow_step_does_not_tell_the_speed(on_three_threads):
     """The first step that counts is five times slower, as beside a process that has just begun;
     with one thread all are four times slower. Three steps count, and their median.
     """
-    import torch
 
-    now, number, had = [0.0], [3], []
+    def seconds(step, threads):
+        if threads == 1:
+            return 4.0
+        return 5.0 if step == trial.FIRST_STEPS + 1 else 1.0
 
-    def step(self, closure=None):
-        had.append(number[0])
-        is_slow = len(had) == trial.FIRST_STEPS + 1
-        now[0] += (5.0 if is_slow else 1.0) if number[0] == 3 else 4.0
-
-    monkeypatch.setattr(trial.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(torch, "get_num_threads", lambda: number[0])
-    monkeypatch.setattr(torch, "set_num_threads", lambda wanted: number.__setitem__(0, wanted))
-    monkeypatch.setattr(optimisers.torch.optim.SGD, "step", step)
-    order = Trial("three_layer_module", (3, 32, 32), recipe("sgd", batch_size=32), "cpu")
-    assert trial.measured(order) == pytest.approx(32 / 1.0)
+    speed, had = on_three_threads(seconds)
+    assert speed == pytest.approx(32 / 1.0)
     assert had[trial.FIRST_STEPS :].count(3) >= 3
 
 

@@ -204,7 +204,7 @@ def _batches(
     from vizlib.training.batches import Batches, InMemory, border_of
 
     recipe, channels = trial.recipe, trial.input_size[0]
-    border = border_of(trial.recipe, trial.input_size[1:])
+    border = border_of(recipe, trial.input_size[1:])
     number = BATCHES * recipe.batch_size
     images = torch.randint(256, (number, *trial.input_size), dtype=torch.uint8, device=device)
     batches = Batches(

@@ -360,7 +360,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     for row, picture in enumerate(PICTURES):
         Image.fromarray(picture).save(folder / f"{row:02}.png")
-    return PictureFiles(sorted(folder.iterdir()))
+    return PictureFiles(sorted(map(str, folder.iterdir())))
 
 
 def split_of(pictures):
@@ -396,7 +396,7 @@ def test_streamed_pictures_are_fitted_to_the_network(files):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_picture_that_vanished_is_one_sentence(files, tmp_path, workers):
-    gone = PictureFiles([*files.paths[:-1], tmp_path / "gone.png"])
+    gone = PictureFiles([*files.paths[:-1], str(tmp_path / "gone.png")])
     with pytest.raises(
         UserError, match=r"^The picture 'gone.png' cannot be read any more: [^\n]+[.]$"
     ):

@@ -31,7 +31,7 @@ def files(tmp_path, monkeypatch):
 def images(paths, size=(3, 8, 8)):
     count = len(paths)
     ids = np.array([path.name for path in paths])
-    return Split(PictureFiles(paths), np.zeros(count, np.int64), ids).images(size)
+    return Split(PictureFiles(map(str, paths)), np.zeros(count, np.int64), ids).images(size)
 
 
 def no_decoding(monkeypatch):

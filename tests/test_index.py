@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def write(path, size=(9, 7), colour=(5, 90, 7)):
 
 
 def test_each_file_is_opened_once_and_again_where_it_changed(data_folder, opened):
-    paths = [write(data_folder / "set" / "a" / f"{number}.png") for number in range(4)]
+    paths = [str(write(data_folder / "set" / "a" / f"{number}.png")) for number in range(4)]
     first = examined(data_folder / "set", paths)
     assert [(known.height, known.width, known.problem) for known in first] == [(7, 9, "")] * 4
     assert len({known.digest for known in first}) == 1
@@ -39,7 +40,7 @@ def test_each_file_is_opened_once_and_again_where_it_changed(data_folder, opened
         assert examined(data_folder / "set", paths[::-1]) == first
         index._in_memory.clear()
     assert len(opened) == 4
-    write(paths[2], size=(4, 3))
+    write(Path(paths[2]), size=(4, 3))
     again = examined(data_folder / "set", paths)
     assert len(opened) == 5
     assert (again[2].height, again[2].width) == (3, 4)
@@ -60,7 +61,7 @@ def test_bad_files_are_a_few_words(data_folder, monkeypatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 100)
     write(folder / "large.png", size=(20, 20))
     names = ["good", "cut", "empty", "text", "pipe", "sparse", "large", "gone"]
-    known = examined(folder, [folder / f"{name}.png" for name in names])
+    known = examined(folder, [f"{folder}/{name}.png" for name in names])
     assert [of_file.problem for of_file in known] == [
         "",
         "damaged or incomplete",
@@ -118,11 +119,11 @@ def test_all_damaged_pictures_are_named_at_once(data_folder):
 )
 def test_what_is_kept_and_damaged_is_looked_at_anew(data_folder, opened, change):
     path = write(data_folder / "set" / "a.png")
-    first = examined(data_folder / "set", [path])
+    first = examined(data_folder / "set", [str(path)])
     [kept] = (data_folder / ".convscope").rglob("*.json")
     kept.write_text(change(kept.read_text()))
     index._in_memory.clear()
-    assert examined(data_folder / "set", [path]) == first
+    assert examined(data_folder / "set", [str(path)]) == first
     assert len(opened) == 2
     assert datasets.names() == ["digits", "digits-imbalanced"]
 
@@ -134,7 +135,7 @@ def test_nothing_is_kept_where_that_cannot_be_written(data_folder, monkeypatch, 
         raise PermissionError("read-only")
 
     monkeypatch.setattr(index.os, "replace", refused)
-    assert examined(data_folder / "set", [path])[0].height == 7
+    assert examined(data_folder / "set", [str(path)])[0].height == 7
     assert not [found for found in data_folder.rglob("*") if found.is_file() and found != path]
 
 

@@ -2,6 +2,8 @@
 of the colour of its class, so that a label that slipped by a row is seen.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -162,7 +164,7 @@ def test_a_name_that_fits_two_files_is_refused_naming_both(data_folder):
     write_lists(data_folder / "eyes", name=lambda name: f"grey/{name}")
     dataset = datasets.load("csv:eyes")
     assert counts(dataset) == {"train": 4, "test": 2}
-    assert {path.parent.name for path in dataset.splits["train"].pictures.paths} == {"grey"}
+    assert {Path(path).parent.name for path in dataset.splits["train"].pictures.paths} == {"grey"}
     assert len(left_out(dataset)["a picture that no list names"]) == 6
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -119,7 +120,7 @@ def _checked(data: bytes, formats: Sequence[str]) -> Iterator[tuple[Image.Image,
         ) from error
 
 
-def picture_bytes(path: Path) -> bytes:
+def picture_bytes(path: str | os.PathLike) -> bytes:
     """The bytes of a picture file, of one that is too large no more than shows that it is. OSError
     if it cannot be read, or is no regular file: opening a named pipe waits for ever.
     """

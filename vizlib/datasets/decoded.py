@@ -72,7 +72,7 @@ def _place(
     which reading them says.
     """
     try:
-        folder = root / pictures.paths[0].relative_to(root).parts[0]
+        folder = root / Path(pictures.paths[0]).relative_to(root).parts[0]
         return kept_beside(folder) / f"{_state(pictures, image_size, whole)}.npy"
     except (OSError, ValueError):
         return None

@@ -57,14 +57,15 @@ class Examined:
 
 
 def examined(
-    folder: Path, paths: Sequence[Path], say: Callable[[float], None] | None = None
+    folder: Path, paths: Sequence[str], say: Callable[[float], None] | None = None
 ) -> list[Examined]:
     """What is in some picture files of the data set in a folder, in their order. say(share) is told
     the progress in [0, 1]. Never raises for a bad file.
     """
     states = [_state(path) for path in paths]
     kept = _in_memory.get(folder) or _read_kept(folder)
-    names = [_name(folder, path) for path in paths]
+    inside = f"{folder}{os.sep}"
+    names = [path.removeprefix(inside) for path in paths]
     found = {
         name: kept[name][1]
         for name, state in zip(names, states, strict=True)
@@ -85,7 +86,7 @@ def examined(
     return [found[name] for name in names]
 
 
-def _look(path: Path) -> Examined:
+def _look(path: str) -> Examined:
     """Read and decode one file."""
     from vizlib.images import MAX_BYTES, OF_FOLDERS, look, picture_bytes
 
@@ -127,18 +128,13 @@ def _remember(folder: Path, kept: dict[str, tuple[_State, Examined]]) -> None:
         del _in_memory[next(iter(_in_memory))]
 
 
-def _state(path: Path) -> _State:
+def _state(path: str) -> _State:
     """Empty where there is no such file."""
     try:
         known = os.stat(path)
     except OSError:
         return []
     return [known.st_size, known.st_mtime_ns]
-
-
-def _name(folder: Path, path: Path) -> str:
-    name = os.fspath(path)
-    return name.removeprefix(f"{folder}{os.sep}")
 
 
 def _read_kept(folder: Path) -> dict[str, tuple[_State, Examined]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
@@ -18,14 +18,15 @@ ENDINGS = {
 class PictureFiles:
     """Picture files as a sequence of uint8 arrays (H, W, 3), each opened when asked for.
 
-    size: (H, W, 3) where all are known to be of one. shape: then that of the array (N, H, W, 3)
-    which they would be, else None. levels: the values that are black and white in greys of more
+    paths: as texts, since tens of thousands of Path objects take a second to make. size: (H, W, 3)
+    where all are known to be of one. shape: then that of the array (N, H, W, 3) which they would
+    be, else None. levels: the values that are black and white in greys of more
     than 8 bits, where the set has some; without them each picture has its own.
     """
 
     def __init__(
         self,
-        paths: Iterable[Path],
+        paths: Iterable[str],
         size: tuple[int, int, int] | None = None,
         levels: tuple[float, float] | None = None,
     ) -> None:
@@ -41,17 +42,16 @@ class PictureFiles:
     def __getitem__(self, image_number: int, /) -> np.ndarray:
         from vizlib.images import OF_FOLDERS, open_image, picture_bytes
 
+        path = self.paths[image_number]
         try:
-            return open_image(picture_bytes(self.paths[image_number]), self.levels, OF_FOLDERS)
+            return open_image(picture_bytes(path), self.levels, OF_FOLDERS)
         except OSError as error:
             raise UserError(
-                f"The picture {self.paths[image_number].name!r} cannot be read any more: "
-                f"{error.strerror}."
+                f"The picture {os.path.basename(path)!r} cannot be read any more: {error.strerror}."
             ) from error
         except UserError as error:
-            raise UserError(
-                f"{self.paths[image_number].parent.name}/{self.paths[image_number].name}: {error}"
-            ) from error
+            folder, name = os.path.split(path)
+            raise UserError(f"{os.path.basename(folder)}/{name}: {error}") from error
 
     def take(self, image_numbers: Iterable[int], /) -> PictureFiles:
         chosen = [self.paths[image_number] for image_number in image_numbers]

@@ -115,8 +115,7 @@ class Taken:
 
     def __init__(self, folder: Path, listed: dict[str, Listed], reasons: Reasons) -> None:
         files = [file for of_part in listed.values() for file in of_part.files]
-        self._paths = {file: file.path for file in files}
-        known = examined(folder, list(self._paths.values()))
+        known = examined(folder, [file.file for file in files])
         self._known = dict(zip(files, known, strict=True))
         self._damaged = [file for file in files if self._known[file].problem]
         for file in self._damaged:
@@ -146,7 +145,7 @@ class Taken:
         if len(set(self.listed["train"].labels)) >= 2:
             return
         if self._damaged:
-            PictureFiles([self._paths[self._damaged[0]]])[0]
+            PictureFiles([self._damaged[0].file])[0]
         raise UserError("There are pictures for training of no two classes.")
 
     def hold_out(self) -> None:
@@ -170,7 +169,7 @@ class Taken:
         levels = self._levels()
         return {
             part: Split(
-                PictureFiles([self._paths[file] for file in listed.files], size, levels=levels),
+                PictureFiles([file.file for file in listed.files], size, levels=levels),
                 np.array(listed.labels, np.int64),
                 np.array(listed.ids),
                 np.array([self._digest(file) for file in listed.files], np.uint64),

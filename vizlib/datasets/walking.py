@@ -49,10 +49,6 @@ class Found:
     name: str
 
     @property
-    def path(self) -> Path:
-        return Path(self.file)
-
-    @property
     def stem(self) -> str:
         """The name of the file alone, without its ending."""
         return os.path.splitext(os.path.basename(self.file))[0]

@@ -781,6 +781,17 @@ def test_what_can_go_on_is_offered(fabricate, calls):
     assert fine(app).selectbox(key="model").value == "failed"
 
 
+def test_a_run_that_ended_since_it_was_looked_for_is_drawn_as_it_was(fabricate, monkeypatch):
+    """As one whose process a page did not see yet, or any more."""
+    end = dict(event="finished", test_accuracy=0.9, seconds=3.0)
+    runs = [fabricate("gone", QUEUED, STARTED, end), fabricate("on", QUEUED, STARTED, end)]
+    standing = trainings._Standing([(runs[1], "training")], [(runs[0], "interrupted")])
+    monkeypatch.setattr(trainings, "standing", lambda: standing)
+    app = drawn()
+    assert not app.error
+    assert [key for key in keys(app) if key.startswith("view ")] == ["view on", "view gone"]
+
+
 def test_what_cannot_be_resumed_is_said(fabricate, monkeypatch):
     def refuse(run, device=None, learning_rate=None):
         raise UserError("Its state is damaged.")

@@ -16,7 +16,9 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 OF_THE_DATA = ("num_classes", "in_channels", "image_size")  # arguments that a data set decides
+TRIES = 10  # to parse a file
 _registry: dict[str, Architecture] = {}
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def declared() -> dict[str, dict]:
     functions = (
         node
         for path in sorted(Path(__file__).parent.glob("*.py"))
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for node in _parsed(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef)
     )
     return {
@@ -137,6 +141,16 @@ def declared() -> dict[str, dict]:
         for decorator in function.decorator_list
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register"
     }
+
+
+def _parsed(source: str) -> ast.Module:
+    """Python up to 3.12 counts the depth of all threads' trees in one place, and gives one up where
+    they mix (gh-106905): here two pages may ask at once, and PyTorch parses where it is imported.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(SystemError), _one_at_a_time:
+            return ast.parse(source)
+    return ast.parse(source)
 
 
 def partners_of(name: str) -> dict[str, str]:

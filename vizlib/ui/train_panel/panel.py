@@ -25,5 +25,5 @@ def show(run):
         run.run_id if run else None, active
     )
     with sentences():
-        removing.offer_to_free(now.ended)
+        removing.offer_to_free([run for run, _ in now.ended])
         who.ask_word()

@@ -35,8 +35,9 @@ WAKING_SECONDS = 5
 
 @dataclass(frozen=True)
 class _Standing:
-    """How the trainings of this machine stand: the active ones with their status, in the order in
-    which they came, and those that can go on, newest first.
+    """How the trainings of this machine stand, each with its status at that moment, since it may
+    have another one now: the active ones in the order in which they came, and those that can go on,
+    newest first.
     """
 
     active: list
@@ -53,8 +54,8 @@ def standing_at(moment: int):
     """standing() at a moment: thirty browsers look once between them."""
     own = [(run, run.status) for run in caches.run_list()[0] if not run.ships]
     ended = sorted(
-        (run for run, status in own if status in folders.RESUMABLE),
-        key=lambda run: -run.changed("events.jsonl"),
+        (training for training in own if training[1] in folders.RESUMABLE),
+        key=lambda training: -training[0].changed("events.jsonl"),
     )
     return _Standing(launcher.in_turn(own), ended)
 
@@ -73,8 +74,9 @@ def show(in_view, ticking):
             st.error(plain(st.session_state.pop("steer_problem")))
         _ended_in_view(next((run for run in caches.run_list()[0] if run.run_id == in_view), None))
         _active(now, in_view)
-        for run in sorted(now.ended, key=lambda run: run.run_id != in_view)[:RESUMABLE]:
-            _resumable(run, run.run_id == in_view)
+        first = sorted(now.ended, key=lambda training: training[0].run_id != in_view)
+        for run, status in first[:RESUMABLE]:
+            _resumable(run, status, run.run_id == in_view)
 
 
 def _active(now, in_view):
@@ -240,9 +242,8 @@ def _ended_in_view(run):
     st.success(text, icon=":material/check_circle:")
 
 
-def _resumable(run, in_view):
+def _resumable(run, status, in_view):
     """A run that ended before its end: why, and a way to go on."""
-    status = run.status
     with st.container(gap="xxsmall"):
         _name(run, in_view, f":{COLOURS[status]}-badge[{status.capitalize()}]")
         steps = run.events_of("step")

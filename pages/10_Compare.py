@@ -158,9 +158,9 @@ def curves(runs):
         axis = pick_axis()
         display = CurvesDisplay.from_runs(runs)
         for column, quantity in zip(st.columns(2, gap="medium"), ("loss", "accuracy"), strict=True):
-            figure = display.plot(quantity, axis, smoothing=0.8, narrow=True)
+            chart = charts.drawn(display.plot, quantity, axis, smoothing=0.8, narrow=True)
             with column:
-                charts.steady(figure, key=f"curves_{quantity}", config=charts.CAMERA)
+                charts.steady(chart, key=f"curves_{quantity}", config=charts.CAMERA)
         text = (
             "Dotted: training images, thin: the same step by step, smoothed; full: held-out "
             "validation images; star: the best checkpoint."

@@ -71,7 +71,7 @@ def histogram(name, dataset):
                 help="The same, with all classes drawn equally often.",
             )
         data_bring.offer_removal(name, KEY)
-    charts.steady(display.plot(), key="data_counts", config=charts.CAMERA)
+    charts.steady(charts.drawn(display.plot), key="data_counts", config=charts.CAMERA)
     counts = ", ".join(f"{len(split):,} {part}" for part, split in dataset.splits.items())
     caption(f"{name}: pictures of each class, {counts}.", f"{name}-classes", csv=display.csv)
 

@@ -97,7 +97,9 @@ def check(data, name, ordered):
     matrix, tables = st.columns([1.5, 1], gap="medium")
     with matrix:
         charts.steady(
-            display.plot(dark=charts.is_dark()), key="check_matrix", config=charts.CAMERA_ONLY
+            charts.drawn(display.plot, dark=charts.is_dark()),
+            key="check_matrix",
+            config=charts.CAMERA_ONLY,
         )
         caption(f"{name}: {len(answers.labels):,} answers.", f"{name}-confusion", csv=display.csv)
     with tables:

@@ -13,6 +13,7 @@ from vizlib.ui.frame.address import chosen
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.parts import weight_views
 from vizlib.ui.parts.downloads import caption
+from vizlib.ui.widgets import charts
 
 DEPTHS = ("blocks folded", "every layer")
 
@@ -54,7 +55,12 @@ def weights_alone(run):
 def slabs(layers):
     """The layers as bodies beside one another."""
     display = ArchitectureDisplay(layers)
-    st.plotly_chart(display.plot(), width="stretch", key="slabs", config={"displayModeBar": False})
+    st.plotly_chart(
+        charts.drawn(display.plot).figure,
+        width="stretch",
+        key="slabs",
+        config={"displayModeBar": False},
+    )
     st.caption(
         "Height: the size of the maps; width: how many; both logarithmic. Blue: convolution, "
         "green: block, orange: pool, violet: linear, +: residual sum."

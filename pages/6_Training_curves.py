@@ -87,9 +87,9 @@ def draw(runs, logs, shown, other):
         raise without_curves(runs[0])
     start = time.perf_counter()
     display = CurvesDisplay.from_runs(runs) | CurvesDisplay.from_logs(logs, other)
-    figure = display.plot(*shown)
+    chart = charts.drawn(display.plot, *shown)
     seconds = time.perf_counter() - start
-    charts.steady(figure, key="curves", config=charts.CAMERA)
+    charts.steady(chart, key="curves", config=charts.CAMERA)
     for log in display.without(quantity, axis):
         st.caption(plain(f"{log} has no {quantity} over {axis}."))
     for run in runs:

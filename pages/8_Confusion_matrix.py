@@ -91,9 +91,9 @@ def draw_matrix(run, answers, display, keys, key, wide):
         def clicked(chart):
             take_click(chart, keys, run.class_names)
 
-    figure = display.plot(selected, dark=charts.is_dark(), narrow=not wide)
+    chart = charts.drawn(display.plot, selected, dark=charts.is_dark(), narrow=not wide)
     took = status.took([run], "drawn", time.perf_counter() - start)
-    charts.steady(figure, key=key, on_select=clicked, config=charts.CAMERA_ONLY)
+    charts.steady(chart, key=key, on_select=clicked, config=charts.CAMERA_ONLY)
     text = f"{run.run_id} on {display.counts.sum():,} images: {answers.of}."
     if not wide:
         text += " Whole percents of the row."

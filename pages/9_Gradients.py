@@ -78,7 +78,8 @@ def draw(run, display, size, step):
         said = findings.handed_on(gradients.sizes(size)[gradients.row(step)])
         at_first = findings.handed_on(gradients.sizes(size)[0])
         st.markdown(f"**{plain(name)}**  {said}{before(said, at_first, gradients, step)}")
-    charts.steady(display.plot(size, step), key="course", config={"displaylogo": False})
+    chart = charts.drawn(display.plot, size, step)
+    charts.steady(chart, key="course", config={"displaylogo": False})
     moment = "now" if run.is_active else "at the end"
     if step is not None:
         moment = f"at step {step:,}"
@@ -86,9 +87,8 @@ def draw(run, display, size, step):
         f"**By layer, {moment}**: in a flat line all layers get as much; one that falls to "
         "the left vanishes on its way, one that rises explodes."
     )
-    charts.steady(
-        display.plot_depth(size, step), key="depth_of_gradient", config={"displaylogo": False}
-    )
+    chart = charts.drawn(display.plot_depth, size, step)
+    charts.steady(chart, key="depth_of_gradient", config={"displaylogo": False})
 
 
 def before(said, at_first, gradients, step):

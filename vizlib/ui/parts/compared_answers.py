@@ -55,7 +55,7 @@ def matrix(run, key):
         f"{answered.counts.sum():,} images right"
     )
     st.plotly_chart(
-        display.plot(dark=charts.is_dark(), narrow=True),
+        charts.drawn(display.plot, dark=charts.is_dark(), narrow=True).figure,
         width="stretch",
         key=key,
         config=charts.CAMERA_ONLY,
@@ -92,7 +92,7 @@ def difference(first, second, display):
     )
     names = first.run_id, second.run_id
     st.plotly_chart(
-        display.plot(names, charts.is_dark()),
+        charts.drawn(display.plot, names, charts.is_dark()).figure,
         width="stretch",
         key="difference",
         config=charts.CAMERA_ONLY,

@@ -132,7 +132,10 @@ def how_sure(predictions, name):
     calibration = certainty.calibration(predictions)
     display = CalibrationDisplay(calibration)
     st.plotly_chart(
-        display.plot(), width="stretch", key=f"calibration_{name}", config=charts.CAMERA_ONLY
+        charts.drawn(display.plot).figure,
+        width="stretch",
+        key=f"calibration_{name}",
+        config=charts.CAMERA_ONLY,
     )
     sure = float(np.dot(calibration.counts, calibration.confidence) / calibration.counts.sum())
     caption(

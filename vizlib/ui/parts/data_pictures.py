@@ -58,7 +58,7 @@ def sizes(name, state):
     display = caches.picture_sizes(name, state)
     st.markdown(plain(display.sentence))
     if len(display.counts) > 1:
-        charts.steady(display.plot(), key="data_sizes", config=charts.CAMERA)
+        charts.steady(charts.drawn(display.plot), key="data_sizes", config=charts.CAMERA)
         caption("Height and width of all pictures, as shown.", f"{name}-sizes", csv=display.csv)
 
 

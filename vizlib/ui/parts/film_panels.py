@@ -5,7 +5,8 @@ each at one step of the training.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -18,6 +19,11 @@ from vizlib.ui.frame import guard
 from vizlib.ui.frame.guard import sentences
 from vizlib.ui.frame.plain import plain
 from vizlib.ui.widgets import atlas_view, charts
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from vizlib.displays.confusion import ConfusionDisplay
 
 HEIGHT = 282  # CSS pixels of what a panel shows: four of them fill a screen of 1400 by 1000
 COLOURS = {COLLAPSED: "red", NOT_NUMBERS: "red", HEALTHY: "green", UNJUDGED: "gray"}
@@ -75,24 +81,32 @@ def matrix(display: FilmDisplay, step: int) -> None:
     shown_step, (confusion, verdict) = _shown("Validation images", display.matrix_at, step)
     colour = COLOURS.get(verdict.level, "orange")
     _heading(f"{verdict.accuracy:.0%} right, :{colour}[{verdict.level}]", shown_step)
-    figure = confusion.plot(dark=charts.is_dark(), narrow=True)
+    chart = charts.drawn(_plot_matrix, confusion, charts.is_dark())
+    charts.steady(chart, key="film_matrix", config={"displayModeBar": False})
+
+
+def _plot_matrix(confusion: ConfusionDisplay, dark: bool) -> go.Figure:
+    """To be read from the back of a classroom."""
+    figure = confusion.plot(dark=dark, narrow=True)
     figure.update_layout(height=HEIGHT, margin=dict(t=0, b=0, r=0))
     figure.update_xaxes(title=None).update_yaxes(title=None)
-    # to be read from the back of a classroom
     figure.update_traces(textfont_size=13, selector=dict(mode="text"))
-    charts.steady(figure, key="film_matrix", config={"displayModeBar": False})
+    return figure
 
 
 def curves(display: FilmDisplay, step: int) -> None:
-    def both(step: int) -> dict[str, Any]:
+    without_maps = replace(display, filters={}, maps={})  # which would tell curves apart
+
+    def both(step: int) -> dict[str, charts.Drawn]:
         return {
-            quantity: display.plot(quantity, step, HEIGHT // 2) for quantity in ("loss", "accuracy")
+            quantity: charts.drawn(without_maps.plot, quantity, step, HEIGHT // 2)
+            for quantity in ("loss", "accuracy")
         }
 
-    figures = _shown("Loss and accuracy", both, step)
+    both_drawn = _shown("Loss and accuracy", both, step)
     _heading("Loss and accuracy", step)
-    for quantity, figure in figures.items():
-        charts.steady(figure, key=f"film_{quantity}", config={"displayModeBar": False})
+    for quantity, chart in both_drawn.items():
+        charts.steady(chart, key=f"film_{quantity}", config={"displayModeBar": False})
 
 
 def _heading(words: str, step: int | None = None) -> None:

@@ -107,7 +107,7 @@ def class_spread(run, layer, unit, index):
     image_numbers = index[layer.name].image_numbers[unit]
     classes = spread(caches.held_out(run).labels[np.asarray(image_numbers)], run.class_names)
     st.markdown(f"**The classes of its {len(image_numbers)} strongest images**")
-    charts.steady(plot_spread(classes), key="spread", config={"staticPlot": True})
+    charts.steady(charts.drawn(plot_spread, classes), key="spread", config={"staticPlot": True})
     links.link(
         "Confusion matrix",
         f"{plain(classes[0][0])} in the matrix →",

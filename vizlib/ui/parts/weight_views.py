@@ -56,7 +56,10 @@ def _idle(run, layer_name, weight, moment):
             label_visibility="collapsed",
         )
     charts.steady(
-        display.plot(), key="filter_lengths", on_select=_take_click, config=charts.CAMERA_ONLY
+        charts.drawn(display.plot),
+        key="filter_lengths",
+        on_select=_take_click,
+        config=charts.CAMERA_ONLY,
     )
     st.caption(filter_check.RULE)
     _file(run, display, f"{layer_name}, {moment}: length of each filter", f"{layer_name}-lengths")
@@ -80,7 +83,7 @@ def _distribution(run, layer_name, weight, moment):
     st.markdown(
         f"**{display.sentence}** Dotted: the normal distribution of the same mean and deviation."
     )
-    charts.steady(display.plot(), key="weight_histogram", config=charts.CAMERA_ONLY)
+    charts.steady(charts.drawn(display.plot), key="weight_histogram", config=charts.CAMERA_ONLY)
     _file(run, display, f"{layer_name}, {moment}: its weights", f"{layer_name}-weights")
 
 
@@ -91,7 +94,7 @@ def _spectrum(run, layer_name, weight, moment):
     with left:
         display = FilterSpectrumDisplay.from_weight(weight)
         st.markdown(f"**{display.sentence}**")
-        charts.steady(display.plot(), key="filter_spectrum", config=charts.CAMERA_ONLY)
+        charts.steady(charts.drawn(display.plot), key="filter_spectrum", config=charts.CAMERA_ONLY)
         st.caption(
             "Singular values of the layer's weight, a filter in each row. Where they fall fast, "
             "filters are mixtures of a few; where they stay level, each does something else."
@@ -106,7 +109,7 @@ def _spectrum(run, layer_name, weight, moment):
 def _frequencies(run, layer_name, weight, moment):
     display = KernelFrequenciesDisplay.from_weight(weight)
     st.markdown("**Which frequencies its kernels answer to**, on average")
-    charts.steady(display.plot(), key="kernel_frequencies", config=charts.CAMERA_ONLY)
+    charts.steady(charts.drawn(display.plot), key="kernel_frequencies", config=charts.CAMERA_ONLY)
     st.caption(
         "The mean power of the kernels' Fourier transforms. In the middle is what is even; far out "
         "are fine stripes: upright ones to the left and right, lying ones above and below."
@@ -120,7 +123,7 @@ def all_tensors(run, *_):
     shapes = {name: tuple(tensor.shape) for name, tensor in caches.tensors(run).items()}
     display = TensorSizesDisplay.from_shapes(shapes)
     st.markdown(f"**{plain(display.sentence)}**")
-    charts.steady(display.plot(), key="tensor_sizes", config=charts.CAMERA_ONLY)
+    charts.steady(charts.drawn(display.plot), key="tensor_sizes", config=charts.CAMERA_ONLY)
     rows = display.rows()
     st.dataframe(
         rows,

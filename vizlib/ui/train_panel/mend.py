@@ -95,5 +95,6 @@ def _show(run):
         st.markdown(f"**{plain(new.config.title)}**: Compare opens when it is done.")
         st.progress(share, far)
         if new.events_of("step"):
-            figure = CurvesDisplay.from_runs([new]).plot("accuracy", "steps", narrow=True)
-            charts.steady(figure, key="mending_curve", config=charts.CAMERA)
+            display = CurvesDisplay.from_runs([new])
+            chart = charts.drawn(display.plot, "accuracy", "steps", narrow=True)
+            charts.steady(chart, key="mending_curve", config=charts.CAMERA)

@@ -8,7 +8,8 @@ A server is started anew, with no run of its own. Thirty sessions that speak Str
 protocol, and three browsers, go through the models that ship, in an order of their own, and through
 all pages of each, with a picture of their own, and think between them for some seconds. From
 the beginning a network trains on digits, again and again, and what excites the units of resnet32 is
-looked up. The clients run on the same machine and take their share of it.
+looked up. The clients run on the same machine: the sessions take little of it, and the browsers,
+which in a class have processors of their own, what the others leave.
 
 Each page is checked: no exception, no box with an error, and the model that was asked for in its
 title. Printed: for each page how often it was opened, the median, the 95th percentile and the
@@ -43,6 +44,8 @@ from vizlib.run import folders
 ROOT = Path(__file__).resolve().parent.parent
 NO_MODEL = ("Data", "Check", "Import", "Lessons")  # pages whose title names none
 INDEXED = "resnet32"
+PUPILS = CHROMIUM | {"executable_path": str(Path(__file__).with_name("pupils_browser.sh"))}
+POLLING = 100  # milliseconds between two looks at whether a browser's page is settled
 SAMPLE_SECONDS = 5  # between two looks at the memory
 SETTLED = """() => document.querySelector('[data-test-script-state="notRunning"]') &&
   !document.querySelector('[data-testid="stStatusWidget"], [data-testid="stSkeleton"]')"""
@@ -151,7 +154,7 @@ async def _session(address, number, models, sizes, end, measured):
 
 async def _browsers(address, models, sizes, end, measured):
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(**CHROMIUM)
+        browser = await playwright.chromium.launch(**PUPILS)
         await asyncio.gather(
             *(
                 _browser(browser, address, 1000 + number, models, sizes, end, measured)
@@ -172,7 +175,7 @@ async def _browser(browser, address, number, models, sizes, end, measured):
         try:
             await page.goto(f"{address}/{page_name}?model={model}")
             await page.wait_for_selector("h1")
-            await page.wait_for_function(SETTLED)
+            await page.wait_for_function(SETTLED, polling=POLLING)
             title = await page.inner_text("h1")
             boxes = page.locator("[data-testid='stException'], [data-testid='stAlertContentError']")
             faults = await boxes.all_inner_texts()

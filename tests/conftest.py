@@ -122,8 +122,10 @@ def no_speed_is_known(machine_of_the_tests):
 
 
 @pytest.fixture(autouse=True)
-def no_speed_is_tried(monkeypatch):
-    """A form that is opened tries how fast this machine is, in a process that imports torch."""
+def no_form_starts_a_process(monkeypatch):
+    """One that is opened tries how fast this machine is, and has PyTorch imported beside it."""
+    if ready := sys.modules.get("vizlib.training.ready"):
+        monkeypatch.setattr(ready, "begin", lambda *given: None)
     if trial := sys.modules.get("vizlib.training.trial"):
         monkeypatch.setattr(trial, "begin", lambda tried: None)
 

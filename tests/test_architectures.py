@@ -14,6 +14,7 @@ from torch import nn
 
 from vizlib import architectures
 from vizlib.architectures import preactivation, three_layer
+from vizlib.architectures.shapes import not_drawn
 from vizlib.errors import UserError
 from vizlib.inside.layers import layer_table
 
@@ -204,6 +205,22 @@ print(json.dumps([
     }
     assert pretrained == ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
     assert (elsewhere, has_torch) == ([], False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_of_a_file_need_none_drawn_before(name):
+    """All that a network computes with comes from the file, or is the same each time."""
+    architecture = architectures.get(name)
+    arguments = architecture.arguments_for(5, architecture.input_size)
+    drawn = architectures.create(name, **arguments).eval()
+    before = torch.random.get_rng_state()
+    with not_drawn():
+        network = architectures.create(name, **arguments).eval()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    network.load_state_dict(drawn.state_dict())
+    image = torch.rand(1, *architecture.input_size)
+    with torch.no_grad():
+        assert torch.equal(network(image), drawn(image))
 
 
 def test_the_sources_are_read_while_another_thread_parses_too(monkeypatch):

@@ -16,7 +16,7 @@ DIGITS = (1, 8, 8)
 
 
 @pytest.fixture(autouse=True)
-def no_speed_is_tried():
+def no_form_starts_a_process():
     """Here it is."""
 
 

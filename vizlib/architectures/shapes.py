@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 # What weights are made with. No others: of torch.arange and the like some networks reckon their
@@ -47,6 +48,37 @@ class _OnMeta(TorchFunctionMode):
         if function in _FILLERS and args[0].is_meta:
             return args[0]
         return function(*args, **kwargs)
+
+
+# What weights are drawn at random with; the last three call the first two unseen
+_DRAWERS = {
+    torch.Tensor.normal_,
+    torch.Tensor.uniform_,
+    nn.init.normal_,
+    nn.init.uniform_,
+    nn.init.kaiming_uniform_,
+}
+
+
+class _NotDrawn(TorchFunctionMode):
+    """In this thread nothing is drawn at random: tensors stay as they are."""
+
+    def __torch_function__(
+        self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function in _DRAWERS:
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
+
+
+@contextmanager
+def not_drawn() -> Iterator[None]:
+    """Within it, in this thread alone, a network that is built has weights of no meaning, for those
+    of a file: drawing them takes as long as reading them.
+    """
+    with _NotDrawn():
+        yield
 
 
 @contextmanager

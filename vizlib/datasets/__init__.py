@@ -373,9 +373,9 @@ def load(name: str) -> Dataset:
     raise UserError(f"The data set {name!r} is not on this machine. {reader.missing}")
 
 
-def load_for(config: TrainedOn) -> Dataset:
+def load_for(config: TrainedOn, load: Callable[[str], Dataset] = load) -> Dataset:
     """The Dataset of a run's configuration, `in_terms_of` it. UserError if it is not on this
-    machine or does not fit, or if the run has no data set.
+    machine or does not fit, or if the run has no data set. load: gives the data set of a name.
     """
     if not config.dataset:
         raise UserError(

@@ -23,17 +23,21 @@ from vizlib.run.images import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vizlib.datasets import Dataset, Split
     from vizlib.run.folders import Run
 
 
-def to_look_at(run: Run) -> Dataset:
+def to_look_at(run: Run, load: Callable[[str], Dataset] = datasets.load) -> Dataset:
     """A run's data set; where it is not on this machine, those of its pictures that ship and that
     the run was tested on. UserError where there is neither, or it does not fit the run.
+
+    load: gives the data set of a name, for whoever keeps some.
     """
     name = run.config.dataset
     if datasets.is_here(name) or not is_tested_on_shipped(run):
-        return datasets.load_for(run.config)
+        return datasets.load_for(run.config, load)
     return datasets.in_terms_of(run.config, shipped.read(name))
 
 

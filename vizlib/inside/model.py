@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from vizlib import architectures
+from vizlib.architectures.shapes import not_drawn
 from vizlib.errors import UserError
 from vizlib.inside.activations import prepare
 from vizlib.run.weights import load_into, load_weights
@@ -29,7 +30,8 @@ def load_model(run: Run, content: bytes | None = None) -> nn.Module:
     """
     if content is None and not run.has("model.safetensors"):
         raise UserError(run.missing_weights)
-    network = architectures.create(run.config.architecture, **run.config.arguments)
+    with not_drawn():
+        network = architectures.create(run.config.architecture, **run.config.arguments)
     weights = load_weights(
         run.path("model.safetensors") if content is None else content,
         only_finite=not run.is_bare,

@@ -8,7 +8,7 @@ from functools import lru_cache
 from vizlib.errors import UserError
 from vizlib.run import folders
 from vizlib.run.folders import Run
-from vizlib.training import recipes, trial
+from vizlib.training import ready, recipes, trial
 from vizlib.training.again import own_arguments
 from vizlib.training.order import Order
 from vizlib.training.recipes import Recipe
@@ -31,8 +31,7 @@ def estimate(order: Order, *, images: int, input_size: Sequence[int]) -> tuple[f
     Taken from the speed of earlier trainings here, of the same network at the same size on the same
     kind of device; or of a second that was tried here; or else guessed from its multiply-adds.
     """
-    recipe, tried = order.recipe, trial.start_seconds()
-    start = START_SECONDS if tried is None else tried + LOADING_SECONDS
+    recipe, start = order.recipe, _until_it_begins(order.device)
     if recipe.seconds:
         return recipe.seconds + start, "its own budget and a few seconds to start"
     speed, source = known_speed(order, input_size)
@@ -40,6 +39,13 @@ def estimate(order: Order, *, images: int, input_size: Sequence[int]) -> tuple[f
         speed, source = _guessed_speed(order, input_size), "guessed from its size"
     cost = relative_cost(recipe, input_size[1:])
     return recipe.epochs * images * cost / speed + start, source
+
+
+def _until_it_begins(device: str) -> float:
+    """Seconds from press to the first step: less where PyTorch is being imported already."""
+    tried = trial.start_seconds()
+    importing = START_SECONDS - LOADING_SECONDS if tried is None else tried
+    return max(0.0, importing - ready.head_start(device)) + LOADING_SECONDS
 
 
 def known_speed(order: Order, input_size: Sequence[int]) -> tuple[float | None, str]:

@@ -20,7 +20,7 @@ from vizlib.files import refuse_irregular, size_of
 from vizlib.limits import GB, Limits, check_room, limits
 from vizlib.run import folders
 from vizlib.run.folders import Run
-from vizlib.training import requests
+from vizlib.training import ready, requests
 from vizlib.training.order import Order
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -115,22 +115,34 @@ def _spawn(folder: Path, device: str) -> None:
     _forget_ended()
     options = ["--device", device, "--asked", str(time.time()), "--with-parent"]
     options += ["--minutes", str(limits().minutes)]
-    command = [sys.executable, "-m", "vizlib.training.worker", str(folder), *options]
-    data = os.environ.get("CONVSCOPE_DATA") or "data"
-    environment = {**os.environ, "CONVSCOPE_DATA": str(Path(data).resolve())}
-    refuse_irregular(folder / "log.txt")
-    with open(folder / "log.txt", "ab") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            **_ALONE,
-        )
+    arguments = [str(folder), *options]
+    log, environment = folder / "log.txt", _environment()
+    refuse_irregular(log)
+    process = ready.take(arguments, log, device, environment)
+    if process is None:
+        with open(log, "ab") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "vizlib.training.worker", *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                **_ALONE,
+            )
     with _spawning:
         _processes.append(process)
+
+
+def get_ready(device: str) -> None:
+    """Have a process import PyTorch for a training that is likely to be started soon."""
+    ready.begin(device, _environment(), _ALONE)
+
+
+def _environment() -> dict[str, str]:
+    """That of a training, which runs in the repository's folder."""
+    data = os.environ.get("CONVSCOPE_DATA") or "data"
+    return {**os.environ, "CONVSCOPE_DATA": str(Path(data).resolve())}
 
 
 def _forget_ended() -> None:

@@ -25,14 +25,14 @@ GRACE_SECONDS = 20
 def give_way(niceness: int) -> None:
     """Let everything else be computed first, the app's pages for one.
 
-    niceness: in [0, 19]. Linux with automatic groups (the default on most desktops) shares a
-    processor between sessions first, whatever the niceness of a process in one of them: a training
-    in a session of its own would take half of it from the pages (sched(7), "the autogroup
-    feature"). Windows has no such number: there it does nothing.
+    niceness: in [0, 19], of which a process takes as much as it lacks. Linux with automatic groups
+    (the default on most desktops) shares a processor between sessions first, whatever the niceness
+    of a process in one of them: a training in a session of its own would take half of it from the
+    pages (sched(7), "the autogroup feature"). Windows has no such number: there it does nothing.
     """
     if not hasattr(os, "nice"):
         return
-    os.nice(niceness)
+    os.nice(max(0, niceness - os.nice(0)))
     if os.getsid(0) == os.getpid():
         with suppress(OSError):  # without such groups the number above is all there is
             Path("/proc/self/autogroup").write_text(str(niceness))

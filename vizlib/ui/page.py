@@ -100,6 +100,7 @@ def run(
         # once more: only now is it known which layer the page opens on
         trail.show(place, chosen_run, picture)
     trainings.page_is_drawn()
+    start_up.give_back_freed_memory()
     start_up.freeze()
     start_up.warm_up()
 

@@ -174,7 +174,7 @@ def dataset(run: Run) -> Dataset:
     from vizlib.inside.held_out import to_look_at
 
     with waits("Opening the data set"):
-        return to_look_at(run)
+        return to_look_at(run, lambda name: data_set(name, data_state(name)))
 
 
 @kept(_told(lambda run: (*_state_of_images(run), are_shipped(run))), seconds=DATA_SECONDS)
@@ -269,7 +269,6 @@ def tensors(run: Run) -> dict[str, torch.Tensor]:
     return {name: held[name] for name in in_order}
 
 
-@kept(_OF_WEIGHTS)
 def filter_banks(run: Run) -> dict[str, FilterBank]:
     """The FilterBanks of the run by the name of their layer, in order."""
     from vizlib.inside import filter_banks

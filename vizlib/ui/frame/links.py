@@ -24,8 +24,20 @@ def link(title, label, /, *, icon=None, wide=False, anew=False, **parameters):
     page's own state is in the link: what Streamlit restores without that it adds to the address
     afterwards, as one more step of history, which would break the back button.
     """
-    wanted = carried.all_now() | ({} if anew else _as_left(title)) | parameters
+    _link(title, label, _in_view(), parameters, icon=icon, wide=wide, anew=anew)
+
+
+def _in_view():
+    """(All that comes along in a link, what of it comes along by itself), by its name in an
+    address.
+    """
     of_all = {key: st.session_state[key] for key in OF_ALL_PAGES if key in st.session_state}
+    return carried.all_now(), of_all
+
+
+def _link(title, label, in_view, parameters, *, icon, wide, anew=False):
+    all_now, of_all = in_view
+    wanted = all_now | ({} if anew else _as_left(title)) | parameters
     if title == st.session_state.page_in_view:
         wanted = of_all | wanted
     else:  # they come along by themselves, and would stand there twice
@@ -122,16 +134,18 @@ def menu():
     st.markdown("### Convscope")
     there = titles()
     named = {title for group in (_FIRST, *_GROUPS.values()) for title in group}
+    in_view = _in_view()  # once, and not for each of them
     with st.container(key="menu", gap=None):
-        _links_of(_FIRST | {title: "article" for title in there if title not in named}, there)
+        first = _FIRST | {title: "article" for title in there if title not in named}
+        _links_of(first, there, in_view)
         for heading, group in _GROUPS.items():
             st.caption(heading)
-            _links_of(group, there)
+            _links_of(group, there, in_view)
     st.divider()
 
 
-def _links_of(group, titles):
+def _links_of(group, titles, in_view):
     """The links to those pages of a group that there are."""
     for title, icon in group.items():
         if title in titles:
-            link(title, title, icon=f":material/{icon}:", wide=True)
+            _link(title, title, in_view, {}, icon=f":material/{icon}:", wide=True)

@@ -4,7 +4,7 @@ seconds gets on this machine. How fast it is, is tried for a second while the fo
 
 import streamlit as st
 
-from vizlib.training import again, suited, trial
+from vizlib.training import again, launcher, suited, trial
 from vizlib.training.estimate import epochs_within, estimate, known_speed
 from vizlib.training.trial import trial_of
 from vizlib.ui.data import caches
@@ -26,6 +26,9 @@ def show(order, facts):
     if speed is None and not trainings.standing().active:
         trial.begin(tried)
     interval = TICK_SECONDS if trial.is_under_way(tried) else None
+    # nor would what is tried beside an import be as fast as it is
+    if interval is None and not trainings.standing().active:
+        launcher.get_ready(order.device)
     st.fragment(_draw, run_every=interval)(order, facts, tried, interval)
 
 

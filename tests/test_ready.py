@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.test_launcher import LONG, is_gone, newest, place, reason, resumable, until
 from vizlib.training import launcher, ready, worker
-from vizlib.training.estimate import LOADING_SECONDS, START_SECONDS, estimate
+from vizlib.training.estimate import LEAST_SECONDS, START_SECONDS, estimate
 from vizlib.training.order import Order
 from vizlib.training.recipes import recipe
 
@@ -135,6 +135,6 @@ def test_when_the_app_is_gone_both_end(place):
 
 def test_an_estimate_knows_of_it(monkeypatch):
     minute = Order("airbench", "digits", recipe("minute"))
-    for ahead, start in ((0.0, START_SECONDS), (1.5, START_SECONDS - 1.5), (99, LOADING_SECONDS)):
+    for ahead, start in ((0.0, START_SECONDS), (1.5, START_SECONDS - 1.5), (99, LEAST_SECONDS)):
         monkeypatch.setattr(ready, "head_start", lambda device, ahead=ahead: ahead)
         assert estimate(minute, **DIGITS)[0] == 60 + start

@@ -17,6 +17,7 @@ from vizlib.training.trial import trial_of
 
 START_SECONDS = 4  # until the first step: Python, PyTorch, the data; guessed
 LOADING_SECONDS = 2  # of these, where it was tried how long PyTorch takes
+LEAST_SECONDS = 0.5  # of these, where all is imported
 # Multiply-adds a second in training, forward and back together: guessed, until a training on this
 # machine tells better.
 CORE_SPEED = 30e9
@@ -45,7 +46,7 @@ def _until_it_begins(device: str) -> float:
     """Seconds from press to the first step: less where PyTorch is being imported already."""
     tried = trial.start_seconds()
     importing = START_SECONDS - LOADING_SECONDS if tried is None else tried
-    return max(0.0, importing - ready.head_start(device)) + LOADING_SECONDS
+    return max(LEAST_SECONDS, importing + LOADING_SECONDS - ready.head_start(device))
 
 
 def known_speed(order: Order, input_size: Sequence[int]) -> tuple[float | None, str]:

@@ -7,7 +7,6 @@ when the form is opened, and ends if nobody has trained for a while. Imports no 
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -145,8 +144,7 @@ def main(device: str) -> int:
 
     if device == "cpu":
         process.give_way(worker.NICENESS)
-    process.keep_freed_memory()
-    importlib.import_module("vizlib.training.loop")
+    worker.import_all()
     line = b""
     # letter by letter: what follows is the worker's to read
     while not line.endswith(b"\n"):

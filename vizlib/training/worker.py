@@ -109,11 +109,21 @@ def _wait_for_turn(run: Run, log: EventLog, requests: Requests) -> bool:
             return True
         # and is it still after the import? Of two that came at one time both may have thought so
         if is_next:
-            process.keep_freed_memory()
-            importlib.import_module("vizlib.training.loop")
+            import_all()
             is_ready = True
         else:
             time.sleep(LOOK_SECONDS)
+
+
+def import_all() -> None:
+    """All that a training needs. The first optimiser imports PyTorch's compiler, which takes a
+    second or two, whether it is used or not.
+    """
+    process.keep_freed_memory()
+    importlib.import_module("vizlib.training.loop")
+    from torch import nn, optim
+
+    optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
 
 
 def _own_copy_of_standard_input() -> int:

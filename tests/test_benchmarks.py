@@ -99,6 +99,7 @@ def test_what_is_checked_can_fail():
         check(f"{head}| a | b | 1 |", ["a | b"])
 
 
+@pytest.mark.walk
 def test_render(capsys, threads):
     from benchmarks import render
 
@@ -106,6 +107,7 @@ def test_render(capsys, threads):
     check(capsys.readouterr().out, [f"4x7x7 | {way}" for way in render.WAYS])
 
 
+@pytest.mark.walk
 def test_patterns(capsys, threads):
     from benchmarks import patterns
 
@@ -117,6 +119,7 @@ def test_patterns(capsys, threads):
     assert [texts[1] for texts, _ in figures(printed)] == index + sheet
 
 
+@pytest.mark.walk
 def test_folder(capsys):
     from benchmarks import folder
 
@@ -125,6 +128,7 @@ def test_folder(capsys):
     check(capsys.readouterr().out, ["ImageFolder and DataLoader", *ours])
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("part", TRAINING)
 def test_training(part, capsys):
     from benchmarks import training
@@ -133,6 +137,7 @@ def test_training(part, capsys):
     check(capsys.readouterr().out, TRAINING[part])
 
 
+@pytest.mark.walk
 def test_pages_beside_a_training(interpreter):
     ended = interpreter("-m", "benchmarks.training", "pages", "--smallest")
     assert ended.returncode == 0, ended.stderr
@@ -140,6 +145,7 @@ def test_pages_beside_a_training(interpreter):
     assert "Ratio of the medians" in ended.stdout
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize(
     "part",
     [
@@ -172,6 +178,7 @@ def test_no_part_of_serve_finds_the_runs_of_another(monkeypatch, capsys):
     assert found == [[]] * len(serve.PARTS)
 
 
+@pytest.mark.walk
 def test_networks(capsys, threads):
     from benchmarks import networks
 
@@ -179,12 +186,14 @@ def test_networks(capsys, threads):
     check(capsys.readouterr().out, ["`three_layer_module`"])
 
 
+@pytest.mark.walk
 def test_estimates(interpreter):
     ended = interpreter("-m", "benchmarks.estimates", "--smallest")
     assert ended.returncode == 0, ended.stderr
     check(ended.stdout, ["`three_layer_module`, digits, `small_set`, 2"])
 
 
+@pytest.mark.walk
 def test_roofline(capsys, threads):
     from benchmarks import roofline
 
@@ -194,6 +203,7 @@ def test_roofline(capsys, threads):
     assert "GFLOP/s in float32" in printed
 
 
+@pytest.mark.walk
 def test_small_maps(interpreter):
     ended = interpreter("-m", "benchmarks.small_maps", "--smallest")
     assert ended.returncode == 0, ended.stderr
@@ -231,6 +241,7 @@ def test_the_work_of_a_step_is_counted(threads):
     assert {work.name for work in works} & {"aten.threshold_backward"}
 
 
+@pytest.mark.walk
 def test_the_script_for_gpus_is_right_to_its_last_line(tmp_path):
     """Where there is no GPU its lines run on the CPU, so that it will not fail on one."""
     ended = subprocess.run(
@@ -250,6 +261,7 @@ def test_the_script_for_gpus_is_right_to_its_last_line(tmp_path):
     check((tmp_path / "networks.md").read_text(), ["`three_layer_module`"])
 
 
+@pytest.mark.walk
 @pytest.mark.browser
 def test_a_class(interpreter):
     """On a server just started: what fails only then fails here."""

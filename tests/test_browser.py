@@ -69,6 +69,7 @@ def accessible(page):
         assert serious == []
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("name", PICTURES)
 def test_page_shows_its_picture(page, address, name):
     page.goto(f"{address}/{name}")

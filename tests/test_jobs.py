@@ -202,6 +202,92 @@ def test_a_page_waits_once_for_all_that_it_asks_for(monkeypatch):
     work.may_end.set()
 
 
+class Steps:
+    """A computation that notes its name at each of its steps."""
+
+    def __init__(self, name, count, told):
+        self.name, self.count, self.told = name, count, told
+
+    def __call__(self, say):
+        for step in range(self.count):
+            self.told.append(self.name)
+            time.sleep(0.005)
+            say(step / self.count)
+        return self.name
+
+
+@pytest.fixture
+def turns(monkeypatch):
+    """turns(cores) lets computations go on as a machine of so many cores would."""
+    monkeypatch.setattr(jobs, "LEAST_TURN", 0.0)
+
+    def made(cores):
+        monkeypatch.setattr(jobs, "_turns", jobs._Turns(cores))
+        return jobs._turns
+
+    return made
+
+
+def going_on(told):
+    """The computations that took a step within a third of a second."""
+    told.clear()
+    time.sleep(0.3)
+    return set(told)
+
+
+def test_few_go_on_at_a_time_and_half_as_many_while_a_page_is_drawn(turns):
+    turned, told = turns(4), []
+    begun = [jobs._Job(Steps(number, 10_000, told), "a session") for number in range(7)]
+    for number, job in enumerate(begun):  # so far apart that the same ones stay the first
+        job.had = 1000.0 * number
+    time.sleep(0.1)
+    assert len(going_on(told)) == 4
+    with turned.beside_a_page():
+        time.sleep(0.1)
+        assert len(going_on(told)) == 2
+        with turned.beside_a_page():
+            assert len(going_on(told)) == 2
+    assert len(going_on(told)) == 4
+    for job in begun:
+        job.waiting.clear()
+    for job in begun:
+        job.thread.join(5)
+        assert isinstance(job.error, jobs._Cancelled)
+    assert turned._running == 0
+
+
+def test_a_short_one_is_done_in_the_middle_of_a_long_one(turns):
+    turns(1)
+    told = []
+    long = jobs._Job(Steps("long", 60, told), "a session")
+    while told.count("long") < 20:
+        time.sleep(0.001)
+    short = jobs._Job(Steps("short", 10, told), "another")
+    for job in (short, long):
+        job.thread.join(20)
+    assert (short.value, long.value) == ("short", "long")
+    last = len(told) - told[::-1].index("short")
+    assert 10 <= told[last:].count("long") <= 40
+    # the seconds are those that it went on for, not those that it waited
+    assert 60 * 0.005 <= long.had < 60 * 0.05
+    assert (short.seconds, long.seconds) == (short.had, long.had)
+
+
+def test_one_that_nobody_wants_any_more_while_it_waits_takes_nobodys_turn(turns):
+    turned, told = turns(1), []
+    first = jobs._Job(Steps("first", 40, told), "a session")
+    while not told:
+        time.sleep(0.001)
+    second = jobs._Job(Steps("second", 40, told), "another")
+    second.had = 1e6  # it would wait to the end
+    second.waiting.clear()
+    for job in (second, first):
+        job.thread.join(20)
+    assert isinstance(second.error, jobs._Cancelled)
+    assert first.value == "first"
+    assert turned._running == 0
+
+
 def test_results_are_not_kept_without_end(monkeypatch):
     monkeypatch.setattr(jobs, "MOST_KEPT", 3)
 

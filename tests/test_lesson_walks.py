@@ -39,6 +39,7 @@ def test_every_lesson_is_walked():
     assert list(WALKS) == [lesson.id for lesson in lessons.lessons()[0]]
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("lesson_id", WALKS)
 def test_a_lesson_takes_the_clicks_that_its_card_says(page, address, files, lesson_id):
     lesson = lessons.find(lesson_id)

@@ -43,6 +43,7 @@ def test_a_lesson_has_a_few_short_steps(lesson):
             assert step.train.architecture in architectures()
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize(
     ("lesson", "number"), STEPS, ids=[f"{lesson.id}.{number}" for lesson, number in STEPS]
 )

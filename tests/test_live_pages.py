@@ -187,6 +187,7 @@ def test_states_are_what_they_are_called(root):
 OF_NO_RUN = ("11_Data", "12_Check", "13_Import", "15_Lessons")
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("state", STATES)
 def test_every_page_in_every_state(root, state):
     events, is_alive = STATES[state]

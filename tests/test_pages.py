@@ -96,6 +96,7 @@ def test_every_page_from_home_keeps_the_model():
         assert fine(app).selectbox(key="model").value == "lenet", page
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("run_id", SHIPPED)
 def test_every_shipped_model_on_every_page(data_folder, run_id):
     """Of its own folder alone: with no other data than the digits, which are always there."""

@@ -108,6 +108,7 @@ def plain_answers(run, images):
     return torch.cat(logits).numpy()
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("run_id", WITH_WEIGHTS)
 def test_the_stored_answers_to_them_are_those_of_the_weights_that_ship(data_folder, run_id):
     """Of networks that get them enlarged by our own reading."""
@@ -127,6 +128,7 @@ def test_the_stored_answers_to_them_are_those_of_the_weights_that_ship(data_fold
     assert np.abs(logits - of_these.logits.astype(np.float32)).max() < 0.02
 
 
+@pytest.mark.walk
 @pytest.mark.real_data
 @pytest.mark.parametrize("run_id", ["lenet", "collapsed_lenet"])
 def test_recomputed_accuracy_of_all_test_images_is_the_stored_one(run_id):
@@ -142,6 +144,7 @@ def off_diagonal(counts):
     return counts * ~np.eye(len(counts), dtype=bool)
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("run_id", RUNS)
 def test_nearly_every_wrong_cell_of_every_network_has_a_face(run_id):
     answers = stored(RUNS[run_id])

@@ -2,12 +2,16 @@
 sight, until nobody wants it any more.
 
 A page never waits for one: it asks, draws what it has, and is drawn again when the result is there.
+
+Few go on at a time, so that pages have cores of their own, and of those that wait the one that has
+had least: a picture is made in the middle of an index of minutes, which goes on afterwards.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -27,6 +31,7 @@ TICK_SECONDS = 0.5
 # a page waits so long, for all that it asks for together, before it shows bars: what is quick is
 # there at once
 PATIENCE_SECONDS = 0.3
+LEAST_TURN = 0.1  # seconds that one goes on before another may take its place
 LAST_SECONDS = 10  # that a computation has to end in when the server ends
 Say = Callable[[float], None]  # told the share done, in [0, 1]
 
@@ -35,14 +40,86 @@ class _Cancelled(Exception):
     """Nobody waits for it any more."""
 
 
+class _Turns:
+    """Lets few computations go on at a time: as many as there are cores, and half as many while a
+    page is drawn. Of those that wait the one goes first that has had least.
+    """
+
+    def __init__(self, cores: int) -> None:
+        self._cores, self._pages, self._running = cores, 0, 0
+        self._waiting: list[_Job] = []
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def beside_a_page(self) -> Iterator[None]:
+        """Around a page that is drawn."""
+        self._count_pages(1)
+        try:
+            yield
+        finally:
+            self._count_pages(-1)
+
+    def take(self, job: _Job) -> None:
+        """Wait until it is this one's turn. _Cancelled once nobody wants it."""
+        with self._changed:
+            self._waiting.append(job)
+            try:
+                while not (self._running < self._most and self._first() is job):
+                    self._changed.wait(TICK_SECONDS)
+                    job.check()
+                self._running += 1
+                job.since = time.monotonic()
+            finally:
+                self._waiting.remove(job)
+                self._changed.notify_all()
+
+    def end(self, job: _Job) -> None:
+        """Give the turn back, where it has one."""
+        with self._changed:
+            if job.since is not None:
+                job.had += time.monotonic() - job.since
+                job.since = None
+                self._running -= 1
+                self._changed.notify_all()
+
+    def pass_on(self, job: _Job) -> None:
+        """Wait for another turn, if it is a page's, or one's that has had less."""
+        assert job.since is not None
+        now = time.monotonic() - job.since
+        with self._changed:
+            had = job.had + now
+            is_over = any(other.had < had for other in self._waiting)
+            is_over |= self._running > self._most
+        if is_over and now >= LEAST_TURN:
+            self.end(job)
+            self.take(job)
+
+    @property
+    def _most(self) -> int:
+        return max(1, self._cores // 2) if self._pages else self._cores
+
+    def _first(self) -> _Job:
+        return min(self._waiting, key=lambda job: job.had)
+
+    def _count_pages(self, more: int) -> None:
+        with self._changed:
+            self._pages += more
+            self._changed.notify_all()
+
+
+_turns = _Turns(os.cpu_count() or 1)
+
+
 class _Job:
     """One computation in a thread of its own. share: how much is done, in [0, 1]; waiting: the
-    sessions that want it.
+    sessions that want it. had: the seconds that it went on for, without those since when it has its
+    turn now, where it has one.
     """
 
     def __init__(self, work: Callable[[Say], Any], session: object) -> None:
         self.waiting = {session}
-        self.share = 0.0
+        self.share = self.had = 0.0
+        self.since: float | None = None
         self.value: Any = None
         self.bytes = 0  # of the value
         self.error: Exception | None = None
@@ -54,8 +131,8 @@ class _Job:
 
     def _run(self, work: Callable[[Say], Any]) -> None:
         start_up.one_thread_each()
-        start = time.perf_counter()
         try:
+            _turns.take(self)
             self.value = work(self._say)
             self.bytes = weight(self.value)
         except (_Cancelled, UserError) as error:
@@ -66,12 +143,18 @@ class _Job:
                 "The computation failed: "
                 f"{str(error).partition(chr(10))[0][:200] or type(error).__name__}"
             )
-        self.seconds = time.perf_counter() - start
+        _turns.end(self)
+        self.seconds = self.had
 
-    def _say(self, share: float) -> None:
+    def check(self) -> None:
+        """_Cancelled if nobody wants it any more."""
         if not self.waiting:
             raise _Cancelled
+
+    def _say(self, share: float) -> None:
+        self.check()
         self.share = min(1.0, max(0.0, share))
+        _turns.pass_on(self)
 
     @property
     def has_ended(self) -> bool:
@@ -155,7 +238,8 @@ def asked_for() -> Iterator[None]:
     before = st.session_state.get("asked_jobs", {})
     st.session_state.asked_jobs = {}
     st.session_state.patience = PATIENCE_SECONDS
-    yield
+    with _turns.beside_a_page():
+        yield
     for key, to_the_end in before.items():
         job = _jobs.get(key)
         if job is not None and key not in st.session_state.asked_jobs and not to_the_end:

@@ -228,11 +228,14 @@ def turns(monkeypatch):
     return made
 
 
-def going_on(told):
-    """The computations that took a step within a third of a second."""
-    told.clear()
-    time.sleep(0.3)
-    return set(told)
+def go_on(told, count):
+    """Whether so many computations take steps, as soon as those that give way have done so."""
+    for _ in range(20):
+        told.clear()
+        time.sleep(0.2)
+        if len(set(told)) == count:
+            return True
+    return False
 
 
 def test_few_go_on_at_a_time_and_half_as_many_while_a_page_is_drawn(turns):
@@ -240,14 +243,12 @@ def test_few_go_on_at_a_time_and_half_as_many_while_a_page_is_drawn(turns):
     begun = [jobs._Job(Steps(number, 10_000, told), "a session") for number in range(7)]
     for number, job in enumerate(begun):  # so far apart that the same ones stay the first
         job.had = 1000.0 * number
-    time.sleep(0.1)
-    assert len(going_on(told)) == 4
+    assert go_on(told, 4)
     with turned.beside_a_page():
-        time.sleep(0.1)
-        assert len(going_on(told)) == 2
+        assert go_on(told, 2)
         with turned.beside_a_page():
-            assert len(going_on(told)) == 2
-    assert len(going_on(told)) == 4
+            assert go_on(told, 2)
+    assert go_on(told, 4)
     for job in begun:
         job.waiting.clear()
     for job in begun:

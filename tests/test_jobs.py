@@ -274,6 +274,19 @@ def test_a_short_one_is_done_in_the_middle_of_a_long_one(turns):
     assert (short.seconds, long.seconds) == (short.had, long.had)
 
 
+def test_a_bar_says_that_its_computation_waits(turns):
+    turns(1)
+    other, work = jobs._Job(Steps("other", 10_000, []), "another session"), Work()
+    other.had = -1e6  # so that it goes on
+    app = opened(work)
+    assert [bar.proto.text for bar in app.get("progress")] == ["Counting: waits for its turn"]
+    assert work.calls == 0
+    other.waiting.clear()
+    other.thread.join(5)
+    work.may_end.set()
+    ended(app, "the value")
+
+
 def test_one_that_nobody_wants_any_more_while_it_waits_takes_nobodys_turn(turns):
     turned, told = turns(1), []
     first = jobs._Job(Steps("first", 40, told), "a session")

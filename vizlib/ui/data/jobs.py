@@ -286,7 +286,9 @@ def _progress(job: _Job, words: str, name: str, cancel: Callable[[], None]) -> N
     """
     # in a narrow place the button goes below
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.progress(job.share, f"{words}: {job.share:.0%}", width=360)
+        has_begun = job.had or job.since is not None
+        far = f"{job.share:.0%}" if has_begun else "waits for its turn"
+        st.progress(job.share, f"{words}: {far}", width=360)
         is_cancelled = st.button("Cancel", key=f"{name}_cancel")
     if is_cancelled:
         cancel()

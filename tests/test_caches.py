@@ -256,11 +256,6 @@ WATCHED = {
     ),
     "layers": Watched("config.json", caches.layers, true_table, other_arguments),
     "unit_layers": Watched("config.json", caches.unit_layers, true_unit_layers),
-    "filter_banks": Watched(
-        "model.safetensors",
-        lambda run: [bank.weight.numpy() for bank in caches.filter_banks(run).values()][-1],
-        lambda run: load_model(run).state_dict()["conv2.weight"].numpy(),
-    ),
     "rectifiers": Watched(
         "config.json",
         lambda run: caches.rectifiers(run).with_rule,

@@ -8,7 +8,6 @@ that the app is gone, however it goes.
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -23,17 +22,9 @@ from vizlib.run.folders import Run
 from vizlib.training import ready, requests
 from vizlib.training.order import Order
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 # with their open pipes: as long as this process lives
 _processes: list[subprocess.Popen[Any]] = []
 _spawning = threading.Lock()
-# In a session of its own, so that Ctrl-C in the terminal does not reach it before it could save;
-# Windows has another word for it.
-_ALONE: dict[str, Any] = (
-    dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
-    if sys.platform == "win32"
-    else dict(start_new_session=True)
-)
 
 
 def devices() -> list[str]:
@@ -109,9 +100,7 @@ def resume(run: Run, device: str | None = None, learning_rate: float | None = No
 
 
 def _spawn(folder: Path, device: str) -> None:
-    """Start the process. Its standard input is a pipe that closes when this process ends, also by
-    kill -9.
-    """
+    """Start the process, or use the one that is ready."""
     _forget_ended()
     options = ["--device", device, "--asked", str(time.time()), "--with-parent"]
     options += ["--minutes", str(limits().minutes)]
@@ -121,22 +110,14 @@ def _spawn(folder: Path, device: str) -> None:
     process = ready.take(arguments, log, device, environment)
     if process is None:
         with open(log, "ab") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "vizlib.training.worker", *arguments],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                **_ALONE,
-            )
+            process = ready.started("worker", arguments, environment, file)
     with _spawning:
         _processes.append(process)
 
 
 def get_ready(device: str) -> None:
     """Have a process import PyTorch for a training that is likely to be started soon."""
-    ready.begin(device, _environment(), _ALONE)
+    ready.begin(device, _environment())
 
 
 def _environment() -> dict[str, str]:

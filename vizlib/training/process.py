@@ -1,5 +1,5 @@
-"""What a process that trains does once, before it begins. It changes the whole process: never call
-it in a server.
+"""What a process that trains does once, before it begins. It changes the whole process: a server
+calls nothing of it but tell_glibc().
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,15 +45,20 @@ def keep_freed_memory() -> None:
     Measured at 1.65 to 1.9 times for a three-layer net in bfloat16, nothing for deeper ones. Linux
     only; elsewhere it does nothing.
     """
+    m_trim_threshold, m_mmap_max = -1, -4
+    tell_glibc({m_mmap_max: 0, m_trim_threshold: 2**31 - 1})
+
+
+def tell_glibc(options: Mapping[int, int]) -> None:
+    """Set options of how this process takes memory, by their numbers, see mallopt(3). Nothing but
+    glibc has them: elsewhere it does nothing.
+    """
     if not sys.platform.startswith("linux"):
         return
-    m_trim_threshold, m_mmap_max = -1, -4
-    try:
+    with suppress(OSError):  # another C library, musl for one
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(m_mmap_max, 0)
-        libc.mallopt(m_trim_threshold, 2**31 - 1)
-    except OSError:
-        pass  # another C library, musl for one: training works without
+        for option, value in options.items():
+            libc.mallopt(option, value)
 
 
 def end_after(wait: Callable[[], object], requests: Requests, reason: str) -> None:

@@ -16,12 +16,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vizlib.training import process
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT_SECONDS = 300  # since a form was last looked at
+# In a session of its own, so that Ctrl-C in the terminal does not reach it before it could save;
+# Windows has another word for it.
+_ALONE: dict[str, Any] = (
+    dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
+    if sys.platform == "win32"
+    else dict(start_new_session=True)
+)
 
 
 @dataclass
@@ -48,28 +55,35 @@ _ready: _Ready | None = None
 _one_at_a_time = threading.Lock()
 
 
-def begin(device: str, environment: Mapping[str, str], alone: Mapping[str, Any]) -> None:
-    """Have one for a device, which ends when nobody has asked for it for a while. alone: how it is
-    kept from what ends this process, as Popen takes it.
+def started(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], log: int | IO[bytes]
+) -> subprocess.Popen[Any]:
+    """A process that runs a module of this room and writes into a log. Its standard input is a pipe
+    that closes when this process ends, also by kill -9.
     """
+    return subprocess.Popen(
+        [sys.executable, "-m", f"vizlib.training.{module}", *arguments],
+        cwd=ROOT,
+        env=dict(environment),
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        **_ALONE,
+    )
+
+
+def begin(device: str, environment: Mapping[str, str]) -> None:
+    """Have one for a device, which ends when nobody has asked for it for a while."""
     global _ready
     with _one_at_a_time:
         if _ready is not None and _ready.is_for(device, environment):
             _ready.asked = time.monotonic()
             return
         _end()
-        started = subprocess.Popen(
-            [sys.executable, "-m", "vizlib.training.ready", device],
-            cwd=ROOT,
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            **alone,
-        )
-        now = time.monotonic()
-        _ready = _Ready(started, device, environment, now, now)
-    _look_again(_ready, KEPT_SECONDS)
+        waits, now = started("ready", [device], environment, subprocess.DEVNULL), time.monotonic()
+        begun = _ready = _Ready(waits, device, environment, now, now)
+    # not _ready, which somebody may have taken already
+    _look_again(begun, KEPT_SECONDS)
 
 
 def take(

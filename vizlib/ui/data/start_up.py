@@ -2,15 +2,15 @@
 garbage collector passes over.
 """
 
-import ctypes
 import gc
 import importlib
 import sys
 import threading
 import time
-from contextlib import suppress
 
 import streamlit as st
+
+from vizlib.training import process
 
 LATER = ("captum.attr", "torchvision")  # what one page each needs, and takes a second or two
 
@@ -30,15 +30,10 @@ def one_thread_each() -> None:
 @st.cache_resource(max_entries=1, show_spinner=False)
 def give_back_freed_memory() -> None:
     """Have glibc give back what a model, or maps, took: else each of a server's threads keeps an
-    area of its own with holes in it. Linux only; elsewhere it does nothing.
+    area of its own with holes in it.
     """
-    if not sys.platform.startswith("linux"):
-        return
     m_mmap_threshold, m_arena_max = -3, -8
-    with suppress(OSError):  # another C library, musl for one
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(m_mmap_threshold, BY_ITSELF)
-        libc.mallopt(m_arena_max, AREAS)
+    process.tell_glibc({m_mmap_threshold: BY_ITSELF, m_arena_max: AREAS})
 
 
 def whole_pandas() -> None:

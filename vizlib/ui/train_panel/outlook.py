@@ -23,11 +23,12 @@ def show(order, facts):
     tried = trial_of(order, facts["size"])
     speed, _ = known_speed(order, facts["size"])
     # beside a training it would be found slower than it is
-    if speed is None and not trainings.standing().active:
+    is_idle = not trainings.standing().active
+    if speed is None and is_idle:
         trial.begin(tried)
     interval = TICK_SECONDS if trial.is_under_way(tried) else None
     # nor would what is tried beside an import be as fast as it is
-    if interval is None and not trainings.standing().active:
+    if interval is None and is_idle:
         launcher.get_ready(order.device)
     st.fragment(_draw, run_every=interval)(order, facts, tried, interval)
 

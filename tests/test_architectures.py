@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from vizlib import architectures
 from vizlib.architectures import preactivation, three_layer
@@ -221,6 +222,57 @@ def test_weights_of_a_file_need_none_drawn_before(name):
     image = torch.rand(1, *architecture.input_size)
     with torch.no_grad():
         assert torch.equal(network(image), drawn(image))
+
+
+FOUND = -9.0
+
+
+class Patience(TorchFunctionMode):
+    """Ends what would draw for ever. What memory happens to hold is FOUND."""
+
+    drawings = 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.drawings += "normal_" in function.__name__ or "uniform_" in function.__name__
+        assert self.drawings < 100, "it would be drawn for ever"
+        made = function(*args, **kwargs or {})
+        return made.fill_(FOUND) if function is torch.empty_like else made
+
+
+def until(fits, draw):
+    """A way to draw a weight: again until it fits."""
+
+    def way(weight):
+        with torch.no_grad():
+            while not fits(weight).all():
+                draw(weight)
+
+    return way
+
+
+def within(weight):
+    return weight.abs() <= 2
+
+
+def above(weight):
+    return weight > 0.4
+
+
+AGAIN = {
+    "PyTorch's truncated normal distribution": (within, nn.init.trunc_normal_),
+    "normal": (within, until(within, lambda weight: nn.init.normal_(weight, std=0.1))),
+    "uniform": (within, until(within, lambda weight: weight.uniform_(-1, 1))),
+    "never zero": (above, until(above, lambda weight: weight.uniform_(0.5, 1))),
+}
+
+
+@pytest.mark.parametrize("way", AGAIN)
+def test_what_is_drawn_until_it_fits_ends_all_the_same(way):
+    fits, draw = AGAIN[way]
+    weight = nn.Parameter(torch.full((64,), FOUND))
+    with not_drawn(), Patience():
+        draw(weight)
+    assert fits(weight).all()
 
 
 def test_the_sources_are_read_while_another_thread_parses_too(monkeypatch):

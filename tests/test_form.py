@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.test_panel import fine, script
 from vizlib.run import folders
-from vizlib.training import launcher
+from vizlib.training import launcher, ready
 from vizlib.training.recipes import RECIPES
 from vizlib.ui.train_panel import beginning, settings, trainings
 
@@ -43,7 +43,7 @@ def started(root, monkeypatch):
         return Process(command)
 
     replaced = SimpleNamespace(Popen=start, PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT)
-    monkeypatch.setattr(launcher, "subprocess", replaced)
+    monkeypatch.setattr(ready, "subprocess", replaced)
     monkeypatch.setattr(launcher, "devices", lambda: DEVICES)
     monkeypatch.setattr(trainings, "WAKING_SECONDS", 0)
     return commands

@@ -4,6 +4,7 @@ its weights nor the time to draw them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -58,24 +59,35 @@ _DRAWERS = {
     nn.init.uniform_,
     nn.init.kaiming_uniform_,
 }
+# A layer draws its weights, its network once more, perhaps a network around that. What is drawn
+# oftener is drawn until it fits, as for a truncated normal distribution, and would be for ever.
+MOST_DRAWINGS = 3
 
 
 class _NotDrawn(TorchFunctionMode):
-    """In this thread nothing is drawn at random: tensors stay as they are."""
+    """In this thread parameters are zero instead of drawn at random; all else is drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawings: Counter[int] = Counter()  # of a parameter, by its id
 
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if function in _DRAWERS:
-            return args[0] if args else kwargs["tensor"]
+        drawn = args[0] if args else kwargs.get("tensor")
+        if function in _DRAWERS and isinstance(drawn, nn.Parameter):
+            self._drawings[id(drawn)] += 1
+            if self._drawings[id(drawn)] <= MOST_DRAWINGS:
+                with torch.no_grad():
+                    return drawn.zero_()
         return function(*args, **kwargs)
 
 
 @contextmanager
 def not_drawn() -> Iterator[None]:
-    """Within it, in this thread alone, a network that is built has weights of no meaning, for those
-    of a file: drawing them takes as long as reading them.
+    """Within it, in this thread alone, a network that is built has zeros for weights, until those
+    of a file come: drawing them takes as long as reading them.
     """
     with _NotDrawn():
         yield

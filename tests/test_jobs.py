@@ -274,6 +274,28 @@ def test_a_short_one_is_done_in_the_middle_of_a_long_one(turns):
     assert (short.seconds, long.seconds) == (short.had, long.had)
 
 
+def test_those_to_the_end_begin_one_after_another_and_short_ones_between(turns):
+    """Each holds a network for as long as it waits."""
+    turned, told = turns(2), []
+    long = [
+        jobs._Job(Steps(name, 40, told), "a session", to_the_end=True)
+        for name in ("first", "second", "third")
+    ]
+    while "first" not in told:
+        time.sleep(0.001)
+    cancelled = jobs._Job(Steps("cancelled", 40, told), "another", to_the_end=True)
+    short = jobs._Job(Steps("short", 5, told), "another")
+    short.thread.join(20)
+    assert "second" not in told
+    cancelled.waiting.clear()
+    for job in (*long, cancelled):
+        job.thread.join(20)
+    last = [name for name in told if name != "short"]
+    assert last == ["first"] * 40 + ["second"] * 40 + ["third"] * 40
+    assert isinstance(cancelled.error, jobs._Cancelled)
+    assert (turned._running, turned._lasting) == (0, set())
+
+
 def test_a_bar_says_that_its_computation_waits(turns):
     turns(1)
     other, work = jobs._Job(Steps("other", 10_000, []), "another session"), Work()

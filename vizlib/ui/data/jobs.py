@@ -4,7 +4,8 @@ sight, until nobody wants it any more.
 A page never waits for one: it asks, draws what it has, and is drawn again when the result is there.
 
 Few go on at a time, so that pages have cores of their own, and of those that wait the one that has
-had least: a picture is made in the middle of an index of minutes, which goes on afterwards.
+had least: a picture is made in the middle of an index of minutes, which goes on afterwards. Few
+indexes have begun at a time: each holds a network of its own for as long as it waits.
 """
 
 from __future__ import annotations
@@ -42,12 +43,15 @@ class _Cancelled(Exception):
 
 class _Turns:
     """Lets few computations go on at a time: as many as there are cores, and half as many while a
-    page is drawn. Of those that wait the one goes first that has had least.
+    page is drawn. Of those that wait the one goes first that has had least; one that goes to the
+    end does not begin before an earlier one has ended, or with more than two cores half as many.
     """
 
     def __init__(self, cores: int) -> None:
         self._cores, self._pages, self._running = cores, 0, 0
+        self._half = max(1, cores // 2)
         self._waiting: list[_Job] = []
+        self._lasting: set[_Job] = set()  # begun, to go to the end
         self._changed = threading.Condition()
 
     @contextmanager
@@ -69,6 +73,8 @@ class _Turns:
                     job.check()
                 self._running += 1
                 job.since = time.monotonic()
+                if job.to_the_end:
+                    self._lasting.add(job)
             finally:
                 self._waiting.remove(job)
                 self._changed.notify_all()
@@ -82,24 +88,34 @@ class _Turns:
                 self._running -= 1
                 self._changed.notify_all()
 
+    def leave(self, job: _Job) -> None:
+        """It has ended."""
+        with self._changed:
+            self.end(job)
+            self._lasting.discard(job)
+            self._changed.notify_all()
+
     def pass_on(self, job: _Job) -> None:
         """Wait for another turn, if it is a page's, or one's that has had less."""
         assert job.since is not None
         now = time.monotonic() - job.since
         with self._changed:
             had = job.had + now
-            is_over = any(other.had < had for other in self._waiting)
-            is_over |= self._running > self._most
+            first = self._first()
+            is_over = self._running > self._most or (first is not None and first.had < had)
         if is_over and now >= LEAST_TURN:
             self.end(job)
             self.take(job)
 
     @property
     def _most(self) -> int:
-        return max(1, self._cores // 2) if self._pages else self._cores
+        return self._half if self._pages else self._cores
 
-    def _first(self) -> _Job:
-        return min(self._waiting, key=lambda job: job.had)
+    def _first(self) -> _Job | None:
+        """The one to go next of those that may; of equals the one that has waited longest."""
+        has_room = len(self._lasting) < self._half
+        may = [job for job in self._waiting if has_room or not job.to_the_end or job.has_begun]
+        return min(may, key=lambda job: job.had, default=None)
 
     def _count_pages(self, more: int) -> None:
         with self._changed:
@@ -112,12 +128,14 @@ _turns = _Turns(os.cpu_count() or 1)
 
 class _Job:
     """One computation in a thread of its own. share: how much is done, in [0, 1]; waiting: the
-    sessions that want it. had: the seconds that it went on for, without those since when it has its
-    turn now, where it has one.
+    sessions that want it; to_the_end: as `result` takes it. had: the seconds that it went on for,
+    without those since when it has its turn now, where it has one.
     """
 
-    def __init__(self, work: Callable[[Say], Any], session: object) -> None:
-        self.waiting = {session}
+    def __init__(
+        self, work: Callable[[Say], Any], session: object, *, to_the_end: bool = False
+    ) -> None:
+        self.waiting, self.to_the_end = {session}, to_the_end
         self.share = self.had = 0.0
         self.since: float | None = None
         self.value: Any = None
@@ -143,7 +161,7 @@ class _Job:
                 "The computation failed: "
                 f"{str(error).partition(chr(10))[0][:200] or type(error).__name__}"
             )
-        _turns.end(self)
+        _turns.leave(self)
         self.seconds = self.had
 
     def check(self) -> None:
@@ -155,6 +173,10 @@ class _Job:
         self.check()
         self.share = min(1.0, max(0.0, share))
         _turns.pass_on(self)
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self.had) or self.since is not None
 
     @property
     def has_ended(self) -> bool:
@@ -185,7 +207,7 @@ def result(
             words, key=name, icon=":material/play_arrow:", on_click=declined.discard, args=(key,)
         )
         return None
-    job = _joined(key, work, session)
+    job = _joined(key, work, session, to_the_end)
     _wait(job)
     if not job.has_ended:
         _progress(job, words, name, lambda: _decline(job, session, declined, key))
@@ -206,14 +228,14 @@ def _wait(job: _Job) -> None:
     state["patience"] = max(0.0, left - (time.monotonic() - start))
 
 
-def _joined(key: Hashable, work: Callable[[Say], Any], session: object) -> _Job:
+def _joined(key: Hashable, work: Callable[[Say], Any], session: object, to_the_end: bool) -> _Job:
     """The computation of that key, begun where there is none, with this session among those that
     wait for it.
     """
     with _lock:
         job = _jobs.get(key)
         if job is None or isinstance(job.error, _Cancelled):
-            job = _jobs[key] = _Job(work, session)
+            job = _jobs[key] = _Job(work, session, to_the_end=to_the_end)
         job.waiting.add(session)
         _jobs.move_to_end(key)
         _tidy()
@@ -286,8 +308,7 @@ def _progress(job: _Job, words: str, name: str, cancel: Callable[[], None]) -> N
     """
     # in a narrow place the button goes below
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        has_begun = job.had or job.since is not None
-        far = f"{job.share:.0%}" if has_begun else "waits for its turn"
+        far = f"{job.share:.0%}" if job.has_begun else "waits for its turn"
         st.progress(job.share, f"{words}: {far}", width=360)
         is_cancelled = st.button("Cancel", key=f"{name}_cancel")
     if is_cancelled:

@@ -179,7 +179,9 @@ def test_results_of_long_computations_are_bounded_by_bytes(monkeypatch):
     monkeypatch.setattr(jobs, "_jobs", jobs.OrderedDict())
     monkeypatch.setattr(jobs, "MOST_BYTES", 5_000_000)
     for number, megabytes in enumerate((2, 2, 2, 9)):
-        job = jobs._joined(number, lambda say, size=megabytes: np.zeros(size * 125_000), object())
+        job = jobs._joined(
+            number, lambda say, size=megabytes: np.zeros(size * 125_000), object(), False
+        )
         job.thread.join(30)
         jobs._joined(number, lambda say: None, object())
         assert list(jobs._jobs) == [[0], [0, 1], [1, 2], [3]][number]

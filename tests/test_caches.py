@@ -516,6 +516,15 @@ def test_whether_a_run_was_tested_on_pictures_that_ship_is_by_its_own_files(root
     assert not caches.is_tested_on_shipped(folders.read_run(root / "mine"))
 
 
+def test_runs_of_one_form_share_a_control(runs_root):
+    """It is as large as the network, and says nothing of what was learned."""
+    for name in ("one", "another"):
+        shutil.copytree(folders.SHIPPED / "lenet", runs_root / name)
+    one, another, of_five = map(folders.open_run, ("one", "another", "collapsed_lenet"))
+    assert caches.control(another) is caches.control(one)
+    assert len(last_weight(caches.control(of_five))) == 5 != len(last_weight(caches.control(one)))
+
+
 @pytest.mark.parametrize("is_control", [False, True])
 def test_a_network_and_its_control_are_kept_apart(folder, is_control):
     run = put(folder, "model.safetensors", 1)

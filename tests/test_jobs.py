@@ -274,6 +274,19 @@ def test_a_short_one_is_done_in_the_middle_of_a_long_one(turns):
     assert (short.seconds, long.seconds) == (short.had, long.had)
 
 
+def test_of_long_ones_the_first_is_ended_first(turns, monkeypatch):
+    """Instead of both at the same late time."""
+    turns(1)
+    monkeypatch.setattr(jobs, "SHORT", 0.05)
+    told = []
+    begun = [jobs._Job(Steps(name, 60, told), "a session") for name in ("first", "second")]
+    for job in begun:
+        job.thread.join(20)
+    last = len(told) - told[::-1].index("first")
+    assert 1 <= told[:last].count("second") <= 20
+    assert told[last:] == ["second"] * (60 - told[:last].count("second"))
+
+
 def test_those_to_the_end_begin_one_after_another_and_short_ones_between(turns):
     """Each holds a network for as long as it waits."""
     turned, told = turns(2), []

@@ -183,7 +183,7 @@ def test_results_of_long_computations_are_bounded_by_bytes(monkeypatch):
             number, lambda say, size=megabytes: np.zeros(size * 125_000), object(), False
         )
         job.thread.join(30)
-        jobs._joined(number, lambda say: None, object())
+        jobs._joined(number, lambda say: None, object(), False)
         assert list(jobs._jobs) == [[0], [0, 1], [1, 2], [3]][number]
 
 

@@ -14,10 +14,12 @@ from streamlit.testing.v1 import AppTest
 from tests.conftest import forget_all
 from vizlib import datasets
 from vizlib.datasets import shipped
+from vizlib.errors import UserError
 from vizlib.inside import activations, strongest
 from vizlib.inside.model import load_model
 from vizlib.run import folders
-from vizlib.ui.data import jobs
+from vizlib.ui.data import caches, jobs
+from vizlib.ui.parts import made_pictures, strongest_images
 
 ROOT = Path(__file__).parent.parent
 UNIT, MAPS = ROOT / "pages/4_Unit.py", ROOT / "pages/3_Feature_maps.py"
@@ -197,3 +199,28 @@ def test_nonsense_in_the_address_is_named():
         "conv1",
         "conv2",
     )
+
+
+def test_a_network_is_read_by_the_computation_that_needs_it(monkeypatch):
+    """Not by the page, for as long as others have their turn; and a control only where it is
+    asked for.
+    """
+    read = []
+
+    def network(run, is_control):
+        read.append(is_control)
+        raise UserError("enough")
+
+    monkeypatch.setattr(caches, "network_or_control", network)
+    run = folders.open_run("lenet")
+    layer = next(layer for layer in caches.layers(run) if layer.name == "conv2")
+    chosen = dict.fromkeys(made_pictures.SWITCHES, True)
+    for is_control, work in (
+        (False, strongest_images.finder(run, layer, 3, [], control=False)),
+        (True, made_pictures._maker(run, layer, [3], chosen, random_weights=True)),
+    ):
+        assert read == []
+        with pytest.raises(UserError, match="enough"):
+            work(lambda share: None)
+        assert read == [is_control]
+        read.clear()

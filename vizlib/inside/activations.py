@@ -26,7 +26,9 @@ _observer: ContextVar[Observer | None] = ContextVar("vizlib_observer", default=N
 # f(layer_name, output) -> what goes on in its place, or None to leave it
 Changer = Callable[[str, Tensor], Tensor | None]
 _changer: ContextVar[Changer | None] = ContextVar("vizlib_changer", default=None)
-PIXELS_AT_ONCE = 100_000  # in one pass, so that a pass takes some tenths of a second at most
+# In one pass, so that a pass takes some tenths of a second at most, and what a ResNet-18 keeps of
+# it for its gradients a hundred megabytes. More at a time is no faster.
+PIXELS_AT_ONCE, MOST_AT_ONCE = 50_000, 32
 # `with slots:` around each pass: more at a time than cores only slow one another
 slots = threading.BoundedSemaphore(os.cpu_count() or 1)
 
@@ -118,8 +120,8 @@ def forward(model: nn.Module, images: Tensor, observer: Observer | None = None) 
 
 
 def images_at_once(images: Tensor) -> int:
-    """How many of such images (N, C, H, W) go through a network in one pass, from 1 to 64."""
-    return max(1, min(64, PIXELS_AT_ONCE // math.prod(images.shape[2:])))
+    """How many of such images (N, C, H, W) go through a network in one pass."""
+    return max(1, min(MOST_AT_ONCE, PIXELS_AT_ONCE // math.prod(images.shape[2:])))
 
 
 def paced(function: Callable, count: int, say: Callable[[float], None]) -> Callable:

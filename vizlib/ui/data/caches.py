@@ -7,6 +7,7 @@ from.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -128,6 +129,8 @@ def _state_of(file: str) -> Callable[[Any], Hashable]:
 
 
 _OF_WEIGHTS = _state_of("model.safetensors")
+# what a network is without its weights: runs of one form share it
+_OF_FORM = _told(lambda run: (run.config.architecture, json.dumps(run.config.arguments)))
 _OF_IMAGES = ("config.json", "images.npz", "predictions.npz")  # what says which are held out
 
 
@@ -424,7 +427,7 @@ def rectifiers(run: Run) -> Rectifiers:
     return relus.rectifiers(model(run), torch.zeros(1, *run.input_size))
 
 
-@kept(_state_of("config.json"))
+@kept(_OF_FORM)
 def control(run: Run) -> nn.Module:
     """The run's network with random weights: what the pictures of gradients are compared with."""
     from vizlib.inside.model import randomised
@@ -432,12 +435,16 @@ def control(run: Run) -> nn.Module:
     return randomised(run)
 
 
+def network_or_control(run: Run, is_control: bool) -> nn.Module:
+    return control(run) if is_control else model(run)
+
+
 @kept(_OF_WEIGHTS)
 def logits(run: Run, picture: Picture, is_control: bool) -> np.ndarray:
     """What the network, or its control, answers to a picture before the softmax, (K,)."""
     from vizlib.inside.activations import forward
 
-    return forward(control(run) if is_control else model(run), tensor(run, picture))[0].numpy()
+    return forward(network_or_control(run, is_control), tensor(run, picture))[0].numpy()
 
 
 @kept(_OF_WEIGHTS)
@@ -445,9 +452,8 @@ def evidence(run: Run, picture: Picture, target: int, method: str, is_control: b
     """The Evidence of a class in a picture, for a network so small that it is there at once."""
     from vizlib.inside import attribution
 
-    return attribution.evidence(
-        control(run) if is_control else model(run), tensor(run, picture), target, method
-    )
+    network = network_or_control(run, is_control)
+    return attribution.evidence(network, tensor(run, picture), target, method)
 
 
 def tensor(run: Run, picture: Picture) -> torch.Tensor:

@@ -4,7 +4,8 @@ sight, until nobody wants it any more.
 A page never waits for one: it asks, draws what it has, and is drawn again when the result is there.
 
 Few go on at a time, so that pages have cores of their own, and of those that wait the one that has
-had least: a picture is made in the middle of an index of minutes, which goes on afterwards. Few
+had least: a picture is made in the middle of an index of minutes, which goes on afterwards. Of
+those that have had much the first one is ended first, instead of all at the same late time. Few
 indexes have begun at a time: each holds a network of its own for as long as it waits.
 """
 
@@ -33,6 +34,7 @@ TICK_SECONDS = 0.5
 # there at once
 PATIENCE_SECONDS = 0.3
 LEAST_TURN = 0.1  # seconds that one goes on before another may take its place
+SHORT = 2  # seconds: what has had more is ended in the order in which it was begun
 LAST_SECONDS = 10  # that a computation has to end in when the server ends
 Say = Callable[[float], None]  # told the share done, in [0, 1]
 
@@ -100,9 +102,9 @@ class _Turns:
         assert job.since is not None
         now = time.monotonic() - job.since
         with self._changed:
-            had = job.had + now
             first = self._first()
-            is_over = self._running > self._most or (first is not None and first.had < had)
+            is_over = self._running > self._most
+            is_over |= first is not None and first.place() < job.place(now)
         if is_over and now >= LEAST_TURN:
             self.end(job)
             self.take(job)
@@ -115,7 +117,7 @@ class _Turns:
         """The one to go next of those that may; of equals the one that has waited longest."""
         has_room = len(self._lasting) < self._half
         may = [job for job in self._waiting if has_room or not job.to_the_end or job.has_begun]
-        return min(may, key=lambda job: job.had, default=None)
+        return min(may, key=_Job.place, default=None)
 
     def _count_pages(self, more: int) -> None:
         with self._changed:
@@ -136,6 +138,7 @@ class _Job:
         self, work: Callable[[Say], Any], session: object, *, to_the_end: bool = False
     ) -> None:
         self.waiting, self.to_the_end = {session}, to_the_end
+        self.asked = time.monotonic()
         self.share = self.had = 0.0
         self.since: float | None = None
         self.value: Any = None
@@ -173,6 +176,11 @@ class _Job:
         self.check()
         self.share = min(1.0, max(0.0, share))
         _turns.pass_on(self)
+
+    def place(self, more: float = 0.0) -> tuple[bool, float]:
+        """Where it stands among those that wait. more: seconds that it has had in this turn."""
+        had = self.had + more
+        return had > SHORT, self.asked if had > SHORT else had
 
     @property
     def has_begun(self) -> bool:

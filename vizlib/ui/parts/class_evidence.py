@@ -91,13 +91,12 @@ def evidence(run, picture, side, method):
     """
     if is_quick(run, method):
         return caches.evidence(run, picture, side.target, method.name, side.is_control)
-    model = caches.control(run) if side.is_control else caches.model(run)
     image = caches.tensor(run, picture)
     changed = run.changed("config.json"), run.changed("model.safetensors")
     state = (str(run.folder), run.config.architecture, *changed)
     done = jobs.result(
         ("evidence", state, picture.key, side.target, method.name, side.is_control),
-        lambda say: compute(model, image, side.target, method.name, say),
+        lambda say: compute(run, image, side, method.name, say),
         in_words(run, side, method),
     )
     return done and done[0]
@@ -116,11 +115,13 @@ def is_quick(run, method):
     return method.passes <= FEW_PASSES or method.passes * forward <= AT_ONCE
 
 
-def compute(*arguments):
-    # in the thread that computes: Captum takes a second to import
+def compute(run, image, side, method_name, say):
+    # in the thread that computes: Captum takes a second to import; and a network is large, for as
+    # long as others have their turn
     from vizlib.inside import attribution
 
-    return attribution.evidence(*arguments)
+    network = caches.network_or_control(run, side.is_control)
+    return attribution.evidence(network, image, side.target, method_name, say)
 
 
 def draw(column, run, method, side, display, number, facts):

@@ -84,14 +84,13 @@ def _key(run, layer, units, chosen, random_weights=False):
 
 
 def _maker(run, layer, units, chosen, random_weights):
-    model = caches.control(run) if random_weights else caches.model(run)
     config = run.config
 
     def work(say):
         from vizlib.inside.maximisation import maximise
 
         return maximise(
-            model,
+            caches.network_or_control(run, random_weights),
             layer.name,
             list(units),
             input_size=run.input_size,

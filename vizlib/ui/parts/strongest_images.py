@@ -253,11 +253,14 @@ class ExcitedBy:
 
 def finder(run, layer, unit, best, control):
     """The computation of ExcitedBy."""
-    networks = [(False, caches.model(run)), (True, caches.control(run))][: 1 + control]
     has_map = layer.has_maps
     positions = [seen.position if has_map else () for seen in best]
 
     def work(say):
+        networks = [
+            (is_control, caches.network_or_control(run, is_control))
+            for is_control in (False, True)[: 1 + control]
+        ]
         images = network_inputs(run, best)
         asked = (images, layer.name, unit, positions)
         fields = fields_of(networks[0][1], *asked, lambda share: say(0.3 * share))

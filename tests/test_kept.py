@@ -20,37 +20,67 @@ def store(monkeypatch):
     """A budget of ten megabytes, a clock to be set, and how often each number was computed."""
     monkeypatch.setattr(kept, "BYTES", BUDGET)
     clock = SimpleNamespace(now=1000.0)
-    made = kept.cachetools.TLRUCache(
-        BUDGET,
-        kept._last_moment,
-        timer=lambda: clock.now,
-        getsizeof=lambda value: min(BUDGET, kept.weight(value)),
-    )
-    monkeypatch.setattr(kept, "_all", made)
+    monkeypatch.setattr(kept, "_all", kept._Store(BUDGET, lambda: clock.now))
+    monkeypatch.setattr(kept.time, "perf_counter", lambda: clock.now)
     return clock
 
 
-def counted(**options):
+def counted(clock=None, **options):
+    """zeros(megabytes, name, seconds): an array, by the clock so long in the making."""
     asked = []
 
     @kept.kept(**options)
-    def zeros(megabytes, name=""):
+    def zeros(megabytes, name="", seconds=0):
         asked.append((megabytes, name))
+        if clock is not None:
+            clock.now += seconds
         return np.zeros(int(megabytes * 1e6), np.uint8)
 
     return zeros, asked
 
 
-def test_what_nobody_asked_for_longest_goes_first(store):
-    zeros, asked = counted()
+def test_what_is_long_in_the_making_for_its_bytes_stays(store):
+    """Four megabytes of twelve seconds, three of three: two of ten take the place of the three,
+    though nobody has asked for the four longer.
+    """
+    zeros, _ = counted(store)
+    zeros(4, "a", 12)
+    zeros(3, "b", 3)
+    zeros(5, "c", 10)
+    assert [kept.has(zeros, *each) for each in ((4, "a", 12), (3, "b", 3))] == [True, False]
+
+
+def test_what_is_not_asked_for_is_overtaken(store):
+    """One megabyte of nine seconds, and then again and again four of four, always others: it is as
+    though each that is given up took a second a megabyte from it.
+    """
+    zeros, _ = counted(store)
+    zeros(1, "a", 9)
+    stays = []
+    for number in range(24):
+        zeros(4, number, 4)
+        stays.append(kept.has(zeros, 1, "a", 9))
+    # ten megabytes hold two of them beside it, so with the third the first one goes
+    assert stays.count(True) in range(8 * 2, 9 * 2 + 3)
+    assert sorted(stays, reverse=True) == stays
+    zeros(1, "a", 9)
+    for number in range(100, 124):
+        zeros(4, number, 4)
+        zeros(1, "a", 9)
+        assert kept.has(zeros, 1, "a", 9)
+
+
+def test_of_equals_what_nobody_asked_for_longest_goes_first(store):
+    zeros, asked = counted(store)
     for name in "abc":
-        zeros(3, name)
+        zeros(3, name, 3)
     assert 9e6 < kept._all.currsize < 9.1e6
-    zeros(3, "a")
-    zeros(3, "d")  # in the place of b
+    zeros(3, "d", 3)  # in the place of a, of which no more is known than of the others
+    zeros(3, "b", 3)
+    zeros(3, "e", 3)  # in the place of c
     assert kept._all.currsize < BUDGET
-    assert [kept.has(zeros, 3, name) for name in "abcd"] == [True, False, True, True]
-    assert asked == [(3, "a"), (3, "b"), (3, "c"), (3, "d")]
+    assert [name for name in "abcde" if kept.has(zeros, 3, name, 3)] == ["b", "d", "e"]
+    assert [name for _, name in asked] == [*"abcde"]
 
 
 def test_one_that_is_larger_than_all_of_it_stays_until_another_comes(store):
@@ -172,6 +202,13 @@ def test_what_goes_round_in_circles_is_weighed_once():
     holder = Holder(ARRAY)
     holder.second = [holder, {"again": holder}]
     assert kept.weight(holder) == pytest.approx(2e6, rel=0.01)
+
+
+def test_objects_have_a_weight():
+    """Against what they are made of, one by one: a list, and its numbers."""
+    numbers = [number / 3 for number in range(10_000)]
+    alone = sys.getsizeof(numbers) + 10_000 * sys.getsizeof(0.5)
+    assert kept.weight(Holder(numbers)) == pytest.approx(alone, rel=0.02)
 
 
 def test_results_of_long_computations_are_bounded_by_bytes(monkeypatch):

@@ -436,6 +436,7 @@ def control(run: Run) -> nn.Module:
 
 
 def network_or_control(run: Run, is_control: bool) -> nn.Module:
+    """control(run) or model(run)."""
     return control(run) if is_control else model(run)
 
 

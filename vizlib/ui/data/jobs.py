@@ -34,7 +34,7 @@ TICK_SECONDS = 0.5
 # there at once
 PATIENCE_SECONDS = 0.3
 LEAST_TURN = 0.1  # seconds that one goes on before another may take its place
-SHORT = 2  # seconds: what has had more is ended in the order in which it was begun
+SHORT = 2  # seconds: what has had more is ended in the order in which it was asked for
 LAST_SECONDS = 10  # that a computation has to end in when the server ends
 Say = Callable[[float], None]  # told the share done, in [0, 1]
 

@@ -34,8 +34,6 @@ MOST_PARTS = 100_000  # of a result that are looked at
 _PLAIN = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-
-
 _Key = tuple[Any, ...]
 
 
@@ -67,13 +65,13 @@ class _Store(cachetools.TLRUCache[_Key, _Found, float]):
 
     def __getitem__(self, key: _Key) -> _Found:
         found = super().__getitem__(key)
-        self._worth[key] = self._given_up + found.seconds / found.bytes
+        self._reckon(key, found)
         return found
 
     def __setitem__(self, key: _Key, found: _Found) -> None:
         super().__setitem__(key, found)
         is_new = key not in self._worth
-        self._worth[key] = self._given_up + found.seconds / found.bytes
+        self._reckon(key, found)
         if is_new:
             self._put(key)
 
@@ -94,6 +92,9 @@ class _Store(cachetools.TLRUCache[_Key, _Found, float]):
         super().clear()
         self._worth.clear()
         self._queue.clear()
+
+    def _reckon(self, key: _Key, found: _Found) -> None:
+        self._worth[key] = self._given_up + found.seconds / found.bytes
 
     def _put(self, key: _Key) -> None:
         heapq.heappush(self._queue, (self._worth[key], next(self._number), key))

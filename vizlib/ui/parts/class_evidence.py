@@ -92,10 +92,8 @@ def evidence(run, picture, side, method):
     if is_quick(run, method):
         return caches.evidence(run, picture, side.target, method.name, side.is_control)
     image = caches.tensor(run, picture)
-    changed = run.changed("config.json"), run.changed("model.safetensors")
-    state = (str(run.folder), run.config.architecture, *changed)
     done = jobs.result(
-        ("evidence", state, picture.key, side.target, method.name, side.is_control),
+        ("evidence", caches.state(run), picture.key, side.target, method.name, side.is_control),
         lambda say: compute(run, image, side, method.name, say),
         in_words(run, side, method),
     )
